@@ -1,0 +1,213 @@
+"""Label sets of the face-parsing world: ids, names, colours, flip partners, and the maps between them.
+
+Three 19-class orders circulate for one data set, and projects disagree on left and right. Here `l_` is always the
+SUBJECT's left (the right half of an unflipped image), `l_lip` is the lower lip, `ear_r` an earring, `neck_l` a
+necklace. Code never holds a bare class number: it asks `CELEBAMASK["l_eye"]`.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+
+import numpy as np
+
+from input_pipeline.errors import UserError
+
+IGNORE = 255
+"""Mask value of pixels that take part in no loss and no score."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """One class of a label set.
+
+    Attributes:
+      id: the value in mask files and the channel of the logits.
+      name: short name, the key of every table (`l_eye`).
+      title: long name for people (`left eye`).
+      color: RGB, 0..255, the same for a part in every label set.
+    """
+
+    id: int
+    name: str
+    title: str
+    color: tuple[int, int, int]
+
+    @property
+    def side(self) -> str | None:
+        """`left` or `right` of the subject, or None for a part that has no side."""
+        return {"l": "left", "r": "right"}[self.name[0]] if self.partner else None
+
+    @property
+    def partner(self) -> str | None:
+        """Name of the class that this one becomes when the image is mirrored, or None."""
+        side, _, part = self.name.partition("_")
+        return {"l": "r_", "r": "l_"}[side] + part if side in ("l", "r") and part in ("eye", "brow", "ear") else None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelSet:
+    """An ordered set of classes; class 0 is the background (with the hair, in `subspace_parts`)."""
+
+    name: str
+    labels: tuple[Label, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> int:
+        """Id of the class `name`; a KeyError names the nearest class."""
+        for label in self.labels:
+            if label.name == name:
+                return label.id
+        raise KeyError(f"label set '{self.name}' has no class '{name}'{_suggest(name, self.names)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in id order."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """uint8 [256, 3] RGB colours; 255 (ignore) is white, unused ids are black."""
+        table = np.zeros((256, 3), np.uint8)
+        for label in self.labels:
+            table[label.id] = label.color
+        table[IGNORE] = 255
+        return table
+
+    @property
+    def flip(self) -> np.ndarray:
+        """uint8 [256] look-up table that exchanges the partners of a mirrored mask; other values stay."""
+        table = np.arange(256, dtype=np.uint8)
+        for label in self.labels:
+            if label.partner is not None and label.partner in self:
+                table[label.id] = self[label.partner]
+        return table
+
+
+_PARTS = {  # name: (title, RGB)
+    "background": ("background", (24, 24, 32)),
+    "skin": ("skin", (238, 190, 160)),
+    "nose": ("nose", (226, 122, 84)),
+    "eye_g": ("eyeglasses", (86, 86, 214)),
+    "l_eye": ("left eye", (62, 160, 230)),
+    "r_eye": ("right eye", (38, 112, 186)),
+    "l_brow": ("left eyebrow", (150, 104, 58)),
+    "r_brow": ("right eyebrow", (112, 76, 40)),
+    "l_ear": ("left ear", (244, 164, 190)),
+    "r_ear": ("right ear", (206, 116, 150)),
+    "mouth": ("inner mouth", (130, 20, 44)),
+    "u_lip": ("upper lip", (224, 62, 84)),
+    "l_lip": ("lower lip", (246, 104, 124)),
+    "hair": ("hair", (124, 92, 204)),
+    "hat": ("hat", (240, 206, 62)),
+    "ear_r": ("earring", (252, 240, 140)),
+    "neck_l": ("necklace", (120, 220, 200)),
+    "neck": ("neck", (196, 150, 124)),
+    "cloth": ("clothing", (74, 152, 104)),
+    "eyes": ("eyes", (62, 160, 230)),
+    "brows": ("eyebrows", (150, 104, 58)),
+    "lips": ("lips and mouth", (224, 62, 84)),
+    "hair_background": ("background with hair", (124, 92, 204)),
+    "face": ("face with nose", (238, 190, 160)),
+}
+
+
+def _label_set(name: str, *parts: str) -> LabelSet:
+    return LabelSet(name, tuple(Label(i, part, *_PARTS[part]) for i, part in enumerate(parts)))
+
+
+def _suggest(name: str, choices) -> str:
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else f" (it has: {', '.join(choices)})"
+
+
+# fmt: off
+CELEBAMASK = _label_set(  # official order of CelebAMask-HQ
+    "celebamask", "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
+    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth")
+FARL19 = _label_set(  # the order of FaRL and SegFace for the same classes
+    "farl19", "background", "neck", "skin", "cloth", "l_ear", "r_ear", "l_brow", "r_brow", "l_eye", "r_eye", "nose",
+    "mouth", "l_lip", "u_lip", "hair", "eye_g", "hat", "ear_r", "neck_l")
+BISENET19 = _label_set(  # the order of the widespread BiSeNet (zllrunning) for the same classes
+    "bisenet19", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose",
+    "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat")
+LAPA = _label_set(  # skin includes the ears
+    "lapa", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
+HELEN = _label_set(
+    "helen", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
+FASSEG = _label_set("fasseg", "background", "skin", "hair", "eyes", "nose", "lips")
+L2S_REGIONS = _label_set(  # the five regions of Latents2Segments, in its slice order, after the background
+    "l2s_regions", "background", "hair", "skin", "nose", "eyes", "lips")
+SUBSPACE_PARTS = _label_set(  # the five parts of Independent Subspaces (its Fig. 1)
+    "subspace_parts", "hair_background", "face", "brows", "eyes", "lips")
+# fmt: on
+
+LABEL_SETS: Mapping[str, LabelSet] = {
+    s.name: s for s in (CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FASSEG, L2S_REGIONS, SUBSPACE_PARTS)
+}
+
+
+def get(name: str) -> LabelSet:
+    """The label set called `name`.
+
+    Raises:
+      UserError: no such label set; the sentence names the nearest one.
+    """
+    if name not in LABEL_SETS:
+        raise UserError(f"unknown label set '{name}'{_suggest(name, LABEL_SETS)}")
+    return LABEL_SETS[name]
+
+
+# A fine part that a coarse set lacks becomes the first name of its list that the set has.
+# Brows, glasses: their pixels lie on the face, and the published skin target keeps them (Latents2Segments, Fig. 2).
+_COARSER: Mapping[str, tuple[str, ...]] = {
+    "background": ("hair_background",),
+    "skin": ("face",),
+    "nose": ("face",),
+    "eye_g": ("skin", "face"),
+    "l_eye": ("eyes",),
+    "r_eye": ("eyes",),
+    "l_brow": ("brows", "skin", "face"),
+    "r_brow": ("brows", "skin", "face"),
+    "brows": ("skin", "face"),
+    "l_ear": ("background", "hair_background"),
+    "r_ear": ("background", "hair_background"),
+    "mouth": ("lips",),
+    "u_lip": ("lips",),
+    "l_lip": ("lips",),
+    "hair": ("hair_background",),
+    "hat": ("background", "hair_background"),
+    "ear_r": ("background", "hair_background"),
+    "neck_l": ("background", "hair_background"),
+    "neck": ("background", "hair_background"),
+    "cloth": ("background", "hair_background"),
+    "face": ("skin",),
+    "hair_background": ("background",),
+}
+# LaPa and Helen draw ears as skin; every other set leaves them to the background when it has no ears.
+_EARS_ARE_SKIN = ("lapa", "helen")
+
+
+def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
+    """uint8 [256] look-up table from ids of `src` to ids of `dst`; 255 stays 255, ids outside `src` become 255.
+
+    Raises:
+      UserError: a class of `src` has no home in `dst` (as `eyes` has none in a set that tells left from right).
+    """
+    table = np.full(256, IGNORE, np.uint8)
+    for label in src.labels:
+        homes = (label.name, *_COARSER.get(label.name, ()))
+        if label.name in ("l_ear", "r_ear") and dst.name in _EARS_ARE_SKIN:
+            homes = (label.name, "skin")
+        home = next((h for h in homes if h in dst), None)
+        if home is None:
+            raise UserError(
+                f"label set '{src.name}' cannot be mapped to '{dst.name}': class '{label.name}' has no counterpart there"
+            )
+        table[label.id] = dst[home]
+    return table

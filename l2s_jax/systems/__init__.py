@@ -1,0 +1,28 @@
+"""The registry of systems: one module per paper, found by the config's `system` field."""
+
+import importlib
+
+from input_pipeline.errors import UserError
+from l2s_jax.systems.contract import System
+
+NAMES = ("latents2segments",)
+
+
+def build(config) -> System:
+    """The system that `config.system` names, built for this config.
+
+    Raises:
+      UserError: no such system, or a config it cannot be built from.
+    """
+    return _module(config.system).build(config)
+
+
+def default_config(name: str):
+    """The model, loss and optimiser fields of the system called `name`, every one with a comment at its source."""
+    return _module(name).default_config()
+
+
+def _module(name: str):
+    if name not in NAMES:
+        raise UserError(f"unknown system '{name}'; there are: {', '.join(NAMES)}")
+    return importlib.import_module(f"l2s_jax.systems.{name}")
