@@ -1,0 +1,95 @@
+"""Dense and convolution layers with an equalised learning rate (ProGAN, arXiv 1710.10196).
+
+Weights are stored as N(0, 1) and scaled by 1/sqrt(fan_in) when used, so that one learning rate suits every layer.
+Parameters are float32; `dtype` is the dtype of the products.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.layers.fir import Taps, pad
+from l2s_jax.layers.resample import Lowering, conv, conv_down
+
+
+def leaky(x: jax.Array) -> jax.Array:
+    """sqrt(2) * leaky_relu(x, 0.2): keeps the second moment of a centred input about the same."""
+    return math.sqrt(2.0) * nn.leaky_relu(x, 0.2)
+
+
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """x [..., C] + bias [C], in the dtype of x."""
+    return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + bias.shape)
+
+
+class EqualDense(nn.Module):
+    """[..., I] -> [..., features].
+
+    Attributes:
+      features: number of outputs.
+      activate: apply `leaky` after the bias.
+      lr_mul: factor on the learning rate of weights and bias; the function at initialisation does not depend on it.
+      bias_init: initial bias.
+      dtype: compute dtype.
+    """
+
+    features: int
+    activate: bool = False
+    lr_mul: float = 1.0
+    bias_init: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [..., I] -> [..., features] of `dtype`."""
+        inputs = x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.normal(1.0 / self.lr_mul), (inputs, self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.constant(self.bias_init / self.lr_mul), (self.features,), jnp.float32)
+        scaled = (kernel * (self.lr_mul / math.sqrt(inputs))).astype(self.dtype)
+        y = add_bias(x.astype(self.dtype) @ scaled, bias * self.lr_mul)
+        return leaky(y) if self.activate else y
+
+
+class EqualConv(nn.Module):
+    """Convolution that keeps the size, halves it through a low-pass filter, or shrinks it without padding.
+
+    Attributes:
+      features: output channels.
+      size: kernel size, odd.
+      pad_mode: `zero`, `reflect` or `none`.
+      stride: step of the kernel where there is no low-pass filter.
+      down: taps of the low-pass filter in front of a stride of 2; empty for none.
+      use_bias: add a bias.
+      activate: apply `leaky` last.
+      lowering: how the filtered halving is computed (layers/resample.py).
+      dtype: compute dtype.
+    """
+
+    features: int
+    size: int = 3
+    pad_mode: str = "zero"
+    stride: int = 1
+    down: Taps = ()
+    use_bias: bool = True
+    activate: bool = True
+    lowering: Lowering = "direct"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, I] -> [B, H', W', features] of `dtype`."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
+        kernel = (kernel / math.sqrt(math.prod(shape[:3]))).astype(self.dtype)
+        x = x.astype(self.dtype)
+        if self.down:
+            y = conv_down(x, kernel, self.down, self.pad_mode, self.lowering)
+        elif self.pad_mode == "none":
+            y = conv(x, kernel, self.stride)
+        else:
+            y = conv(pad(x, self.size // 2, self.size // 2, self.pad_mode), kernel, self.stride)
+        if self.use_bias:
+            y = add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32))
+        return leaky(y) if self.activate else y

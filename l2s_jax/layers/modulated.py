@@ -1,0 +1,81 @@
+"""The modulated convolution of Swapping Autoencoder (arXiv 2007.00653), its noise, and the styled convolution.
+
+Unlike StyleGAN2's, the style scales the input only and the weight is demodulated WITHOUT the style, so all rows of the
+batch share one kernel and an ordinary convolution does the work.
+
+A decode of K slices of each of B images has K * B rows, row n belonging to image n // K, while styles have B rows: the
+affine layers of the style run once per image.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.layers.equalized import EqualDense, add_bias, leaky
+from l2s_jax.layers.fir import Taps
+from l2s_jax.layers.resample import Lowering, conv, conv_up
+
+_EPS = 1e-8
+
+
+def per_image(function, x: jax.Array, *styles: jax.Array) -> jax.Array:
+    """function(x [B, K, H, W, C], each style as [B, 1, 1, 1, C]) for x [B * K, H, W, C] and styles [B, C]."""
+    rows = x.reshape(styles[0].shape[0], -1, *x.shape[1:])
+    wide = [s[:, None, None, None, :].astype(x.dtype) for s in styles]
+    return function(rows, *wide).reshape(x.shape)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution of the input scaled per channel by an affine function of the style.
+
+    Attributes:
+      features: output channels.
+      size: kernel size, odd; 3 with `up`.
+      demodulate: bring the style to unit mean square and each output channel's kernel to unit norm.
+      up: taps of the low-pass filter after doubling; empty keeps the size.
+      lowering: how the doubling is computed (layers/resample.py).
+      dtype: compute dtype; style and demodulation stay in float32.
+    """
+
+    features: int
+    size: int = 3
+    demodulate: bool = True
+    up: Taps = ()
+    lowering: Lowering = "folded"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        """x [B * K, H, W, I], style [B, S] -> [B * K, H, W, features], or twice the size with `up`."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
+        kernel = kernel / math.sqrt(math.prod(shape[:3]))
+        scale = EqualDense(x.shape[-1], bias_init=1.0, name="affine")(style)
+        if self.demodulate:
+            scale = scale * jax.lax.rsqrt(jnp.mean(scale**2, axis=-1, keepdims=True) + _EPS)
+            kernel = kernel * jax.lax.rsqrt(jnp.sum(kernel**2, axis=(0, 1, 2), keepdims=True) + _EPS)
+        x, kernel = per_image(jnp.multiply, x.astype(self.dtype), scale), kernel.astype(self.dtype)
+        return conv_up(x, kernel, self.up, self.lowering) if self.up else conv(x, kernel, padding="SAME")
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, noise of one learned strength (initially 0), bias, activation.
+
+    Attributes: as `ModulatedConv`.
+    """
+
+    features: int
+    up: Taps = ()
+    lowering: Lowering = "folded"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, style: jax.Array, noise: jax.Array | None) -> jax.Array:
+        """As `ModulatedConv`, with noise [1 or B * K, H', W', 1] at the size of the output, or None for none."""
+        y = ModulatedConv(self.features, up=self.up, lowering=self.lowering, dtype=self.dtype, name="conv")(x, style)
+        strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
+        if noise is not None:
+            y = y + (strength * jnp.broadcast_to(noise, (*y.shape[:3], 1))).astype(y.dtype)
+        return leaky(add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)))

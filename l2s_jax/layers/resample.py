@@ -1,0 +1,109 @@
+"""Convolutions that double or halve the map through a low-pass filter, each in two exact lowerings.
+
+The lowerings are the same function of the same weights, borders included (tests/layers/test_resample.py):
+
+* `direct`: filter and convolution apart. Fewest multiplications; the choice for inference and for the forward and first
+  backward pass of a discriminator.
+* `folded`: the filter is folded into the kernel and the stride into the channels, so that an ordinary stride-1
+  convolution remains. Four times the multiplications when doubling, yet several times faster to differentiate, because
+  the gradients of dilated and strided convolutions are slow in XLA; the choice for training a generator and for R1.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2s_jax.layers.fir import Taps, fir, normalized, pad
+
+Lowering = Literal["direct", "folded"]
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "VALID") -> jax.Array:
+    """Plain convolution: x [B, H, W, I], kernel [k, k, I, O] -> [B, H', W', O]; `padding` is `SAME` or `VALID`."""
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
+
+
+def conv_down(x: jax.Array, kernel: jax.Array, taps: Taps, pad_mode: str, lowering: Lowering) -> jax.Array:
+    """Half the size: pad, low-pass, convolve with stride 2 (StyleGAN2, arXiv 1912.04958, residual discriminator).
+
+    Args:
+      x: [B, H, W, I], H and W even.
+      kernel: [k, k, I, O], k odd.
+      taps: the low-pass filter.
+      pad_mode: `zero` or `reflect`.
+      lowering: see the module's docstring.
+
+    Returns:
+      [B, H/2, W/2, O].
+    """
+    if x.shape[1] % 2 or x.shape[2] % 2:
+        raise ValueError(f"a map of {x.shape[1]}x{x.shape[2]} cannot be halved")
+    margin = len(taps) + kernel.shape[0] - 3
+    x = pad(x, (margin + 1) // 2, margin // 2, pad_mode)
+    if lowering == "folded":
+        return _conv_down_folded(x, kernel, taps)
+    if kernel.shape[0] == 1:
+        return conv(fir(x, taps, stride=2), kernel)
+    return conv(fir(x, taps), kernel, stride=2)
+
+
+def _conv_down_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
+    size, _, inputs, outputs = kernel.shape
+    odd = (size + len(taps) - 1) % 2  # an odd kernel gets one zero tap, which reads one more (zero) border pixel
+    half = (size + len(taps) - 1 + odd) // 2
+    blocks = _space_to_depth(jnp.pad(x, ((0, 0), (0, odd), (0, odd), (0, 0))))
+    fold = _toeplitz(taps, size, 2 * half).reshape(half, 2, size).astype(kernel.dtype)
+    folded = jnp.einsum("tpa,uqb,abio->tupqio", fold, fold, kernel).reshape(half, half, 4 * inputs, outputs)
+    return conv(blocks, folded)
+
+
+def conv_up(x: jax.Array, kernel: jax.Array, taps: Taps, lowering: Lowering) -> jax.Array:
+    """Twice the size: transposed convolution of stride 2, then low-pass with gain 4, borders zero.
+
+    The arithmetic of StyleGAN2 (arXiv 1912.04958): t[2i + a] += x[i] kernel[a], then four symmetric taps with one zero
+    on each side.
+
+    Args:
+      x: [B, H, W, I].
+      kernel: [3, 3, I, O].
+      taps: four symmetric taps.
+      lowering: see the module's docstring.
+
+    Returns:
+      [B, 2H, 2W, O].
+    """
+    if lowering == "folded":
+        return _conv_up_folded(x, kernel, taps)
+    spread = jax.lax.conv_general_dilated(
+        x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=_LAYOUT
+    )
+    return fir(pad(spread, 1, 1, "zero"), taps, gain=4.0)
+
+
+def _conv_up_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
+    # y[2j + p] = sum_i x[i] K[p + 2 - 2(i - j)] with K = kernel * filter (six taps): one 3x3 kernel per phase p.
+    inputs, outputs = kernel.shape[2:]
+    fold = 2.0 * _toeplitz(taps, 3, 6).reshape(3, 2, 3)[::-1].astype(kernel.dtype)
+    phases = jnp.einsum("tpa,uqb,abio->tuipqo", fold, fold, kernel).reshape(3, 3, inputs, 4 * outputs)
+    return _depth_to_space(conv(x, phases, padding="SAME"))
+
+
+def _toeplitz(taps: Taps, size: int, length: int) -> np.ndarray:
+    """[length, size] matrix M with (M w)[m] = sum_a taps[m - a] w[a]: the full convolution of a kernel of `size`."""
+    matrix = np.zeros((length, size), np.float32)
+    for a in range(size):
+        matrix[a : a + len(taps), a] = normalized(taps)
+    return matrix
+
+
+def _space_to_depth(x: jax.Array) -> jax.Array:
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)
+
+
+def _depth_to_space(x: jax.Array) -> jax.Array:
+    b, h, w, c = x.shape
+    return x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, c // 4)
