@@ -1,0 +1,67 @@
+"""Non-saturating logistic GAN losses and the R1 gradient penalty (Latents2Segments spec A3; StyleGAN2).
+
+Logits are [B] or [B, ...] (regions, crops); `weight` covers their leading axes, so that an absent region ([B, K]) or
+a padded example ([B]) takes no part. All means are global.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.losses.sums import Total, weighted_mean
+
+PyTree = Any
+
+
+def real_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """Mean of softplus(-D), what calling images real costs: a discriminator on real images, a generator on its own."""
+    return weighted_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, total)
+
+
+def fake_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """Mean of softplus(D), what calling images fake costs: a discriminator on generated images."""
+    return weighted_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, total)
+
+
+def generator_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """Mean of softplus(-D(fake)): the non-saturating generator loss, float32 scalar."""
+    return real_loss(logits, weight, total)
+
+
+def discriminator_loss(real: jax.Array, fake: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """Mean of softplus(-D(real)) plus mean of softplus(D(fake)), float32 scalar; both share `weight`."""
+    return real_loss(real, weight, total) + fake_loss(fake, weight, total)
+
+
+def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:
+    """Sum of squares of each example's gradient.
+
+    Args:
+      grad: array [B, ...], or a pytree of such arrays (the two sets of crops of a patch discriminator).
+      batch_axes: leading axes that are kept: 1 for one number per example, 2 for one per (example, region).
+
+    Returns:
+      float32, the leading `batch_axes` axes.
+    """
+    return sum(
+        jnp.sum(jnp.square(g.astype(jnp.float32)), axis=tuple(range(batch_axes, g.ndim))) for g in jax.tree.leaves(grad)
+    )
+
+
+def r1(discriminator: Callable[[PyTree], jax.Array], images: PyTree, batch_axes: int = 1) -> jax.Array:
+    """|| d sum D(x) / dx ||^2 per example (Mescheder et al. 2018; A3), to be weighted with gamma / 2 and averaged.
+
+    The sum over the batch gives per-example gradients only if D treats examples apart: a discriminator with
+    statistics across the batch has none.
+
+    Args:
+      discriminator: images -> logits of any shape.
+      images: float [B, ...], or a pytree of such arrays.
+      batch_axes: as in `r1_penalty`.
+
+    Returns:
+      float32, the leading `batch_axes` axes of the images; differentiable in what `discriminator` closes over.
+    """
+    return r1_penalty(jax.grad(lambda x: jnp.sum(discriminator(x).astype(jnp.float32)))(images), batch_axes)

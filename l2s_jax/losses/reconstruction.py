@@ -1,0 +1,76 @@
+"""Absolute errors of images and of regions, and the images of single regions on black."""
+
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.losses.sums import Total, expand, ratio, weighted_mean
+
+BLACK = -1.0
+"""Black in the [-1, 1] range of images."""
+
+
+def region_masks(mask: jax.Array, regions: int) -> jax.Array:
+    """One mask per region: int [B, H, W] class ids -> float32 [B, regions, H, W] of 0 and 1.
+
+    Region k holds the pixels of class k. Ids outside 0..regions-1, such as 255 (ignore), belong to no region.
+    """
+    return jax.nn.one_hot(mask, regions, axis=1)
+
+
+def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
+    """Each region alone on black: x m + (-1)(1 - m)  (Latents2Segments, Fig. 2).
+
+    Args:
+      image: float [B, H, W, 3] in [-1, 1].
+      masks: [B, K, H, W] in [0, 1]; they may overlap.
+
+    Returns:
+      float [B, K, H, W, 3].
+    """
+    masks = expand(masks, 5).astype(image.dtype)
+    return image[:, None] * masks + BLACK * (1 - masks)
+
+
+def region_targets(image: jax.Array, mask: jax.Array, regions: int) -> jax.Array:
+    """`region_images` of the classes of `mask` (int [B, H, W]): float [B, regions, H, W, 3]."""
+    return region_images(image, region_masks(mask, regions))
+
+
+def l1(x: jax.Array, y: jax.Array, weight: jax.Array, total: Total, *, where: jax.Array | None = None) -> jax.Array:
+    """Global mean of |x - y|.
+
+    Args:
+      x: [B, ...].
+      y: the same shape.
+      weight: [B], or more leading axes ([B, K] for single regions); 0 = absent.
+      total: sum over devices.
+      where: more weights, on the leading axes of x (such as [B, H, W] for images); None = everywhere.
+
+    Returns:
+      float32 scalar; 0 if nothing has weight.
+    """
+    if where is not None:
+        weight = expand(weight, x.ndim) * expand(where, x.ndim)
+    return weighted_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, total)
+
+
+def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """L1 of every decoded region inside its own mask, normalised by its area, mean over the regions present (ours).
+
+    Loss_k = sum_{b,p} w_b M_bk(p) |decoded_bk(p) - image_b(p)| / (3 sum_{b,p} w_b M_bk(p)) with sums over the global
+    batch: an eye counts as much as the hair.
+
+    Args:
+      decoded: [B, K, H, W, 3].
+      image: [B, H, W, 3].
+      masks: [B, K, H, W] in [0, 1].
+      weight: [B], 0 = padding.
+      total: sum over devices.
+
+    Returns:
+      float32 scalar; 0 if no region is present.
+    """
+    error = jnp.mean(jnp.abs(decoded.astype(jnp.float32) - image[:, None].astype(jnp.float32)), axis=-1)
+    pixel = expand(weight, 4) * masks.astype(jnp.float32)
+    error, area = total((jnp.sum(pixel * error, axis=(0, 2, 3)), jnp.sum(pixel, axis=(0, 2, 3))))
+    return ratio(jnp.sum(ratio(error, area)), jnp.sum((area > 0).astype(jnp.float32)))

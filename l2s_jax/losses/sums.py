@@ -1,0 +1,40 @@
+"""Means as ratios of GLOBAL sums: the one way in which losses look at more than one example.
+
+`total` is `Axis.total` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
+whose derivative is the identity. Totals must not be nested where gradients flow (a total of a function of a total):
+the gradients of the devices would miss their cross terms. Each loss therefore takes ONE total of raw sums.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Total = Callable[..., tuple]
+"""pytree -> pytree, the sum over the devices that share the batch."""
+
+
+def expand(prefix: jax.Array, ndim: int) -> jax.Array:
+    """`prefix` as float32 with ones appended to its shape until it has `ndim` axes: [B] -> [B, 1, 1]."""
+    prefix = jnp.asarray(prefix, jnp.float32)
+    return prefix.reshape(prefix.shape + (1,) * (ndim - prefix.ndim))
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """`numerator / denominator`, 0 with zero gradient where the denominator is 0 (nothing to average)."""
+    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
+
+
+def weighted_mean(values: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """Global mean of `values`, in float32.
+
+    Args:
+      values: [B, ...].
+      weight: the leading axes of `values` ([B], [B, K] ...) or anything that broadcasts to them; 0 = absent.
+      total: sum over devices.
+
+    Returns:
+      float32 scalar, sum(weight * values) / sum(weight) over all elements of all devices; 0 if all weights are 0.
+    """
+    weight = jnp.broadcast_to(expand(weight, values.ndim), values.shape)
+    return ratio(*total((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))

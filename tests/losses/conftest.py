@@ -1,0 +1,31 @@
+"""A hand-made axis over the two virtual devices, as the system contract defines it."""
+
+import jax
+import pytest
+from jax.sharding import PartitionSpec
+
+
+@jax.custom_vjp
+def _total(tree):
+    return jax.lax.psum(tree, "devices")
+
+
+_total.defvjp(lambda tree: (_total(tree), None), lambda _, cotangent: (cotangent,))
+
+
+@pytest.fixture(scope="session")
+def on_two_devices():
+    """(loss(x, *rows, total), x, *rows) -> (loss, gradient in x) with the rows of all arrays on two devices."""
+    mesh = jax.make_mesh((2,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def run(loss, scale, *arrays):
+        def shard(scale, *rows):
+            value, gradient = jax.value_and_grad(lambda s: loss(s, *rows, _total))(scale)
+            return value, jax.lax.psum(gradient, "devices")
+
+        rows = PartitionSpec("devices")
+        specs = (PartitionSpec(), *(rows for _ in arrays))
+        split = jax.shard_map(shard, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)
+        return jax.jit(split)(scale, *arrays)
+
+    return run
