@@ -1,0 +1,227 @@
+"""What a user imports: `Parser` for masks, `Editor` for swapping parts of faces.
+
+from l2s_jax.api import Parser
+parsing = Parser.load("runs/demo")("photo.jpg")
+parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("labels.png")
+"""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from input_pipeline import images
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+from l2s_jax import bundle, config, preprocess, systems
+from l2s_jax.report import overlays
+from l2s_jax.systems.contract import Code, Decoded, PyTree, System
+
+Picture = np.ndarray | Image.Image | str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsing:
+    """The classes of one picture, at its own size.
+
+    Attributes:
+      ids: uint8 [H, W], class ids of `label_set`.
+      confidence: float32 [H, W], probability of the chosen class, 0..1.
+      label_set: what the ids mean.
+    """
+
+    ids: np.ndarray
+    confidence: np.ndarray
+    label_set: LabelSet
+
+    def areas(self) -> dict[str, float]:
+        """Fraction of the pixels in each class; they sum to 1."""
+        counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
+        return {name: float(counts[i] / self.ids.size) for i, name in enumerate(self.label_set.names)}
+
+    def confidences(self) -> dict[str, float | None]:
+        """Mean confidence over the pixels of each class; None for a class without pixels."""
+        counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
+        sums = np.bincount(self.ids.ravel(), self.confidence.ravel(), minlength=len(self.label_set))
+        return {n: float(sums[i] / counts[i]) if counts[i] else None for i, n in enumerate(self.label_set.names)}
+
+    def mask(self, name: str) -> np.ndarray:
+        """bool [H, W], where the class `name` is; a KeyError names the nearest class."""
+        return self.ids == self.label_set[name]
+
+    def palette_image(self) -> Image.Image:
+        """Palette image (mode P) whose pixel values are the class ids and whose palette is the label set's."""
+        picture = Image.fromarray(self.ids)
+        picture.putpalette(self.label_set.palette.tobytes())
+        return picture
+
+    def overlay(self, image: Picture) -> Image.Image:
+        """The picture with its classes tinted and outlined; the background keeps its own colours.
+
+        Raises:
+          UserError: a picture of another size.
+        """
+        pixels = read(image)
+        if pixels.shape[:2] != self.ids.shape:
+            raise UserError(f"the parsing is {self.ids.shape} and the picture {pixels.shape[:2]}: not the same photo")
+        return Image.fromarray(overlays.overlay(pixels, self.ids, self.label_set))
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A bundle and the system it belongs to.
+
+    Attributes:
+      path: folder it came from.
+      meta: its description.
+      system: the pure functions; `system.predict(variables, image)` is all there is to parsing.
+      variables: nested dicts of arrays on the default device.
+    """
+
+    path: Path
+    meta: bundle.Meta
+    system: System
+    variables: PyTree
+
+    @classmethod
+    def load(cls, where: str | os.PathLike) -> "Model":
+        """Read a model.
+
+        Args:
+          where: a bundle folder, a workdir, or a name that `l2s models` lists.
+
+        Raises:
+          UserError: no such model, a damaged one, or one that does not fit its system.
+        """
+        model = bundle.load(bundle.resolve(where))
+        system = systems.build(_stored_config(model))
+        expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
+        return cls(model.path, model.meta, system, jax.device_put(bundle.fit(model, expected)))
+
+
+def _stored_config(model: bundle.Bundle) -> ConfigDict:
+    """The config a bundle was trained with, if this version still knows exactly its fields."""
+    stored = config.from_json(model.meta.config)
+    have, known = config.flatten(stored), config.flatten(config.default(model.meta.system))
+    stranger = next(iter(sorted(have.keys() ^ known.keys())), None)
+    if stranger is not None:
+        raise UserError(
+            f"'{model.path}' was made by another version: the field '{stranger}' of its config is "
+            f"{'unknown here' if stranger in have else 'missing there'}; install the l2s_jax that wrote it"
+        )
+    if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
+        raise UserError(f"'{model.path}' is damaged: its config and its description differ; export the model again")
+    config.validate(stored)
+    return stored
+
+
+class Parser:
+    """Class ids of every pixel of any picture.
+
+    `parser.predict(parser.variables, image)` is the pure function under it: float32 [B, S, S, 3] in [-1, 1] ->
+    `Prediction`, with S = `parser.image_size`.
+    """
+
+    def __init__(self, model: Model):
+        self.model = model
+        self.variables = model.variables
+        self.predict = model.system.predict
+        self.label_set = model.system.label_set
+        self.image_size = model.meta.preprocessing.image_size
+        self._probabilities = jax.jit(lambda variables, image: model.system.predict(variables, image).probabilities)
+
+    @classmethod
+    def load(cls, where: str | os.PathLike) -> "Parser":
+        """See `Model.load`."""
+        return cls(Model.load(where))
+
+    def __call__(self, image: Picture) -> Parsing:
+        """Parse one picture: uint8 [H, W, 3], a PIL image or a path, any size (see `l2s_jax.preprocess`).
+
+        Raises:
+          UserError: an unreadable file or an array of another kind.
+        """
+        return next(self.batch([image], batch_size=1))
+
+    def batch(self, images: Iterable[Picture], batch_size: int = 8) -> Iterator[Parsing]:
+        """Parse many pictures, in order. One compiled program serves all: the last batch is padded.
+
+        Raises:
+          UserError: as `__call__`.
+        """
+        pictures = map(read, images)
+        while chunk := list(itertools.islice(pictures, batch_size)):
+            squares = np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32)
+            for row, pixels in enumerate(chunk):
+                squares[row] = preprocess.to_square(pixels, self.image_size)
+            probabilities = np.asarray(self._probabilities(self.variables, squares))
+            for row, pixels in enumerate(chunk):
+                yield Parsing(*preprocess.decide(probabilities[row], *pixels.shape[:2]), self.label_set)
+
+
+class Editor:
+    """Faces as codes: a slice of structure for every region, and one style."""
+
+    def __init__(self, model: Model):
+        if model.system.codec is None:
+            raise UserError(f"'{model.path}' is a pure parser ('{model.system.name}'): it has no codes to edit")
+        self.model = model
+        self.variables = model.variables
+        self.label_set = model.system.label_set
+        self.image_size = model.meta.preprocessing.image_size
+        self._encode = jax.jit(model.system.codec.encode)
+        self._decode = jax.jit(model.system.codec.decode)
+
+    @classmethod
+    def load(cls, where: str | os.PathLike) -> "Editor":
+        """See `Model.load`; a pure parser is a UserError."""
+        return cls(Model.load(where))
+
+    def encode(self, image: Picture) -> Code:
+        """The code of one picture: structure [1, K, h, w, C], style [1, S]."""
+        return self._encode(self.variables, preprocess.to_square(read(image), self.image_size)[None])
+
+    def decode(self, code: Code) -> Decoded:
+        """Picture, regions and presence logits of B codes."""
+        return self._decode(self.variables, code)
+
+    def render(self, code: Code) -> np.ndarray:
+        """uint8 [B, S, S, 3], the decoded pictures."""
+        return np.asarray(jnp.round((jnp.clip(self.decode(code).image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
+
+    def swap(self, code_a: Code, code_b: Code, regions: Sequence[str]) -> Code:
+        """`code_a` with the named regions of `code_b`; see `swap_regions`."""
+        return swap_regions(code_a, code_b, self.label_set, regions)
+
+
+def swap_regions(code_a: Code, code_b: Code, label_set: LabelSet, regions: Sequence[str]) -> Code:
+    """`code_a` with the structure slices of `code_b` for the named regions; the style stays a's.
+
+    Raises:
+      UserError: a region that the label set does not have.
+    """
+    try:
+        slices = np.array([label_set[name] for name in regions], np.int32)
+    except KeyError as error:
+        raise UserError(error.args[0]) from error
+    return code_a.replace(structure=code_a.structure.at[:, slices].set(code_b.structure[:, slices]))
+
+
+def read(image: Picture) -> np.ndarray:
+    """uint8 [H, W, 3] of an array (as it is), a PIL image or a path (EXIF orientation applied).
+
+    Raises:
+      UserError: unreadable file.
+    """
+    if isinstance(image, np.ndarray):
+        return image
+    if isinstance(image, Image.Image):
+        return images.to_rgb(image)
+    return images.read_image(image)

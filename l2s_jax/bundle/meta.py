@@ -1,0 +1,146 @@
+"""`model.json`: what a model is, what it was trained with, and how well it did on what."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+
+FORMAT = 1
+"""Version of the folder's layout; a reader refuses any other."""
+
+RESIZE = "pad-square-bilinear"
+"""The one resize rule of format 1, see `l2s_jax.preprocess`."""
+
+# Names are printed to terminals and become folder names.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input.
+
+    Attributes:
+      image_size: side of the network's square input, pixels.
+      range: values of a black and of a white pixel.
+      resize: `pad-square-bilinear`, see `l2s_jax.preprocess`.
+    """
+
+    image_size: int
+    range: tuple[float, float] = (-1.0, 1.0)
+    resize: str = RESIZE
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """Everything a bundle says about its tensors.
+
+    Attributes:
+      name: short name, `[A-Za-z0-9_.+-]`.
+      system: name in the registry of systems.
+      config: the resolved config, plain dicts, lists and scalars.
+      label_set: classes of the logits. Stored with its class names, so that a changed set is noticed.
+      preprocessing: how a picture becomes the input.
+      licence: SPDX identifier or sentence.
+      scores: `{}` or `{"data": SPEC, "examples": N, "metrics": {nested floats}}`.
+      provenance: command, commit, steps, date, versions, hardware.
+      parameters: numbers in the tensors; written by `save`.
+      sha256: hex digest of `model.safetensors`; written by `save`.
+    """
+
+    name: str
+    system: str
+    config: Mapping
+    label_set: LabelSet
+    preprocessing: Preprocessing
+    licence: str
+    scores: Mapping = dataclasses.field(default_factory=dict)
+    provenance: Mapping = dataclasses.field(default_factory=dict)
+    parameters: int = 0
+    sha256: str = "0" * 64
+
+    @property
+    def mean_f1(self) -> float | None:
+        """`segmentation.mean_f1` of the scores, where they have one."""
+        segmentation = self.scores.get("metrics", {}).get("segmentation", {})
+        value = segmentation.get("mean_f1") if isinstance(segmentation, Mapping) else None
+        return float(value) if isinstance(value, int | float) else None
+
+
+def to_json(meta: Meta) -> dict:
+    """The content of `model.json`."""
+    content = {f.name: getattr(meta, f.name) for f in dataclasses.fields(meta)}
+    content["label_set"] = {"name": meta.label_set.name, "classes": list(meta.label_set.names)}
+    content["preprocessing"] = dataclasses.asdict(meta.preprocessing)
+    return {"format": FORMAT, **content}
+
+
+def from_json(content: object, source: str) -> Meta:
+    """The checked reverse of `to_json`.
+
+    Args:
+      content: parsed JSON, from anybody.
+      source: file name for the sentences.
+
+    Raises:
+      UserError: another format version, a missing or misshapen field, unknown classes.
+    """
+    if not isinstance(content, dict) or "format" not in content:
+        raise UserError(f"'{source}' is not a model description; a bundle is made by `l2s train` or `l2s demo`")
+    if content["format"] != FORMAT:
+        raise UserError(
+            f"'{source}' has format version {str(content['format'])[:20]!r}, this l2s reads version {FORMAT}; "
+            "install the l2s_jax that wrote it"
+        )
+    get = _Fields(content, source)
+    meta = Meta(
+        name=get("name", str, _NAME.fullmatch),
+        system=get("system", str, str.isidentifier),
+        config=get("config", dict),
+        label_set=_label_set(get("label_set", dict), source),
+        preprocessing=_preprocessing(get("preprocessing", dict), source),
+        licence=get("licence", str),
+        scores=get("scores", dict, lambda s: isinstance(s.get("metrics", {}), dict)),
+        provenance=get("provenance", dict),
+        parameters=get("parameters", int, lambda n: n >= 0),
+        sha256=get("sha256", str, _SHA256.fullmatch),
+    )
+    if meta.config.get("system") != meta.system:
+        raise UserError(f"'{source}' is damaged: its config is of another system than '{meta.system}'")
+    return meta
+
+
+class _Fields:
+    """Reads typed fields of a JSON object; the sentence of a wrong one names it."""
+
+    def __init__(self, content: dict, source: str):
+        self._content, self._source = content, source
+
+    def __call__(self, key: str, kind: type, check=lambda value: True):
+        value = self._content.get(key)
+        if type(value) is not kind or not check(value):
+            raise UserError(f"'{self._source}' is damaged: its field '{key}' is missing or wrong")
+        return value
+
+
+def _preprocessing(content: dict, source: str) -> Preprocessing:
+    get = _Fields(content, source)
+    return Preprocessing(
+        image_size=get("image_size", int, lambda n: 1 <= n <= 16384),
+        range=tuple(get("range", list, lambda r: r == [-1, 1])),
+        resize=get("resize", str, lambda rule: rule == RESIZE),
+    )
+
+
+def _label_set(content: dict, source: str) -> LabelSet:
+    get = _Fields(content, source)
+    label_set = labels.get(get("name", str))
+    if tuple(get("classes", list)) != label_set.names:
+        raise UserError(
+            f"'{source}' was written for other classes of label set '{label_set.name}'; "
+            "install the l2s_jax that wrote it"
+        )
+    return label_set

@@ -1,0 +1,167 @@
+"""Saving, reading and loading a bundle folder.
+
+model.safetensors  the variables, flat names `network/path/to/leaf`
+model.json         everything else, see `Meta`
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from input_pipeline.errors import UserError
+from l2s_jax import files
+from l2s_jax.bundle import tensors
+from l2s_jax.bundle.meta import Meta, from_json, to_json
+
+TENSOR_FILE = "model.safetensors"
+JSON_FILE = "model.json"
+MAX_JSON_BYTES = 4 * 2**20
+
+
+class Bundle(NamedTuple):
+    """A model read from disk: its folder, its description, its variables (nested dicts of numpy arrays)."""
+
+    path: Path
+    meta: Meta
+    variables: Mapping
+
+
+def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
+    """Write a bundle; a reader sees the old folder or the new one, never a half-written one.
+
+    Args:
+      path: the folder to make. An existing bundle there is replaced; any other content is left alone.
+      variables: nested dicts of arrays, by network name.
+      meta: its `parameters` and `sha256` are filled in here.
+
+    Returns:
+      the completed meta.
+
+    Raises:
+      UserError: the folder holds something else, or the disk refuses.
+    """
+    path = Path(path)
+    if path.exists() and not _replaceable(path):
+        raise UserError(f"'{path}' exists and is not a model bundle; choose another folder")
+    scratch = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        fresh = scratch / "new"
+        fresh.mkdir()
+        parameters = tensors.write(fresh / TENSOR_FILE, variables)
+        meta = dataclasses.replace(meta, parameters=parameters, sha256=tensors.digest(fresh / TENSOR_FILE))
+        files.replace_json(fresh / JSON_FILE, to_json(meta))
+        _swap_in(fresh, path, scratch / "old")
+    except OSError as error:
+        raise UserError(f"cannot write the model '{path}': {error.strerror or error}") from error
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return meta
+
+
+def rescore(path: str | os.PathLike, scores: Mapping) -> Meta:
+    """Replace the scores in a bundle's `model.json`; the tensors stay.
+
+    Raises:
+      UserError: no bundle there, or the disk refuses.
+    """
+    path = Path(path)
+    meta = dataclasses.replace(read_meta(path), scores=scores)
+    files.replace_json(path / JSON_FILE, to_json(meta))
+    return meta
+
+
+def read_meta(path: str | os.PathLike) -> Meta:
+    """The description of the bundle folder `path`, without its tensors.
+
+    Raises:
+      UserError: no bundle there, too long, not JSON, or a field is wrong.
+    """
+    file = Path(path) / JSON_FILE
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read(MAX_JSON_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UserError(f"'{path}' is not a model bundle: it has no {JSON_FILE}") from error
+    except OSError as error:
+        raise UserError(f"cannot read '{file}': {error.strerror or error}") from error
+    if len(text) > MAX_JSON_BYTES:
+        raise UserError(f"'{file}' is damaged: it is longer than {MAX_JSON_BYTES // 2**20} MiB")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"'{file}' is damaged: it is not JSON; copy or export the model again") from error
+    return from_json(content, str(file))
+
+
+def load(path: str | os.PathLike) -> Bundle:
+    """Read the bundle folder `path`, checking sizes, names, dtypes and the sha256 first.
+
+    Raises:
+      UserError: anything missing, truncated or changed.
+    """
+    path = Path(path)
+    meta = read_meta(path)
+    return Bundle(path, meta, tensors.read(path / TENSOR_FILE, meta.sha256))
+
+
+def fit(bundle: Bundle, abstract: Mapping) -> Mapping:
+    """The bundle's variables in the structure that a system expects.
+
+    Args:
+      bundle: a loaded bundle.
+      abstract: nested dicts whose leaves have `.shape` and `.dtype`, e.g. `jax.eval_shape` of the system's variables.
+
+    Returns:
+      nested dicts like `abstract` (empty groups included) of the bundle's arrays.
+
+    Raises:
+      UserError: the sentence names the first tensor that is missing, left over, or of another shape or dtype.
+    """
+    have, want = dict(tensors.flatten(bundle.variables)), dict(tensors.flatten(abstract))
+
+    def refuse(reason: str) -> UserError:
+        return UserError(f"'{bundle.path}' is not a model of this system '{bundle.meta.system}': {reason}")
+
+    for name, leaf in want.items():
+        if name not in have:
+            raise refuse(f"tensor '{name}' is missing")
+        if tuple(have[name].shape) != tuple(leaf.shape):
+            raise refuse(f"tensor '{name}' has shape {list(have[name].shape)} instead of {list(leaf.shape)}")
+        if have[name].dtype != leaf.dtype:
+            raise refuse(f"tensor '{name}' is {have[name].dtype} instead of {leaf.dtype}")
+    extra = sorted(have.keys() - want.keys())
+    if extra:
+        raise refuse(f"it has a tensor '{extra[0]}' that the system does not know")
+    return _like(abstract, have)
+
+
+def _like(abstract: Mapping, have: Mapping, prefix: str = "") -> dict:
+    return {
+        key: _like(value, have, f"{prefix}{key}/") if isinstance(value, Mapping) else have[f"{prefix}{key}"]
+        for key, value in abstract.items()
+    }
+
+
+def _replaceable(path: Path) -> bool:
+    return path.is_dir() and {entry.name for entry in path.iterdir()} <= {TENSOR_FILE, JSON_FILE}
+
+
+def _swap_in(fresh: Path, path: Path, old: Path) -> None:
+    """Rename `fresh` to `path`; a failure puts the previous folder back."""
+    if not path.exists():
+        os.rename(fresh, path)
+        return
+    os.rename(path, old)
+    try:
+        os.rename(fresh, path)
+    except OSError:
+        os.rename(old, path)
+        raise

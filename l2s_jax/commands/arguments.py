@@ -1,0 +1,201 @@
+"""The words of the command line. Imports nothing heavy: every `--help` answers at once."""
+
+import argparse
+import difflib
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import l2s_jax
+from input_pipeline.errors import UserError
+
+COMMANDS = {
+    "demo": "train, evaluate and report on synthetic faces, in a few minutes",
+    "train": "train a model from a config; the same command resumes",
+    "evaluate": "score a model on a data set",
+    "parse": "write the face parts of your photos",
+    "report": "write the HTML report of a training run",
+    "labels": "show the label sets and how they map onto each other",
+    "models": "list the models that are here, with their scores",
+}
+
+WITH_CONFIG = ("demo", "train")
+"""Commands that take `--config.a.b=v`."""
+
+_OVERRIDES = """\
+Any field of the config is an option: --config.train.steps=200, --config.optim.lr=1e-3. A wrong name is answered with
+the nearest right one; --dry-run shows what the result would cost."""
+
+_DATA = """\
+KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces) or folder:DIR?val (DIR/val/images and
+DIR/val/masks, paired by name)"""
+
+
+def read(argv: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line, with `config` (NAME or None) and `overrides` (`a.b=v`) where the command takes them.
+
+    Raises:
+      UserError: anything the command does not know; the sentence names the nearest word it does.
+      SystemExit: after `--help` and `--version`.
+    """
+    parser, commands = _grammar()
+    words = [word for word in argv if not word.startswith("-")]
+    if words and words[0] not in COMMANDS:
+        raise UserError(f"unknown command '{words[0]}'{_nearest(words[0], COMMANDS)}")
+    name, overrides, rest = None, [], list(argv)
+    if words and words[0] in WITH_CONFIG and not {"-h", "--help"} & set(argv):
+        from l2s_jax import config  # imports jax, which these commands need anyway and `--help` does not
+
+        name, overrides, rest = config.read_cli(argv)
+    args, unknown = parser.parse_known_args(rest)
+    if args.command is None:
+        parser.print_help()
+        raise SystemExit(0)
+    if unknown:
+        options = [o for o in commands[args.command]._option_string_actions if o.startswith("--")]
+        raise UserError(f"`l2s {args.command}` does not take '{unknown[0]}'{_nearest(unknown[0], options)}")
+    args.config, args.overrides = name, overrides
+    return args
+
+
+def _grammar() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="l2s",
+        usage="l2s COMMAND ...",
+        description="Face parsing and face autoencoders whose latents know the parts of a face.",
+        epilog="examples:\n  l2s demo                               see it work, no data needed\n"
+        "  l2s parse photo.jpg --out masks        the parts of a photo\n"
+        "  l2s COMMAND --help                     options and examples of a command",
+    )
+    parser.add_argument("--version", action="version", version=f"l2s {l2s_jax.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(
+        prog="l2s", dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
+    )
+    commands = {}
+    for name, summary in COMMANDS.items():
+        description, epilog, add = _TEXTS[name]
+        commands[name] = subparsers.add_parser(name, help=summary, description=description, epilog=epilog)
+        add(commands[name])
+        commands[name].add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser, commands
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workdir", metavar="DIR", type=Path, default=Path("runs/demo"), help="default: runs/demo")
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="NAME", help="NAME of configs/NAME.py, or a path (required)")
+    parser.add_argument(
+        "--config.a.b=v",
+        metavar="",
+        dest="_",
+        default=argparse.SUPPRESS,
+        help="change the field a.b of the config; repeatable",
+    )
+    parser.add_argument("--workdir", metavar="DIR", type=Path, help="where everything goes (default: runs/NAME)")
+    parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, FLOPs and memory")
+    parser.add_argument("--devices", metavar="N", type=_natural, help="with --dry-run: numbers for N accelerators")
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", required=True, help="a model, see `l2s models`")
+    parser.add_argument("--data", metavar="DATA", required=True, help=_DATA)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all metrics there")
+    parser.add_argument("--batch", metavar="N", type=_natural, default=16, help="images at a time (default: 16)")
+
+
+def _parse(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", metavar="IMAGE|FOLDER", nargs="+", type=Path, help="photos, or folders of photos")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
+    parser.add_argument("--batch", metavar="N", type=_natural, default=8, help="photos at a time (default: 8)")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="folder of a training run")
+
+
+def _labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", nargs="?", help="a label set (default: a list of all)")
+    parser.add_argument("--map", metavar=("SRC", "DST"), nargs=2, help="where each class of SRC goes in DST")
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+# fmt: off
+_TEXTS = {
+    "demo": (
+        "Train a small model on procedural faces, score it on 200 faces it has not seen, and write a report.\n"
+        "Needs no data and no accelerator. Started again, it goes on where it stopped.\n\n" + _OVERRIDES,
+        "examples:\n  l2s demo\n  l2s demo --workdir /tmp/demo --config.seed=1", _demo),
+    "train": (
+        "Train a model, score it and write its report. Everything goes into one folder: checkpoints, curves,\n"
+        "the exported model, metrics.json and report.html. Ctrl-C saves; the same command goes on from there.\n\n"
+        + _OVERRIDES,
+        "examples:\n  l2s train --config demo\n"
+        "  l2s train --config demo --config.train.steps=500 --workdir runs/longer\n"
+        "  l2s train --config l2s_celebamask_512 --dry-run --devices 8", _train),
+    "evaluate": (
+        "Score a model: F1 and IoU of every class, reconstruction, and how far each slice of the code acts outside\n"
+        "its own region.",
+        "examples:\n  l2s evaluate --model runs/demo --data 'synthetic:200?test'\n"
+        "  l2s evaluate --model runs/demo --data 'folder:faces?val' --json scores.json", _evaluate),
+    "parse": (
+        "For every photo NAME writes three files into the folder --out:\n\n"
+        "  NAME_overlay.png  the photo with its parts in colour\n"
+        "  NAME_labels.png   class ids as a palette PNG, at the photo's own size, turned upright as EXIF says\n"
+        "  NAME.json         areas and confidence by class, model, timings\n\n"
+        "A photo that cannot be read is named and skipped, and the exit code is 2. Photos should show one face that\n"
+        "fills most of the picture.",
+        "examples:\n  l2s parse photo.jpg --out masks\n  l2s parse album/ more/*.png --out masks --model runs/demo",
+        _parse),
+    "report": (
+        "Write WORKDIR/report.html: one self-contained page with curves, panels, bars and the region-effect map.",
+        "examples:\n  l2s report runs/demo", _report),
+    "labels": (
+        "Show label sets: ids, names, colours and the partners that change places when a picture is mirrored.\n"
+        "l_ and r_ are the subject's own left and right.",
+        "examples:\n  l2s labels\n  l2s labels celebamask\n  l2s labels --map celebamask lapa", _labels),
+    "models": (
+        "List the models in $L2S_MODELS, ./models, ~/.local/share/l2s_jax/models, the installed ones, and those of\n"
+        "./runs. Every command takes them by the name shown here, or by path.",
+        "examples:\n  l2s models", _models),
+}
+# fmt: on
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are `UserError`s."""
+
+    def __init__(self, **options):
+        super().__init__(**options, allow_abbrev=False, formatter_class=_Formatter, add_help=False)
+        self.add_argument("-h", "--help", action="help", help="show this help")
+
+    def error(self, message: str):
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wide option column; texts of options are filled, descriptions and examples stay as written."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=34, width=110)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width)
+
+
+def _natural(text: str) -> int:
+    """A whole number >= 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return int(text)
+
+
+def _nearest(word: str, choices) -> str:
+    close = difflib.get_close_matches(word.partition("=")[0], list(choices), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(choices)}"

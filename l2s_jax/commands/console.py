@@ -1,0 +1,42 @@
+"""The terminal: one console for results, one for warnings, and small words on them."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["bar", "escape", "out", "percent", "swatch", "table"]
+
+
+def out(stderr: bool = False) -> Console:
+    """A console that does not colour numbers and paths on its own.
+
+    Into a pipe or a file it writes lines up to 160 characters, so that tables are not squeezed.
+    """
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def bar(console: Console) -> Progress:
+    """A progress bar with count and time left, gone when it is done."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, transient=True)
+
+
+def table(title: str, *columns: str) -> Table:
+    """A light table; a column whose name starts with `>` is right-aligned."""
+    grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        grid.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+    return grid
+
+
+def swatch(color: tuple[int, int, int]) -> Text:
+    """Three cells of an RGB colour."""
+    return Text("   ", style=f"on rgb({color[0]},{color[1]},{color[2]})")
+
+
+def percent(fraction: float) -> str:
+    """`0.4561` -> `45.6 %`."""
+    return f"{100 * fraction:.1f} %"

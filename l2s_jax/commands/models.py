@@ -1,0 +1,40 @@
+"""`l2s models`: the models that are here, and how well they do on what."""
+
+import argparse
+
+from input_pipeline.errors import UserError
+from l2s_jax import bundle
+from l2s_jax.commands import console
+
+
+def run(args: argparse.Namespace) -> int:
+    """List every model of the search path and of ./runs; a damaged one is listed with its damage."""
+    screen = console.out()
+    models = bundle.find_models()
+    if not models:
+        screen.print("There is no model here yet. `l2s demo` trains one on synthetic faces in a few minutes.")
+        return 0
+    grid = console.table(
+        "models", "name", "system", "label set", ">image", ">numbers", ">mean F1", "measured on", "licence", "path"
+    )
+    broken = []
+    for path, name in models.items():
+        try:
+            grid.add_row(*(console.escape(cell) for cell in _row(name, bundle.read_meta(path))), str(path))
+        except UserError as error:
+            broken.append(error)
+    screen.print(grid)
+    for error in broken:
+        screen.print(f"[red]damaged:[/] {console.escape(str(error))}")
+    screen.print("\n[dim]Use one by its name or path: l2s parse photo.jpg --out masks --model NAME[/]")
+    return 0
+
+
+def _row(name: str, meta: bundle.Meta) -> tuple[str, ...]:
+    side = meta.preprocessing.image_size
+    score = "-" if meta.mean_f1 is None else f"{meta.mean_f1:.3f}"
+    data = str(meta.scores.get("data", "-"))[:40]
+    examples = meta.scores.get("examples")
+    measured = f"{data} ({examples} faces)" if isinstance(examples, int) and data != "-" else data
+    numbers = f"{meta.parameters / 1e6:.2f} M"
+    return name, meta.system, meta.label_set.name, f"{side} px", numbers, score, measured, meta.licence[:40]

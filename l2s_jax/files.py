@@ -1,0 +1,42 @@
+"""Writing files that are there whole or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from input_pipeline.errors import UserError
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write `content` under a temporary name beside `path`, then rename it to `path`.
+
+    Raises:
+      UserError: the disk refuses; nothing is left behind.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def replace_json(path: Path, content: object) -> None:
+    """`replace` with indented JSON; numbers that JSON does not know (NaN, infinity) are a ValueError."""
+    replace(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def writable_folder(path: Path) -> Path:
+    """Make the folder `path` and try that files can be written there, before work is spent.
+
+    Raises:
+      UserError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".l2s-"):
+            return path
+    except OSError as error:
+        raise UserError(f"cannot write into the folder '{path}': {error.strerror or error}; choose another") from error

@@ -1,0 +1,121 @@
+"""A real but tiny system for the tests of bundles, the API and the commands: a 1x1 convolution that knows colours."""
+
+import types
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from input_pipeline import labels
+from l2s_jax import bundle, config
+from l2s_jax.systems.contract import Code, Codec, Decoded, Prediction, System, TrainState
+
+SIDE = 16
+LABELS = labels.L2S_REGIONS
+
+
+class Classify(nn.Module):
+    """Logits of K classes from the colour of each pixel."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, image):
+        return nn.Dense(self.classes, name="colour")(image)
+
+
+def default_config():
+    fields = ml_collections.ConfigDict()
+    fields.model = ml_collections.ConfigDict({"codec": True, "widths": (4, 8)})
+    return fields
+
+
+def build(conf) -> System:
+    label_set = labels.get(conf.label_set)
+    classes = len(label_set)
+    network = Classify(classes)
+
+    def init(rng):
+        params = network.init(rng, jnp.zeros((1, conf.image_size, conf.image_size, 3)))["params"]
+        networks = {"parser": {"params": params}}
+        return TrainState(jnp.int32(0), rng, networks, {}, networks, {"adam": jax.tree.map(jnp.zeros_like, params)})
+
+    def logits(variables, image):
+        return network.apply(variables["parser"], image)
+
+    def encode(variables, image):
+        structure = jnp.moveaxis(logits(variables, image)[..., None], -2, 1)
+        return Code(structure, image.mean((1, 2)))
+
+    def decode(variables, code):
+        present = jnp.moveaxis(code.structure[..., 0], 1, -1)
+        image = jnp.broadcast_to(code.style[:, None, None], (*present.shape[:3], 3))
+        return Decoded(image, jnp.broadcast_to(image[:, None], (image.shape[0], classes, *image.shape[1:])), present)
+
+    def step(state, batch, axis):
+        def loss(params):
+            hot = jax.nn.one_hot(batch["mask"], classes)
+            ce = -(hot * jax.nn.log_softmax(logits(params, batch["image"]))).sum()
+            return axis.total(ce) / axis.total(jnp.float32(hot[..., 0].size))
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        params = jax.tree.map(lambda p, g: p - 1.0 * g, state.params, axis.total(grads))
+        return state.replace(params=params, ema=params), {"loss": value}
+
+    return System(
+        name="fake",
+        label_set=label_set,
+        init=init,
+        steps={"g": step, "r1": step},
+        schedule=lambda n: ("g", "r1") if n % 16 == 0 else ("g",),
+        variables=lambda state: state.ema,
+        predict=lambda variables, image: Prediction(logits(variables, image)),
+        codec=Codec(encode, decode) if conf.model.codec else None,
+    )
+
+
+def install(monkeypatch) -> None:
+    """Make `fake` the registered system of a test."""
+    module = types.SimpleNamespace(build=build, default_config=default_config)
+    real = __import__("l2s_jax.systems", fromlist=["_module"])._module
+    monkeypatch.setattr("l2s_jax.systems._module", lambda name: module if name == "fake" else real(name))
+
+
+def fake_config(codec: bool = True):
+    conf = config.base().unlock()
+    conf.update(default_config())
+    conf.system, conf.label_set, conf.image_size, conf.model.codec = "fake", LABELS.name, SIDE, codec
+    return conf.lock()
+
+
+def variables(codec: bool = True):
+    """Weights that find class k where the colour is the palette's colour k: the nearest colour, in closed form."""
+    colours = LABELS.palette[: len(LABELS)].astype(np.float32) / 127.5 - 1
+    sharpness = 50.0
+    kernel, bias = 2 * sharpness * colours.T, -sharpness * (colours**2).sum(-1)
+    return {"parser": {"params": {"colour": {"kernel": np.ascontiguousarray(kernel), "bias": bias}}}}
+
+
+def meta(codec: bool = True, name: str = "tiny") -> bundle.Meta:
+    return bundle.Meta(
+        name=name,
+        system="fake",
+        config=fake_config(codec).to_dict(),
+        label_set=LABELS,
+        preprocessing=bundle.Preprocessing(SIDE),
+        licence="Apache-2.0",
+    )
+
+
+def save(path, codec: bool = True, name: str = "tiny") -> bundle.Meta:
+    return bundle.save(path, variables(codec), meta(codec, name))
+
+
+def painted(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture in palette colours and its ids: hair in the upper half, lips below, a background frame at the left."""
+    ids = np.full((height, width), LABELS["lips"], np.uint8)
+    ids[: height // 2] = LABELS["hair"]
+    ids[:, : width // 4] = LABELS["background"]
+    return LABELS.palette[ids], ids

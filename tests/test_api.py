@@ -1,0 +1,168 @@
+"""Parser and Editor: any size in, ids at that size out, one program per batch shape, codes as plain values."""
+
+import fake_system
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline.errors import UserError
+from l2s_jax import api, preprocess
+from l2s_jax.api import Editor, Parser
+
+LABELS = fake_system.LABELS
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    fake_system.install(patch)
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    fake_system.save(path)
+    yield api.Model.load(path)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def parser(model):
+    return Parser(model)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (64, 64), (40, 96), (96, 40), (33, 47), (8, 8), (1, 1)])
+def test_ids_have_the_size_and_the_content_of_the_picture(parser, height, width):
+    image, ids = fake_system.painted(height, width)
+    parsing = parser(image)
+    assert parsing.ids.shape == ids.shape
+    assert parsing.ids.dtype == np.uint8
+    assert parsing.confidence.dtype == np.float32
+    # A pixel of the network covers max(H, W) / SIDE of the picture: only borders may differ, by that much.
+    reach = int(np.ceil(max(height, width) / fake_system.SIDE))
+    columns = np.abs(np.arange(width) - width // 4 + 0.5) > reach
+    rows = np.abs(np.arange(height) - height // 2 + 0.5) > reach
+    inner = rows[:, None] & columns
+    np.testing.assert_array_equal(parsing.ids[inner], ids[inner])
+    assert inner.mean() > 0.5 or height < 16
+
+
+def test_the_network_size_passes_through_exactly(parser):
+    image, ids = fake_system.painted(fake_system.SIDE, fake_system.SIDE)
+    parsing = parser(image)
+    np.testing.assert_array_equal(parsing.ids, ids)
+    logits = parser.predict(parser.variables, preprocess.to_square(image, fake_system.SIDE)[None]).logits
+    np.testing.assert_allclose(parsing.confidence, jax.nn.softmax(logits).max(-1)[0], rtol=1e-6)
+
+
+def test_array_pil_and_path_agree(parser, tmp_path):
+    image, _ = fake_system.painted(20, 30)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for same in (Image.fromarray(image), tmp_path / "a.png", str(tmp_path / "a.png")):
+        np.testing.assert_array_equal(parser(same).ids, parser(image).ids)
+
+
+def test_exif_rotation_is_applied(parser, tmp_path):
+    image, _ = fake_system.painted(32, 32)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: shown rotated by 90 degrees clockwise
+    Image.fromarray(np.rot90(image)).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(parser(tmp_path / "a.png").ids, parser(image).ids)
+
+
+def test_batches_of_any_length_equal_single_pictures_and_compile_once(model):
+    parser = Parser(model)
+    pictures = [fake_system.painted(h, w)[0] for h, w in [(16, 16), (20, 31), (50, 20), (9, 40), (64, 64)]]
+    single = [parser(p) for p in pictures]
+    batched = list(parser.batch(iter(pictures), batch_size=2))
+    assert len(batched) == 5
+    for a, b in zip(single, batched, strict=True):
+        np.testing.assert_array_equal(a.ids, b.ids)
+        np.testing.assert_allclose(a.confidence, b.confidence, rtol=1e-5)
+    assert parser._probabilities._cache_size() == 2  # batch 1 and batch 2, not one for every picture
+
+
+def test_areas_sum_to_one_and_masks_partition(parser):
+    parsing = parser(fake_system.painted(40, 64)[0])
+    areas = parsing.areas()
+    assert list(areas) == list(LABELS.names)
+    assert sum(areas.values()) == pytest.approx(1)
+    assert areas["background"] == pytest.approx(0.25, abs=0.02)
+    assert sum(parsing.mask(name).astype(int) for name in LABELS.names).tolist() == np.ones((40, 64)).tolist()
+    assert parsing.confidences()["nose"] is None
+    assert parsing.confidences()["hair"] > 0.9
+    with pytest.raises(KeyError, match="hair"):
+        parsing.mask("hiar")
+
+
+def test_pictures_of_a_parsing(parser):
+    image, _ = fake_system.painted(24, 24)
+    parsing = parser(image)
+    picture = parsing.palette_image()
+    assert picture.mode == "P"
+    np.testing.assert_array_equal(np.asarray(picture), parsing.ids)
+    np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), LABELS.palette[parsing.ids])
+    overlay = np.asarray(parsing.overlay(image))
+    background = parsing.mask("background")
+    np.testing.assert_array_equal(overlay[background], image[background])
+    with pytest.raises(UserError, match="not the same photo"):
+        parsing.overlay(image[:-1])
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_other_arrays_are_refused(parser, bad):
+    with pytest.raises(UserError, match=r"must be uint8 \[H, W, 3\]"):
+        parser(bad)
+
+
+def test_decide_interpolates_probabilities_with_pixel_centres_at_half():
+    # A vertical border between columns 1 and 2 of 4: at any multiple it lies in the middle, to the pixel.
+    probabilities = np.zeros((4, 4, 2), np.float32)
+    probabilities[:, :2, 0] = probabilities[:, 2:, 1] = 1
+    ids, confidence = preprocess.decide(probabilities, 40, 40)
+    np.testing.assert_array_equal(ids, np.repeat([[0] * 20 + [1] * 20], 40, 0))
+    assert confidence.min() == pytest.approx(0.55)
+    assert confidence.max() == 1.0
+
+
+@pytest.mark.parametrize("shape", [(10, 1000), (1000, 10), (7, 7), (1, 3000)])
+def test_the_box_lies_inside_the_square(shape):
+    box = preprocess.fit_box(*shape, 32)
+    assert 0 <= box.left < box.right <= 32
+    assert 0 <= box.top < box.bottom <= 32
+    assert max(box.right - box.left, box.bottom - box.top) == 32
+
+
+def test_padding_repeats_the_border(parser):
+    image, _ = fake_system.painted(16, 8)
+    square = preprocess.to_square(image, 16)
+    np.testing.assert_array_equal(square[:, :4], np.repeat(square[:, 4:5], 4, 1))
+    np.testing.assert_allclose(square[:, 4:12], image / 127.5 - 1, atol=1e-6)
+
+
+def test_editor_swaps_only_the_named_regions(model):
+    editor = Editor(model)
+    a, b = (editor.encode(fake_system.painted(*size)[0]) for size in ((16, 16), (30, 16)))
+    mixed = editor.swap(a, b, ["hair", "eyes"])
+    swapped = [LABELS["hair"], LABELS["eyes"]]
+    kept = [k for k in range(len(LABELS)) if k not in swapped]
+    np.testing.assert_array_equal(mixed.structure[:, swapped], b.structure[:, swapped])
+    np.testing.assert_array_equal(mixed.structure[:, kept], a.structure[:, kept])
+    np.testing.assert_array_equal(mixed.style, a.style)
+    np.testing.assert_array_equal(editor.swap(a, b, []).structure, a.structure)
+    with pytest.raises(UserError, match=r"no class 'hairs' \(did you mean 'hair'"):
+        editor.swap(a, b, ["hairs"])
+
+
+def test_editor_decodes_and_renders(model):
+    editor = Editor(model)
+    image, ids = fake_system.painted(16, 16)
+    code = editor.encode(image)
+    np.testing.assert_array_equal(editor.decode(code).logits.argmax(-1)[0], ids)
+    picture = editor.render(code)
+    assert (picture.shape, picture.dtype) == ((1, 16, 16, 3), np.uint8)
+    np.testing.assert_allclose(picture[0, 0, 0], image.mean((0, 1)), atol=1)
+
+
+def test_a_pure_parser_has_no_editor(model, tmp_path, monkeypatch):
+    fake_system.install(monkeypatch)
+    fake_system.save(tmp_path / "parser", codec=False)
+    with pytest.raises(UserError, match="pure parser"):
+        Editor.load(tmp_path / "parser")
