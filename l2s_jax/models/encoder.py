@@ -81,9 +81,8 @@ class Encoder(nn.Module):
         return unit_norm_slices(x, self.slices) if self.structure_norm == "slice" else x
 
     def _style(self, x: jax.Array) -> jax.Array:
-        for i in range(1, self.style_downsamplings + 1):
-            width, name = self.width(self.downsamplings + i), f"style_conv_{i - 1}"
-            x = EqualConv(width, pad_mode="none", stride=2, dtype=self.dtype, name=name)(x)
+        for i in range(self.downsamplings + 1, self.downsamplings + self.style_downsamplings + 1):
+            x = EqualConv(self.width(i), pad_mode="none", stride=2, dtype=self.dtype, name=f"style_down_{2**i}")(x)
         x = unit_norm(EqualDense(self.style_dims, name="style")(jnp.mean(x.astype(jnp.float32), axis=(1, 2))))
         return x * math.sqrt(self.style_dims) if self.style_norm == "rms" else x
 

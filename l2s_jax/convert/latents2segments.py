@@ -1,0 +1,165 @@
+"""Published Latents2Segments and Swapping Autoencoder weights -> variables of our networks.
+
+The published state dict holds four networks under the prefixes `E.`, `G.`, `D.` and `Dpatch.`, NCHW. How large they are
+is read from the shapes, so that a checkpoint of any size finds its network (convert/latents2segments_sizes.py).
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from input_pipeline.errors import UserError
+from l2s_jax.convert.latents2segments_sizes import KINDS, example_inputs, network
+from l2s_jax.convert.state_dict import (
+    Constant,
+    Layout,
+    Rule,
+    State,
+    conv,
+    convert,
+    dense,
+    dense_of_maps,
+    flat,
+    modulated,
+    same,
+    scalar,
+)
+from l2s_jax.layers.fir import normalized
+
+Target = str | Callable[[int], str]
+"""Our layer, or a function of the number in the published name."""
+
+
+def _rule(source: str, target: Target, leaf: str, layout: Layout) -> Rule:
+    if isinstance(target, str):
+        return Rule(source, f"params/{target}/{leaf}", layout)
+    return Rule(source, lambda m: f"params/{target(int(m[1]))}/{leaf}", layout)
+
+
+def _within(target: Target, name: str) -> Target:
+    return f"{target}/{name}" if isinstance(target, str) else lambda n: f"{target(n)}/{name}"
+
+
+def _dense(source: str, target: Target, layout: Layout = dense) -> tuple[Rule, ...]:
+    weight = _rule(rf"{source}\.weight", target, "kernel", layout)
+    return weight, _rule(rf"{source}\.bias", target, "bias", same)
+
+
+def _conv(source: str, target: Target) -> tuple[Rule, ...]:
+    bias = rf"{source}\.(?:Act|Conv)\.bias"  # an activated convolution keeps its bias with the activation
+    return _rule(rf"{source}\.Conv\.weight", target, "kernel", conv), _rule(bias, target, "bias", same)
+
+
+def _modulated(source: str, target: Target) -> tuple[Rule, ...]:
+    weight = _rule(rf"{source}\.weight", target, "kernel", modulated)
+    return weight, *_dense(rf"{source}\.modulation", _within(target, "affine"))
+
+
+def _styled(source: str, target: Target) -> tuple[Rule, ...]:
+    return (
+        *_modulated(rf"{source}\.conv", _within(target, "conv")),
+        _rule(rf"{source}\.noise\.weight", target, "noise_strength", scalar),
+        _rule(rf"{source}\.activate\.bias", target, "bias", same),
+    )
+
+
+def _block(source: str, target: Target, layer: Callable[[str, Target], tuple[Rule, ...]] = _conv) -> tuple[Rule, ...]:
+    return (
+        *layer(rf"{source}\.conv1", _within(target, "conv_0")),
+        *layer(rf"{source}\.conv2", _within(target, "conv_1")),
+        *_conv(rf"{source}\.skip", _within(target, "skip")),
+    )
+
+
+# Published blocks are numbered by the reduction BEFORE them (E), by 8 times the magnification (G), or backwards from
+# the top (D, Dpatch; above 256 or 64 px by their size). Ours are named by the reduction or magnification after them
+# (E, G) and by the size of their input (D, Dpatch).
+RULES: dict[str, tuple[Rule, ...]] = {
+    "E": (
+        *_conv("FromRGB", "from_rgb"),
+        *_block(r"DownToSpatialCode\.ResBlockDownBy(\d+)", lambda n: f"down_{2 * n}"),
+        *_conv(r"ToSpatialCode\.(\d)", lambda n: f"structure_{n}"),
+        *_conv(r"DownToGlobalCode\.ConvLayerDownBy(\d+)", lambda n: f"style_down_{2 * n}"),
+        *_dense(r"ToGlobalCode\.0", "style"),
+    ),
+    "G": (
+        *_dense(r"SpatialCodeModulation\.scale", "structure_scale"),
+        *_dense(r"SpatialCodeModulation\.bias", "structure_shift"),
+        *_block(r"HeadResnetBlock(\d+)", lambda n: f"head_{n}", _styled),
+        *_block(r"UpsamplingResBlock(\d+)", lambda n: f"up_{n // 8}", _styled),
+        *_modulated(r"ToRGB\.conv", "to_rgb"),
+        Rule(r"ToRGB\.bias", "params/to_rgb_bias", flat),
+    ),
+    "D": (
+        *_conv(r"stylegan2_D\.convs\.0", "from_rgb"),
+        *_block(r"stylegan2_D\.convs\.(\d)", lambda n: f"block_{2 ** (9 - n)}"),
+        *_block(r"stylegan2_D\.convs\.(\d+)x\1", lambda n: f"block_{n}"),
+        *_conv(r"stylegan2_D\.final_conv", "final_conv"),
+        *_dense(r"stylegan2_D\.final_linear\.0", "dense_0", dense_of_maps(4, 4)),
+        *_dense(r"stylegan2_D\.final_linear\.1", "dense_1"),
+    ),
+    "Dpatch": (
+        *_conv(r"convs\.0", "pyramid/from_rgb"),
+        *_block(r"convs\.5", "pyramid/final_block"),
+        *_conv(r"convs\.6", "pyramid/final_conv"),
+        *_block(r"convs\.([1-4])", lambda n: f"pyramid/block_{2 ** (7 - n)}"),
+        *_block(r"convs\.(\d+)x\1", lambda n: f"pyramid/block_{n}"),
+        *_dense(r"pairlinear\.0", "head/dense_0", dense_of_maps(2, 2, maps=2)),
+        *_dense(r"pairlinear\.([1-9])", lambda n: f"head/dense_{n}"),
+    ),
+}
+
+
+def _filter(gain: float) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """The published low-pass filter of a given size, times `gain`."""
+    taps = {1: (1,), 3: (1, 2, 1), 4: (1, 3, 3, 1)}
+
+    def expected(shape: tuple[int, ...]) -> np.ndarray:
+        weights = normalized(taps.get(shape[0] if shape else 0, (1,)))
+        return gain * np.outer(weights, weights)
+
+    return expected
+
+
+CONSTANTS = (
+    Constant(r".*\.Blur\.kernel", _filter(1.0)),
+    Constant(r".*\.conv\.blur\.kernel|ToRGB\.upsample\.kernel", _filter(4.0)),
+)
+_COUNTERS = ("num_discriminator_iters",)
+
+
+def convert_network(kind: str, state: State) -> tuple[nn.Module, dict]:
+    """One published network.
+
+    Args:
+      kind: `E`, `G`, `D` or `Dpatch`.
+      state: its tensors under their published names, without the prefix.
+
+    Returns:
+      the module with the sizes of the weights and the published behaviour, and its variables (float32 numpy).
+
+    Raises:
+      UserError: the tensors are not those of such a network; the sentence names them.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    module = network(kind, shapes)
+    target = jax.eval_shape(module.init, jax.random.key(0), *example_inputs(kind, shapes))
+    return module, convert(state, RULES[kind], CONSTANTS, target, f"published network {kind}")
+
+
+def convert_checkpoint(state: State) -> dict[str, tuple[nn.Module, dict]]:
+    """All networks of a published checkpoint, by kind; as `convert_network`.
+
+    Raises:
+      UserError: a name belongs to no network, or the tensors of one are not those of such a network.
+    """
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in state.items():
+        kind, _, rest = name.partition(".")
+        if kind in KINDS:
+            parts.setdefault(kind, {})[rest] = tensor
+        elif name not in _COUNTERS:
+            raise UserError(f"tensor '{name}' belongs to none of the published networks {', '.join(KINDS)}")
+    return {kind: convert_network(kind, part) for kind, part in parts.items()}

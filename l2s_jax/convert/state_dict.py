@@ -1,0 +1,156 @@
+"""From a published state dict to a Linen variable tree, by a readable table of rules.
+
+A table says for every source tensor where it goes and how its axes are laid out there. Nothing may remain unsaid:
+a source tensor without a rule, a variable that no tensor fills and a shape that does not fit are errors that name
+them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from input_pipeline.errors import UserError
+
+State = Mapping[str, np.ndarray]
+Layout = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One line of a table.
+
+    Attributes:
+      pattern: regular expression that matches whole source names.
+      target: path of the variable, `/` between levels; a template for `re.Match.expand`, or a function of the match.
+      layout: source array -> array in our layout.
+    """
+
+    pattern: str
+    target: str | Callable[[re.Match], str]
+    layout: Layout
+
+    def path(self, name: str) -> str | None:
+        """Path of the variable that the tensor `name` fills, or None where the rule does not apply."""
+        match = re.fullmatch(self.pattern, name)
+        if match is None:
+            return None
+        return self.target(match) if callable(self.target) else match.expand(self.target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """Source tensors that hold no weights, but must have the value that our layers assume.
+
+    Attributes:
+      pattern: regular expression that matches whole source names.
+      expected: shape -> the only acceptable value.
+    """
+
+    pattern: str
+    expected: Callable[[tuple[int, ...]], np.ndarray]
+
+
+def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], target: Any, title: str) -> Any:
+    """Fills a variable tree.
+
+    Args:
+      state: source tensors by name.
+      rules: the first that applies to a name decides.
+      constants: names that are checked and dropped.
+      target: nested dict of arrays or `jax.ShapeDtypeStruct`, the shapes to fill.
+      title: what is converted, for the messages.
+
+    Returns:
+      nested dict as `target`, of float32 numpy arrays.
+
+    Raises:
+      UserError: a tensor has no rule, two fill one variable, a variable stays empty, a shape or a constant is wrong.
+    """
+    shapes = {path: tuple(leaf.shape) for path, leaf in flatten_dict(target, sep="/").items()}
+    filled: dict[str, np.ndarray] = {}
+    origin: dict[str, str] = {}
+    unknown = []
+    for name, tensor in state.items():
+        constant = next((c for c in constants if re.fullmatch(c.pattern, name)), None)
+        if constant is not None:
+            _check_constant(name, tensor, constant, title)
+            continue
+        path, layout = next(((p, r.layout) for r in rules if (p := r.path(name)) is not None), (None, None))
+        if path not in shapes:
+            unknown.append(name)
+            continue
+        if path in filled:
+            raise UserError(f"{title}: tensors '{origin[path]}' and '{name}' both fill '{path}'")
+        filled[path], origin[path] = _laid_out(name, tensor, layout, path, shapes[path], title), name
+    missing = sorted(set(shapes) - set(filled))
+    if unknown or missing:
+        extra = [f"no place for {_listing(unknown)}"] if unknown else []
+        empty = [f"nothing for {_listing(missing)}"] if missing else []
+        raise UserError(f"{title}: the weights are not of this network: {' and '.join(extra + empty)}")
+    return unflatten_dict(filled, sep="/")
+
+
+def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: tuple[int, ...], title: str):
+    message = f"{title}: tensor '{name}' of shape {tuple(tensor.shape)} cannot fill '{path}' of shape {shape}"
+    try:
+        array = np.asarray(layout(np.asarray(tensor)), np.float32)
+    except (ValueError, IndexError) as error:  # the layout expects another rank
+        raise UserError(message) from error
+    if array.shape != shape:
+        raise UserError(message)
+    return array
+
+
+def _check_constant(name: str, tensor: np.ndarray, constant: Constant, title: str) -> None:
+    expected = constant.expected(tuple(tensor.shape))
+    if expected.shape != tuple(tensor.shape) or not np.allclose(tensor, expected, rtol=0, atol=1e-6):
+        raise UserError(f"{title}: the fixed tensor '{name}' does not hold the value that this network is built on")
+
+
+def _listing(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def same(tensor: np.ndarray) -> np.ndarray:
+    """No change."""
+    return tensor
+
+
+def conv(tensor: np.ndarray) -> np.ndarray:
+    """[O, I, kh, kw] -> [kh, kw, I, O]."""
+    return tensor.transpose(2, 3, 1, 0)
+
+
+def dense(tensor: np.ndarray) -> np.ndarray:
+    """[O, I] -> [I, O]."""
+    return tensor.transpose(1, 0)
+
+
+def modulated(tensor: np.ndarray) -> np.ndarray:
+    """[1, O, I, kh, kw] -> [kh, kw, I, O]."""
+    return conv(tensor[0])
+
+
+def flat(tensor: np.ndarray) -> np.ndarray:
+    """[C], whatever axes of length 1 surround it."""
+    return tensor.reshape(-1)
+
+
+def scalar(tensor: np.ndarray) -> np.ndarray:
+    """[1] -> []."""
+    return tensor.reshape(())
+
+
+def dense_of_maps(height: int, width: int, maps: int = 1) -> Layout:
+    """Dense layer behind flattened maps: [O, maps * C * height * width] -> [maps * height * width * C, O]."""
+
+    def layout(tensor: np.ndarray) -> np.ndarray:
+        grid = tensor.reshape(tensor.shape[0], maps, -1, height, width)
+        return grid.transpose(1, 3, 4, 2, 0).reshape(-1, tensor.shape[0])
+
+    return layout
