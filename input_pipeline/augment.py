@@ -1,0 +1,188 @@
+"""Random changes of a training face: its position, and what cameras do to light and pixels.
+
+All positions become one resampling and all colours one matrix, so an image is interpolated and rounded as few times as
+possible. Ours; the ranges are usual for aligned faces.
+"""
+
+import dataclasses
+import difflib
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from input_pipeline.errors import UserError
+from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.sources import Example
+from input_pipeline.transforms import flip, square_matrix, warp
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """What may happen to a training face; every magnitude is the limit of a uniform draw.
+
+    Attributes:
+      flip: probability of mirroring (left and right exchange their ids).
+      rotate: degrees to either side.
+      scale_min, scale_max: magnification; its logarithm is drawn uniformly.
+      shift: fraction of the side, in x and in y.
+      edge: repeat the border pixels outside the photo; False paints mid-grey.
+      ignore_outside: mask pixels outside the photo are ignored; False makes them background (class 0).
+      brightness: factor 1 +- this.
+      contrast: factor 1 +- this, about the mean grey of the image.
+      saturation: factor 1 +- this, about the grey of each pixel.
+      tint: factor 1 +- this of each colour channel by itself (white balance).
+      grey: probability of losing all colour.
+      blur: probability of a Gaussian blur.
+      blur_sigma: largest standard deviation of that blur, pixels of the result.
+      jpeg: probability of JPEG compression.
+      jpeg_quality: its lowest quality (1..95); the highest is 95.
+      noise: probability of Gaussian sensor noise.
+      noise_sigma: its largest standard deviation; 255 is white.
+
+    Raises:
+      UserError: a value outside its range.
+    """
+
+    flip: float = 0.5
+    rotate: float = 12.0
+    scale_min: float = 0.85
+    scale_max: float = 1.2
+    shift: float = 0.06
+    edge: bool = True
+    ignore_outside: bool = True
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.3
+    tint: float = 0.05
+    grey: float = 0.05
+    blur: float = 0.1
+    blur_sigma: float = 1.0
+    jpeg: float = 0.1
+    jpeg_quality: int = 30
+    noise: float = 0.25
+    noise_sigma: float = 6.0
+
+    def __post_init__(self):
+        for name in ("flip", "shift", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"):
+            _check(0 <= getattr(self, name) <= 1, name, getattr(self, name), "from 0 to 1")
+        for name in ("rotate", "blur_sigma", "noise_sigma"):
+            _check(0 <= getattr(self, name) <= 255, name, getattr(self, name), "from 0 to 255")
+        _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "from 1 to 95")
+        _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "from 0.1 to scale_max")
+
+    @classmethod
+    def none(cls) -> "Augment":
+        """No change: the face as `fit_square` shows it, up to the resampling."""
+        moves, colors = ("flip", "rotate", "shift"), ("brightness", "contrast", "saturation", "tint", "grey")
+        off = dict.fromkeys((*moves, *colors, "blur", "jpeg", "noise"), 0.0)
+        return cls(**off, scale_min=1.0, scale_max=1.0)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Augment":
+        """The defaults with some fields replaced, as in a config.
+
+        Raises:
+          UserError: an unknown field (the sentence names the nearest one), a value of another type or out of range.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in defaults:
+                close = difflib.get_close_matches(name, defaults, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(defaults)}"
+                raise UserError(f"unknown augmentation '{name}': {hint}")
+            accepted = (int, float) if type(defaults[name]) is float else type(defaults[name])
+            is_bool = isinstance(value, bool)
+            if not isinstance(value, accepted) or is_bool != isinstance(defaults[name], bool):
+                kind = type(defaults[name]).__name__
+                raise UserError(f"augmentation '{name}' is {value!r}, but it must be a {kind}")
+        return cls(**values)
+
+
+def random_view(
+    example: Example, options: Augment, label_set: LabelSet, side: int, rng: np.random.Generator
+) -> Example:
+    """A random training view of a face.
+
+    Args:
+      example: any size; its mask in `label_set`.
+      options: what may happen.
+      label_set: of the mask.
+      side: of the square result.
+      rng: the only source of randomness.
+
+    Returns:
+      image uint8 [side, side, 3], mask uint8 [side, side] in `label_set`, landmarks moved alike, the rest as it was.
+    """
+    if rng.random() < options.flip:
+        example = flip(example, label_set)
+    height, width = example["image"].shape[:2]
+    matrix = square_matrix(
+        height,
+        width,
+        side,
+        degrees=_about(0, options.rotate, rng),
+        scale=float(np.exp(rng.uniform(np.log(options.scale_min), np.log(options.scale_max)))),
+        shift=(_about(0, options.shift, rng), _about(0, options.shift, rng)),
+    )
+    mask_fill = IGNORE if options.ignore_outside else 0
+    view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill)
+    view["image"] = _photograph(Image.fromarray(view["image"]), options, rng)
+    return view
+
+
+def color_matrix(mean: float, *, brightness: float, contrast: float, saturation: float, tint: np.ndarray) -> np.ndarray:
+    """All colour changes as one affine map of RGB, because each of them is one.
+
+    Args:
+      mean: grey of the image about which contrast spreads, 0..255.
+      brightness, contrast, saturation: factors; 1 changes nothing, saturation 0 makes grey.
+      tint: [3] factors of the channels.
+
+    Returns:
+      float64 [3, 4] matrix C with `rgb' = C @ (r, g, b, 1)`.
+    """
+    luma = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+    mix = saturation * np.eye(3) + (1 - saturation) * luma
+    linear = contrast * brightness * tint[:, None] * mix
+    return np.column_stack([linear, np.full(3, (1 - contrast) * brightness * mean)])
+
+
+def _photograph(image: Image.Image, options: Augment, rng: np.random.Generator) -> np.ndarray:
+    """Light, lens, sensor and compression, in the order in which a camera applies them."""
+    colors = color_matrix(
+        float(np.asarray(image.convert("L")).mean()),
+        brightness=_about(1, options.brightness, rng),
+        contrast=_about(1, options.contrast, rng),
+        saturation=0.0 if rng.random() < options.grey else _about(1, options.saturation, rng),
+        tint=1 + rng.uniform(-options.tint, options.tint, 3),
+    )
+    image = image.convert("RGB", tuple(colors.ravel().tolist()))
+    if rng.random() < options.blur:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, options.blur_sigma)))
+    if rng.random() < options.noise:
+        image = _with_noise(image, rng.uniform(0, options.noise_sigma), rng)
+    if rng.random() < options.jpeg:
+        image = _compressed(image, int(rng.integers(options.jpeg_quality, 96)))
+    return np.asarray(image)
+
+
+def _with_noise(image: Image.Image, sigma: float, rng: np.random.Generator) -> Image.Image:
+    noise = sigma * rng.standard_normal((image.height, image.width, 3), dtype=np.float32)
+    return Image.fromarray(np.clip(np.rint(np.asarray(image) + noise), 0, 255).astype(np.uint8))
+
+
+def _compressed(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def _about(centre: float, spread: float, rng: np.random.Generator) -> float:
+    return rng.uniform(centre - spread, centre + spread)
+
+
+def _check(ok: bool, name: str, value: object, allowed: str) -> None:
+    if not ok:
+        raise UserError(f"augmentation '{name}' is {value!r}, but it goes {allowed}")

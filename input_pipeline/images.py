@@ -1,0 +1,148 @@
+"""Reading pictures that nobody vouches for: any mode, any orientation, any damage, and never more pixels than asked.
+
+Only raster formats whose decoders live in Pillow itself are tried (no PostScript, no external programs).
+"""
+
+import contextlib
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from input_pipeline.errors import UserError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MAX_PIXELS = 100_000_000
+"""Default limit on width times height; the largest medium-format cameras stay below it."""
+
+# `_open` refuses by its own limit and in its own words; Pillow's warning would say the same thing twice.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+# What Pillow's decoders raise on damaged files (random damage brought up the first four; the others are the modules').
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error)
+
+
+def read_image(path: str | os.PathLike, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The picture in a file, as a viewer shows it.
+
+    Args:
+      path: a JPEG, PNG, WebP, BMP, TIFF or GIF file (of an animation, the first frame).
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many
+        pixels (2 to 4 times faster for large photos); None decodes every pixel.
+      max_pixels: refuse pictures of more pixels, before decoding them.
+
+    Returns:
+      uint8 [H, W, 3], sRGB values; see `to_rgb`.
+
+    Raises:
+      UserError: no such file, no picture, damaged, or too large.
+    """
+    with _open(path, max_pixels) as image, _damage_named(path):
+        if at_least is not None:
+            scale = min(1.0, at_least / max(image.size))
+            image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
+        image.load()
+        return to_rgb(image, name=f"'{path}'")
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(height, width) in pixels of the picture as a viewer shows it, from the file's header alone.
+
+    Raises:
+      UserError: no such file, no picture, or damaged.
+    """
+    with _open(path, max_pixels=MAX_PIXELS) as image, _damage_named(path):
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The class ids in a palette or grey PNG.
+
+    Args:
+      path: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
+        value above 255.
+      max_pixels: refuse masks of more pixels, before decoding them.
+
+    Returns:
+      uint8 [H, W].
+
+    Raises:
+      UserError: as `read_image`, and for colour images, which hold no indices.
+    """
+    with _open(path, max_pixels) as image, _damage_named(path):
+        image.load()
+        mode, values = image.mode, np.asarray(image)
+    if mode not in ("P", "L", "1") and not mode.startswith("I"):
+        raise UserError(
+            f"'{path}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
+            "save it as a palette or 8-bit grey PNG"
+        )
+    if values.max() > 255 or values.min() < 0:
+        raise UserError(f"'{path}' holds the value {values.max()}, but class ids in a mask go from 0 to 255")
+    return values.astype(np.uint8)
+
+
+def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
+    """A Pillow image of any mode as the uint8 [H, W, 3] that a viewer shows.
+
+    The EXIF orientation is applied; grey is repeated; palettes are looked up; 16-bit grey is scaled (65535 becomes
+    255); CMYK is converted; transparent pixels are laid over black, because what lies under them is arbitrary.
+
+    Args:
+      image: any mode.
+      name: what an error calls it.
+
+    Raises:
+      UserError: floating-point or 32-bit values, which have no agreed white.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _scaled_grey(np.asarray(image), name)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return np.array(image.convert("RGB"))
+
+
+def _scaled_grey(values: np.ndarray, name: str) -> np.ndarray:
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
+        raise UserError(f"{name} holds {values.dtype} values, which have no agreed white: save it with 8 or 16 bits")
+    grey = (values.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
+
+
+@contextlib.contextmanager
+def _open(path: str | os.PathLike, max_pixels: int) -> Iterator[Image.Image]:
+    """The image with only its header read, once the header's size is accepted."""
+    with contextlib.ExitStack() as stack:
+        with _damage_named(path):
+            image = stack.enter_context(Image.open(path, formats=FORMATS))
+        if image.width * image.height > max_pixels:
+            raise UserError(
+                f"'{path}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
+                "make a smaller copy of it"
+            )
+        yield image
+
+
+@contextlib.contextmanager
+def _damage_named(path: str | os.PathLike) -> Iterator[None]:
+    """Turns what Pillow raises into one sentence about the file."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise UserError(f"'{path}' claims far too many pixels: make a smaller copy of it") from error
+    except FileNotFoundError as error:
+        raise UserError(f"'{path}' does not exist: check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror}): name a readable image file") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"'{path}' is not a readable image: give a {', '.join(FORMATS)} file") from error
+    except _DAMAGE as error:
+        raise UserError(f"'{path}' is damaged and cannot be decoded ({error}): replace or remove it") from error
