@@ -1,0 +1,125 @@
+"""Training curves: one small chart per logged quantity, so that no scale hides another. All ours."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, canvas, short, style, to_svg
+
+_BINS = 150
+_SCORES = ("mean_f1", "mean_iou", "macro_acs", "pixel_accuracy")
+_PER_CLASS = re.compile(r"per_class[./].+[./]f1")
+_GROUPS = (  # the first pattern that the name holds decides
+    ("Evaluation", re.compile(r"^eval[./]")),
+    ("Speed", re.compile(r"per_sec|/s$|second|wait|_ms|eta$|memory")),
+    ("Adversarial terms", re.compile(r"(^|[./_])(d|disc\w*|gan\w*|adv\w*|patch\w*|r1\w*)([./_]|$)", re.IGNORECASE)),
+    ("Losses", re.compile("")),
+)
+ORDER = ("Scores", "Losses", "Adversarial terms", "Evaluation", "Speed")
+
+
+class Chart(NamedTuple):
+    """One chart: the group it stands in (see ORDER), its title, its `<svg>`."""
+
+    group: str
+    title: str
+    svg: str
+
+
+def curves(history: Sequence[Mapping[str, float]], limit: int = 60) -> list[Chart]:
+    """Charts of everything in the history.
+
+    Args:
+      history: rows with `step` and finite scalars by name; any key may be missing from any row.
+      limit: the most charts to draw.
+
+    Returns:
+      Charts in the order of ORDER: the headline scores share one chart, everything else has its own.
+    """
+    series = collect(history)
+    scores = {name: series.pop(name) for name in list(series) if name.startswith("eval") and _leaf(name) in _SCORES}
+    charts = [Chart("Scores", "Scores on held-out faces", _score_chart(scores))] if scores else []
+    names = [name for name in series if not _PER_CLASS.search(name)]
+    grouped = sorted(names, key=lambda name: (ORDER.index(_group(name)), name))
+    charts += [Chart(_group(name), name, _small_chart(*series[name])) for name in grouped[: limit - len(charts)]]
+    return charts
+
+
+def collect(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The history by quantity: (steps, values), both float64 [n], in step order.
+
+    A resumed run logs some steps again: the last row of a step counts.
+    """
+    columns: dict[str, dict[float, float]] = {}
+    for row in history:
+        for name, value in row.items():
+            if name not in ("step", "time"):
+                columns.setdefault(name, {})[row["step"]] = value
+    return {name: tuple(np.array(sorted(points.items())).T) for name, points in columns.items()}
+
+
+def thin(steps: np.ndarray, values: np.ndarray, bins: int = _BINS) -> np.ndarray:
+    """At most `bins` points of a long series: float64 [4, n] of mean step, mean, minimum and maximum value."""
+    parts = np.array_split(np.arange(len(steps)), min(bins, len(steps)))
+    rows = [(steps[p].mean(), values[p].mean(), values[p].min(), values[p].max()) for p in parts]
+    return np.array(rows).T
+
+
+def _group(name: str) -> str:
+    return next(group for group, pattern in _GROUPS if pattern.search(name))
+
+
+def _leaf(name: str) -> str:
+    return re.split(r"[./]", name)[-1]
+
+
+def _dress(axes, ticks: int) -> None:
+    axes.grid(axis="y")
+    axes.spines[["left"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.margins(x=0.02, y=0.08)
+
+
+def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """The scores in [0, 1] on one axis, each named at its last point."""
+    with style():
+        figure, axes = canvas(860, 300, (44, 12, 148, 30))
+        ends = []
+        for (name, (steps, values)), color in zip(scores.items(), (BLUE, TEAL, PLUM, ORANGE), strict=False):
+            x, y, _, _ = thin(steps, values)
+            axes.plot(x, y, color=color, linewidth=2.2, marker="o", markersize=4 if len(x) < 40 else 0)
+            ends.append((y[-1], x[-1], f"{short(_leaf(name), 16)}  {y[-1]:.3f}", color))
+        low = min(values.min() for _, values in scores.values())
+        axes.set_ylim(0 if low < 0.5 else 0.5 if low < 0.8 else 0.8, 1)
+        _dress(axes, 8)
+        lowest, highest = axes.get_ylim()
+        place = lowest
+        for y, x, text, color in sorted(ends):
+            place = max(y, place)  # labels of close curves move apart, never over each other
+            axes.annotate(text, (x, min(place, highest)), (10, 0), textcoords="offset points", va="center", color=color)
+            place += 0.065 * (highest - lowest)
+        return to_svg(figure, "evaluation scores by step")
+
+
+def _small_chart(steps: np.ndarray, values: np.ndarray) -> str:
+    """One quantity: the mean of neighbouring steps, the band between their extremes, and the last value."""
+    x, mean, low, high = thin(steps, values)
+    with style():
+        figure, axes = canvas(300, 150, (50, 10, 14, 24))
+        if len(x) > 1:
+            axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0)
+            axes.plot(x, mean, color=BLUE, linewidth=1.8)
+        axes.plot(x[-1:], mean[-1:], "o", color=BLUE, markersize=4)
+        at_top = mean[-1] < (np.nanmax(high) + np.nanmin(low)) / 2
+        axes.text(
+            1, 0.98 if at_top else 0.06, f"{mean[-1]:.4g}", transform=axes.transAxes, ha="right",
+            va="top" if at_top else "bottom", color=INK,
+        )  # fmt: skip
+        _dress(axes, 4)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.yaxis.set_tick_params(labelcolor=MUTED)
+        return to_svg(figure, "values by step")

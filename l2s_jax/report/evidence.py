@@ -1,0 +1,164 @@
+"""Reading what a workdir holds, as hostile input: no pickles, sizes checked before memory is taken."""
+
+import dataclasses
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+
+_MAX_TEXT = 256 << 20
+_MAX_ARRAY = 1 << 30
+_ARRAYS = {  # name: (dtype, shape); letters must agree across the arrays
+    "confusion": ("int64", "KK"),
+    "effect": ("float64", "KK"),
+    "image": ("uint8", "NHW3"),
+    "truth": ("uint8", "NHW"),
+    "prediction": ("uint8", "NHW"),
+    "confidence": ("uint8", "NHW"),
+    "reconstruction": ("uint8", "NHW3"),
+    "regions": ("uint8", "NKHW3"),
+    "swaps": ("uint8", "NKHW3"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What there is to report on. A part that the workdir lacks is empty (or None).
+
+    Attributes:
+      config: the resolved config.
+      label_set: the classes of the arrays, None where the config does not say.
+      history: rows of metrics.jsonl: `step` and finite scalars by name.
+      unreadable_rows: lines of metrics.jsonl that are no row (a killed run leaves half a line).
+      metrics: the evaluation, nested.
+      arrays: arrays of evaluation.npz, checked against each other.
+    """
+
+    config: Mapping[str, Any]
+    label_set: LabelSet | None
+    history: Sequence[Mapping[str, float]]
+    unreadable_rows: int
+    metrics: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+def read(workdir: Path) -> Evidence:
+    """Reads the reportable files of a workdir.
+
+    Args:
+      workdir: folder written by `l2s train`, `l2s demo` or `l2s evaluate`.
+
+    Returns:
+      Evidence.
+
+    Raises:
+      UserError: there is neither a history nor an evaluation, or a file of the workdir is damaged.
+    """
+    metrics = _read_object(workdir / "metrics.json")
+    history, unreadable = _read_history(workdir / "metrics.jsonl")
+    if not metrics and not history:
+        raise UserError(
+            f"nothing to report in '{workdir}': it holds neither metrics.jsonl nor metrics.json "
+            f"(make them with: l2s demo --workdir {workdir})"
+        )
+    config = _read_object(workdir / "config.json")
+    name = config.get("label_set")
+    if name is not None and not isinstance(name, str):
+        raise UserError(f"'{workdir / 'config.json'}' is damaged: label_set is not the name of a label set")
+    label_set = None if name is None else labels.get(name)
+    arrays = _read_arrays(workdir / "evaluation.npz", label_set)
+    return Evidence(config, label_set, history, unreadable, metrics, arrays)
+
+
+def _read_text(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    if path.stat().st_size > _MAX_TEXT:
+        raise UserError(f"'{path}' is larger than {_MAX_TEXT >> 20} MB: it was not written by l2s")
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}") from None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    text = _read_text(path)
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"'{path}' is damaged (it is not one JSON object): delete it and run the command that wrote it")
+    return value
+
+
+def _read_history(path: Path) -> tuple[list[dict[str, float]], int]:
+    rows, unreadable = [], 0
+    for line in (_read_text(path) or "").splitlines():
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict) and is_number(row.get("step")):
+            rows.append({key: float(value) for key, value in row.items() if is_number(value)})
+        else:
+            unreadable += 1
+    return rows, unreadable
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number (booleans are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _read_arrays(path: Path, label_set: LabelSet | None) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    arrays, sizes = {}, {"3": 3} if label_set is None else {"3": 3, "K": len(label_set)}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            present = set(archive.namelist())
+            for name, (dtype, axes) in _ARRAYS.items():
+                if f"{name}.npy" in present:
+                    arrays[name] = _read_array(archive, name, dtype, axes, sizes)
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
+        raise UserError(f"'{path}' is damaged ({error}): run l2s evaluate again") from None
+    return arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, axes: str, sizes: dict[str, int]) -> np.ndarray:
+    """One array; its header must match the contract and the earlier arrays before any of its data is read."""
+    entry = archive.getinfo(f"{name}.npy")
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{name} has an unknown format")
+        shape, fortran, found = np.lib.format.read_array_header_1_0(file)
+        if found != np.dtype(dtype) or len(shape) != len(axes):
+            raise ValueError(f"{name} is {found} {list(shape)}, not {dtype} [{', '.join(axes)}]")
+        for axis, size in zip(axes, shape, strict=True):
+            if sizes.setdefault(axis, size) != size or size == 0:
+                raise ValueError(f"{name} has {size} where {axis} is {sizes[axis]}")
+        count = math.prod(shape) * found.itemsize
+        if count > _MAX_ARRAY or entry.file_size != file.tell() + count:
+            raise ValueError(f"{name} is not as long as its shape says")
+        data = bytearray()
+        while len(data) < count:  # in pieces: a false length in the archive never costs more than what it holds
+            piece = file.read(min(count - len(data), 1 << 22))
+            if not piece:
+                raise ValueError(f"{name} is cut short")
+            data += piece
+    return np.frombuffer(data, found).reshape(shape, order="F" if fortran else "C")

@@ -1,0 +1,158 @@
+"""`report.html`: everything a workdir knows about its run, on one page that needs nothing else."""
+
+import base64
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from l2s_jax import files
+from l2s_jax.report import captions, numbers, plots
+from l2s_jax.report.curves import ORDER, curves
+from l2s_jax.report.evidence import Evidence, read
+from l2s_jax.report.page import Section, figure, page
+from l2s_jax.report.panels import draw_panels
+
+
+def write_report(workdir: Path) -> Path:
+    """Writes `report.html` and the pictures `panels/NAME.png` of a workdir (docs/architecture.md).
+
+    Whatever part of the evidence is missing is left out, and the page says so.
+
+    Args:
+      workdir: folder with metrics.json or metrics.jsonl; optional config.json, evaluation.npz.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      UserError: nothing to report on, a damaged file, or a folder that cannot be written.
+    """
+    workdir = Path(workdir)
+    evidence = read(workdir)
+    panels = {} if evidence.label_set is None else draw_panels(evidence.arrays, evidence.label_set)
+    if panels:
+        folder = files.writable_folder(workdir / "panels")
+        for name, png in panels.items():
+            files.replace(folder / f"{name}.png", png)
+    path = workdir / "report.html"
+    files.replace(path, render(evidence, panels).encode())
+    return path
+
+
+def render(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
+    """The page as text.
+
+    Args:
+      evidence: of the workdir.
+      panels: PNG files by the names of `panels.draw_panels`.
+
+    Returns:
+      str, a whole HTML document; all text that comes from files is escaped.
+    """
+    parts = [
+        Section("summary", "Summary", _summary(evidence)),
+        Section("faces", "Masks", _panel(panels, "segmentation")),
+        Section("classes", "Classes", _classes(evidence)),
+        Section("confusion", "Confusion", _confusion(evidence)),
+        Section("reconstruction", "Reconstruction", _reconstruction(evidence, panels)),
+        Section("slices", "Slices alone", _panel(panels, "regions")),
+        Section("swaps", "Swaps", _panel(panels, "swaps")),
+        Section("effect", "Region effect", _effect(evidence)),
+        Section("training", "Training", _training(evidence)),
+        Section("config", "Config", _config(evidence)),
+    ]
+    missing = [part.title for part in parts if not part.body]
+    notes = Section("terms", "Terms", captions.TERMS + _left_out(evidence, missing))
+    return page(*_title(evidence), [*(part for part in parts if part.body), notes])
+
+
+def _title(evidence: Evidence) -> tuple[str, str]:
+    config, data = evidence.config, numbers.group(evidence.metrics, "data")
+    system = config.get("system")
+    facts = [f"classes of {evidence.label_set.name}" if evidence.label_set else None]
+    size = numbers.number(config, "image_size")
+    facts.append(f"{size:.0f} × {size:.0f} pixels" if size else None)
+    steps = max((row["step"] for row in evidence.history), default=None)
+    facts.append(f"{numbers.text(steps, 0)} training steps" if steps else None)
+    facts.append(f"measured on {data['spec']}" if isinstance(data.get("spec"), str) else None)
+    return system if isinstance(system, str) else "Face parsing report", " · ".join(filter(None, facts))
+
+
+def _summary(evidence: Evidence) -> str:
+    return numbers.tiles(evidence.metrics, evidence.label_set)
+
+
+def _panel(panels: Mapping[str, bytes], name: str) -> str:
+    if name not in panels:
+        return ""
+    data = base64.b64encode(panels[name]).decode()
+    lead, caption = captions.PANELS[name]
+    image = f'<img class="photo" alt="{lead}" src="data:image/png;base64,{data}">'
+    return f'<p class="lead">{lead}</p>' + figure(image, caption)
+
+
+def _classes(evidence: Evidence) -> str:
+    segmentation = numbers.group(evidence.metrics, "segmentation")
+    per_class = numbers.group(segmentation, "per_class")
+    if not per_class:
+        return ""
+    scores = {name: tuple(numbers.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
+    mean = numbers.number(segmentation, "mean_f1")
+    bars = plots.class_bars(scores, numbers.hex_colors(evidence.label_set), mean)
+    return figure(bars, captions.CLASSES) + numbers.class_table(segmentation, evidence.label_set)
+
+
+def _names(evidence: Evidence, count: int) -> list[str]:
+    """Class names of a [count, count] matrix: of the label set, or their numbers where it is not known."""
+    return list(evidence.label_set.names) if evidence.label_set else [str(i) for i in range(count)]
+
+
+def _confusion(evidence: Evidence) -> str:
+    matrix = evidence.arrays.get("confusion", np.zeros((0, 0)))
+    return figure(plots.confusion(matrix, _names(evidence, len(matrix))), captions.CONFUSION) if matrix.any() else ""
+
+
+def _reconstruction(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
+    errors = numbers.group(evidence.metrics, "reconstruction")
+    return _panel(panels, "reconstruction") + numbers.reconstruction_table(errors, evidence.label_set)
+
+
+def _effect(evidence: Evidence) -> str:
+    effect = evidence.arrays.get("effect", np.zeros((0, 0)))
+    body = numbers.slice_table(numbers.group(evidence.metrics, "disentanglement"), evidence.label_set)
+    if not effect.any():
+        return body
+    return figure(plots.region_effect(effect, _names(evidence, len(effect))), captions.EFFECT) + body
+
+
+def _training(evidence: Evidence) -> str:
+    charts = curves(evidence.history)
+    body = ""
+    for group in ORDER:
+        drawn = [f"<figure><h4>{escape(c.title)}</h4>{c.svg}</figure>" for c in charts if c.group == group]
+        if drawn:
+            body += f'<h3>{group}</h3><div class="plots{" whole" * (group == "Scores")}">{"".join(drawn)}</div>'
+    if not body:
+        return ""
+    lost = evidence.unreadable_rows
+    remark = f" {lost} unreadable line{'s' * (lost > 1)} of metrics.jsonl left out." if lost else ""
+    return f'<p class="lead">{captions.TRAINING}{remark}</p>{body}'
+
+
+def _config(evidence: Evidence) -> str:
+    if not evidence.config:
+        return ""
+    text = escape(json.dumps(evidence.config, indent=2, ensure_ascii=False))
+    return f"<details><summary>The resolved config of this run</summary><pre>{text}</pre></details>"
+
+
+def _left_out(evidence: Evidence, missing: list[str]) -> str:
+    if not missing:
+        return ""
+    reason = "the workdir does not hold what they are made of"
+    if evidence.arrays and evidence.label_set is None:
+        reason = "config.json does not say which classes the pictures show, or the workdir lacks their data"
+    return f'<p class="quiet">Left out: {", ".join(missing)} ({reason}).</p>'

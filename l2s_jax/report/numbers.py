@@ -1,0 +1,126 @@
+"""Numbers of metrics.json as HTML: found without trust, printed for people, set in tables and tiles."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from input_pipeline.labels import LabelSet
+from l2s_jax.report.evidence import is_number
+from l2s_jax.report.page import table, tile
+
+NONE = "–"
+
+
+def group(tree: Any, *path: str) -> Mapping[str, Any]:
+    """The nested mapping at `path`, empty where there is none."""
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree if isinstance(tree, Mapping) else {}
+
+
+def number(tree: Any, *path: str) -> float | None:
+    """The finite number at `path` of nested mappings, or None."""
+    *parents, leaf = path
+    value = group(tree, *parents).get(leaf)
+    return value if is_number(value) else None
+
+
+def text(value: float | None, digits: int = 3) -> str:
+    """A number for people: `digits` decimals, two figures for the very small; a dash for None."""
+    if value is None:
+        return NONE
+    return f"{value:.2g}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:,.{digits}f}"
+
+
+def swatch(name: str, label_set: LabelSet | None) -> str:
+    """A class name with its colour, where it has one: escaped HTML."""
+    colors = hex_colors(label_set)
+    chip = f'<i class="swatch" style="background:{colors[name]}"></i>' if name in colors else ""
+    return chip + escape(name)
+
+
+def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
+    """`#rrggbb` by class name."""
+    labels = () if label_set is None else label_set.labels
+    return {label.name: "#{:02x}{:02x}{:02x}".format(*label.color) for label in labels}
+
+
+def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None) -> str:
+    """Scores of every class, and how much of the data it covers."""
+    per_class = group(segmentation, "per_class")
+    native = group(segmentation, "native", "per_class")
+    pixels = sum(number(per_class, name, "pixels") or 0 for name in per_class)
+    rows = []
+    for name in per_class:
+        scores = [text(number(per_class, name, key)) for key in ("f1", "iou", "precision", "recall")]
+        area = number(per_class, name, "pixels")
+        share = NONE if area is None or not pixels else f"{100 * area / pixels:.2f} %"
+        original = [text(number(native, name, "f1"))] if native else []
+        rows.append([swatch(name, label_set), *scores, *original, share])
+    head = ["class", "F1", "IoU", "precision", "recall", *(["F1 at full size"] if native else []), "share of pixels"]
+    return table(head, rows)
+
+
+def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet | None) -> str:
+    """L1 and PSNR inside and outside of every region; empty where the metrics have none."""
+    inside, outside = group(reconstruction, "inside"), group(reconstruction, "outside")
+    rows = [
+        [swatch(name, label_set)]
+        + [text(number(side, name, key), digits) for side in (inside, outside) for key, digits in _ERRORS]
+        for name in {**inside, **outside}
+    ]
+    head = ["region", "L1 inside", "PSNR inside", "L1 outside", "PSNR outside"]
+    return table(head, rows) if rows else ""
+
+
+_ERRORS = (("l1", 3), ("psnr", 1))
+
+
+def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> str:
+    """Own effect and leak of every slice; empty where the metrics have none."""
+    total, leak, dead = group(scores, "total"), group(scores, "leak"), dead_slices(scores)
+    rows = [
+        [
+            swatch(name, label_set),
+            text(number(total, name), 4),
+            text(number(leak, name)),
+            "dead" if name in dead else "alive",
+        ]
+        for name in {**total, **leak}
+    ]
+    return table(["slice", "effect on its own region", "leak", "state"], rows) if rows else ""
+
+
+def dead_slices(scores: Mapping[str, Any]) -> list[str]:
+    """Names of the dead slices."""
+    names = scores.get("dead_slices")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def tiles(metrics: Mapping[str, Any], label_set: LabelSet | None) -> str:
+    """The headline numbers; what was not measured has no tile."""
+    segmentation, scores = group(metrics, "segmentation"), group(metrics, "disentanglement")
+    reconstruction, data = group(metrics, "reconstruction"), group(metrics, "data")
+    made = []
+
+    def add(value: float | None, label: str, note: str, digits: int = 3) -> None:
+        if value is not None:
+            made.append(tile(text(value, digits), label, note))
+
+    def full_size(key: str, otherwise: str) -> str:
+        native = number(segmentation, "native", key)
+        return otherwise if native is None else f"{text(native)} at full size"
+
+    add(number(segmentation, "mean_f1"), "mean F1", full_size("mean_f1", "classes without the background"))
+    add(number(segmentation, "mean_iou"), "mean IoU", full_size("mean_iou", "all classes"))
+    chance = "" if label_set is None else f"by chance {1 / len(label_set):.2f}"
+    add(number(scores, "macro_acs"), "macro ACS", chance or "how far each slice keeps to its region")
+    if isinstance(scores.get("dead_slices"), list):
+        dead = dead_slices(scores)
+        note = escape(", ".join(dead)) if dead else "every slice has an effect"
+        made.append(tile(str(len(dead)), "dead slices", note))
+    add(number(reconstruction, "l1"), "L1", "of images in [−1, 1]")
+    add(number(reconstruction, "psnr"), "PSNR", "decibels", 1)
+    spec = data.get("spec")
+    add(number(data, "examples"), "faces", escape(spec) if isinstance(spec, str) else "", 0)
+    return f'<div class="tiles">{"".join(made)}</div>' if made else ""

@@ -1,0 +1,133 @@
+"""The picture panels of an evaluation: what the parser says, what the decoder paints, what each slice carries."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from input_pipeline.labels import LabelSet
+from l2s_jax.report import overlays
+from l2s_jax.report.sheet import contact, fit, png, sheet
+
+__all__ = ["contact", "draw_panels", "reconstruction", "regions", "segmentation", "swaps"]
+
+MAX_FACES, MAX_ROWS = 8, 5
+_CELL, _SHEET_WIDTH = 128, 1440  # pixels; the HTML page carries the panels, so they stay small
+_DIFFERENCE_GAIN = 4
+
+
+def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[str, bytes]:
+    """Every panel that the arrays allow.
+
+    Args:
+      arrays: arrays of `evaluation.npz` (docs/architecture.md), any subset.
+      label_set: classes of the masks, regions and swaps.
+
+    Returns:
+      PNG files by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`.
+    """
+    panels = {}
+    if {"image", "prediction"} <= set(arrays):
+        panels["segmentation"] = segmentation(arrays, label_set)
+    if {"image", "reconstruction"} <= set(arrays):
+        panels["reconstruction"] = reconstruction(arrays["image"], arrays["reconstruction"])
+    if {"image", "regions"} <= set(arrays):
+        panels["regions"] = regions(arrays["image"], arrays["regions"], label_set)
+    if {"image", "swaps"} <= set(arrays):
+        panels["swaps"] = swaps(arrays["image"], arrays["swaps"], label_set)
+    return {name: png(panel) for name, panel in panels.items()}
+
+
+def segmentation(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> np.ndarray:
+    """Columns are faces; rows are input, prediction and, where there are, truth, errors and doubt (bright = unsure).
+
+    Args:
+      arrays: `image` uint8 [N, H, W, 3], `prediction` uint8 [N, H, W]; optional `truth`, `confidence` of that shape.
+      label_set: the classes.
+
+    Returns:
+      uint8 [*, *, 3].
+    """
+    image = arrays["image"][:MAX_FACES]
+    cell = _cell(columns=len(image))
+    # Masks are resized as ids BEFORE they are drawn: contours stay one crisp pixel at every size.
+    faces = [fit(x, cell) for x in image]
+    predictions = [fit(x, cell) for x in arrays["prediction"][:MAX_FACES]]
+    rows = {
+        "input": faces,
+        "prediction": [overlays.overlay(x, ids, label_set) for x, ids in zip(faces, predictions, strict=True)],
+    }
+    present = set(np.unique(predictions))
+    width = len(faces) * cell
+    footers = []
+    if "truth" in arrays:
+        truths = [fit(x, cell) for x in arrays["truth"][:MAX_FACES]]
+        rows["truth"] = [overlays.overlay(x, ids, label_set) for x, ids in zip(faces, truths, strict=True)]
+        triples = zip(predictions, truths, faces, strict=True)
+        rows["errors"] = [overlays.error_map(prediction, truth, x) for prediction, truth, x in triples]
+        present |= set(np.unique(truths))
+        footers = [overlays.swatches(list(overlays.ERROR_KINDS.values()), max(width, 420))]
+    if "confidence" in arrays:
+        doubt = np.repeat(255 - arrays["confidence"][:MAX_FACES, ..., None], 3, axis=-1)
+        rows["doubt"] = [fit(x, cell) for x in doubt]
+    legend = overlays.legend(label_set, present - {overlays.BACKGROUND}, max(width, 420))
+    return sheet(list(rows.values()), list(rows), footers=[legend, *footers])
+
+
+def reconstruction(image: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """Columns are faces; rows are input, reconstruction and their amplified difference.
+
+    Args:
+      image: uint8 [N, H, W, 3].
+      decoded: uint8 [N, H, W, 3].
+
+    Returns:
+      uint8 [*, *, 3].
+    """
+    image, decoded = image[:MAX_FACES], decoded[:MAX_FACES]
+    difference = np.abs(image.astype(np.int16) - decoded).mean(axis=-1, keepdims=True)
+    amplified = np.repeat(np.minimum(_DIFFERENCE_GAIN * difference, 255).astype(np.uint8), 3, axis=-1)
+    rows = {"input": image, "reconstruction": decoded, f"difference × {_DIFFERENCE_GAIN}": amplified}
+    cell = _cell(columns=len(image))
+    return sheet([[fit(x, cell) for x in row] for row in rows.values()], list(rows))
+
+
+def regions(image: np.ndarray, decoded: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    """Rows are faces; columns are the input and each slice decoded alone.
+
+    Args:
+      image: uint8 [N, H, W, 3].
+      decoded: uint8 [N, K, H, W, 3].
+      label_set: names of the K slices.
+
+    Returns:
+      uint8 [*, *, 3].
+    """
+    leads = [[face] for face in image[:MAX_ROWS]]
+    return _by_slice(leads, ("input",), decoded, label_set)
+
+
+def swaps(image: np.ndarray, swapped: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    """Rows are faces; columns are the face, its donor, and the face with one slice of the donor each.
+
+    Args:
+      image: uint8 [N, H, W, 3].
+      swapped: uint8 [N, K, H, W, 3], face n with slice k of face (n + 1) mod N.
+      label_set: names of the K slices.
+
+    Returns:
+      uint8 [*, *, 3].
+    """
+    donors = np.roll(image, -1, axis=0)
+    leads = [[face, donor] for face, donor in zip(image[:MAX_ROWS], donors, strict=False)]
+    return _by_slice(leads, ("face", "donor"), swapped, label_set)
+
+
+def _by_slice(leads: list[list[np.ndarray]], titles: tuple[str, ...], stack: np.ndarray, label_set: LabelSet):
+    """Rows of leading pictures followed by the K pictures of `stack` [N, K, H, W, 3]."""
+    cell = _cell(columns=len(titles) + stack.shape[1])
+    rows = [[fit(x, cell) for x in (*lead, *slices)] for lead, slices in zip(leads, stack, strict=False)]
+    return sheet(rows, column_titles=[*titles, *label_set.names])
+
+
+def _cell(columns: int) -> int:
+    return max(32, min(_CELL, _SHEET_WIDTH // columns))

@@ -1,0 +1,119 @@
+"""Bars and heat maps of an evaluation as SVG. All ours."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from l2s_jax.report.svg import BLUE, CARD, GRID, INK, MUTED, ON_FILL, TEAL, canvas, short, style, to_svg
+
+
+def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: Mapping[str, str], mean: float | None):
+    """F1 (thick) and IoU (thin, pale) of every class.
+
+    Args:
+      scores: (F1, IoU) by class name, each in [0, 1] or None where the class does not occur.
+      colors: `#rrggbb` by class name; a class without one is drawn in blue.
+      mean: mean F1, drawn as a line, or None.
+
+    Returns:
+      str, an `<svg>` element.
+    """
+    step, left, width = 34, 108, 1040
+    height = len(scores) * step + 52
+    with style():
+        figure, axes = canvas(width, height, (left, 24, 46, 28))
+        for y, (name, (f1, iou)) in enumerate(scores.items()):
+            color = colors.get(name, BLUE)
+            axes.text(-0.012, y, short(name, 14), ha="right", va="center", color=INK)
+            for value, top, thick, alpha, size in ((f1, -0.34, 0.36, 1, 12), (iou, 0.08, 0.22, 0.5, 10.5)):
+                if value is None:
+                    axes.text(0.006, y, "none in the data", va="center", color=MUTED, fontsize=10)
+                    break
+                axes.add_patch(Rectangle((0, y + top), value, thick, facecolor=color, alpha=alpha))
+                axes.add_patch(Rectangle((0, y + top), value, thick, fill=False, edgecolor=MUTED, linewidth=0.5))
+                tint = INK if alpha == 1 else MUTED
+                halo = {"facecolor": CARD, "edgecolor": "none", "pad": 1}  # the mean line passes behind the number
+                place = (value + 0.006, y + top + thick / 2)
+                axes.text(*place, f"{value:.3f}", va="center", color=tint, fontsize=size, bbox=halo)
+        if mean is not None:
+            axes.axvline(mean, color=INK, linewidth=1.2, dashes=(3, 3), zorder=0)
+            axes.text(mean, -0.72, f"mean F1 {mean:.3f}", ha="center", va="center", fontsize=11)
+        axes.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.55), yticks=[], xticks=np.linspace(0, 1, 6))
+        axes.grid(axis="x")
+        axes.spines[["left", "bottom"]].set_visible(False)
+        return to_svg(figure, "F1 and IoU of every class")
+
+
+def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
+    """Where the pixels of every class went, each row as shares of its sum.
+
+    Args:
+      matrix: int64 [K, K] pixel counts, rows = truth, columns = prediction.
+      names: K class names.
+
+    Returns:
+      str, an `<svg>` element.
+    """
+    return _heat_map(row_shares(matrix), names, BLUE, "truth", "prediction", (), "confusion matrix")
+
+
+def region_effect(effect: np.ndarray, names: Sequence[str]) -> str:
+    """What noise on each slice changes, each row as shares of its sum, with the sum itself beside it.
+
+    Args:
+      effect: float64 [K, K], rows = slices, columns = regions.
+      names: K region names.
+
+    Returns:
+      str, an `<svg>` element.
+    """
+    sums = np.nansum(effect, axis=1)
+    notes = [f"{value:.2g}" for value in sums]
+    return _heat_map(row_shares(effect), names, TEAL, "slice", "changes in region", ("sum", *notes), "region effect")
+
+
+def row_shares(matrix: np.ndarray) -> np.ndarray:
+    """Rows divided by their sums: float64, NaN in rows that sum to nothing (or to nothing finite)."""
+    values = np.asarray(matrix, np.float64)
+    sums = values.sum(axis=1, keepdims=True)
+    return np.where(np.isfinite(sums) & (sums > 0), values / np.where(sums > 0, sums, 1), np.nan)
+
+
+def _heat_map(
+    shares: np.ndarray, names: Sequence[str], color: str, rows: str, columns: str, notes: Sequence[str], title: str
+) -> str:
+    """Cells shaded and lettered by share; `notes` (a heading and one text a row) stand to the right."""
+    count = len(names)
+    cell_width, cell_height = (78, 46) if count <= 12 else (42, 32)
+    left, top, right = 116, 66, 62 if notes else 6
+    with style():
+        size = (left + count * cell_width + right, top + count * cell_height + 6)
+        figure, axes = canvas(*size, (left, top, right, 6))
+        for (r, c), share in np.ndenumerate(shares):
+            _draw_cell(axes, r, c, share, color, small=count > 12)
+        tilt = {"rotation": 38, "ha": "left", "va": "bottom"} if count > 12 else {"ha": "center", "va": "bottom"}
+        for i, name in enumerate(names):
+            axes.text(-0.62, i, short(name, 13), ha="right", va="center")
+            axes.text(i, -0.62, short(name, 10), **tilt)
+        axes.text(-0.62, -0.62 - 24 / cell_height, f"{rows} ↓", color=MUTED, ha="right", va="bottom", fontsize=11)
+        axes.text(-0.46, -0.62 - 24 / cell_height, f"{columns} →", color=MUTED, ha="left", va="bottom", fontsize=11)
+        for y, note in enumerate(notes, start=-1):
+            height = -0.62 if y < 0 else y
+            axes.text(count - 0.36, height, note, color=MUTED, va="bottom" if y < 0 else "center", fontsize=11)
+        axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
+        axes.axis("off")
+        return to_svg(figure, title)
+
+
+def _draw_cell(axes, row: int, column: int, share: float, color: str, small: bool) -> None:
+    """One cell. It is shaded by opacity, so that nothing at all looks like the page, light or dark."""
+    known = np.isfinite(share)
+    box = {"xy": (column - 0.47, row - 0.46), "width": 0.94, "height": 0.92}
+    axes.add_patch(Rectangle(**box, facecolor=GRID, alpha=0.35))
+    if known:
+        axes.add_patch(Rectangle(**box, facecolor=color, alpha=float(np.clip(share, 0, 1))))
+    percent = 100 * share
+    text = "–" if not known else "·" if percent < 0.05 else f"{percent:.1f}" if percent < 99.95 else "100"
+    tint = ON_FILL if known and share > 0.5 else INK if known and share >= 0.01 else MUTED
+    axes.text(column, row, text, ha="center", va="center", color=tint, fontsize=10 if small else 12)

@@ -1,0 +1,101 @@
+"""Laying pictures out in rows and columns with lettering: the mat that every panel is mounted on."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from l2s_jax.report.overlays import MAT, TEXT, font
+
+GAP = 6
+_FONT_SIZE, _MARGIN = 14, 16
+
+
+def fit(image: np.ndarray, cell: int) -> np.ndarray:
+    """The picture at `cell` pixels on its longer side.
+
+    Args:
+      image: uint8 [H, W, 3] or [H, W]. A map of ids ([H, W]) is sampled, never mixed.
+      cell: target size of the longer side.
+
+    Returns:
+      uint8 of the same rank.
+    """
+    height, width = image.shape[:2]
+    scale = cell / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if size == (width, height):
+        return image
+    resample = Image.Resampling.NEAREST if image.ndim == 2 else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(image).resize(size, resample))
+
+
+def sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    row_titles: Sequence[str] = (),
+    column_titles: Sequence[str] = (),
+    footers: Sequence[np.ndarray] = (),
+) -> np.ndarray:
+    """Pictures of one size in a lettered grid.
+
+    Args:
+      rows: rows of pictures uint8 [h, w, 3], all of one size; a row may be shorter than the first.
+      row_titles: one short text left of each row, or none.
+      column_titles: one short text above each column, or none; long ones are cut to the cell.
+      footers: pictures uint8 [*, *, 3] below the grid (legends).
+
+    Returns:
+      uint8 [H, W, 3].
+
+    Raises:
+      ValueError: there is no picture, or the pictures differ in size.
+    """
+    shapes = {picture.shape for row in rows for picture in row}
+    if len(shapes) != 1:
+        raise ValueError(f"a sheet takes pictures of one size, not {sorted(shapes)}")
+    height, width, _ = shapes.pop()
+    letters = font(_FONT_SIZE)
+    left = _MARGIN + (round(max(map(letters.getlength, row_titles))) + 14 if row_titles else 0)
+    top = _MARGIN + (_FONT_SIZE + 10 if column_titles else 0)
+    right = left + max(len(row) for row in rows) * (width + GAP) - GAP
+    bottom = top + len(rows) * (height + GAP) - GAP
+    footer_height = sum(footer.shape[0] for footer in footers) + (12 if footers else 0)
+    total = max([right, *(_MARGIN + footer.shape[1] for footer in footers)]) + _MARGIN
+
+    canvas = Image.new("RGB", (total, bottom + footer_height + _MARGIN), MAT)
+    draw = ImageDraw.Draw(canvas)
+    for r, row in enumerate(rows):
+        y = top + r * (height + GAP)
+        if row_titles:
+            draw.text((_MARGIN, y + height / 2), row_titles[r], fill=TEXT, font=letters, anchor="lm")
+        for c, picture in enumerate(row):
+            canvas.paste(Image.fromarray(picture), (left + c * (width + GAP), y))
+    for c, title in enumerate(column_titles):
+        x = left + c * (width + GAP) + width / 2
+        draw.text((x, top - 8), _shorten(title, letters, width + GAP), fill=TEXT, font=letters, anchor="ms")
+    y = bottom + 12
+    for footer in footers:
+        canvas.paste(Image.fromarray(footer), (_MARGIN, y))
+        y += footer.shape[0]
+    return np.asarray(canvas)
+
+
+def contact(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """A contact sheet: pictures uint8 [h, w, 3] of one size, `columns` to a row -> uint8 [H, W, 3]."""
+    return sheet([images[i : i + columns] for i in range(0, len(images), columns)])
+
+
+def png(image: np.ndarray) -> bytes:
+    """A picture uint8 [H, W, 3] as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _shorten(text: str, letters: ImageFont.FreeTypeFont, width: int) -> str:
+    if letters.getlength(text) <= width:
+        return text
+    while text and letters.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
