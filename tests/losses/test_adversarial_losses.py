@@ -4,6 +4,8 @@ import numpy as np
 
 from l2s_jax.losses.adversarial import discriminator_loss, fake_loss, generator_loss, r1, r1_penalty, real_loss
 
+r1_of = jax.jit(r1, static_argnums=0, static_argnames="batch_axes")
+
 
 def same(tree):
     return tree
@@ -45,29 +47,29 @@ def test_weights_of_examples_spread_over_their_regions():
 
 def test_r1_of_a_linear_discriminator_is_the_norm_of_its_weights():
     weights = images(4, 5, 3)
-    penalty = r1(lambda x: jnp.einsum("bhwc,hwc->b", x, weights), images(6, 4, 5, 3))
+    penalty = r1_of(lambda x: jnp.einsum("bhwc,hwc->b", x, weights), images(6, 4, 5, 3))
     np.testing.assert_allclose(penalty, np.full(6, jnp.sum(weights**2)), rtol=1e-5)
 
 
 def test_r1_of_a_quadratic_discriminator_is_per_example():
     x = images(3, 2, 2, 1)
     np.testing.assert_allclose(
-        r1(lambda x: jnp.sum(x**2, axis=(1, 2, 3)) / 2, x), jnp.sum(x**2, axis=(1, 2, 3)), rtol=1e-5
+        r1_of(lambda x: jnp.sum(x**2, axis=(1, 2, 3)) / 2, x), jnp.sum(x**2, axis=(1, 2, 3)), rtol=1e-5
     )
 
 
 def test_r1_per_region_is_the_same_for_every_region():
     """Acceptance test (b) of spec A10: no region's penalty counts twice or not at all."""
     x = images(2, 5, 4, 4, 3)
-    penalty = r1(lambda x: jnp.sum(x**2, axis=(2, 3, 4)) / 2, x, batch_axes=2)
+    penalty = r1_of(lambda x: jnp.sum(x**2, axis=(2, 3, 4)) / 2, x, batch_axes=2)
     np.testing.assert_allclose(penalty, jnp.sum(x**2, axis=(2, 3, 4)), rtol=1e-5)
-    only_fourth = r1(lambda x: jnp.sum(x**2, axis=(2, 3, 4)) / 2, x.at[:, 3].multiply(2.0), batch_axes=2)
+    only_fourth = r1_of(lambda x: jnp.sum(x**2, axis=(2, 3, 4)) / 2, x.at[:, 3].multiply(2.0), batch_axes=2)
     np.testing.assert_allclose(only_fourth / penalty, np.broadcast_to([1, 1, 1, 4, 1], (2, 5)), rtol=1e-5)
 
 
 def test_r1_of_two_crop_sets_is_the_sum_of_both():
     first, second = images(2, 8, 3, 3, 3), images(2, 8, 3, 3, 3) + 1
-    penalty = r1(lambda pair: jnp.sum(2 * pair[0] + pair[1], axis=(2, 3, 4)), (first, second))
+    penalty = r1_of(lambda pair: jnp.sum(2 * pair[0] + pair[1], axis=(2, 3, 4)), (first, second))
     np.testing.assert_allclose(penalty, np.full(2, (4 + 1) * 8 * 27), rtol=1e-6)
     np.testing.assert_allclose(r1_penalty((first, second)), r1_penalty(first) + r1_penalty(second), rtol=1e-6)
 
@@ -77,7 +79,7 @@ def test_r1_is_differentiable_in_the_discriminator():
     weights = images(3, 3, 3)
 
     def penalty(a):
-        return jnp.mean(r1(lambda x: a * jnp.einsum("bhwc,hwc->b", x, weights), images(4, 3, 3, 3)))
+        return jnp.mean(r1_of(lambda x: a * jnp.einsum("bhwc,hwc->b", x, weights), images(4, 3, 3, 3)))
 
     np.testing.assert_allclose(jax.grad(penalty)(1.5), 3 * jnp.sum(weights**2), rtol=1e-5)
 

@@ -1,0 +1,192 @@
+"""Statistical dependence between subspaces of codes: RV, total correlation, HSIC, dHSIC, distance correlation (C1-C3).
+
+Samples are rows: x [N, D1], y [N, D2] (pool or flatten spatial codes). Everything is float32, jit-able and
+differentiable. None of these is 0 on a finite sample of independent variables: read a value beside its
+`permutation_null`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+Statistic = Callable[[jax.Array, jax.Array], jax.Array]
+
+_matmul = functools.partial(jnp.matmul, precision="highest")
+
+
+def rv_coefficient(x: jax.Array, y: jax.Array) -> jax.Array:
+    """RV = ||C_xy||_F^2 / (||C_xx||_F ||C_yy||_F) in [0, 1], the linear CKA (C1; Kornblith et al. 2019).
+
+    It sees linear dependence only: y = x^2 scores about 0.
+    """
+    x, y = _centred(x), _centred(y)
+
+    def energy(a, b):
+        return jnp.sum(jnp.square(_matmul(a.T, b)))
+
+    return _over_root(energy(x, y), energy(x, x) * energy(y, y))
+
+
+def gaussian_total_correlation(blocks: Sequence[jax.Array], shrinkage: float) -> jax.Array:
+    """Block total correlation of a Gaussian, in nats: (sum_i logdet S_ii - logdet S) / 2 (C1).
+
+    Args:
+      blocks: K arrays [N, D_i].
+      shrinkage: s in [0, 1); S = (1 - s) correlation + s identity. It must be positive when N <= sum_i D_i.
+
+    Returns:
+      float32 scalar, at least 0.
+    """
+    sizes = [block.shape[1] for block in blocks]
+    joint = jnp.concatenate([_centred(block) for block in blocks], axis=1)
+    joint = _over_root(joint, jnp.mean(joint**2, axis=0, keepdims=True))
+    correlation = (1 - shrinkage) * _matmul(joint.T, joint) / joint.shape[0] + shrinkage * jnp.eye(sum(sizes))
+    within, start = 0.0, 0
+    for size in sizes:
+        stop = start + size
+        within += jnp.linalg.slogdet(correlation[start:stop, start:stop])[1]
+        start = stop
+    return (within - jnp.linalg.slogdet(correlation)[1]) / 2
+
+
+def gaussian_gram(x: jax.Array) -> jax.Array:
+    """Gram matrix [N, N] of k(a, b) = exp(-|a - b|^2 / (2 s^2)), s the median distance (without a gradient)."""
+    squares = _squared_distances(x)
+    pairs = jnp.triu_indices(x.shape[0], k=1)
+    bandwidth = jax.lax.stop_gradient(jnp.median(squares[pairs]))
+    return jnp.exp(-squares / (2 * jnp.where(bandwidth > 0, bandwidth, 1.0)))
+
+
+def hsic(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
+    """Biased HSIC of two Gram matrices [N, N]: tr(K H L H) / (N - 1)^2 (C2; Gretton et al. 2005)."""
+    return jnp.sum(_doubly_centred(gram_x) * _doubly_centred(gram_y)) / (gram_x.shape[0] - 1) ** 2
+
+
+def hsic_unbiased(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
+    """Unbiased HSIC of two Gram matrices [N, N], N >= 4; its mean is 0 under independence (C2; Song et al. 2012)."""
+    n = gram_x.shape[0]
+    x, y = _hollow(gram_x), _hollow(gram_y)
+    x_rows, y_rows = jnp.sum(x, axis=1), jnp.sum(y, axis=1)
+    products = jnp.sum(x * y) + jnp.sum(x_rows) * jnp.sum(y_rows) / ((n - 1) * (n - 2))
+    return (products - 2 / (n - 2) * jnp.sum(x_rows * y_rows)) / (n * (n - 3))
+
+
+def normalised_hsic(x: jax.Array, y: jax.Array, estimator: Statistic = hsic) -> jax.Array:
+    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with Gaussian kernels, the kernel CKA (C2).
+
+    Args:
+      x: [N, D1].
+      y: [N, D2].
+      estimator: `hsic` (result in [0, 1], biased up) or `hsic_unbiased` (about 0 under independence, may be negative).
+
+    Returns:
+      float32 scalar; 0 if x or y is constant.
+    """
+    x, y = gaussian_gram(x), gaussian_gram(y)
+    return _over_root(estimator(x, y), estimator(x, x) * estimator(y, y))
+
+
+def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
+    """dHSIC, the joint dependence of K blocks [N, D_i] with Gaussian kernels (C2; Pfister et al. 2018).
+
+    mean_ab prod_k K^k_ab + prod_k mean_ab K^k_ab - 2 mean_a prod_k mean_b K^k_ab.
+    """
+    grams = jnp.stack([gaussian_gram(block) for block in blocks])
+    joint = jnp.mean(jnp.prod(grams, axis=0))
+    apart = jnp.prod(jnp.mean(grams, axis=(1, 2)))
+    return joint + apart - 2 * jnp.mean(jnp.prod(jnp.mean(grams, axis=2), axis=0))
+
+
+def distance_correlation(x: jax.Array, y: jax.Array) -> jax.Array:
+    """SQUARED distance correlation, dCov^2 / sqrt(dVar_x^2 dVar_y^2) in [0, 1] (C3; Szekely et al. 2007).
+
+    0 iff independent, in the limit; biased up where the dimension is high and N small.
+    """
+    a, b = _doubly_centred(_distances(x)), _doubly_centred(_distances(y))
+    return _correlation(a, b)
+
+
+def distance_correlation_unbiased(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Bias-corrected SQUARED distance correlation from U-centred distances, N >= 4 (C3; Szekely & Rizzo 2014).
+
+    In [-1, 1], about 0 under independence.
+    """
+    return _correlation(_u_centred(_distances(x)), _u_centred(_distances(y)))
+
+
+def permutation_null(rng: jax.Array, statistic: Statistic, x: jax.Array, y: jax.Array, count: int) -> jax.Array:
+    """What `statistic` says when the rows of y are shuffled, which makes y independent of x.
+
+    Args:
+      rng: typed PRNG key.
+      statistic: (x [N, D1], y [N, D2]) -> scalar.
+      x: [N, D1].
+      y: [N, D2].
+      count: number of permutations.
+
+    Returns:
+      float32 [count].
+    """
+    return _permuted(statistic, jax.random.split(rng, count), x, y)
+
+
+@functools.partial(jax.jit, static_argnames="statistic")
+def _permuted(statistic: Statistic, keys: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    return jax.lax.map(lambda key: statistic(x, jax.random.permutation(key, y, axis=0)), keys)
+
+
+def p_value(observed: jax.Array, null: jax.Array) -> jax.Array:
+    """Permutation p-value (1 + #{null >= observed}) / (1 + count): small = dependent."""
+    return (1 + jnp.sum(null >= observed)) / (1 + null.shape[0])
+
+
+def pairwise(statistic: Statistic, codes: jax.Array) -> jax.Array:
+    """A symmetric statistic between all subspaces: codes [N, K, D] -> float32 [K, K]."""
+    codes = jnp.asarray(codes)
+    pairs = jnp.stack(jnp.triu_indices(codes.shape[1]), axis=1)
+    values = jax.lax.map(lambda pair: statistic(codes[:, pair[0]], codes[:, pair[1]]), pairs)
+    upper = jnp.zeros((codes.shape[1], codes.shape[1])).at[pairs[:, 0], pairs[:, 1]].set(values)
+    return jnp.where(jnp.tri(codes.shape[1], dtype=bool), upper.T, upper)
+
+
+def _centred(x: jax.Array) -> jax.Array:
+    x = x.astype(jnp.float32)
+    x = x - x[:1]  # exactly 0 for a constant column, which rounding of the mean would turn into noise
+    return x - jnp.mean(x, axis=0, keepdims=True)
+
+
+def _squared_distances(x: jax.Array) -> jax.Array:
+    x = _centred(x)  # distances do not feel a shift, float32 does
+    norms = jnp.sum(x**2, axis=1)
+    return _hollow(jnp.maximum(norms[:, None] + norms[None, :] - 2 * _matmul(x, x.T), 0.0))
+
+
+def _distances(x: jax.Array) -> jax.Array:
+    squares = _squared_distances(x)
+    apart = squares > 0  # the root has no finite derivative at 0
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squares, 1.0)), 0.0)
+
+
+def _hollow(k: jax.Array) -> jax.Array:
+    return k * (1 - jnp.eye(k.shape[0]))
+
+
+def _doubly_centred(k: jax.Array) -> jax.Array:
+    return k - jnp.mean(k, axis=0, keepdims=True) - jnp.mean(k, axis=1, keepdims=True) + jnp.mean(k)
+
+
+def _u_centred(k: jax.Array) -> jax.Array:
+    n = k.shape[0]
+    rows, columns = jnp.sum(k, axis=1, keepdims=True), jnp.sum(k, axis=0, keepdims=True)
+    return _hollow(k - (rows + columns) / (n - 2) + jnp.sum(k) / ((n - 1) * (n - 2)))
+
+
+def _correlation(a: jax.Array, b: jax.Array) -> jax.Array:
+    return _over_root(jnp.sum(a * b), jnp.sum(a * a) * jnp.sum(b * b))
+
+
+def _over_root(numerator: jax.Array, square: jax.Array) -> jax.Array:
+    """numerator / sqrt(square), 0 where the square is 0: a constant depends on nothing."""
+    return jnp.where(square > 0, numerator / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

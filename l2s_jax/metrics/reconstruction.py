@@ -1,0 +1,109 @@
+"""L1 and PSNR of reconstructed images, over the whole image and inside and outside every region (C6).
+
+Every value is the mean over EXAMPLES of the example's own value, kept as (sum, count) so that batches and devices add
+up; an example without the region is skipped.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.labels import IGNORE
+from l2s_jax.losses.reconstruction import region_masks
+from l2s_jax.losses.sums import ratio
+
+PSNR_CEILING = 100.0
+"""Decibels: what a perfect reconstruction scores, so that a mean stays finite."""
+
+
+class ErrorSums(NamedTuple):
+    """Sums over examples; add them up with `jax.tree.map`.
+
+    Attributes:
+      l1: float32 [R], sum of the examples' mean absolute errors, in units of [-1, 1] images.
+      psnr: float32 [R], sum of the examples' PSNR in dB.
+      count: float32 [R], examples that have the region.
+    """
+
+    l1: jax.Array
+    psnr: jax.Array
+    count: jax.Array
+
+
+def error_sums(x: jax.Array, y: jax.Array, where: jax.Array, weight: jax.Array) -> ErrorSums:
+    """Errors of each example over R sets of pixels.
+
+    PSNR = -10 log10 MSE with both images mapped to [0, 1] (peak 1), at most 100 dB. `x`, which a decoder may push
+    beyond the range, is clipped to [-1, 1] as any picture of it would be.
+
+    Args:
+      x: reconstruction, float [B, H, W, 3] in about [-1, 1].
+      y: the image, float [B, H, W, 3] in [-1, 1].
+      where: [B, R, H, W] of 0 and 1.
+      weight: [B], 0 = padding.
+
+    Returns:
+      ErrorSums over R.
+    """
+    difference = jnp.clip(x.astype(jnp.float32), -1, 1) - y.astype(jnp.float32)
+    where = where.astype(jnp.float32)
+    area = jnp.sum(where, axis=(2, 3))
+
+    def mean(error):
+        return ratio(jnp.einsum("brhw,bhw->br", where, jnp.mean(error, axis=-1), precision="highest"), area)
+
+    psnr = -10 * jnp.log10(jnp.maximum(mean(jnp.square(difference / 2)), 10 ** (-PSNR_CEILING / 10)))
+    present = weight.astype(jnp.float32)[:, None] * (area > 0)
+    return ErrorSums(
+        l1=jnp.sum(present * mean(jnp.abs(difference)), axis=0),
+        psnr=jnp.sum(present * psnr, axis=0),
+        count=jnp.sum(present, axis=0),
+    )
+
+
+def region_errors(
+    x: jax.Array, y: jax.Array, mask: jax.Array, weight: jax.Array, num_classes: int
+) -> dict[str, ErrorSums]:
+    """Errors over all pixels, inside and outside every class.
+
+    Args:
+      x: reconstruction, float [B, H, W, 3].
+      y: the image, float [B, H, W, 3] in [-1, 1].
+      mask: int [B, H, W], 255 = ignore: inside and outside no class, but part of the whole image.
+      weight: [B], 0 = padding.
+      num_classes: K, static under jit.
+
+    Returns:
+      ErrorSums by name: `overall` over [1], `inside` and `outside` over [K]. An example that lacks a class is skipped
+      by both its `inside` and its `outside`.
+    """
+    inside = region_masks(mask, num_classes)
+    present = jnp.any(inside > 0, axis=(2, 3), keepdims=True)
+    outside = (1 - inside) * (mask != IGNORE)[:, None] * present
+    everywhere = jnp.ones_like(inside[:, :1])
+    sets = {"overall": everywhere, "inside": inside, "outside": outside}
+    return {name: error_sums(x, y, where, weight) for name, where in sets.items()}
+
+
+def summary(errors: Mapping[str, ErrorSums], names: Sequence[str]) -> dict:
+    """Means from the sums of `region_errors`, ready for JSON.
+
+    Returns:
+      `l1` (of [-1, 1] images: half of it is the error in [0, 1] units) and `psnr` (dB) of the whole images, and
+      `inside`, `outside` {name: {l1, psnr}}. Python floats, None where no example counts.
+    """
+    overall = _means(errors["overall"], ["overall"])["overall"]
+    return {**overall, "inside": _means(errors["inside"], names), "outside": _means(errors["outside"], names)}
+
+
+def _means(sums: ErrorSums, names: Sequence[str]) -> dict:
+    l1, psnr, count = (np.asarray(x, np.float64) for x in sums)
+    return {
+        name: {"l1": float(l1[k] / count[k]), "psnr": float(psnr[k] / count[k])}
+        if count[k] > 0
+        else {"l1": None, "psnr": None}
+        for k, name in enumerate(names)
+    }

@@ -1,0 +1,245 @@
+"""The region-effect matrix: which regions of the picture does each slice of a code move (A6, C4)?
+
+`effects` perturbs one slice after the other and adds up, per batch, how much each region changes; `summary` turns the
+sums of a data set into activeness-correlation scores, leakage, dead slices and DCI.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.errors import UserError
+from l2s_jax.losses.reconstruction import region_masks
+from l2s_jax.losses.sums import expand, ratio
+from l2s_jax.systems.contract import Code, Codec, PyTree
+
+KINDS = ("noise", "swap", "zero")
+DEAD = 0.1
+"""A slice is dead if its own-region effect is under this part of the median slice's."""
+
+
+class Effects(NamedTuple):
+    """Sums over examples; add them up with `jax.tree.map`. Effects are squared changes of [-1, 1] RGB.
+
+    Attributes:
+      mean: float32 [K, K], row = slice, column = region: sum over examples of the mean effect per pixel of the region.
+      count: float32 [K], examples that have the region (of the column).
+      area: float32 [K, K], sum over examples of the effect summed over the pixels of the region.
+      own: float32 [K], effect of a slice summed over the pixels of its own region.
+      total: float32 [K], effect of a slice summed over all pixels of the examples that have its own region.
+    """
+
+    mean: jax.Array
+    count: jax.Array
+    area: jax.Array
+    own: jax.Array
+    total: jax.Array
+
+
+def effects(
+    codec: Codec,
+    variables: PyTree,
+    image: jax.Array,
+    mask: jax.Array,
+    weight: jax.Array,
+    rng: jax.Array,
+    kind: str,
+    scale: float = 1.0,
+    draws: int = 4,
+) -> Effects:
+    """Effects of every slice of the codes of a batch; the noise of the decoder is fixed (`Codec.decode`).
+
+    Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
+      * `noise`: plus `scale` times N(0, 1) times the channel's own standard deviation over the batch (A6 adds
+        0.01 N(0, 1), whatever the size of the code); D_i is the variance over `draws` draws, summed over RGB.
+      * `swap`: slice i of the next example that is no padding; D_i is the squared change. A part moves, so
+        region j is the union of the region in both masks. A batch with one example only counts nothing.
+      * `zero`: D_i is the squared change when slice i is zeroed.
+
+    The codec is compiled once, for all slices and all batches of a shape, as long as `codec` is the same object.
+
+    Args:
+      codec: of a system; slice k belongs to class k.
+      variables: of the codec.
+      image: float32 [B, H, W, 3] in [-1, 1].
+      mask: int [B, H, W], the truth; 255 = ignore, which takes part in nothing.
+      weight: [B], 0 = padding.
+      rng: typed PRNG key of the batch; used by `noise` alone.
+      kind: one of KINDS.
+      scale: of the noise, 1 = one standard deviation.
+      draws: of the noise, at least 2.
+
+    Returns:
+      Effects of the batch.
+
+    Raises:
+      UserError: unknown kind, or fewer than two draws of noise.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown kind of region effect '{kind}': choose one of {', '.join(KINDS)}")
+    if kind == "noise" and draws < 2:
+        raise UserError(f"the effect of noise is a variance over draws: {draws} is too few, take 2 or more")
+    code = _encode(codec, variables, image)
+    unchanged = _decode(codec, variables, code)
+    masks, weight = jnp.asarray(region_masks(mask, code.structure.shape[1])), jnp.asarray(weight, jnp.float32)
+    partner = _next_example(weight)
+    if kind == "swap":
+        masks = jnp.maximum(masks, masks[partner])
+        weight = weight * (partner != jnp.arange(len(partner)))
+
+    def change(index: int, draw: int) -> jax.Array:
+        key = jax.random.fold_in(jax.random.fold_in(rng, index), draw)
+        return _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale)
+
+    rows = []
+    for index in range(code.structure.shape[1]):  # not lax.map: convolutions inside control flow are slow on CPUs
+        if kind == "noise":
+            energy = _variance(functools.partial(change, index), draws)
+        else:
+            energy = jnp.sum(jnp.square(change(index, 0)), axis=-1)
+        rows.append(_region_sums(energy, masks, weight, index))
+    mean, area, own, total = (jnp.stack(column) for column in zip(*rows, strict=True))
+    return Effects(mean=mean, count=_count(masks, weight), area=area, own=own, total=total)
+
+
+@functools.partial(jax.jit, static_argnames="codec")
+def _encode(codec: Codec, variables: PyTree, image: jax.Array) -> Code:
+    return codec.encode(variables, image)
+
+
+@functools.partial(jax.jit, static_argnames="codec")
+def _decode(codec: Codec, variables: PyTree, code: Code) -> jax.Array:
+    return codec.decode(variables, code).image.astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnames=("codec", "kind"))
+def _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale) -> jax.Array:
+    """Change of the image when slice `index` (traced: one compilation serves all slices) is perturbed."""
+    slice_ = code.structure[:, index]
+    if kind == "noise":
+        changed = slice_ + scale * _deviation(slice_, weight) * jax.random.normal(key, slice_.shape)
+    elif kind == "swap":
+        changed = slice_[partner]
+    else:
+        changed = jnp.zeros_like(slice_)
+    code = code.replace(structure=code.structure.at[:, index].set(changed.astype(code.structure.dtype)))
+    return codec.decode(variables, code).image.astype(jnp.float32) - unchanged
+
+
+def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
+    """Standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C]."""
+    weight = jnp.broadcast_to(expand(weight, 4), slice_.shape)
+    count = jnp.sum(weight, axis=(0, 1, 2), keepdims=True)
+    mean = ratio(jnp.sum(weight * slice_, axis=(0, 1, 2), keepdims=True), count)
+    return jnp.sqrt(ratio(jnp.sum(weight * (slice_ - mean) ** 2, axis=(0, 1, 2), keepdims=True), count))
+
+
+def _variance(change, draws: int) -> jax.Array:
+    """Variance (ddof 1) over draws of the image, summed over RGB: [B, H, W]. The unchanged image is a good shift."""
+    changes = sums = squares = 0.0
+    for draw in range(draws):
+        changes = change(draw)
+        sums, squares = sums + changes, squares + changes**2
+    return jnp.sum(jnp.maximum(squares - sums**2 / draws, 0.0), axis=-1) / (draws - 1)
+
+
+@jax.jit
+def _next_example(weight: jax.Array) -> jax.Array:
+    """int32 [B], the next example of positive weight, cyclically; an example that is alone gets itself."""
+    size = weight.shape[0]
+    candidates = (jnp.arange(size)[:, None] + 1 + jnp.arange(size)[None, :]) % size
+    first = jnp.argmax(weight[candidates] > 0, axis=1)
+    return jnp.take_along_axis(candidates, first[:, None], axis=1)[:, 0]
+
+
+@jax.jit
+def _count(masks: jax.Array, weight: jax.Array) -> jax.Array:
+    return jnp.sum(weight[:, None] * jnp.any(masks > 0, axis=(2, 3)), axis=0)
+
+
+@jax.jit
+def _region_sums(energy, masks, weight, index):
+    """Row `index` of `Effects.mean`, `.area`, `.own` and `.total` from D_i [B, H, W]."""
+    size = jnp.sum(masks, axis=(2, 3))
+    moved = jnp.einsum("bkhw,bhw->bk", masks, energy, precision="highest")
+    everywhere = jnp.sum(jnp.max(masks, axis=1) * energy, axis=(1, 2))
+    has_own = weight * (size[:, index] > 0)
+    return (
+        jnp.sum(weight[:, None] * ratio(moved, size), axis=0),
+        jnp.sum(weight[:, None] * moved, axis=0),
+        jnp.sum(weight * moved[:, index]),
+        jnp.sum(has_own * everywhere),
+    )
+
+
+def matrix(effects: Effects) -> np.ndarray:
+    """float64 [K, K], E_ij of C4: mean effect per pixel of slice i on region j; 0 in columns no example has."""
+    mean, count = np.asarray(effects.mean, np.float64), np.asarray(effects.count, np.float64)
+    return np.divide(mean, count, out=np.zeros_like(mean), where=np.broadcast_to(count > 0, mean.shape))
+
+
+def summary(effects: Effects, names: Sequence[str]) -> dict:
+    """Disentanglement scores of a data set, ready for JSON.
+
+    With E the area-normalised matrix (`matrix`), over the regions that some example has:
+      * `acs` = tr(A) / sum(A), A summed over pixels instead: A6's score, ruled by the large regions.
+      * `acs_area_normalised` = tr(E) / sum(E).
+      * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that silence earns nothing.
+      * `total` {name: E_ii}, the own-region effect, in squared [-1, 1] RGB per pixel.
+      * `leak` {name: 1 - own effect / effect on all pixels}, over the examples that have the region.
+      * `dead_slices`: names whose own-region effect is under a tenth of the median slice's.
+      * `dci_disentanglement` = sum_i rho_i (1 - H_K(E_i. / sum_j E_ij)), rho_i = sum_j E_ij / sum(E), H_K the entropy
+        to base K; `dci_completeness` the same of the transpose (Eastwood & Williams 2018).
+
+    Args:
+      effects: sums over a data set; add batches up in float64.
+      names: K names of the slices and of the regions.
+
+    Returns:
+      Python floats, None for regions that no example has and for quotients of nothing.
+
+    Raises:
+      ValueError: the names are not K.
+    """
+    if len(names) != len(effects.count):
+        raise ValueError(f"{len(names)} names do not fit the effects of {len(effects.count)} slices")
+    seen = np.flatnonzero(np.asarray(effects.count) > 0)
+    effect, area = (m[np.ix_(seen, seen)] for m in (matrix(effects), np.asarray(effects.area, np.float64)))
+    own_pixels, all_pixels = (np.asarray(x, np.float64)[seen] for x in (effects.own, effects.total))
+    own = np.diagonal(effect)
+    dead = (own == 0) | (own < DEAD * np.median(own)) if seen.size else np.zeros(0, bool)
+    focus = np.divide(own, effect.sum(axis=1), out=np.zeros_like(own), where=~dead)
+    leak = [_quotient(all_ - own_, all_) for own_, all_ in zip(own_pixels, all_pixels, strict=True)]
+    return {
+        "acs": _quotient(np.trace(area), area.sum()),
+        "acs_area_normalised": _quotient(np.trace(effect), effect.sum()),
+        "macro_acs": float(focus.mean()) if seen.size else None,
+        "leak": _named(leak, seen, names),
+        "total": _named(own.tolist(), seen, names),
+        "dead_slices": [names[k] for k in seen[dead]],
+        "dci_disentanglement": _specialisation(effect),
+        "dci_completeness": _specialisation(effect.T),
+    }
+
+
+def _specialisation(effect: np.ndarray) -> float | None:
+    """1 minus the base-K entropy of each row, weighted by the row's share of the whole; 1 for a single region."""
+    rows, everything = effect.sum(axis=1, keepdims=True), effect.sum()
+    if not everything > 0:
+        return None
+    share = np.divide(effect, rows, out=np.zeros_like(effect), where=rows > 0)
+    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1) / np.log(max(len(effect), 2))
+    return float(np.sum((rows[:, 0] / everything) * (1 - entropy)))
+
+
+def _quotient(above: float, below: float) -> float | None:
+    return float(above / below) if below > 0 else None
+
+
+def _named(values: Sequence[float | None], seen: np.ndarray, names: Sequence[str]) -> dict:
+    known = dict(zip(seen.tolist(), values, strict=True))
+    return {name: known.get(k) for k, name in enumerate(names)}

@@ -1,0 +1,125 @@
+"""Segmentation scores, all from ONE confusion matrix accumulated over the whole data set."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.labels import IGNORE, Label
+
+
+def confusion(pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array) -> jax.Array:
+    """Pixel counts of a batch, on device.
+
+    Args:
+      pred: int [B, H, W] class ids in 0..num_classes-1.
+      truth: int [B, H, W] class ids in 0..num_classes-1, or 255 = ignore.
+      num_classes: K, static under jit.
+      weight: [B]; examples of weight 0 are left out, all others count once.
+
+    Returns:
+      int32 [K, K], rows = truth, columns = prediction. Add batches up in int64.
+    """
+    counted = (truth != IGNORE) & (weight > 0)[:, None, None]
+    cell = jnp.where(counted, truth.astype(jnp.int32) * num_classes + pred.astype(jnp.int32), num_classes**2)
+    counts = jnp.bincount(cell.reshape(-1), length=num_classes**2 + 1)
+    return counts[:-1].reshape(num_classes, num_classes).astype(jnp.int32)
+
+
+def confusion_on_host(pred: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixel counts of one mask of any size, in numpy: masks at their native size have no common shape to compile for.
+
+    Args:
+      pred: int [...] class ids in 0..num_classes-1.
+      truth: int, the same shape, 255 = ignore.
+      num_classes: K.
+
+    Returns:
+      int64 [K, K], rows = truth, columns = prediction.
+
+    Raises:
+      ValueError: the shapes differ, or an id is neither in 0..K-1 nor (in the truth) 255.
+    """
+    if pred.shape != truth.shape:
+        raise ValueError(f"prediction {pred.shape} and truth {truth.shape} differ in shape")
+    counted = truth != IGNORE
+    pred, truth = pred[counted].astype(np.int64), truth[counted].astype(np.int64)
+    for ids in (pred, truth):
+        if ids.size and (ids.min() < 0 or ids.max() >= num_classes):
+            raise ValueError(f"a class id is outside 0..{num_classes - 1}: {ids.min()}..{ids.max()}")
+    return np.bincount(truth * num_classes + pred, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
+    """Scores of a data set, ready for JSON.
+
+    Per class, with TP, FP, FN in pixels: F1 = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN), precision =
+    TP / (TP + FP), recall = TP / (TP + FN). A quotient with an empty denominator is None and stays out of the means:
+    for F1 and IoU that is a class in neither truth nor prediction.
+
+    Args:
+      counts: int64 [K, K], the summed confusion matrices, rows = truth.
+      names: K class names; class 0 is the background.
+
+    Returns:
+      `mean_f1` over classes 1.. (the papers leave the background out), `mean_iou` over ALL classes (as the papers
+      count it), `mean_iou_foreground` over classes 1.., `pixel_accuracy`, `per_class` {name: {f1, iou, precision,
+      recall, pixels}} with the truth's pixels; and, where left and right partners exist, `merged`: the same with
+      each pair as one class (`l_eye`, `r_eye` -> `eyes`). Python floats and ints in [0, 1], or None.
+
+    Raises:
+      ValueError: the matrix is not [K, K] for the K names.
+    """
+    counts = np.asarray(counts, np.int64)
+    if counts.shape != (len(names), len(names)):
+        raise ValueError(f"a confusion matrix of shape {counts.shape} does not fit {len(names)} class names")
+    result = _scores(counts, names)
+    merged_names, table = merge_sides(names)
+    if len(merged_names) < len(names):
+        membership = np.eye(len(merged_names), dtype=np.int64)[table]
+        result["merged"] = _scores(membership.T @ counts @ membership, merged_names)
+    return result
+
+
+def merge_sides(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Classes with left and right partners as one.
+
+    Returns:
+      the merged names in order of first appearance (`l_eye`, `r_eye` -> `eyes`), and int64 [K], the merged id of
+      each class.
+    """
+    partner = {name: Label(i, name, name, (0, 0, 0)).partner for i, name in enumerate(names)}
+    merged = [f"{name[2:]}s" if partner[name] in partner else name for name in names]
+    unique = tuple(dict.fromkeys(merged))
+    return unique, np.array([unique.index(name) for name in merged])
+
+
+def _scores(counts: np.ndarray, names: Sequence[str]) -> dict:
+    hit, truth, pred = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+    per_class = {
+        name: {
+            "f1": _quotient(2 * hit[k], truth[k] + pred[k]),
+            "iou": _quotient(hit[k], truth[k] + pred[k] - hit[k]),
+            "precision": _quotient(hit[k], pred[k]),
+            "recall": _quotient(hit[k], truth[k]),
+            "pixels": int(truth[k]),
+        }
+        for k, name in enumerate(names)
+    }
+    return {
+        "mean_f1": _mean([per_class[name]["f1"] for name in names[1:]]),
+        "mean_iou": _mean([per_class[name]["iou"] for name in names]),
+        "mean_iou_foreground": _mean([per_class[name]["iou"] for name in names[1:]]),
+        "pixel_accuracy": _quotient(hit.sum(), counts.sum()),
+        "per_class": per_class,
+    }
+
+
+def _quotient(above: np.integer, below: np.integer) -> float | None:
+    return float(above / below) if below else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,150 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from l2s_jax.metrics.dependence import (
+    dhsic,
+    distance_correlation,
+    distance_correlation_unbiased,
+    gaussian_gram,
+    gaussian_total_correlation,
+    hsic,
+    hsic_unbiased,
+    normalised_hsic,
+    p_value,
+    pairwise,
+    permutation_null,
+    rv_coefficient,
+)
+
+N = 64
+
+
+def jitted(statistic, **options):
+    return pytest.param(jax.jit(functools.partial(statistic, **options)), id="_".join([statistic.__name__, *options]))
+
+
+NORMALISED = [jitted(s) for s in (rv_coefficient, normalised_hsic, distance_correlation)]
+NONLINEAR = [
+    *NORMALISED[1:],
+    jitted(normalised_hsic, estimator=hsic_unbiased),
+    jitted(distance_correlation_unbiased),
+]
+
+
+@pytest.fixture(scope="module")
+def independent():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(N, 2)).astype(np.float32), rng.normal(size=(N, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parabola():
+    x = np.linspace(-2, 2, N, dtype=np.float32)[:, None]
+    return x, x**2
+
+
+@pytest.mark.parametrize("statistic", NONLINEAR)
+def test_nonlinear_dependence_is_seen(statistic, independent, parabola):
+    """Acceptance test (f) of spec A10: inside the permutation band if independent, far outside on y = x^2."""
+    null = permutation_null(jax.random.key(0), statistic, *independent, 60)
+    observed = statistic(*independent)
+    assert jnp.quantile(null, 0.025) < observed < jnp.quantile(null, 0.975)
+    assert p_value(observed, null) > 0.05
+    null = permutation_null(jax.random.key(1), statistic, *parabola, 60)
+    assert statistic(*parabola) > 2 * jnp.max(null)
+    assert p_value(statistic(*parabola), null) == pytest.approx(1 / 61)
+
+
+def test_rv_sees_linear_dependence_only(parabola):
+    """Acceptance test (f) of spec A10."""
+    x, y = parabola
+    assert rv_coefficient(x, y) < 1e-6
+    assert rv_coefficient(x, 3 - 2 * x) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("statistic", NONLINEAR[2:])
+def test_unbiased_estimators_are_centred_at_zero(statistic, independent):
+    null = np.asarray(permutation_null(jax.random.key(2), statistic, *independent, 60))
+    assert abs(null.mean()) < 4 * null.std() / np.sqrt(60)
+
+
+def test_biased_estimators_are_not_zero_without_dependence(independent):
+    assert jnp.min(permutation_null(jax.random.key(2), distance_correlation, *independent, 60)) > 0.01
+
+
+@pytest.mark.parametrize("statistic", NORMALISED)
+def test_normalisation(statistic, independent):
+    x, y = independent
+    rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(2, 2)))[0].astype(np.float32)
+    assert statistic(x, x) == pytest.approx(1.0, abs=1e-5)
+    assert statistic(5 * x @ rotation + 100, y) == pytest.approx(float(statistic(x, y)), abs=1e-4)
+    assert statistic(x, y) == pytest.approx(float(statistic(y, x)), abs=1e-6)
+    assert statistic(x, np.full((N, 1), 0.1, np.float32)) == 0
+
+
+def test_hsic_by_hand(independent):
+    x, y = (np.asarray(z, np.float64) for z in independent)
+    grams = []
+    for z in (x, y):
+        distances = cdist(z, z)
+        grams.append(np.exp(-(distances**2) / (2 * np.median(distances[np.triu_indices(N, 1)] ** 2))))
+    np.testing.assert_allclose(gaussian_gram(independent[0]), grams[0], atol=1e-5)
+    centring = np.eye(N) - 1 / N
+    biased = np.trace(grams[0] @ centring @ grams[1] @ centring) / (N - 1) ** 2
+    k, l_ = (g - np.diag(np.diag(g)) for g in grams)
+    one = np.ones(N)
+    unbiased = np.trace(k @ l_) + (one @ k @ one) * (one @ l_ @ one) / ((N - 1) * (N - 2))
+    unbiased = (unbiased - 2 / (N - 2) * (one @ k @ l_ @ one)) / (N * (N - 3))
+    np.testing.assert_allclose(hsic(*map(jnp.float32, grams)), biased, rtol=1e-4)
+    np.testing.assert_allclose(hsic_unbiased(*map(jnp.float32, grams)), unbiased, atol=1e-7)
+
+
+joint_dependence = jax.jit(dhsic)
+
+
+def test_dhsic_of_two_blocks_is_hsic(independent):
+    x, y = independent
+    expected = hsic(gaussian_gram(x), gaussian_gram(y)) * ((N - 1) / N) ** 2
+    np.testing.assert_allclose(joint_dependence([x, y]), expected, rtol=1e-3)
+
+
+def test_dhsic_sees_what_pairs_cannot():
+    """Signs x, y, xy are pairwise independent and jointly dependent."""
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1])).reshape(2, -1).T.repeat(16, axis=0).astype(np.float32)
+    x, y = signs[:, :1], signs[:, 1:]
+    assert joint_dependence([x, y]) < 1e-6
+    assert joint_dependence([x, x * y]) < 1e-6
+    # The kernel of signs is a + b s s' with b = (1 - exp(-1/2)) / 2 at the median distance 2.
+    np.testing.assert_allclose(joint_dependence([x, y, x * y]), ((1 - np.exp(-0.5)) / 2) ** 3, rtol=1e-4)
+
+
+def test_total_correlation_of_a_gaussian(independent):
+    """Two blocks with canonical correlation r: -log(1 - r^2) / 2."""
+    x, _ = independent
+    x = np.linalg.qr(x - x.mean(0))[0] * np.sqrt(N)
+    mixed = 0.6 * x[:, :1] + 0.8 * x[:, 1:]
+    np.testing.assert_allclose(gaussian_total_correlation([x[:, :1], mixed], 0.0), -np.log(0.64) / 2, rtol=1e-4)
+    assert gaussian_total_correlation([x[:, :1], x[:, 1:]], 0.0) == pytest.approx(0.0, abs=1e-6)
+    assert np.isfinite(gaussian_total_correlation([x[:, :1], x[:, :1]], 0.01))
+
+
+def test_pairwise_is_the_matrix_of_all_pairs(independent):
+    x, y = independent
+    codes = np.stack([x, y[:, :2], x**2], axis=1)
+    values = pairwise(distance_correlation, codes)
+    np.testing.assert_array_equal(values, values.T)
+    np.testing.assert_allclose(np.diagonal(values), 1, atol=1e-5)
+    np.testing.assert_allclose(values[0, 2], distance_correlation(x, x**2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("statistic", NORMALISED)
+def test_gradients_are_finite_even_for_a_dead_slice(statistic, independent):
+    x, y = independent
+    for z in (x, np.zeros_like(x)):
+        gradient = jax.grad(statistic)(jnp.asarray(z), y)
+        assert np.all(np.isfinite(gradient))

@@ -1,0 +1,169 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from input_pipeline.errors import UserError
+from l2s_jax.metrics.region_effect import KINDS, Effects, effects, matrix, summary
+from l2s_jax.systems.contract import Code, Codec, Decoded
+
+NAMES = ("background", "hair", "skin", "eyes")
+SLICES, SIZE, BATCH = 4, 8, 4
+MASK = np.repeat(np.arange(SLICES), SIZE // SLICES)[None, :, None] * np.ones((BATCH, 1, SIZE), int)  # equal bands
+
+
+def toy_codec(mixing, log=None):
+    """Slice i paints region j (the bands of MASK) with strength mixing[i, j]; the code is the pooled image."""
+
+    def encode(variables, image):
+        pooled = jnp.mean(image, axis=(2, 3)).reshape(-1, SLICES, SIZE // SLICES, 1, 1)
+        return Code(structure=pooled, style=jnp.zeros((image.shape[0], 1)))
+
+    def decode(variables, code):
+        if log is not None:
+            log.append(code.structure.shape)  # runs once per compilation
+        paint = jnp.einsum("bi,ij->bj", jnp.mean(code.structure, axis=(2, 3, 4)), jnp.asarray(mixing, jnp.float32))
+        canvas = jnp.repeat(paint, SIZE // SLICES, axis=1)[:, :, None, None]
+        image = jnp.broadcast_to(variables["gain"] * canvas, (paint.shape[0], SIZE, SIZE, 3))
+        return Decoded(image=image, regions=image[:, None], logits=image)
+
+    return Codec(encode, decode)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return jax.random.uniform(jax.random.key(1), (BATCH, SIZE, SIZE, 3), minval=-1)
+
+
+IDEAL, BLIND, DEAD_EYES = toy_codec(np.eye(4)), toy_codec(np.ones((4, 4))), toy_codec(np.diag([1, 1, 1, 0.1]))
+
+
+def measure(codec, image, kind="swap", mask=MASK, weight=None, **more):
+    weight = jnp.ones(len(image)) if weight is None else jnp.asarray(weight, jnp.float32)
+    return effects(codec, {"gain": jnp.float32(1)}, image, jnp.asarray(mask), weight, jax.random.key(0), kind, **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ideal_generator_scores_one(image, kind):
+    """Acceptance test (e) of spec A10."""
+    result = summary(measure(IDEAL, image, kind), NAMES)
+    for key in ("acs", "acs_area_normalised", "macro_acs", "dci_disentanglement", "dci_completeness"):
+        assert result[key] == pytest.approx(1.0, abs=1e-6), key
+    assert result["leak"] == pytest.approx(dict.fromkeys(NAMES, 0.0), abs=1e-6)
+    assert result["dead_slices"] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slice_blind_generator_scores_chance(image, kind):
+    """Acceptance test (e) of spec A10."""
+    result = summary(measure(BLIND, image, kind), NAMES)
+    for key in ("acs", "acs_area_normalised", "macro_acs"):
+        assert result[key] == pytest.approx(1 / SLICES, rel=1e-5), key
+    assert result["leak"] == pytest.approx(dict.fromkeys(NAMES, 1 - 1 / SLICES), rel=1e-5)
+    assert result["dci_disentanglement"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_dead_slice_is_found_and_earns_nothing(image):
+    result = summary(measure(DEAD_EYES, image, "noise"), NAMES)
+    assert result["dead_slices"] == ["eyes"]
+    assert result["macro_acs"] == pytest.approx(0.75)
+    assert result["acs"] == pytest.approx(1.0)  # what the published score hides
+    assert result["leak"]["eyes"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_zeroing_by_hand(image):
+    """Region j shows the mean of its slice: zeroing slice i changes 3 channels by mixing_ij times that mean."""
+    mixing = np.array([[1, 0.5, 0, 0], [0, 1, 0, 0.25], [0, 0, 2, 0], [0.1, 0, 0, 1]])
+    slices = np.asarray(image).mean((2, 3)).reshape(BATCH, SLICES, -1).mean(2)
+    expected = np.mean(3 * (slices[:, :, None] * mixing) ** 2, axis=0)
+    sums = measure(toy_codec(mixing), image, "zero")
+    np.testing.assert_allclose(matrix(sums), expected, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(sums.area, expected * BATCH * SIZE * SIZE / SLICES, rtol=1e-4, atol=1e-9)
+    leak = 1 - np.diagonal(expected) / expected.sum(1)
+    assert list(summary(sums, NAMES)["leak"].values()) == pytest.approx(leak, abs=1e-5)
+
+
+def test_noise_is_a_variance_in_units_of_the_slice(image):
+    """The mean of m noisy positions of one standard deviation s varies by s^2 / m."""
+    slices = np.asarray(image).mean((2, 3)).reshape(BATCH, SLICES, -1)
+    expected = 3 * slices.var(axis=(0, 2)) / slices.shape[2]
+    own = np.diagonal(matrix(measure(IDEAL, image, "noise", draws=64)))
+    np.testing.assert_allclose(own, expected, rtol=0.35)  # 4 x 63 degrees of freedom: 9 % each
+    doubled = np.diagonal(matrix(measure(IDEAL, image, "noise", scale=2.0, draws=64)))
+    np.testing.assert_allclose(doubled, 4 * own, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_is_dropping(image, kind):
+    """Padding anywhere in the batch changes nothing; the noise of the other rows stays the same."""
+    weight = [1, 1, 1, 0]
+    padded = measure(IDEAL, image.at[3].set(7.0), kind, weight=weight)
+    other = measure(IDEAL, image.at[3].set(-3.0), kind, weight=weight)
+    for a, b in zip(padded, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    np.testing.assert_array_equal(padded.count, 3)
+    if kind != "noise":
+        for a, b in zip(padded, measure(IDEAL, image[:3], kind, mask=MASK[:3]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_swap_skips_a_lonely_example_and_takes_the_union_of_masks(image):
+    lonely = measure(IDEAL, image, "swap", weight=[0, 0, 1, 0])
+    assert all(np.all(np.asarray(x) == 0) for x in lonely)
+    mask = MASK.copy()
+    mask[0][mask[0] == 3] = 2  # the first face shows no eyes, its partner does, and so does its predecessor's
+    np.testing.assert_array_equal(measure(IDEAL, image, "swap", mask=mask).count, 4)
+    np.testing.assert_array_equal(measure(IDEAL, image, "zero", mask=mask).count, [4, 4, 4, 3])
+
+
+def test_empty_regions_are_skipped(image):
+    mask = np.where(MASK == 3, 255, MASK)
+    result = summary(measure(IDEAL, image, "zero", mask=mask), NAMES)
+    assert result["leak"]["eyes"] is None
+    assert result["total"]["eyes"] is None
+    assert result["dead_slices"] == []
+    assert result["macro_acs"] == pytest.approx(1.0)
+    some = MASK.copy()
+    some[1:][some[1:] == 3] = 255
+    one_face = matrix(measure(IDEAL, image[:1], "zero", mask=MASK[:1]))
+    assert matrix(measure(IDEAL, image, "zero", mask=some))[3, 3] == pytest.approx(one_face[3, 3], rel=1e-5)
+
+
+def test_scores_by_hand():
+    """Two regions of 1000 and 10 pixels in each of 5 faces; slice 1 moves both alike."""
+    effect, area = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1000.0, 10.0])
+    sums = Effects(mean=5 * effect, count=np.full(2, 5), area=5 * effect * area, own=5 * area, total=5 * effect @ area)
+    result = summary(sums, ("skin", "nose"))
+    assert result["acs"] == pytest.approx(1010 / 2010)
+    assert result["acs_area_normalised"] == pytest.approx(2 / 3)
+    assert result["macro_acs"] == pytest.approx((1 + 1 / 2) / 2)
+    assert result["leak"] == pytest.approx({"skin": 0.0, "nose": 1000 / 1010})
+    assert result["total"] == pytest.approx({"skin": 1.0, "nose": 1.0})
+    assert result["dci_disentanglement"] == pytest.approx(1 / 3 * 1 + 2 / 3 * 0)
+    assert result["dci_completeness"] == pytest.approx(2 / 3 * 0 + 1 / 3 * 1)
+
+
+def test_decoder_is_compiled_once_for_all_slices_and_batches(image):
+    log = []
+    codec = toy_codec(np.eye(4), log)
+    for _ in range(2):
+        measure(codec, image, "swap")
+    assert len(log) == 2  # the unchanged image, and every changed one
+
+
+def test_everything_is_json_and_null_when_nothing_was_measured(image):
+    nothing = summary(measure(IDEAL, image, "zero", weight=[0, 0, 0, 0]), NAMES)
+    assert nothing["acs"] is None
+    assert nothing["macro_acs"] is None
+    json.dumps([nothing, summary(measure(BLIND, image), NAMES)], allow_nan=False)
+
+
+def test_faults(image):
+    with pytest.raises(UserError, match="unknown kind of region effect 'swop': choose one of noise, swap, zero"):
+        measure(IDEAL, image, "swop")
+    with pytest.raises(UserError, match="1 is too few"):
+        measure(IDEAL, image, "noise", draws=1)
+    with pytest.raises(ValueError, match="3 names do not fit"):
+        summary(measure(IDEAL, image), NAMES[:3])
