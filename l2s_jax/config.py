@@ -1,0 +1,328 @@
+"""Experiment configs: every field in one place, files that change them, overrides from the command line.
+
+A config is one locked `ml_collections.ConfigDict`. `base()` holds what every run needs, `systems.default_config` what
+one system needs; `configs/NAME.py` joins and edits them in `get_config()`; `--config.a.b=v` has the last word.
+"""
+
+import ast
+import difflib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax import files, systems
+from l2s_jax.training.parallel import MODES
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def base() -> ConfigDict:
+    """The fields of the training loop, the same for every system, with their defaults."""
+    config = ConfigDict()
+    config.system = ""  # registry name, e.g. latents2segments
+    config.seed = 0  # of the weights, the shuffling, the augmentation and the noise
+    config.label_set = "celebamask"  # classes of masks and predictions (`l2s labels` lists them)
+    config.image_size = 128  # pixels a side of what the networks see
+
+    config.data = ConfigDict()
+    config.data.train = "synthetic:20000"  # KIND:WHERE[?split], see docs/architecture.md
+    config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
+    config.data.batch_size = 16  # GLOBAL, over all devices and hosts
+    config.data.workers = 0  # worker processes per host that load and augment; 0 = in this process
+    config.data.cache = False  # keep decoded examples in memory
+    config.data.augment = _augment()
+
+    config.train = ConfigDict()
+    config.train.steps = 10_000  # batches to train on
+    config.train.max_minutes = 0.0  # stop after this long, evaluated and saved; 0 = no limit
+    config.train.log_every = 50  # steps between lines of metrics.jsonl (means over these steps)
+    config.train.eval_every = 1000  # steps between evaluations on data.eval; 0 = only at the end
+    config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
+    config.train.eval_examples = 0  # faces per evaluation; 0 = all
+    config.train.best_metric = "segmentation.mean_f1"  # the best checkpoint has the highest of it
+    config.train.keep = 2  # latest checkpoints kept
+    config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
+
+    config.parallel = ConfigDict()
+    config.parallel.mode = "jit"  # jit | pmap | shard_map: the same numbers three ways
+    config.parallel.fsdp = 1  # devices that share one copy of the parameters (jit only)
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 16  # GLOBAL, of evaluation
+
+    config.precision = ConfigDict()
+    config.precision.compute = "float32"  # float32 | bfloat16 in the networks; parameters and losses stay float32
+    return config.lock()
+
+
+def _augment() -> ConfigDict:
+    """Random changes of training faces: the fields of `input_pipeline.augment.Augment`, limits of uniform draws."""
+    augment = ConfigDict()
+    augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
+    augment.rotate = 12.0  # degrees to either side
+    augment.scale_min = 0.85  # magnification, drawn evenly in its logarithm
+    augment.scale_max = 1.2
+    augment.shift = 0.06  # fraction of the side, in x and in y
+    augment.edge = True  # outside the photo: repeat its border; False = mid-grey
+    augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
+    augment.brightness = 0.2  # factor 1 +- this
+    augment.contrast = 0.2  # factor 1 +- this
+    augment.saturation = 0.3  # factor 1 +- this
+    augment.tint = 0.05  # factor 1 +- this, for each colour channel by itself
+    augment.grey = 0.05  # probability of losing all colour
+    augment.blur = 0.1  # probability of a Gaussian blur
+    augment.blur_sigma = 1.0  # its largest standard deviation, pixels
+    augment.jpeg = 0.1  # probability of JPEG compression
+    augment.jpeg_quality = 30  # its lowest quality; the highest is 95
+    augment.noise = 0.25  # probability of sensor noise
+    augment.noise_sigma = 6.0  # its largest standard deviation, of 255
+    return augment
+
+
+def default(system_name: str) -> ConfigDict:
+    """`base()` joined with the defaults of a system: a locked config, so that a mistyped field is an error.
+
+    Raises:
+      UserError: no such system.
+    """
+    config = base().unlock()
+    config.update(systems.default_config(system_name))
+    config.system = system_name
+    return config.lock()
+
+
+def load(name_or_path: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """The locked, validated config of an experiment.
+
+    Args:
+      name_or_path: NAME of configs/NAME.py, a path of a .py file with `get_config()`, or of a saved config.json.
+      overrides: `a.b=v`, read by the type of the field they replace.
+
+    Raises:
+      UserError: no such experiment, unknown field, or a value of the wrong type.
+    """
+    path = find(name_or_path)
+    config = from_json(path) if path.suffix == ".json" else _run(path)
+    for assignment in overrides:
+        _override(config, assignment)
+    config = _from_dict(json.loads(config.to_json()))
+    validate(config)
+    return config
+
+
+def find(name_or_path: str) -> Path:
+    """The file of an experiment: a path, or a bare name in ./configs, the repository or the installed share folder.
+
+    Raises:
+      UserError: there is none; names the closest and lists all.
+    """
+    if name_or_path.endswith((".py", ".json")) or os.sep in name_or_path:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise UserError(f"config file {path} does not exist")
+        return path
+    known = names()
+    if name_or_path not in known:
+        raise UserError(
+            f"unknown config '{name_or_path}'{_closest(name_or_path, known)}; there are: {', '.join(known)}"
+        )
+    return known[name_or_path]
+
+
+def names() -> dict[str, Path]:
+    """All experiments that a bare name finds, with their files; the working directory comes first."""
+    folders = (
+        Path("configs"),
+        Path(__file__).resolve().parent.parent / "configs",
+        Path(sys.prefix) / "share" / "l2s_jax" / "configs",
+    )
+    found = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.py")}
+    return dict(sorted(found.items()))
+
+
+def describe(name_or_path: str) -> str:
+    """The card of an experiment: the docstring of its config file, which is read, not run; "" where there is none."""
+    path = find(name_or_path)
+    if path.suffix == ".json":
+        return ""
+    return ast.get_docstring(_parse(path)) or ""
+
+
+def save(config: ConfigDict, path: str | os.PathLike) -> None:
+    """Writes the resolved config as JSON, under a temporary name first.
+
+    Raises:
+      UserError: the place cannot be written.
+    """
+    files.replace_json(Path(path), json.loads(config.to_json()))
+
+
+def from_json(source: str | os.PathLike | dict[str, Any]) -> ConfigDict:
+    """The locked config that `save` wrote, from its file or its parsed content; lists become tuples.
+
+    Raises:
+      UserError: the file is missing or is not the JSON of a config.
+    """
+    if isinstance(source, dict):
+        return _from_dict(source)
+    try:
+        content = json.loads(Path(source).read_text())
+    except OSError as error:
+        raise UserError(f"cannot read config {source} ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"config {source} is not valid JSON ({error}); restore it or start a new workdir") from error
+    if not isinstance(content, dict):
+        raise UserError(f"config {source} is not a JSON object of fields; restore it or start a new workdir")
+    return _from_dict(content)
+
+
+def flatten(config: ConfigDict) -> dict[str, Any]:
+    """All fields by dotted name, in the order of the config: `{"train.steps": 100, ...}`."""
+    return dict(_fields(config, ""))
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks what no system needs to know.
+
+    Raises:
+      UserError: names the first field with an impossible value.
+    """
+    flat = flatten(config)
+    at_least_one = (
+        *("image_size", "data.batch_size", "eval.batch_size", "parallel.fsdp"),
+        *("train.steps", "train.log_every", "train.keep"),
+    )
+    at_least_zero = (
+        *("seed", "data.workers"),
+        *(f"train.{field}" for field in ("max_minutes", "eval_every", "save_every", "eval_examples", "profile_step")),
+    )
+    for least, fields in ((1, at_least_one), (0, at_least_zero)):
+        for field in fields:
+            if not flat[field] >= least:
+                raise UserError(f"{field}={flat[field]} must be at least {least}")
+    for field, choices in (("parallel.mode", MODES), ("precision.compute", PRECISIONS)):
+        if flat[field] not in choices:
+            raise UserError(f"{field}='{flat[field]}' must be one of: {', '.join(choices)}")
+
+
+def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """Splits a command line: `--config NAME`, `--config.a.b=v`, and the rest.
+
+    Args:
+      argv: words; both `--flag=value` and `--flag value` are understood.
+
+    Returns:
+      (name or None, overrides `a.b=v` in order, all other words in order).
+
+    Raises:
+      UserError: a flag without its value, or two config names.
+    """
+    name, overrides, rest = None, [], []
+    words = iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag != "--config" and not flag.startswith("--config."):
+            rest.append(word)
+            continue
+        if not equals:
+            value = next(words, None)
+            if value is None or value.startswith("--"):
+                raise UserError(f"{flag} needs a value: {flag}=VALUE")
+        if flag != "--config":
+            overrides.append(f"{flag.removeprefix('--config.')}={value}")
+        elif name is None:
+            name = value
+        else:
+            raise UserError(f"--config is given twice ('{name}' and '{value}'); keep one")
+    return name, overrides, rest
+
+
+def _override(config: ConfigDict, assignment: str) -> None:
+    field, equals, text = assignment.partition("=")
+    if not equals:
+        raise UserError(f"override '{assignment}' must read FIELD=VALUE")
+    flat = flatten(config)
+    if field not in flat:
+        inside = [name for name in flat if name.startswith(f"{field}.")]
+        if inside:
+            raise UserError(f"'{field}' is a group of fields ({', '.join(inside)}); set one of them")
+        raise UserError(f"unknown field '{field}'{_closest(field, flat)}")
+    *groups, leaf = field.split(".")
+    for group in groups:
+        config = config[group]
+    config[leaf] = _parse_value(field, text, flat[field])
+
+
+def _parse_value(field: str, text: str, default: Any) -> Any:
+    """Reads `text` as the type of the default; bool comes before int because True is an int."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return float(text)
+        if isinstance(default, str):
+            return text
+        value = json.loads(text)
+        if not isinstance(value, list):
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "a list in []")
+        raise UserError(f"{field}={text} must be {wanted}, like {json.dumps(default)}") from error
+    return _tuples(value)
+
+
+def _run(path: Path) -> ConfigDict:
+    """Executes a config file and calls its `get_config()`."""
+    _parse(path)
+    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"config file {path} has no function get_config()")
+    try:
+        config = module.get_config()
+    except (AttributeError, KeyError, TypeError) as error:  # how a locked ConfigDict refuses a name or a type
+        raise UserError(f"config file {path}: {error.args[0] if error.args else error}") from error
+    return config.copy_and_resolve_references()
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(), filename=str(path))
+    except SyntaxError as error:
+        raise UserError(f"config file {path}, line {error.lineno}: {error.msg}") from error
+
+
+def _from_dict(content: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(_tuples(content)).lock()
+
+
+def _tuples(value: Any) -> Any:
+    """JSON knows lists only; configs hold tuples, so that a round trip changes nothing."""
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value
+
+
+def _fields(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _closest(word: str, known) -> str:
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -1,0 +1,202 @@
+"""Checkpoints: the train state, the data iterator and the loop's own memory, complete or not at all.
+
+A checkpoint is a folder `STEP/` with the arrays (orbax), `meta.json` with everything else, and `manifest.json` with the size and CRC-32 of every file. It is written as `.STEP.tmp` and renamed, so a name without a
+leading dot is a finished checkpoint; the manifest finds what was damaged later.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from input_pipeline.errors import UserError
+from l2s_jax.systems.contract import TrainState
+from l2s_jax.training import parallel
+
+META, MANIFEST = "meta.json", "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on as if it had never stopped.
+
+    Attributes:
+      state: the arrays.
+      loader: `get_state()` of the data iterator, the same in every process.
+      progress: what the loop remembers, JSON.
+    """
+
+    state: TrainState
+    loader: dict[str, Any]
+    progress: dict[str, Any]
+
+
+def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
+    """Writes `folder/STEP`, then removes all but the `keep` newest. Every process must call it.
+
+    Checkpoints of later steps are removed as well: they belong to a history that was abandoned.
+
+    Raises:
+      UserError: the folder cannot be written or the disk is full; checkpoints written before are untouched.
+    """
+    step = int(checkpoint.state.step)
+    target = Path(folder).absolute() / f"{step:08d}"
+    temporary = target.with_name(f".{target.name}.tmp")
+    main = jax.process_index() == 0
+    try:
+        if main:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        parallel.barrier(f"checkpoint {step} begins")
+        with ocp.StandardCheckpointer() as writer:
+            writer.save(temporary / "state", checkpoint.state)
+            writer.wait_until_finished()
+        if main:
+            meta = {
+                "step": step,
+                "arrays": _arrays(checkpoint.state),
+                "loader": checkpoint.loader,
+                "progress": checkpoint.progress,
+            }
+            (temporary / META).write_text(json.dumps(meta))
+            manifest = {str(file.relative_to(temporary)): _fingerprint(file) for file in _files(temporary)}
+            (temporary / MANIFEST).write_text(json.dumps(manifest))
+            _replace(temporary, target)
+            _prune(target, keep)
+        parallel.barrier(f"checkpoint {step} ends")
+    except OSError as error:
+        raise UserError(_unwritable(target, error.strerror)) from error
+    except (ValueError, jax.errors.JaxRuntimeError) as error:  # how tensorstore reports that a write failed
+        raise UserError(_unwritable(target, str(error).splitlines()[0])) from error
+    return target
+
+
+def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Reads the newest complete checkpoint of a folder, to train on from it.
+
+    Args:
+      folder: what `save` was given.
+      like: shapes, dtypes and shardings wanted (`parallel.abstract_state`); devices and processes may
+        differ from those that wrote the checkpoint.
+      warn: gets one sentence for each damaged checkpoint that was passed over.
+
+    Returns:
+      the checkpoint, or None where nothing was ever saved.
+
+    Raises:
+      UserError: all are damaged, or the newest complete one belongs to another model.
+    """
+    target = newest(folder, warn)
+    if target is None:
+        return None
+    meta = json.loads((target / META).read_text())
+    return Checkpoint(restore_state(target, like), meta["loader"], meta["progress"])
+
+
+def newest(folder: str | os.PathLike, warn: Callable[[str], None]) -> Path | None:
+    """The newest undamaged checkpoint of a folder, or None where nothing was ever saved.
+
+    Raises:
+      UserError: there are checkpoints, all damaged.
+    """
+    found = checkpoints(folder)
+    for target in found:
+        damage = _damage(target)
+        if not damage:
+            return target
+        warn(f"checkpoint {target} is damaged ({damage}); trying the one before it")
+    if found:
+        raise UserError(f"no checkpoint in {folder} is complete; delete the folder to train from the start")
+    return None
+
+
+def restore_state(target: Path, like: TrainState) -> TrainState:
+    """The arrays of one checkpoint, on the shardings of `like`.
+
+    Raises:
+      UserError: the checkpoint belongs to another model; names the first array that differs.
+    """
+    _check_same_model(target, json.loads((target / META).read_text())["arrays"], _arrays(like))
+    with ocp.StandardCheckpointer() as reader:
+        return reader.restore(target / "state", like)
+
+
+def checkpoints(folder: str | os.PathLike) -> list[Path]:
+    """The finished checkpoints of a folder, newest first."""
+    return sorted((path for path in Path(folder).absolute().glob("[0-9]*") if path.is_dir()), reverse=True)
+
+
+def _arrays(state: TrainState) -> dict[str, list]:
+    """{path: [shape, dtype]} of every array, in the order of the state."""
+    leaves, _ = jax.tree.flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)] for path, x in leaves}
+
+
+def _check_same_model(target: Path, found: dict[str, list], wanted: dict[str, list]) -> None:
+    for name in [*wanted, *(name for name in found if name not in wanted)]:
+        if found.get(name) != wanted.get(name):
+            there, here = (
+                "{1}{0}".format(*arrays[name]) if name in arrays else "missing" for arrays in (found, wanted)
+            )
+            raise UserError(
+                f"checkpoint {target} belongs to another model: {name} is {there} in the checkpoint and {here} in "
+                "this config; use another --workdir or the config it was trained with"
+            )
+
+
+def _damage(target: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        manifest = json.loads((target / MANIFEST).read_text())
+        for name, expected in manifest.items():
+            if (target / name).stat().st_size != expected[0]:
+                return f"{name} has the wrong size"
+            if _fingerprint(target / name) != expected:
+                return f"{name} has changed"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).relative_to(target)} is missing"
+    except (OSError, ValueError, AttributeError, TypeError, LookupError):
+        return f"{MANIFEST} is unreadable"
+    return None
+
+
+def _fingerprint(file: Path) -> list[int]:
+    """[bytes, CRC-32], read in pieces of 16 MiB."""
+    checksum = 0
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 24):
+            checksum = zlib.crc32(piece, checksum)
+    return [file.stat().st_size, checksum]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Renames over an existing folder, which a rename alone cannot do."""
+    aside = target.with_name(f".{target.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        os.rename(target, aside)
+    os.rename(temporary, target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _prune(newest: Path, keep: int) -> None:
+    others = [path for path in checkpoints(newest.parent) if path != newest]
+    older = [path for path in others if path.name < newest.name]
+    for path in others:
+        if path not in older[: keep - 1]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _unwritable(target: Path, reason: str) -> str:
+    return f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"

@@ -1,0 +1,279 @@
+"""The training loop, one for all systems: evaluate -> save (state AND data iterator) -> next batch -> steps -> write.
+
+It knows no losses and no networks. A run of N steps and a run of k steps, killed and resumed for N - k, end in the
+same bits.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from input_pipeline.errors import UserError
+from l2s_jax import config as configs
+from l2s_jax.systems.contract import PyTree, System, TrainState
+from l2s_jax.training import checkpoints, parallel, progress, writers
+from l2s_jax.training import workdir as layout
+from l2s_jax.training.checkpoints import Checkpoint
+from l2s_jax.training.signals import Interrupted, StopRequest
+from l2s_jax.training.window import Window
+
+Evaluate = Callable[[PyTree], Mapping[str, float]]
+
+
+class Batches(Protocol):
+    """An endless, checkpointable stream of this process's part of each global batch."""
+
+    def __next__(self) -> Mapping[str, np.ndarray]:
+        """The next batch: arrays [B / processes, ...]."""
+
+    def get_state(self) -> dict[str, Any]:
+        """The position in the stream, JSON."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from a position."""
+
+    def close(self) -> None:
+        """Ends workers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The evaluation with the highest `config.train.best_metric`."""
+
+    step: int
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+      state: the last state.
+      step: batches it has seen.
+      best: the best evaluation; its state is the checkpoint in `checkpoints/best` (`best_state`).
+      interrupted: 0, or the number of the signal that ended the run before its time; exit with 128 + it.
+    """
+
+    state: TrainState
+    step: int
+    best: Best | None
+    interrupted: int
+
+
+def train(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    system: System,
+    batches: Batches,
+    evaluate: Evaluate,
+    console: Console | None = None,
+) -> TrainResult:
+    """Trains until `config.train.steps`, `config.train.max_minutes`, Ctrl-C or SIGTERM; resumes what the folder holds.
+
+    Args:
+      config: the resolved config.
+      workdir: the run's folder, see docs/architecture.md.
+      system: built for the same config.
+      batches: rows of this process; closed at the end.
+      evaluate: exported variables -> flat scores with `config.train.best_metric` among them.
+      console: for progress and messages; None = standard output.
+
+    Raises:
+      UserError: a config that does not fit the devices or the folder, an unwritable folder, damaged checkpoints, a loss
+        that is not finite.
+    """
+    if jax.process_index() != 0:
+        console = Console(quiet=True)
+    display = progress.display(console or Console(), config.train.steps)
+    with contextlib.closing(batches), display, StopRequest(at_once=jax.process_count() == 1) as stop:
+        mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
+        _check_batch_size(config, system, mesh.size)
+        root = layout.claim(workdir, config)
+        return _Run(config, root, system, batches, evaluate, mesh, display, stop).run()
+
+
+def best_state(
+    workdir: str | os.PathLike, config: ConfigDict, system: System, warn: Callable[[str], None]
+) -> TrainState:
+    """The state with the best evaluation of a workdir, or the latest one where nothing was evaluated.
+
+    Raises:
+      UserError: the workdir holds no checkpoint, a damaged one, or one of another model.
+    """
+    mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
+    like = parallel.abstract_state(system.init, jax.random.key(config.seed), mesh)
+    for kind in (layout.BEST, layout.LATEST):
+        target = checkpoints.newest(os.path.join(workdir, kind), warn)
+        if target is not None:
+            return checkpoints.restore_state(target, like)
+    raise UserError(f"{workdir} holds no checkpoint; train there first")
+
+
+class _Run:
+    """The moving parts of one call of `train`."""
+
+    def __init__(self, config, root, system, batches, evaluate, mesh, display, stop):
+        self.config, self.root, self.system, self.mesh = config, root, system, mesh
+        self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
+        self.started = time.monotonic()
+        self.steps = {
+            name: parallel.data_parallel(step, mesh, config.parallel.mode) for name, step in system.steps.items()
+        }
+        self.compiled: set[str] = set()
+        self.throttle = parallel.Throttle()
+        self.window = Window()
+        self.meter = progress.Meter(config.data.batch_size)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Takes the state of the latest checkpoint, or a new one."""
+        key = jax.random.key(self.config.seed)
+        like = parallel.abstract_state(self.system.init, key, self.mesh)
+        restored = checkpoints.restore(self.root / layout.LATEST, like, self.display.message)
+        self.step = self.evaluated = 0
+        self.best: Best | None = None
+        if restored is None:
+            self.state = parallel.init_state(self.system.init, key, self.mesh)
+        else:
+            self.state = restored.state
+            self.step = int(self.state.step)
+            self.evaluated = restored.progress["evaluated"]
+            self.best = Best(**restored.progress["best"]) if restored.progress["best"] else None
+            self.batches.set_state(restored.loader)
+            self.display.message(f"resuming at step {self.step} of {self.config.train.steps} in {self.root}")
+        self.saved = self.step
+
+    def run(self) -> TrainResult:
+        train = self.config.train
+        with contextlib.closing(self._writer()) as self.writer:
+            while True:
+                signal, timed_out = self._ending()
+                finished = timed_out or self.step >= train.steps
+                if not signal and self._due(train.eval_every, finished) and self.evaluated != self.step:
+                    signal = self._evaluate()
+                if (signal or self._due(train.save_every, finished)) and self.saved != self.step:
+                    self._save(layout.LATEST, train.keep)
+                    self.saved = self.step
+                if signal or finished:
+                    break
+                self._train_on(self._next_batch())
+        if signal:
+            self.display.message(f"stopped and saved at step {self.step} of {train.steps}; the same command resumes")
+        return TrainResult(self.state, self.step, self.best, signal)
+
+    def _writer(self) -> writers.MultiWriter:
+        """Only the first process writes."""
+        if jax.process_index() != 0:
+            return writers.MultiWriter([])
+        lines = writers.JsonlWriter(self.root / layout.METRICS, self.step)
+        board = writers.TensorBoardWriter(self.root / layout.TENSORBOARD, self.step)
+        writer = writers.MultiWriter([lines, board])
+        writer.write_hparams(configs.flatten(self.config))
+        return writer
+
+    def _due(self, every: int, finished: bool) -> bool:
+        return finished or (every > 0 and self.step % every == 0)
+
+    def _ending(self) -> tuple[int, bool]:
+        """(signal or 0, time is up). Several processes decide together, only where they log: agreeing costs time."""
+        if jax.process_count() > 1 and self.step % self.config.train.log_every:
+            return 0, False
+        limit = self.config.train.max_minutes * 60
+        timed_out = limit > 0 and time.monotonic() - self.started >= limit
+        return (
+            parallel.largest_over_processes(self.stop.signal),
+            bool(parallel.largest_over_processes(int(timed_out))),
+        )
+
+    def _evaluate(self) -> int:
+        """Scores the state and keeps it if it is the best; returns the signal that broke it off, or 0."""
+        self.window.check()
+        try:
+            with self.meter.excluded(), self.stop.interruptible():
+                scores = self.evaluate(self.system.variables(self.state))
+        except Interrupted:
+            return self.stop.signal
+        self.evaluated = self.step
+        self.writer.write_scalars(self.step, {f"eval/{name}": value for name, value in scores.items()})
+        metric = self.config.train.best_metric
+        if metric not in scores:
+            raise UserError(f"train.best_metric='{metric}' is not evaluated; there are: {', '.join(scores)}")
+        score = float(scores[metric])
+        if math.isfinite(score) and (self.best is None or score > self.best.score):
+            self.best = Best(self.step, score)
+            self._save(layout.BEST, 1)
+        best = f"best {self.best.score:.4f} at step {self.best.step}" if self.best else "no best yet"
+        self.display.message(f"step {self.step}  {metric} {score:.4f} ({best})")
+        return 0
+
+    def _save(self, kind: str, keep: int) -> None:
+        self.window.check()
+        best = dataclasses.asdict(self.best) if self.best else None
+        memory = {"evaluated": self.evaluated, "best": best}
+        with self.meter.excluded():
+            self.writer.flush()
+            checkpoints.save(self.root / kind, Checkpoint(self.state, self.batches.get_state(), memory), keep)
+
+    def _next_batch(self) -> dict[str, jax.Array]:
+        with self.meter.waiting():
+            batch = next(self.batches)
+        return parallel.global_batch(batch, self.mesh)
+
+    def _train_on(self, batch: Mapping[str, jax.Array]) -> None:
+        number = self.step + 1
+        with self._profiled(number == self.config.train.profile_step):
+            for name in self.system.schedule(self.step):
+                with self._announced(name):
+                    self.state, metrics = self.steps[name](self.state, batch)
+                self.throttle(self.state, metrics)
+                self.window.add(number, name, metrics)
+        self.state = self.state.replace(step=self.state.step + 1)
+        self.step = number
+        self.meter.count_step()
+        self.display.advance(number)
+        if number % self.config.train.log_every == 0:
+            scalars = self.window.means() | self.meter.report()
+            self.writer.write_scalars(number, scalars)
+            self.display.write_scalars(number, scalars | ({"best": self.best.score} if self.best else {}))
+
+    @contextlib.contextmanager
+    def _announced(self, name: str) -> Iterator[None]:
+        """Says that the first call of a step compiles, and does not count it as training time."""
+        if name in self.compiled:
+            yield
+            return
+        self.compiled.add(name)
+        self.display.message(f"compiling step '{name}' ...")
+        with self.meter.excluded():
+            yield
+
+    @contextlib.contextmanager
+    def _profiled(self, wanted: bool) -> Iterator[None]:
+        if not wanted:
+            yield
+            return
+        with jax.profiler.trace(str(self.root / layout.PROFILE)):
+            yield
+            jax.block_until_ready(self.state)
+
+
+def _check_batch_size(config: ConfigDict, system: System, devices: int) -> None:
+    size = config.data.batch_size
+    multiple = math.lcm(devices, system.batch_multiple)
+    if size % multiple:
+        raise UserError(
+            f"data.batch_size={size} must be a multiple of {multiple} ({devices} devices; {system.name} needs "
+            f"multiples of {system.batch_multiple}); the nearest are {max(size // multiple, 1) * multiple} and "
+            f"{(size // multiple + 1) * multiple}"
+        )

@@ -1,0 +1,210 @@
+"""One pure step on many devices. The only file that knows meshes, shardings, `pmap` and `shard_map`.
+
+Three ways to run the same `contract.Step`, with the same numbers:
+
+* `jit` (default): the step sees the whole batch, the compiler splits the work; parameters may be sharded (`fsdp`).
+* `shard_map`: each device runs the step on its own rows and the `Axis` adds up; one or several hosts.
+* `pmap`: the same through `jax.pmap`, for those who know it; one host.
+"""
+
+import collections
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import numpy as np
+from jax import lax
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from input_pipeline.errors import UserError
+from l2s_jax.systems.contract import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, TrainState
+
+MODES = ("jit", "pmap", "shard_map")
+BATCH_AXES = ("data", "fsdp")
+FSDP_MIN_SIZE = 2**14
+"""Arrays with fewer elements stay whole: gathering them would cost more than holding them."""
+
+ParallelStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh ("data", "fsdp") over all devices, or over `devices`.
+
+    Args:
+      mode: one of `MODES`.
+      fsdp: how many devices share one copy of the parameters; 1 = every device has its own.
+      devices: the devices to use; None = every device of every process.
+
+    Raises:
+      UserError: unknown mode, or a mode and an `fsdp` that do not fit these devices.
+    """
+    devices = tuple(devices or jax.devices())
+    if mode not in MODES:
+        raise UserError(f"unknown parallel.mode '{mode}'; there are: {', '.join(MODES)}")
+    if fsdp < 1 or len(devices) % fsdp:
+        raise UserError(f"parallel.fsdp={fsdp} does not divide the {len(devices)} devices; choose a divisor")
+    if fsdp > 1 and mode != "jit":
+        raise UserError(f"parallel.fsdp={fsdp} needs parallel.mode=jit ('{mode}' keeps whole parameters)")
+    if mode == "pmap" and jax.process_count() > 1:
+        raise UserError("parallel.mode=pmap drives one process; several hosts need jit or shard_map")
+    shape = (len(devices) // fsdp, fsdp)
+    return jax.make_mesh(shape, BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def data_parallel(step: Step, mesh: Mesh, mode: str) -> ParallelStep:
+    """Compiles a step for the devices of a mesh.
+
+    Args:
+      step: pure `(state, batch, axis) -> (state, metrics)`; metrics are global, not per device.
+      mesh: from `make_mesh`.
+      mode: one of `MODES`.
+
+    Returns:
+      `(state, batch) -> (state, metrics)` on global arrays. The state that goes in is DONATED: use the one that comes
+      out. It has no device axis in any mode.
+    """
+    compilers = {"jit": _jit, "pmap": _pmap, "shard_map": _shard_map}
+    return compilers[mode](step, mesh)
+
+
+def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
+    """`init(rng)`, computed where its arrays will live, so that no device ever holds the whole of a sharded state."""
+    return jax.jit(init, out_shardings=state_shardings(jax.eval_shape(init, rng), mesh))(rng)
+
+
+def abstract_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
+    """Shapes, dtypes and shardings of `init_state(init, rng, mesh)`, without computing it."""
+    shapes = jax.eval_shape(init, rng)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        state_shardings(shapes, mesh),
+    )
+
+
+def put_state(state: TrainState, mesh: Mesh) -> TrainState:
+    """Places a state on the mesh: replicated, or sharded over "fsdp"."""
+    return jax.device_put(state, state_shardings(state, mesh))
+
+
+def state_shardings(state: PyTree, mesh: Mesh) -> PyTree:
+    """One `NamedSharding` per array of `state` (arrays, tracers or shapes).
+
+    Large arrays are split over "fsdp" along their largest divisible axis; the rest is replicated.
+    """
+    size = mesh.shape["fsdp"]
+
+    def place(leaf) -> NamedSharding:
+        spec = [None] * leaf.ndim
+        divisible = [axis for axis in range(leaf.ndim) if leaf.shape[axis] % size == 0]
+        if size > 1 and leaf.size >= FSDP_MIN_SIZE and divisible:
+            spec[max(divisible, key=leaf.shape.__getitem__)] = "fsdp"
+        return NamedSharding(mesh, P(*spec))
+
+    return jax.tree.map(place, state)
+
+
+def global_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Joins the rows of all processes into global arrays, split over all devices of the mesh.
+
+    Args:
+      batch: this process's rows, numpy [B / processes, ...]; B must be divisible by the number of devices.
+      mesh: from `make_mesh`.
+
+    Returns:
+      global arrays [B, ...].
+    """
+    rows = NamedSharding(mesh, P(BATCH_AXES))
+    return {name: jax.make_array_from_process_local_data(rows, values) for name, values in batch.items()}
+
+
+def largest_over_processes(value: int) -> int:
+    """The maximum of a number over all processes, so that they decide alike; every process must call it."""
+    if jax.process_count() == 1:
+        return value
+    return int(multihost_utils.process_allgather(np.asarray(value)).max())
+
+
+def barrier(name: str) -> None:
+    """Waits until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+class Throttle:
+    """Keeps at most `limit` steps in flight.
+
+    Two are enough to hide the dispatch; many un-awaited steps abort the interpreter on virtual CPU devices and would
+    pile up batches in memory elsewhere.
+    """
+
+    def __init__(self, limit: int = 2):
+        self._limit = limit
+        self._pending: collections.deque[Metrics] = collections.deque()
+
+    def __call__(self, state: TrainState, metrics: Metrics) -> None:
+        """Registers a dispatched step by its results; waits for the oldest ones."""
+        if not metrics:  # the state cannot be awaited later: the next step takes its buffers
+            jax.block_until_ready(state)
+        self._pending.append(metrics)
+        while len(self._pending) > self._limit:
+            jax.block_until_ready(self._pending.popleft())
+
+
+def _jit(step: Step, mesh: Mesh) -> ParallelStep:
+    def run(state, batch):
+        state, metrics = step(state, batch, WHOLE_BATCH)
+        # The outputs must lie exactly as the inputs did, or the next call would compile again.
+        return (
+            lax.with_sharding_constraint(state, state_shardings(state, mesh)),
+            lax.with_sharding_constraint(metrics, NamedSharding(mesh, P())),
+        )
+
+    return jax.jit(run, donate_argnums=0)
+
+
+def _shard_map(step: Step, mesh: Mesh) -> ParallelStep:
+    run = functools.partial(step, axis=_device_axis(BATCH_AXES))
+    # check_vma=False: with replication tracking, JAX would sum the gradients a second time on its own.
+    mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P(BATCH_AXES)), out_specs=P(), check_vma=False)
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def _pmap(step: Step, mesh: Mesh) -> ParallelStep:
+    run = functools.partial(step, axis=_device_axis("devices"))
+    devices = mesh.devices.flatten().tolist()
+    mapped = jax.pmap(run, "devices", in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
+
+    @functools.partial(jax.jit, out_shardings=NamedSharding(mesh, P(BATCH_AXES)))
+    def split(batch):
+        return jax.tree.map(lambda x: x.reshape(len(devices), x.shape[0] // len(devices), *x.shape[1:]), batch)
+
+    return lambda state, batch: mapped(state, split(batch))
+
+
+def _device_axis(names: str | tuple[str, ...]) -> Axis:
+    """The axis of a step that sees only its device's rows, inside a map over the named mesh axes.
+
+    A value that every device computes alike from GATHERED rows is counted once per device in the totalled gradients;
+    losses are therefore sums over LOCAL rows that go through `total`.
+    """
+
+    @jax.custom_jvp
+    def total(tree):
+        return lax.psum(tree, names)
+
+    @total.defjvp
+    def total_jvp(primals, tangents):
+        # Identity, see `contract.Axis.total`; a JVP rule serves forward, reverse and nested derivatives.
+        return total(*primals), tangents[0]
+
+    def gather(x):
+        return lax.all_gather(x, names, tiled=True)
+
+    def local(x):
+        rows = x.shape[0] // lax.axis_size(names)
+        return lax.dynamic_slice_in_dim(x, lax.axis_index(names) * rows, rows)
+
+    return Axis(total=total, gather=gather, local=local)

@@ -1,0 +1,132 @@
+"""What a person sees while training: a live bar on a terminal, one line per log in a file or a pipe."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from l2s_jax.training.writers import ConsoleWriter, Writer
+
+
+class Meter:
+    """Speed since the last report, not counting compilation, evaluation and saving."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self._reset()
+
+    def _reset(self) -> None:
+        self._started = time.perf_counter()
+        self._steps = 0
+        self._waited = self._excluded = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time in this block is spent waiting for data."""
+        begin = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - begin
+
+    @contextlib.contextmanager
+    def excluded(self) -> Iterator[None]:
+        """Time in this block is no training time."""
+        begin = time.perf_counter()
+        yield
+        self._excluded += time.perf_counter() - begin
+
+    def count_step(self) -> None:
+        """One more batch was trained on."""
+        self._steps += 1
+
+    def report(self) -> dict[str, float]:
+        """`perf/steps_per_second`, `perf/images_per_second`, `perf/data_wait` (share of time, 0..1); starts anew."""
+        seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
+        rate = self._steps / seconds
+        report = {
+            "perf/steps_per_second": rate,
+            "perf/images_per_second": rate * self._batch_size,
+            "perf/data_wait": min(self._waited / seconds, 1.0),
+        }
+        self._reset()
+        return report
+
+
+class PlainDisplay(Writer):
+    """One line per message and per log."""
+
+    def __init__(self, console: Console, steps: int):
+        self._console, self._steps = console, steps
+        self._lines = ConsoleWriter(console)
+
+    def __enter__(self) -> "PlainDisplay":
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def message(self, text: str) -> None:
+        """Prints a sentence."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def advance(self, step: int) -> None:
+        """Plain output shows steps only where they are logged."""
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Prints the numbers and the minutes that are left."""
+        left = {"eta_minutes": _minutes_left(step, self._steps, scalars)}
+        self._lines.write_scalars(step, {name.removeprefix("perf/"): x for name, x in scalars.items()} | left)
+
+
+class LiveDisplay(Writer):
+    """A bar with speed, data wait, time left, losses and the best score."""
+
+    def __init__(self, console: Console, steps: int):
+        self._steps = steps
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[speed]}\n{task.fields[losses]}", markup=False),
+            console=console,
+        )
+        self._task = self._progress.add_task("training", total=steps, speed="", losses="")
+
+    def __enter__(self) -> "LiveDisplay":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_):
+        self._progress.stop()
+
+    def message(self, text: str) -> None:
+        """Prints a sentence above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def advance(self, step: int) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=step)
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Shows the numbers beside the bar."""
+        speed = (
+            f"{scalars['perf/steps_per_second']:.2f} steps/s · {scalars['perf/images_per_second']:.0f} images/s · "
+            f"data wait {scalars['perf/data_wait']:.0%} · {_minutes_left(step, self._steps, scalars):.0f} min left"
+        )
+        losses = " · ".join(
+            f"{name.removeprefix('train/')} {value:.3g}"
+            for name, value in scalars.items()
+            if not name.startswith("perf/")
+        )
+        self._progress.update(self._task, speed=speed, losses=losses)
+
+
+def display(console: Console, steps: int) -> PlainDisplay | LiveDisplay:
+    """The display that suits the console; a context manager."""
+    return (LiveDisplay if console.is_terminal else PlainDisplay)(console, steps)
+
+
+def _minutes_left(step: int, steps: int, scalars: Mapping[str, float]) -> float:
+    return (steps - step) / scalars["perf/steps_per_second"] / 60

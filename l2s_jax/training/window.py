@@ -1,0 +1,43 @@
+"""Metrics of the steps since the last log: kept on the device, fetched together, averaged, checked."""
+
+import collections
+import math
+
+import jax
+
+from input_pipeline.errors import UserError
+from l2s_jax.systems.contract import Metrics
+
+
+class Window:
+    """Collects step metrics without waiting for them."""
+
+    def __init__(self):
+        self._pending: list[tuple[int, str, Metrics]] = []
+        self._values: dict[str, list[float]] = collections.defaultdict(list)
+
+    def add(self, step: int, name: str, metrics: Metrics) -> None:
+        """Registers scalars that the step `name` of batch number `step` will have computed."""
+        self._pending.append((step, name, metrics))
+
+    def check(self) -> None:
+        """Fetches what is pending; nothing may be saved or evaluated before.
+
+        Raises:
+          UserError: a metric is NaN or infinite; names it and the first step where it was.
+        """
+        pending, self._pending = self._pending, []
+        for step, name, metrics in jax.device_get(pending):
+            for metric, value in metrics.items():
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"{metric} of step '{name}' became {value} at step {step}; the checkpoint before it is kept, "
+                        "lower the learning rate or check the data"
+                    )
+                self._values[f"train/{name}/{metric}"].append(float(value))
+
+    def means(self) -> dict[str, float]:
+        """`train/STEP/METRIC`: the mean over the steps since the last call that reported it; starts anew."""
+        self.check()
+        values, self._values = self._values, collections.defaultdict(list)
+        return {name: math.fsum(each) / len(each) for name, each in values.items()}

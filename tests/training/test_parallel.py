@@ -1,0 +1,149 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+from toy_system import Batches, build, toy_config
+
+from input_pipeline.errors import UserError
+from l2s_jax.training import parallel
+
+STEPS = 6
+LAYOUTS = [("jit", 1, 1), ("jit", 1, 2), ("jit", 2, 2), ("pmap", 1, 1), ("pmap", 1, 2)]
+LAYOUTS += [("shard_map", 1, 1), ("shard_map", 1, 2)]
+
+
+def run(config, mode, fsdp, devices):
+    """Final state and metrics of some steps of the toy, on so many devices; and how often XLA compiled a step."""
+    mesh = parallel.make_mesh(mode, fsdp, jax.devices()[:devices])
+    system, batches, throttle = build(config), Batches(config), parallel.Throttle()
+    state = parallel.init_state(system.init, jax.random.key(0), mesh)
+    steps = {name: parallel.data_parallel(step, mesh, mode) for name, step in system.steps.items()}
+    history = []
+    for number in range(STEPS):
+        batch = parallel.global_batch(next(batches), mesh)
+        for name in system.schedule(number):
+            state, metrics = steps[name](state, batch)
+            throttle(state, metrics)
+            history.append(metrics)
+        state = state.replace(step=state.step + 1)
+    return state, jax.device_get(history)
+
+
+def arrays(state):
+    return jax.device_get(state.replace(rng=jax.random.key_data(state.rng)))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return run(toy_config(), "jit", 1, 1)
+
+
+@pytest.mark.parametrize(("mode", "fsdp", "devices"), LAYOUTS[1:])
+def test_every_layout_computes_the_same_numbers(reference, mode, fsdp, devices):
+    state, metrics = run(toy_config(), mode, fsdp, devices)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), arrays(state), arrays(reference[0]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), metrics, reference[1])
+
+
+def test_the_toy_learns_in_the_reference(reference):
+    initial = build(toy_config()).init(jax.random.key(0))
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), initial.params, jax.device_get(reference[0].params))
+    assert min(jax.tree.leaves(moved)) > 1e-3
+
+
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+def test_bfloat16_networks_keep_float32_states(mode):
+    config = toy_config()
+    with config.unlocked():
+        config.precision.compute = "bfloat16"
+    whole, _ = run(config, "jit", 1, 1)
+    split, _ = run(config, mode, 1, 2)
+    assert {leaf.dtype for leaf in jax.tree.leaves(split.params)} == {jnp.dtype("float32")}
+    # Adam moves a weight by at most the learning rate per update, whatever rounding does to its gradient.
+    most = 2 * STEPS * config.optim.auto.learning_rate
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=most), arrays(whole).params, arrays(split).params)
+
+
+def test_fsdp_shards_large_arrays_and_no_others():
+    mesh = parallel.make_mesh("jit", 2)
+    state = parallel.init_state(build(toy_config()).init, jax.random.key(0), mesh)
+    assert state.params["auto"]["encode"].sharding.spec == P(None, "fsdp")
+    assert state.params["auto"]["encode"].addressable_shards[0].data.shape == (48, 176)
+    assert state.params["auto"]["decode"].sharding.is_fully_replicated
+    assert state.step.sharding.is_fully_replicated
+
+
+def test_the_state_is_donated_and_the_batch_is_not():
+    config = toy_config()
+    for mode in parallel.MODES:
+        mesh = parallel.make_mesh(mode, 1)
+        state = parallel.init_state(build(config).init, jax.random.key(0), mesh)
+        batch = parallel.global_batch(next(Batches(config)), mesh)
+        parallel.data_parallel(build(config).steps["autoencoder"], mesh, mode)(state, batch)
+        assert state.params["auto"]["encode"].is_deleted(), mode
+        assert not any(x.is_deleted() for x in batch.values()), mode
+
+
+def test_axis_operations_on_two_devices():
+    mesh = parallel.make_mesh("shard_map", 1)
+    rows = np.arange(4, dtype=np.float32)
+
+    def step(state, batch, axis):
+        x = batch["x"]
+        everyone = axis.gather(x)
+        slope = jax.grad(lambda v: jnp.square(axis.total((v**2).sum())))(x)
+        turned = jax.jvp(lambda v: axis.total(v.sum()), (x,), (jnp.ones_like(x),))
+        weights = jnp.arange(4.0)
+        through = jax.grad(lambda v: (axis.local(axis.gather(v)[::-1]) * axis.local(weights)).sum())(x)
+        return state, {
+            "total": axis.total({"x": x.sum()})["x"],
+            "everyone": everyone,
+            "local": axis.gather(axis.local(everyone * 10)),
+            "slope": axis.gather(slope),
+            "turned": axis.total(turned[1]),
+            "through": axis.gather(through),
+        }
+
+    _, found = parallel.data_parallel(step, mesh, "shard_map")(
+        {"none": jnp.zeros(())}, parallel.global_batch({"x": rows}, mesh)
+    )
+    assert found["total"] == 6
+    np.testing.assert_array_equal(found["everyone"], rows)
+    np.testing.assert_array_equal(found["local"], rows * 10)
+    np.testing.assert_array_equal(found["slope"], 2 * 14 * 2 * rows)
+    assert found["turned"] == 4
+    np.testing.assert_array_equal(found["through"], [3, 2, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("mode", "fsdp", "message"),
+    [
+        ("tpu", 1, "unknown parallel.mode 'tpu'"),
+        ("jit", 3, "parallel.fsdp=3 does not divide the 2 devices"),
+        ("jit", 0, "parallel.fsdp=0 does not divide"),
+        ("pmap", 2, "needs parallel.mode=jit"),
+    ],
+)
+def test_impossible_layouts_are_named(mode, fsdp, message):
+    with pytest.raises(UserError, match=message):
+        parallel.make_mesh(mode, fsdp)
+
+
+def test_put_state_places_like_init_state():
+    mesh = parallel.make_mesh("jit", 2)
+    init = build(toy_config()).init
+    placed = parallel.put_state(jax.jit(init)(jax.random.key(0)), mesh)
+    made = parallel.init_state(init, jax.random.key(0), mesh)
+    assert jax.tree.map(lambda x: x.sharding, placed) == jax.tree.map(lambda x: x.sharding, made)
+    jax.tree.map(np.testing.assert_array_equal, arrays(placed).params, arrays(made).params)
+
+
+def test_throttle_waits_for_the_oldest_step_and_for_steps_without_metrics(monkeypatch):
+    awaited = []
+    monkeypatch.setattr(jax, "block_until_ready", awaited.append)
+    throttle = parallel.Throttle(limit=2)
+    for number in range(4):
+        throttle("state", {"loss": number})
+    throttle("last", {})
+    assert awaited == [{"loss": 0}, {"loss": 1}, "last", {"loss": 2}]

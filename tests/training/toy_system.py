@@ -1,0 +1,176 @@
+"""A small system with everything that is hard to parallelise, its data, and its config.
+
+Two networks that alternate, a lazy step with a gradient of a gradient, noise per example, losses that are nonlinear in
+global sums (dice, cross-covariance), partners from other devices, padding rows, running statistics, an average.
+"""
+
+import collections
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline import labels
+from l2s_jax import config as configs
+from l2s_jax.systems.contract import Prediction, System, TrainState, example_rngs, step_rng
+from l2s_jax.training import optim
+
+SIDE, HIDDEN = 4, 352  # 48 x 352 weights are enough for parameter sharding
+PIXELS = SIDE * SIDE
+TRACES = collections.Counter()
+"""How often each step was traced: a step that is traced twice compiled twice."""
+
+
+def toy_config(**train):
+    config = configs.base()
+    config.unlock()
+    config.system = "toy"
+    config.image_size = SIDE
+    config.data.batch_size = 8
+    config.model = {"noise": 0.1, "scale": 0.1}
+    config.optim = {"auto": optim.default_config(), "critic": optim.lazy(optim.default_config(), 4)}
+    config.train.update({"steps": 6, "log_every": 2, "eval_every": 0, "save_every": 0, "best_metric": "score"} | train)
+    return config.lock()
+
+
+def build(config) -> System:
+    optimisers = {name: optim.build(config.optim[name]) for name in ("auto", "critic")}
+    dtype = jnp.dtype(config.precision.compute)
+
+    def init(rng):
+        keys = iter(jax.random.split(rng, 4))
+        auto = {
+            "encode": config.model.scale * jax.random.normal(next(keys), (3 * PIXELS, HIDDEN)),
+            "decode": config.model.scale * jax.random.normal(next(keys), (HIDDEN, PIXELS)),
+        }
+        critic = {"kernel": config.model.scale * jax.random.normal(next(keys), (PIXELS, 1))}
+        params = {"auto": auto, "critic": critic}
+        return TrainState(
+            step=jnp.int32(0),
+            rng=next(keys),
+            params=params,
+            stats={"auto": {"mean": jnp.zeros(HIDDEN)}},
+            ema={"auto": auto},
+            opt_state={name: optimisers[name].init(params[name]) for name in params},
+        )
+
+    def encode(params, image):
+        flat = image.reshape(image.shape[0], -1).astype(dtype)
+        return jnp.tanh(flat @ params["encode"].astype(dtype)).astype(jnp.float32)
+
+    def decode(params, hidden):
+        return (hidden.astype(dtype) @ params["decode"].astype(dtype)).astype(jnp.float32)
+
+    def fooled(critic, masks):
+        return jax.nn.softplus(masks @ critic["kernel"])[:, 0]
+
+    def update(state, name, gradients, **changes):
+        updates, opt_state = optimisers[name].update(gradients, state.opt_state[name], state.params[name])
+        params = jax.tree.map(jnp.add, state.params[name], updates)
+        return state.replace(
+            params=state.params | {name: params}, opt_state=state.opt_state | {name: opt_state}, **changes
+        )
+
+    def autoencoder(state, batch, axis):
+        TRACES["autoencoder"] += 1
+        weight, truth = batch["weight"], (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
+        keys = example_rngs(step_rng(state, "autoencoder"), axis, weight.shape[0])
+        noise = jax.vmap(lambda key: jax.random.normal(key, (HIDDEN,)))(keys)
+        count = axis.total(weight.sum())
+
+        def loss_of(params):
+            hidden = encode(params, batch["image"]) + config.model.noise * noise
+            logits = decode(params, hidden)
+            mean = axis.total((weight[:, None] * hidden).sum(0)) / count
+            probability = jax.nn.sigmoid(logits) * weight[:, None]
+            overlap, size = axis.total(((probability * truth).sum(), (probability + truth * weight[:, None]).sum()))
+            # The gradient through the mean of a covariance is zero: stop it, so that no total is nested in another.
+            centred = (hidden - jax.lax.stop_gradient(mean[None]))[:, :8]
+            cross = axis.total((centred[:, :4] * weight[:, None]).T @ centred[:, 4:]) / count
+            partner = axis.local(jnp.roll(axis.gather(hidden), 3, axis=0))
+            swap = axis.total((weight * jnp.square(decode(params, partner) - truth).mean(1)).sum()) / count
+            adversary = axis.total((weight * fooled(state.params["critic"], logits)).sum()) / count
+            return 1 - 2 * overlap / size + 10 * jnp.square(cross).sum() + swap + 0.1 * adversary, mean
+
+        (loss, mean), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params["auto"])
+        state = update(state, "auto", axis.total(gradients), stats={"auto": {"mean": mean}})
+        average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99)
+        return state.replace(ema={"auto": average}), {"loss": loss}
+
+    def critic(state, batch, axis):
+        TRACES["critic"] += 1
+        fake = decode(state.params["auto"], encode(state.params["auto"], batch["image"]))
+        count = axis.total(batch["weight"].sum())
+
+        def loss_of(params):
+            return axis.total((batch["weight"] * fooled(params, -fake)).sum()) / count
+
+        loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
+        return update(state, "critic", axis.total(gradients)), {"critic_loss": loss}
+
+    def critic_r1(state, batch, axis):
+        TRACES["critic_r1"] += 1
+        real = (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
+        count = axis.total(batch["weight"].sum())
+
+        def loss_of(params):
+            slopes = jax.grad(lambda masks: fooled(params, masks).sum())(real)
+            return axis.total((batch["weight"] * jnp.square(slopes).sum(1)).sum()) / count
+
+        loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
+        return update(state, "critic", axis.total(gradients)), {"r1": loss}
+
+    def schedule(step):
+        if step % 2:
+            return ("autoencoder",)
+        return ("critic", "critic_r1") if step % 4 == 0 else ("critic",)
+
+    def predict(variables, image):
+        logits = decode(variables, encode(variables, image)).reshape(-1, SIDE, SIDE, 1)
+        return Prediction(logits=jnp.concatenate([-logits, logits], axis=-1))
+
+    return System(
+        name="toy",
+        label_set=labels.CELEBAMASK,
+        init=init,
+        steps={"autoencoder": autoencoder, "critic": critic, "critic_r1": critic_r1},
+        schedule=schedule,
+        variables=lambda state: state.ema["auto"],
+        predict=predict,
+        batch_multiple=2,
+    )
+
+
+class Batches:
+    """A deterministic, checkpointable stream; the last row of every batch is padding."""
+
+    def __init__(self, config, process_index=0, process_count=1):
+        self._size, self._seed = config.data.batch_size, config.seed
+        rows = self._size // process_count
+        self._mine = slice(process_index * rows, (process_index + 1) * rows)
+        self._next = 0
+        self.closed = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        rng = np.random.default_rng([self._seed, self._next])
+        self._next += 1
+        weight = np.ones(self._size, np.float32)
+        weight[-1] = 0
+        batch = {
+            "image": rng.uniform(-1, 1, (self._size, SIDE, SIDE, 3)).astype(np.float32),
+            "mask": rng.integers(0, 2, (self._size, SIDE, SIDE), dtype=np.int32),
+            "weight": weight,
+        }
+        return {name: values[self._mine] for name, values in batch.items()}
+
+    def get_state(self):
+        return {"next": self._next}
+
+    def set_state(self, state):
+        self._next = state["next"]
+
+    def close(self):
+        self.closed = True
