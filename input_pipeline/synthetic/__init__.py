@@ -1,0 +1,6 @@
+"""Procedural faces."""
+
+from input_pipeline.synthetic.factors import ATTRIBUTE_FACTORS, IDENTITY_FACTORS, Factors, sample_factors
+from input_pipeline.synthetic.render import render
+
+__all__ = ["ATTRIBUTE_FACTORS", "IDENTITY_FACTORS", "Factors", "render", "sample_factors"]

@@ -1,0 +1,163 @@
+"""What a face is made of: identity factors (who) and attribute factors (how this picture shows it).
+
+Both are drawn from their own stream, so any identity can be shown with any attributes. A factor is a number of
+roughly unit scale with a name; the drawing code asks for it by name.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from input_pipeline.synthetic import rng
+
+# How a factor is drawn: `normal` N(0, 1) cut at ±2.5; `uniform` on [-1, 1]; a number p: 0 with probability 1 - p,
+# else a strength on (0.25, 1].
+_IDENTITY: Mapping[str, str | float] = {
+    "masculinity": "uniform",
+    "age": "uniform",
+    "melanin": "uniform",
+    "skin_warmth": "normal",
+    "freckles": 0.15,
+    "face_width": "normal",
+    "jaw_width": "normal",
+    "chin_length": "normal",
+    "cheek_fullness": "normal",
+    "forehead_height": "normal",
+    "eye_size": "normal",
+    "eye_spacing": "normal",
+    "eye_tilt": "normal",
+    "eye_depth": "normal",
+    "iris_tone": "uniform",
+    "brow_height": "normal",
+    "brow_thickness": "normal",
+    "brow_arch": "normal",
+    "nose_length": "normal",
+    "nose_width": "normal",
+    "nose_bridge": "normal",
+    "mouth_width": "normal",
+    "upper_lip": "normal",
+    "lower_lip": "normal",
+    "ear_size": "normal",
+    "ear_angle": "normal",
+    "hair_tone": "uniform",
+    "hair_warmth": "normal",
+    "hair_curl": "uniform",
+}
+_ATTRIBUTES: Mapping[str, str | float] = {
+    # framing and pose
+    "yaw": "normal",
+    "pitch": "normal",
+    "roll": "normal",
+    "shift_x": "normal",
+    "shift_y": "normal",
+    "scale": "normal",
+    # expression
+    "smile": "normal",
+    "mouth_open": 0.45,
+    "brow_raise": "normal",
+    "eye_open": "normal",
+    "gaze_x": "normal",
+    "gaze_y": "normal",
+    # grooming
+    "bald": 0.06,
+    "hair_length": "uniform",
+    "hair_volume": "normal",
+    "hair_parting": "uniform",
+    "hair_tuck": "uniform",
+    "fringe": 0.3,
+    "hair_dye": 0.03,
+    "beard": 0.4,  # grows where masculinity > 0, so about 20 % of the faces wear one
+    "makeup": 0.5,  # shows where masculinity < 0
+    # things worn
+    "glasses": 0.08,
+    "glasses_style": "uniform",
+    "hat": 0.07,
+    "hat_style": "uniform",
+    "earrings": 0.25,
+    "earring_style": "uniform",
+    "necklace": 0.08,
+    "accessory_hue": "uniform",
+    "cloth_style": "uniform",
+    "cloth_hue": "uniform",
+    "cloth_tone": "uniform",
+    # things in front
+    "occluder": 0.08,
+    "occluder_style": "uniform",
+    "occluder_x": "uniform",
+    "occluder_y": "uniform",
+    # scene and camera
+    "light_side": "normal",
+    "light_height": "normal",
+    "light_warmth": "normal",
+    "light_contrast": "uniform",
+    "exposure": "normal",
+    "background_style": "uniform",
+    "background_hue": "uniform",
+    "background_tone": "uniform",
+    "sensor_noise": "uniform",
+    "blur": "uniform",
+}
+
+IDENTITY_FACTORS: tuple[str, ...] = tuple(_IDENTITY)
+"""Names of the entries of `Factors.identity`, in order."""
+ATTRIBUTE_FACTORS: tuple[str, ...] = tuple(_ATTRIBUTES)
+"""Names of the entries of `Factors.attributes`, in order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """The two factor vectors of one face; every value is exactly a float32.
+
+    Attributes:
+      identity: one number per name of IDENTITY_FACTORS.
+      attributes: one number per name of ATTRIBUTE_FACTORS.
+    """
+
+    identity: tuple[float, ...]
+    attributes: tuple[float, ...]
+
+    def named(self) -> dict[str, float]:
+        """All factors by name."""
+        return dict(zip(IDENTITY_FACTORS + ATTRIBUTE_FACTORS, self.identity + self.attributes, strict=True))
+
+    def replace(self, **values: float) -> "Factors":
+        """A copy with some factors set by name.
+
+        Raises:
+          KeyError: a name that is no factor.
+        """
+        unknown = set(values) - set(IDENTITY_FACTORS) - set(ATTRIBUTE_FACTORS)
+        if unknown:
+            raise KeyError(f"no such factor: {', '.join(sorted(unknown))}")
+        merged = self.named() | {name: float(np.float32(value)) for name, value in values.items()}
+        return Factors(tuple(merged[n] for n in IDENTITY_FACTORS), tuple(merged[n] for n in ATTRIBUTE_FACTORS))
+
+
+def sample_factors(seed: int, index: int, identity_index: int | None = None) -> Factors:
+    """The factors of face `index` of stream `seed`.
+
+    Args:
+      seed: any integer.
+      index: the attributes (and, by default, the identity) of this face of the stream.
+      identity_index: take the identity of this face of the stream instead.
+    """
+    identity_index = index if identity_index is None else identity_index
+    return Factors(
+        identity=_draw(_IDENTITY, rng.fold(seed, "identity", identity_index)),
+        attributes=_draw(_ATTRIBUTES, rng.fold(seed, "attributes", index)),
+    )
+
+
+def _draw(kinds: Mapping[str, str | float], key: int) -> tuple[float, ...]:
+    uniform = rng.uniforms(rng.fold(key, "uniform"), len(kinds))
+    normal = np.clip(rng.normals(rng.fold(key, "normal"), len(kinds)), -2.5, 2.5)
+    values = np.zeros(len(kinds), np.float32)
+    for k, kind in enumerate(kinds.values()):
+        if kind == "normal":
+            values[k] = normal[k]
+        elif kind == "uniform":
+            values[k] = 2.0 * uniform[k] - 1.0
+        elif uniform[k] < kind:
+            values[k] = 1.0 - 0.75 * uniform[k] / kind
+    return tuple(values.tolist())
