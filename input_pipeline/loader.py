@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import grain
 import numpy as np
+from absl import flags
 
 from input_pipeline import labels
 from input_pipeline.augment import Augment, random_view
@@ -82,7 +83,7 @@ def train_batches(
     read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
     return TrainBatches(
         # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
-        stream.batch(local, batch_fn=_stack)[process_index::process_count],
+        stream.batch(local, drop_remainder=True, batch_fn=_stack)[process_index::process_count],
         grain.ReadOptions(num_threads=0, prefetch_buffer_size=0) if workers else read,
         grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=prefetch),
         {"seed": seed, "batch_size": batch_size, "examples": len(source)},
@@ -105,6 +106,8 @@ class TrainBatches(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         if self._iterator is None:
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker.
             rest = self._batches[self._step :].to_iter_dataset(self._read)
             self._iterator = iter(rest.mp_prefetch(self._processes, _ignore_interrupts))
         try:

@@ -158,8 +158,8 @@ def _open_folder(where: str, split: str | None, *, size: int | None, seed: int, 
 
 @source_kind("synthetic")
 def _open_synthetic(where: str, split: str | None, *, size: int | None, seed: int, require_masks: bool) -> Source:
-    from input_pipeline.synthetic import SyntheticSource
-
     if not where.isascii() or not where.isdigit() or not 0 < int(where) <= 100_000_000:
         raise UserError(f"'{where}' is not a number of faces: write for example 'synthetic:2000?train'")
+    from input_pipeline.synthetic import SyntheticSource
+
     return SyntheticSource(count=int(where), size=size or 128, seed=seed, split=split or "train")

@@ -138,15 +138,13 @@ def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fi
     image = example["image"]
     warped = dict(example)
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
-    padded, margin = _with_border(image, inverse, side) if edge else (image, 0)
-    warped["image"] = _sample(
-        padded, inverse[:2] + np.array([0, 0, margin]), side, Image.Resampling.BILINEAR, (128, 128, 128)
-    )
+    pixels, margin = _with_border(image, inverse, side) if edge else (image, 0)
+    into_pixels = inverse[:2] + np.array([0, 0, margin])
+    warped["image"] = _sample(pixels, into_pixels, side, Image.Resampling.BILINEAR, (128, 128, 128))
     if "mask" in example:
         ratio = np.divide(example["mask"].shape[::-1], image.shape[1::-1])  # mask pixels per image pixel
-        warped["mask"] = _sample(
-            example["mask"], ratio[:, None] * inverse[:2], side, Image.Resampling.NEAREST, mask_fill
-        )
+        into_mask = ratio[:, None] * inverse[:2]
+        warped["mask"] = _sample(example["mask"], into_mask, side, Image.Resampling.NEAREST, mask_fill)
     if "landmarks" in example:
         warped["landmarks"] = (example["landmarks"] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     return warped
