@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, canvas, short, style, to_svg
+from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, canvas, style, to_svg
 
-_BINS = 150
-_SCORES = ("mean_f1", "mean_iou", "macro_acs", "pixel_accuracy")
-_PER_CLASS = re.compile(r"per_class[./].+[./]f1")
+_BINS = 90
+_SCORES = re.compile(r"eval/(?:\w+\.)?(mean_f1|mean_iou|macro_acs|pixel_accuracy)")
+# An evaluation logs every number of metrics.json: of those deep in it only the F1 of a class gets a chart.
+_TOO_DEEP = re.compile(r"eval/\w+\.(?!per_class\.[^.]+\.f1$).+\..+")
 _GROUPS = (  # the first pattern that the name holds decides
     ("Evaluation", re.compile(r"^eval[./]")),
     ("Speed", re.compile(r"per_sec|/s$|second|wait|_ms|eta$|memory")),
@@ -29,23 +30,23 @@ class Chart(NamedTuple):
     svg: str
 
 
-def curves(history: Sequence[Mapping[str, float]], limit: int = 60) -> list[Chart]:
+def curves(history: Sequence[Mapping[str, float]]) -> list[Chart]:
     """Charts of everything in the history.
 
     Args:
       history: rows with `step` and finite scalars by name; any key may be missing from any row.
-      limit: the most charts to draw.
 
     Returns:
-      Charts in the order of ORDER: the headline scores share one chart, everything else has its own.
+      Charts in the order of ORDER: the headline scores share one chart, everything else has its own, but
+      for the finer numbers of the evaluations.
     """
     series = collect(history)
-    scores = {name: series.pop(name) for name in list(series) if name.startswith("eval") and _leaf(name) in _SCORES}
+    found = {name: match[1] for name in series if (match := _SCORES.fullmatch(name))}
+    scores = {title: series.pop(name) for name, title in found.items()}
     charts = [Chart("Scores", "Scores on held-out faces", _score_chart(scores))] if scores else []
-    names = [name for name in series if not _PER_CLASS.search(name)]
-    grouped = sorted(names, key=lambda name: (ORDER.index(_group(name)), name))
-    charts += [Chart(_group(name), name, _small_chart(*series[name])) for name in grouped[: limit - len(charts)]]
-    return charts
+    shown = [name for name in series if not _TOO_DEEP.fullmatch(name)]
+    grouped = sorted(shown, key=lambda name: (ORDER.index(_group(name)), name))
+    return charts + [Chart(_group(name), name, _small_chart(*series[name])) for name in grouped]
 
 
 def collect(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -72,10 +73,6 @@ def _group(name: str) -> str:
     return next(group for group, pattern in _GROUPS if pattern.search(name))
 
 
-def _leaf(name: str) -> str:
-    return re.split(r"[./]", name)[-1]
-
-
 def _dress(axes, ticks: int) -> None:
     axes.grid(axis="y")
     axes.spines[["left"]].set_visible(False)
@@ -87,12 +84,12 @@ def _dress(axes, ticks: int) -> None:
 def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """The scores in [0, 1] on one axis, each named at its last point."""
     with style():
-        figure, axes = canvas(860, 300, (44, 12, 148, 30))
+        figure, axes = canvas(1040, 320, (44, 12, 150, 30))
         ends = []
         for (name, (steps, values)), color in zip(scores.items(), (BLUE, TEAL, PLUM, ORANGE), strict=False):
             x, y, _, _ = thin(steps, values)
             axes.plot(x, y, color=color, linewidth=2.2, marker="o", markersize=4 if len(x) < 40 else 0)
-            ends.append((y[-1], x[-1], f"{short(_leaf(name), 16)}  {y[-1]:.3f}", color))
+            ends.append((y[-1], x[-1], f"{name}  {y[-1]:.3f}", color))
         low = min(values.min() for _, values in scores.values())
         axes.set_ylim(0 if low < 0.5 else 0.5 if low < 0.8 else 0.8, 1)
         _dress(axes, 8)
@@ -109,7 +106,7 @@ def _small_chart(steps: np.ndarray, values: np.ndarray) -> str:
     """One quantity: the mean of neighbouring steps, the band between their extremes, and the last value."""
     x, mean, low, high = thin(steps, values)
     with style():
-        figure, axes = canvas(300, 150, (50, 10, 14, 24))
+        figure, axes = canvas(260, 132, (44, 6, 12, 24))
         if len(x) > 1:
             axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0)
             axes.plot(x, mean, color=BLUE, linewidth=1.8)

@@ -96,6 +96,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
+        json.dumps(value, indent=1)  # what nests too deep to be printed is refused here
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -38,7 +38,7 @@ def write_report(workdir: Path) -> Path:
         for name, png in panels.items():
             files.replace(folder / f"{name}.png", png)
     path = workdir / "report.html"
-    files.replace(path, render(evidence, panels).encode())
+    files.replace(path, render(evidence, panels).encode(errors="replace"))
     return path
 
 
@@ -101,7 +101,9 @@ def _classes(evidence: Evidence) -> str:
         return ""
     scores = {name: tuple(numbers.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
     mean = numbers.number(segmentation, "mean_f1")
-    bars = plots.class_bars(scores, numbers.hex_colors(evidence.label_set), mean)
+    colors = numbers.hex_colors(evidence.label_set)
+    colors.pop("background", None)  # nearly black: lost on a dark page
+    bars = plots.class_bars(scores, colors, mean)
     return figure(bars, captions.CLASSES) + numbers.class_table(segmentation, evidence.label_set)
 
 

@@ -113,10 +113,11 @@ figure { margin: .75rem 0 1.25rem; }
 figcaption { margin-top: .6rem; font-size: .9rem; line-height: 1.5; max-width: 50rem; }
 .scroll { overflow-x: auto; }
 .photo { display: block; width: 100%; min-width: 720px; height: auto; border-radius: 12px; }
-svg { display: block; max-width: 100%; height: auto; overflow: visible; }
-.card > svg { min-width: min(100%, 560px); margin: 0 auto; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: .75rem; }
-.plots figure { margin: 0; padding: .7rem .8rem .5rem; }
+svg { display: block; max-width: 100%; height: auto; }
+.card > svg { margin: 0 auto; }
+.plots svg { width: 100% !important; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 230px), 1fr)); gap: .75rem; }
+.plots figure { margin: 0; padding: .7rem .8rem .5rem; overflow-x: auto; }
 .plots.whole { grid-template-columns: 1fr; }
 .plots h4 { margin: 0 0 .3rem; font-size: .85rem; font-weight: 560; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }

@@ -13,7 +13,7 @@ def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: 
 
     Args:
       scores: (F1, IoU) by class name, each in [0, 1] or None where the class does not occur.
-      colors: `#rrggbb` by class name; a class without one is drawn in blue.
+      colors: `#rrggbb` by class name; a class without one is grey.
       mean: mean F1, drawn as a line, or None.
 
     Returns:
@@ -24,7 +24,7 @@ def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: 
     with style():
         figure, axes = canvas(width, height, (left, 24, 46, 28))
         for y, (name, (f1, iou)) in enumerate(scores.items()):
-            color = colors.get(name, BLUE)
+            color = colors.get(name, MUTED)
             axes.text(-0.012, y, short(name, 14), ha="right", va="center", color=INK)
             for value, top, thick, alpha, size in ((f1, -0.34, 0.36, 1, 12), (iou, 0.08, 0.22, 0.5, 10.5)):
                 if value is None:
@@ -85,19 +85,21 @@ def _heat_map(
 ) -> str:
     """Cells shaded and lettered by share; `notes` (a heading and one text a row) stand to the right."""
     count = len(names)
-    cell_width, cell_height = (78, 46) if count <= 12 else (42, 32)
-    left, top, right = 116, 66, 62 if notes else 6
+    tilted = count > 12
+    cell_width, cell_height = (42, 32) if tilted else (78, 46)
+    left, top, right = 116, 110 if tilted else 66, 62 if notes else 6
     with style():
         size = (left + count * cell_width + right, top + count * cell_height + 6)
         figure, axes = canvas(*size, (left, top, right, 6))
         for (r, c), share in np.ndenumerate(shares):
-            _draw_cell(axes, r, c, share, color, small=count > 12)
-        tilt = {"rotation": 38, "ha": "left", "va": "bottom"} if count > 12 else {"ha": "center", "va": "bottom"}
+            _draw_cell(axes, r, c, share, color, small=tilted)
+        tilt = {"rotation": 38, "ha": "left", "va": "bottom"} if tilted else {"ha": "center", "va": "bottom"}
         for i, name in enumerate(names):
             axes.text(-0.62, i, short(name, 13), ha="right", va="center")
             axes.text(i, -0.62, short(name, 10), **tilt)
-        axes.text(-0.62, -0.62 - 24 / cell_height, f"{rows} ↓", color=MUTED, ha="right", va="bottom", fontsize=11)
-        axes.text(-0.46, -0.62 - 24 / cell_height, f"{columns} →", color=MUTED, ha="left", va="bottom", fontsize=11)
+        above = -0.62 - (66 if tilted else 24) / cell_height
+        axes.text(-0.62, above, f"{rows} ↓", color=MUTED, ha="right", va="bottom", fontsize=11)
+        axes.text(-0.46, above, f"{columns} →", color=MUTED, ha="left", va="bottom", fontsize=11)
         for y, note in enumerate(notes, start=-1):
             height = -0.62 if y < 0 else y
             axes.text(count - 0.36, height, note, color=MUTED, va="bottom" if y < 0 else "center", fontsize=11)
@@ -115,5 +117,5 @@ def _draw_cell(axes, row: int, column: int, share: float, color: str, small: boo
         axes.add_patch(Rectangle(**box, facecolor=color, alpha=float(np.clip(share, 0, 1))))
     percent = 100 * share
     text = "–" if not known else "·" if percent < 0.05 else f"{percent:.1f}" if percent < 99.95 else "100"
-    tint = ON_FILL if known and share > 0.5 else INK if known and share >= 0.01 else MUTED
+    tint = ON_FILL if known and share > 0.75 else INK if known and share >= 0.01 else MUTED
     axes.text(column, row, text, ha="center", va="center", color=tint, fontsize=10 if small else 12)

@@ -61,13 +61,15 @@ def to_svg(figure: Figure, description: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     width, height = (round(size * 72) for size in figure.get_size_inches())
-    # Inside HTML an svg element needs no namespaces.
-    head = f'<svg role="img" aria-label="{description}" viewBox="0 0 {width} {height}" style="width:{width}px">'
+    # Inside HTML an svg element needs no namespaces. On a narrow screen large charts scroll instead of shrinking.
+    floor = "min-width:640px;" if width > 640 else ""
+    head = f'<svg role="img" aria-label="{description}" viewBox="0 0 {width} {height}" style="{floor}width:{width}px">'
     text = re.sub(r"^<svg[^>]*>", lambda _: head, text)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     return re.sub("|".join(_VARIABLES), lambda match: f"var({_VARIABLES[match[0]]})", text)
 
 
-def short(text: str, limit: int = 20) -> str:
-    """`text` cut to `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def short(text: str, limit: int) -> str:
+    """`text` cut to `limit` characters, with a question mark for what no font can draw (controls, half pairs)."""
+    drawable = "".join(c if c.isprintable() else "?" for c in text[:limit])
+    return drawable if len(text) <= limit else drawable[:-1] + "…"
