@@ -77,7 +77,8 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
     """Rows divided by their sums: float64, NaN in rows that sum to nothing (or to nothing finite)."""
     values = np.asarray(matrix, np.float64)
     sums = values.sum(axis=1, keepdims=True)
-    return np.where(np.isfinite(sums) & (sums > 0), values / np.where(sums > 0, sums, 1), np.nan)
+    known = np.broadcast_to(np.isfinite(sums) & (sums > 0), values.shape)
+    return np.divide(values, sums, out=np.full_like(values, np.nan), where=known)
 
 
 def _heat_map(

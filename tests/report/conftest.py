@@ -1,0 +1,95 @@
+"""A small workdir with every part a report can have, drawn from ellipses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from input_pipeline.labels import L2S_REGIONS
+from l2s_jax.report.html import write_report
+
+SIZE, FACES, CLASSES = 24, 3, len(L2S_REGIONS)
+
+
+def ellipses(shift: int) -> np.ndarray:
+    """uint8 [SIZE, SIZE], hair, skin, nose, eyes and lips as ellipses."""
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    ids = np.zeros((SIZE, SIZE), np.uint8)
+    face = ((1, 12, 10, 9, 9), (2, 12, 12, 7, 9), (3, 12, 13, 1, 3))
+    features = ((4, 8, 10, 2, 1), (4, 16, 10, 2, 1), (5, 12, 18, 3, 1))
+    for label, center_x, center_y, radius_x, radius_y in face + features:
+        ids[((x - center_x - shift) / radius_x) ** 2 + ((y - center_y) / radius_y) ** 2 <= 1] = label
+    return ids
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    """All arrays of evaluation.npz."""
+    truth = np.stack([ellipses(shift) for shift in range(FACES)])
+    prediction = np.roll(truth, 1, axis=1)
+    image = (L2S_REGIONS.palette[truth] // 2) + np.arange(SIZE, dtype=np.uint8)[:, None]
+    slices = np.repeat(image[:, None], CLASSES, axis=1)
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    np.add.at(confusion, (truth.ravel(), prediction.ravel()), 1)
+    return {
+        "confusion": confusion,
+        "effect": np.eye(CLASSES) * 0.02 + 0.001,
+        "image": image,
+        "truth": truth,
+        "prediction": prediction,
+        "confidence": np.full(truth.shape, 200, np.uint8),
+        "reconstruction": 255 - image,
+        "regions": slices,
+        "swaps": slices,
+    }
+
+
+@pytest.fixture
+def metrics() -> dict:
+    """metrics.json as an evaluation writes it; nobody wears a nose in this data."""
+    scores = {"f1": 0.8125, "iou": 0.6875, "precision": 0.9, "recall": 0.7, "pixels": 1000}
+    per_class = dict.fromkeys(L2S_REGIONS.names, scores)
+    per_class["nose"] = {"f1": None, "iou": None, "precision": None, "recall": None, "pixels": 0}
+    error = {"l1": 0.05, "psnr": 30.0}
+    return {
+        "segmentation": {
+            "mean_f1": 0.8371,
+            "mean_iou": 0.7219,
+            "pixel_accuracy": 0.95,
+            "per_class": per_class,
+            "native": {"mean_f1": 0.8253, "mean_iou": 0.7107, "per_class": per_class},
+        },
+        "reconstruction": {
+            "l1": 0.0831,
+            "psnr": 24.31,
+            "inside": dict.fromkeys(L2S_REGIONS.names, error),
+            "outside": dict.fromkeys(L2S_REGIONS.names, error),
+        },
+        "disentanglement": {
+            "acs": 0.9,
+            "macro_acs": 0.8742,
+            "leak": dict.fromkeys(L2S_REGIONS.names, 0.125),
+            "total": dict.fromkeys(L2S_REGIONS.names, 0.02),
+            "dead_slices": ["lips"],
+        },
+        "data": {"spec": "synthetic:200?test", "examples": 200},
+    }
+
+
+@pytest.fixture
+def workdir(tmp_path, arrays, metrics):
+    """A folder with config.json, metrics.jsonl, metrics.json and evaluation.npz."""
+    config = {"system": "latents2segments", "label_set": "l2s_regions", "image_size": SIZE, "seed": 7}
+    rows = [{"step": step, "time": 1e9 + step, "train/dice": 1 / (1 + step)} for step in range(20)]
+    rows[10]["eval/segmentation.mean_f1"] = 0.6
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    np.savez(tmp_path / "evaluation.npz", **arrays)
+    return tmp_path
+
+
+@pytest.fixture
+def report(workdir):
+    """Makes the page of `workdir` and returns its text."""
+    return lambda: write_report(workdir).read_text()

@@ -1,0 +1,143 @@
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from input_pipeline.errors import UserError
+from l2s_jax.report.evidence import read
+
+
+def write_member(path, name: str, data: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, data)
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def test_everything_comes_back_as_written(workdir, arrays, metrics):
+    evidence = read(workdir)
+    assert evidence.metrics == metrics
+    assert evidence.label_set.name == "l2s_regions"
+    assert len(evidence.history) == 20
+    assert evidence.unreadable_rows == 0
+    assert set(evidence.arrays) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(evidence.arrays[name], array)
+
+
+def test_arrays_in_fortran_order_and_compressed(workdir, arrays):
+    turned = arrays | {"image": np.asfortranarray(arrays["image"])}
+    np.savez_compressed(workdir / "evaluation.npz", **turned)
+    np.testing.assert_array_equal(read(workdir).arrays["image"], arrays["image"])
+
+
+def test_rows_that_are_not_finite_or_cut_short_are_tolerated(workdir):
+    lines = [
+        '{"step": 1, "train/a": NaN, "train/b": 2.0}',
+        '{"step": 2, "train/a": Infinity, "train/b": null, "train/c": "x", "train/d": true}',
+        f'{{"step": 3, "train/a": 1{"0" * 400}}}',
+        "",
+        "[1, 2]",
+        '{"train/a": 1}',
+        '{"step": NaN, "train/a": 1}',
+        '{"step": 4, "tra',
+    ]
+    (workdir / "metrics.jsonl").write_text("\n".join(lines))
+    evidence = read(workdir)
+    assert evidence.history == [{"step": 1.0, "train/b": 2.0}, {"step": 2.0}, {"step": 3.0}]
+    assert evidence.unreadable_rows == 4
+
+
+def test_an_empty_folder_is_named_with_the_way_out(tmp_path):
+    with pytest.raises(UserError, match=r"l2s demo --workdir") as error:
+        read(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": ', "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000])
+def test_damaged_json_is_named(workdir, name, content):
+    (workdir / name).write_text(content)
+    with pytest.raises(UserError, match=name):
+        read(workdir)
+
+
+@pytest.mark.parametrize("label_set", [7, ["l2s_regions"], "l2s_region"])
+def test_unknown_label_set(workdir, label_set):
+    (workdir / "config.json").write_text(json.dumps({"label_set": label_set}))
+    with pytest.raises(UserError, match="label"):
+        read(workdir)
+
+
+def test_npz_that_is_no_archive_or_cut_short(workdir):
+    path = workdir / "evaluation.npz"
+    whole = path.read_bytes()
+    for damaged in (b"", b"PK nonsense", whole[: len(whole) // 2], whole[:-30]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"evaluation\.npz"):
+            read(workdir)
+
+
+def test_npz_with_flipped_bytes_never_crashes(workdir, arrays):
+    path = workdir / "evaluation.npz"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for start in [0, len(whole) - 1200] * 30:  # anywhere, and in the directory of the archive
+        damaged = bytearray(whole)
+        damaged[rng.integers(start, len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            assert set(read(workdir).arrays) <= set(arrays)
+        except UserError:
+            refused += 1
+    assert refused > 20
+
+
+def test_a_pickle_in_the_npz_is_never_loaded(workdir):
+    payload = np.array([{"a": 1}], dtype=object)
+    with io.BytesIO() as buffer:
+        np.lib.format.write_array_header_1_0(buffer, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+        data = buffer.getvalue() + pickle.dumps(payload)
+    write_member(workdir / "evaluation.npz", "confusion.npy", data)
+    with pytest.raises(UserError, match="damaged"):
+        read(workdir)
+
+
+def test_a_huge_claim_is_refused_before_memory_is_taken(workdir):
+    with io.BytesIO() as buffer:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 10**6, 3)}
+        np.lib.format.write_array_header_1_0(buffer, header)
+        write_member(workdir / "evaluation.npz", "image.npy", buffer.getvalue())
+    with pytest.raises(UserError, match="as long as its shape"):
+        read(workdir)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("confusion", np.eye(5, dtype=np.int64)),  # the label set has six classes
+        ("confusion", np.eye(6)),
+        ("image", np.zeros((2, 8, 8, 4), np.uint8)),
+        ("image", np.zeros((2, 8, 8), np.uint8)),
+        ("image", np.zeros((0, 8, 8, 3), np.uint8)),
+        ("regions", np.zeros((2, 5, 8, 8, 3), np.uint8)),
+    ],
+)
+def test_arrays_that_break_the_contract(workdir, name, array):
+    write_member(workdir / "evaluation.npz", f"{name}.npy", npy(array))
+    with pytest.raises(UserError, match=name):
+        read(workdir)
+
+
+def test_arrays_that_do_not_fit_each_other(workdir, arrays):
+    np.savez(workdir / "evaluation.npz", image=arrays["image"], truth=arrays["truth"][:, :-1])
+    with pytest.raises(UserError, match="truth"):
+        read(workdir)

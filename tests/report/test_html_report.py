@@ -1,0 +1,184 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from input_pipeline.errors import UserError
+from l2s_jax.report.html import write_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+ALL = [
+    "Summary", "Masks", "Classes", "Confusion", "Reconstruction", "Slices alone", "Swaps", "Region effect",
+    "Training", "Config", "Terms",
+]  # fmt: skip
+HOSTILE = '"><script src=//evil></script><img src=x onerror=alert(1)>$title&amp;'
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps tags, attributes and text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def titles(text: str) -> list[str]:
+    return re.findall(r"<h2>([^<]*)</h2>", text)
+
+
+def test_whole_report(report, workdir):
+    text = report()
+    page = Page(text)
+    assert titles(text) == ALL
+    for number in ("0.837", "0.825 at full size", "0.722", "0.874", "0.083", "24.3", "200", "synthetic:200?test"):
+        assert number in page.text
+    assert page.tags.count("img") == 4
+    assert "Left out" not in text
+    assert {path.name for path in workdir.iterdir()} == {
+        "config.json", "metrics.jsonl", "metrics.json", "evaluation.npz", "panels", "report.html",
+    }  # fmt: skip
+
+
+def test_embedded_pictures_are_the_saved_ones(report, workdir):
+    text = report()
+    embedded = {base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', text)}
+    assert embedded == {path.read_bytes() for path in (workdir / "panels").iterdir()}
+
+
+def test_nothing_is_fetched_from_elsewhere(report):
+    text = report()
+    page = Page(text)
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), f"{tag} has a handler"
+        if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            assert value.startswith(("data:image/png;base64,", "#")), f"{tag} {name}={value[:80]}"
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    assert "http" not in text
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_links_of_the_contents_lead_somewhere(report):
+    page = Page(report())
+    anchors = {value for _, name, value in page.attributes if name == "id"}
+    targets = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
+    assert len(targets) == 11
+    assert targets <= anchors
+
+
+def test_words_from_files_are_words(workdir, metrics):
+    segmentation, scores = metrics["segmentation"], metrics["disentanglement"]
+    segmentation["per_class"][HOSTILE] = {"f1": 0.5, "iou": HOSTILE, "pixels": [1]}
+    metrics["reconstruction"]["inside"][HOSTILE] = {"l1": 0.1}
+    scores["leak"][HOSTILE] = 0.5
+    scores["dead_slices"] = [HOSTILE, "\ud800"]
+    metrics["data"]["spec"] = HOSTILE
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    config = {"system": HOSTILE, "label_set": "l2s_regions", "image_size": HOSTILE, HOSTILE: [HOSTILE, "\ud800\0"]}
+    (workdir / "config.json").write_text(json.dumps(config))
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 21, f"train/{HOSTILE}": 1.0}) + "\n")
+    text = write_report(workdir).read_text()
+    page = Page(text)
+    assert not {"script", "link"} & set(page.tags)
+    assert page.tags.count("img") == 4
+    assert not any(name.startswith("on") for _, name, _ in page.attributes)
+    assert page.words.count(HOSTILE) >= 5
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing"),
+    [
+        (["metrics.json"], {"Summary", "Classes"}),
+        (["metrics.jsonl"], {"Training"}),
+        (["evaluation.npz"], {"Masks", "Confusion", "Slices alone", "Swaps"}),
+        (["config.json"], {"Masks", "Slices alone", "Swaps", "Config"}),
+        (
+            ["metrics.json", "evaluation.npz", "config.json"],
+            {
+                "Summary", "Masks", "Classes", "Confusion", "Reconstruction", "Slices alone", "Swaps",
+                "Region effect", "Config",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_missing_parts_are_left_out_and_named(report, workdir, gone, missing):
+    for name in gone:
+        (workdir / name).unlink()
+    text = report()
+    assert set(ALL) - set(titles(text)) == missing
+    quiet = re.search(r"Left out: ([^(]*) \(", text)[1]
+    assert set(quiet.split(", ")) == missing
+
+
+def test_a_pure_parser_has_no_codec_sections(report, workdir, metrics, arrays):
+    pure = {key: metrics[key] for key in ("segmentation", "data")}
+    (workdir / "metrics.json").write_text(json.dumps(pure))
+    names = ("confusion", "image", "truth", "prediction", "confidence")
+    np.savez(workdir / "evaluation.npz", **{name: arrays[name] for name in names})
+    assert titles(report()) == ["Summary", "Masks", "Classes", "Confusion", "Training", "Config", "Terms"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], "text", 3, {"mean_f1": None, "per_class": None}, {"per_class": {"hair": 3}}]
+)
+def test_strange_metrics_never_stop_the_report(report, workdir, metrics, value):
+    strange = dict.fromkeys(metrics, value) | {"kept": 1}
+    (workdir / "metrics.json").write_text(json.dumps(strange))
+    assert "Masks" in titles(report())
+
+
+def test_unnamed_matrices_without_a_config(report, workdir, arrays):
+    (workdir / "config.json").unlink()
+    written = re.findall(r"<text[^>]*>([^<]*)</text>", report())
+    assert {str(i) for i in range(len(arrays["effect"]))} <= set(written)
+
+
+def test_cut_history_is_mentioned(report, workdir):
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 99')
+    assert "1 unreadable line of metrics.jsonl left out" in report()
+
+
+def test_failed_report_leaves_the_old_one(report, workdir):
+    old = report()
+    (workdir / "evaluation.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match=r"evaluation\.npz"):
+        report()
+    assert (workdir / "report.html").read_text() == old
+
+
+def test_unwritable_place_is_one_sentence(report, workdir):
+    (workdir / "panels").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="panels"):
+        report()
+
+
+def test_the_same_workdir_gives_the_same_bytes(report):
+    assert report() == report()
