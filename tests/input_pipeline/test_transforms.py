@@ -217,11 +217,25 @@ def test_random_view_without_changes_is_the_fitted_face():
 
 
 def test_random_view_depends_on_the_generator_alone(noise):
-    strong = Augment(blur=1.0, jpeg=1.0, noise=1.0, grey=0.5)
-    views = [random_view(noise, strong, CELEBAMASK, 24, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    strong = Augment(blur=0.5, jpeg=0.5, noise=0.5, grey=0.5)
+    one, same = (
+        [random_view(noise, strong, CELEBAMASK, 24, np.random.default_rng(seed)) for seed in range(12)]
+        for _ in range(2)
+    )
     for key in noise:
-        np.testing.assert_array_equal(views[0][key], views[1][key])
-        assert (views[0][key] != views[2][key]).any()
+        np.testing.assert_array_equal([view[key] for view in one], [view[key] for view in same])
+        assert len({view[key].tobytes() for view in one}) == 12
+
+
+@pytest.mark.parametrize("edge", [True, False])
+@pytest.mark.parametrize("ignore_outside", [True, False])
+def test_random_view_fills_the_outside_as_asked(edge, ignore_outside):
+    face = {"image": np.full((32, 32, 3), 255, np.uint8), "mask": np.full((32, 32), 13, np.uint8)}
+    small = {"scale_min": 0.5, "scale_max": 0.5, "edge": edge, "ignore_outside": ignore_outside}
+    view = random_view(face, dataclasses.replace(Augment.none(), **small), CELEBAMASK, 32, np.random.default_rng(0))
+    assert view["mask"][0, 0] == (IGNORE if ignore_outside else 0)
+    np.testing.assert_array_equal(view["image"][0, 0], 255 if edge else 128)
+    assert view["mask"][16, 16] == 13
 
 
 @pytest.mark.parametrize("field", ["brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"])
