@@ -6,6 +6,7 @@ parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("lab
 """
 
 import dataclasses
+import difflib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -167,14 +168,14 @@ class Parser:
 
 
 class Editor:
-    """Faces as codes: a slice of structure for every region, and one style."""
+    """Faces as codes: a slice of structure for each of `regions`, and one style."""
 
     def __init__(self, model: Model):
         if model.system.codec is None:
             raise UserError(f"'{model.path}' is a pure parser ('{model.system.name}'): it has no codes to edit")
         self.model = model
         self.variables = model.variables
-        self.label_set = model.system.label_set
+        self.regions = tuple(model.system.label_set.names[c] for c in model.system.codec.classes)
         self.image_size = model.meta.preprocessing.image_size
         self._encode = jax.jit(model.system.codec.encode)
         self._decode = jax.jit(model.system.codec.decode)
@@ -197,21 +198,23 @@ class Editor:
         return np.asarray(jnp.round((jnp.clip(self.decode(code).image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
 
     def swap(self, code_a: Code, code_b: Code, regions: Sequence[str]) -> Code:
-        """`code_a` with the named regions of `code_b`; see `swap_regions`."""
-        return swap_regions(code_a, code_b, self.label_set, regions)
+        """`code_a` with the named regions of `code_b`; `Editor.regions` are the names, see `swap_slices`.
+
+        Raises:
+          UserError: a region that has no slice; the sentence names the nearest one.
+        """
+        for name in regions:
+            if name not in self.regions:
+                close = difflib.get_close_matches(name, self.regions, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(self.regions)}"
+                raise UserError(f"'{self.model.path}' has no slice for the region '{name}': {hint}")
+        return swap_slices(code_a, code_b, [self.regions.index(name) for name in regions])
 
 
-def swap_regions(code_a: Code, code_b: Code, label_set: LabelSet, regions: Sequence[str]) -> Code:
-    """`code_a` with the structure slices of `code_b` for the named regions; the style stays a's.
-
-    Raises:
-      UserError: a region that the label set does not have.
-    """
-    try:
-        slices = np.array([label_set[name] for name in regions], np.int32)
-    except KeyError as error:
-        raise UserError(error.args[0]) from error
-    return code_a.replace(structure=code_a.structure.at[:, slices].set(code_b.structure[:, slices]))
+def swap_slices(code_a: Code, code_b: Code, slices: Sequence[int]) -> Code:
+    """`code_a` with some structure slices of `code_b`; the style stays a's."""
+    index = np.array(slices, np.int32)
+    return code_a.replace(structure=code_a.structure.at[:, index].set(code_b.structure[:, index]))
 
 
 def read(image: Picture) -> np.ndarray:

@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = arguments.read(argv)
         _quiet()
         return importlib.import_module(f"l2s_jax.commands.{args.command}").run(args)
+    except SystemExit as finished:  # argparse after --help and --version
+        return finished.code or 0
     except UserError as error:
         if "--debug" in argv:
             traceback.print_exc()

@@ -1,8 +1,10 @@
 """Writing files that are there whole or not at all."""
 
 import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from input_pipeline.errors import UserError
@@ -24,8 +26,16 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def replace_json(path: Path, content: object) -> None:
-    """`replace` with indented JSON; numbers that JSON does not know (NaN, infinity) are a ValueError."""
-    replace(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    """`replace` with indented JSON; a number that JSON does not know (NaN, infinity) becomes null."""
+    replace(path, (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def writable_folder(path: Path) -> Path:

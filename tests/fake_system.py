@@ -1,5 +1,6 @@
 """A real but tiny system for the tests of bundles, the API and the commands: a 1x1 convolution that knows colours."""
 
+import contextlib
 import types
 
 import flax.linen as nn
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import pytest
 
 from input_pipeline import labels
 from l2s_jax import bundle, config
@@ -28,13 +30,15 @@ class Classify(nn.Module):
 
 def default_config():
     fields = ml_collections.ConfigDict()
-    fields.model = ml_collections.ConfigDict({"codec": True, "widths": (4, 8)})
+    fields.model = ml_collections.ConfigDict({"codec": "all", "widths": (4, 8)})
     return fields
 
 
 def build(conf) -> System:
+    """`conf.model.codec`: `all` classes have a slice, only `regions` (not the background), or there is `none`."""
     label_set = labels.get(conf.label_set)
     classes = len(label_set)
+    first = {"all": 0, "regions": 1}.get(conf.model.codec)
     network = Classify(classes)
 
     def init(rng):
@@ -46,13 +50,16 @@ def build(conf) -> System:
         return network.apply(variables["parser"], image)
 
     def encode(variables, image):
-        structure = jnp.moveaxis(logits(variables, image)[..., None], -2, 1)
-        return Code(structure, image.mean((1, 2)))
+        all_logits = logits(variables, image)
+        present = all_logits - all_logits[..., :1]  # a background without a slice has logit 0
+        return Code(jnp.moveaxis(present[..., first:, None], -2, 1), image.mean((1, 2)))
 
     def decode(variables, code):
         present = jnp.moveaxis(code.structure[..., 0], 1, -1)
+        present = jnp.pad(present, ((0, 0), (0, 0), (0, 0), (first, 0)))
         image = jnp.broadcast_to(code.style[:, None, None], (*present.shape[:3], 3))
-        return Decoded(image, jnp.broadcast_to(image[:, None], (image.shape[0], classes, *image.shape[1:])), present)
+        regions = jnp.broadcast_to(image[:, None], (image.shape[0], classes - first, *image.shape[1:]))
+        return Decoded(image, regions, present)
 
     def step(state, batch, axis):
         def loss(params):
@@ -72,7 +79,7 @@ def build(conf) -> System:
         schedule=lambda n: ("g", "r1") if n % 16 == 0 else ("g",),
         variables=lambda state: state.ema,
         predict=lambda variables, image: Prediction(logits(variables, image)),
-        codec=Codec(encode, decode) if conf.model.codec else None,
+        codec=None if first is None else Codec(encode, decode, tuple(range(first, classes))),
     )
 
 
@@ -83,14 +90,28 @@ def install(monkeypatch) -> None:
     monkeypatch.setattr("l2s_jax.systems._module", lambda name: module if name == "fake" else real(name))
 
 
-def fake_config(codec: bool = True):
+@contextlib.contextmanager
+def working_directory(root):
+    """`root` as working and home directory, with `fake` installed, no other models, and a compilation cache of its own."""
+    cache = jax.config.jax_compilation_cache_dir
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch)
+        patch.chdir(root)
+        patch.setenv("HOME", str(root))
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
+        patch.delenv("L2S_MODELS", raising=False)
+        yield root
+    jax.config.update("jax_compilation_cache_dir", cache)
+
+
+def fake_config(codec: str = "all"):
     conf = config.base().unlock()
     conf.update(default_config())
     conf.system, conf.label_set, conf.image_size, conf.model.codec = "fake", LABELS.name, SIDE, codec
     return conf.lock()
 
 
-def variables(codec: bool = True):
+def variables():
     """Weights that find class k where the colour is the palette's colour k: the nearest colour, in closed form."""
     colours = LABELS.palette[: len(LABELS)].astype(np.float32) / 127.5 - 1
     sharpness = 50.0
@@ -98,7 +119,7 @@ def variables(codec: bool = True):
     return {"parser": {"params": {"colour": {"kernel": np.ascontiguousarray(kernel), "bias": bias}}}}
 
 
-def meta(codec: bool = True, name: str = "tiny") -> bundle.Meta:
+def meta(codec: str = "all", name: str = "tiny") -> bundle.Meta:
     return bundle.Meta(
         name=name,
         system="fake",
@@ -109,8 +130,8 @@ def meta(codec: bool = True, name: str = "tiny") -> bundle.Meta:
     )
 
 
-def save(path, codec: bool = True, name: str = "tiny") -> bundle.Meta:
-    return bundle.save(path, variables(codec), meta(codec, name))
+def save(path, codec: str = "all", name: str = "tiny") -> bundle.Meta:
+    return bundle.save(path, variables(), meta(codec, name))
 
 
 def painted(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

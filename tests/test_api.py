@@ -18,7 +18,7 @@ def model(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     fake_system.install(patch)
     path = tmp_path_factory.mktemp("models") / "tiny"
-    fake_system.save(path)
+    fake_system.save(path, codec="regions")
     yield api.Model.load(path)
     patch.undo()
 
@@ -141,14 +141,16 @@ def test_editor_swaps_only_the_named_regions(model):
     editor = Editor(model)
     a, b = (editor.encode(fake_system.painted(*size)[0]) for size in ((16, 16), (30, 16)))
     mixed = editor.swap(a, b, ["hair", "eyes"])
-    swapped = [LABELS["hair"], LABELS["eyes"]]
-    kept = [k for k in range(len(LABELS)) if k not in swapped]
+    assert editor.regions == LABELS.names[1:]  # the fake system has no background slice
+    swapped = [LABELS["hair"] - 1, LABELS["eyes"] - 1]
+    kept = [k for k in range(len(editor.regions)) if k not in swapped]
     np.testing.assert_array_equal(mixed.structure[:, swapped], b.structure[:, swapped])
     np.testing.assert_array_equal(mixed.structure[:, kept], a.structure[:, kept])
     np.testing.assert_array_equal(mixed.style, a.style)
     np.testing.assert_array_equal(editor.swap(a, b, []).structure, a.structure)
-    with pytest.raises(UserError, match=r"no class 'hairs' \(did you mean 'hair'"):
-        editor.swap(a, b, ["hairs"])
+    for name, hint in [("hairs", "did you mean 'hair'"), ("background", "there are: hair, skin")]:
+        with pytest.raises(UserError, match=f"no slice for the region '{name}': {hint}"):
+            editor.swap(a, b, [name])
 
 
 def test_editor_decodes_and_renders(model):
@@ -163,6 +165,6 @@ def test_editor_decodes_and_renders(model):
 
 def test_a_pure_parser_has_no_editor(model, tmp_path, monkeypatch):
     fake_system.install(monkeypatch)
-    fake_system.save(tmp_path / "parser", codec=False)
+    fake_system.save(tmp_path / "parser", codec="none")
     with pytest.raises(UserError, match="pure parser"):
         Editor.load(tmp_path / "parser")

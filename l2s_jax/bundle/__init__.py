@@ -4,15 +4,16 @@ from l2s_jax import bundle
 model = bundle.load(bundle.resolve("runs/demo"))
 """
 
-from l2s_jax.bundle.meta import FORMAT, Meta, Preprocessing
+from l2s_jax.bundle.meta import FORMAT, Meta, Preprocessing, safe_name
 from l2s_jax.bundle.model import JSON_FILE, TENSOR_FILE, Bundle, fit, load, read_meta, rescore, save
 from l2s_jax.bundle.provenance import provenance
-from l2s_jax.bundle.search import find_models, newest, resolve
+from l2s_jax.bundle.search import WORKDIR_MODEL, find_models, newest, resolve
 
 __all__ = [
     "FORMAT",
     "JSON_FILE",
     "TENSOR_FILE",
+    "WORKDIR_MODEL",
     "Bundle",
     "Meta",
     "Preprocessing",
@@ -24,5 +25,6 @@ __all__ = [
     "read_meta",
     "rescore",
     "resolve",
+    "safe_name",
     "save",
 ]

@@ -70,6 +70,12 @@ class Meta:
         return float(value) if isinstance(value, int | float) else None
 
 
+def safe_name(text: str) -> str:
+    """The nearest allowed model name, e.g. of a folder's name."""
+    name = re.sub(r"[^A-Za-z0-9_.+\-]+", "-", text).lstrip("_.+-")[:64]
+    return name or "model"
+
+
 def to_json(meta: Meta) -> dict:
     """The content of `model.json`."""
     content = {f.name: getattr(meta, f.name) for f in dataclasses.fields(meta)}

@@ -96,6 +96,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workdir", metavar="DIR", type=Path, help="where everything goes (default: runs/NAME)")
     parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, FLOPs and memory")
+    parser.add_argument("--cluster", action="store_true", help="one of several processes (Slurm, TPU pod, ...)")
     parser.add_argument("--devices", metavar="N", type=_natural, help="with --dry-run: numbers for N accelerators")
 
 

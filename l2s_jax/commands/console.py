@@ -24,7 +24,7 @@ def bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def table(title: str, *columns: str) -> Table:
+def table(title: str | None, *columns: str) -> Table:
     """A light table; a column whose name starts with `>` is right-aligned."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for name in columns:

@@ -16,6 +16,7 @@ from input_pipeline import images
 from input_pipeline.errors import UserError
 from l2s_jax import api, bundle, files
 from l2s_jax.commands import console
+from l2s_jax.training.compilation import enable_compilation_cache
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What counts as a photo inside a folder; a file named on the command line is tried whatever its name."""
@@ -42,12 +43,13 @@ def run(args: argparse.Namespace) -> int:
     paths = list_photos(args.inputs)
     out = files.writable_folder(args.out)
     screen, warnings = console.out(), console.out(stderr=True)
+    enable_compilation_cache()
     parser = api.Parser.load(args.model or bundle.newest())
     batch_size = min(args.batch, len(paths))
     compile_s = _warm_up(parser, batch_size)
     screen.print(
-        f"[bold]{parser.model.meta.name}[/] [dim]{parser.model.path}, {parser.model.meta.system}, {parser.image_size} px,"
-        f" compiled in {compile_s:.1f} s[/]"
+        f"[bold]{parser.model.meta.name}[/] [dim]{console.escape(str(parser.model.path))}, {parser.model.meta.system}, "
+        f"{parser.image_size} px, ready in {compile_s:.1f} s[/]"
     )
     skipped: list[Path] = []
     with console.bar(screen) as progress:

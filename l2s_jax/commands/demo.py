@@ -1,0 +1,26 @@
+"""`l2s demo`: everything once, on faces that need no download."""
+
+import argparse
+
+from input_pipeline.errors import UserError
+from l2s_jax import config as configs
+from l2s_jax.commands import console, experiment
+from l2s_jax.training.compilation import enable_compilation_cache
+
+CONFIG = "demo"
+UNSEEN = "synthetic:200?test"
+"""Faces of the final scores: a stream of its own, disjoint from training and from the choice of the best model."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train configs/demo.py, score it on unseen faces, write the report."""
+    if args.config is not None:
+        raise UserError("`l2s demo` has its own config; `l2s train --config NAME` runs another")
+    config = configs.load(CONFIG, args.overrides)
+    enable_compilation_cache()
+    screen = console.out()
+    screen.print(
+        f"[bold]l2s demo[/]: trains on {config.train.steps:,} batches of {config.data.batch_size} procedural faces at "
+        f"{config.image_size} px, then scores the model on {UNSEEN}\n"
+    )
+    return experiment.run(config, args.workdir, UNSEEN, screen)

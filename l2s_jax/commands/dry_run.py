@@ -1,0 +1,157 @@
+"""`l2s train --dry-run`: shapes, parameters, FLOPs and memory of a config, for any number of devices.
+
+Everything comes from abstract evaluation: no parameter is allocated, so the largest config dry-runs on a laptop.
+"""
+
+import collections
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AbstractMesh
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from input_pipeline.errors import UserError
+from l2s_jax import cost, systems
+from l2s_jax.commands import console
+from l2s_jax.systems.contract import WHOLE_BATCH, PyTree, System, TrainState
+from l2s_jax.training import parallel
+
+GIB = 2**30
+
+
+def run(config: ConfigDict, devices: int) -> int:
+    """Print what training `config` on `devices` equal devices would take.
+
+    Raises:
+      UserError: a batch or a sharding that does not fit this number of devices.
+    """
+    rows, fsdp = config.data.batch_size // devices, config.parallel.fsdp
+    if rows * devices != config.data.batch_size or devices % fsdp:
+        raise UserError(
+            f"data.batch_size={config.data.batch_size} and parallel.fsdp={fsdp} do not fit {devices} devices; "
+            "choose divisors and multiples of one another"
+        )
+    system = systems.build(config)
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    batch = abstract_batch(rows, config.image_size)
+    costs = {name: _step_cost(step, state, batch) for name, step in system.steps.items()}
+    share = frequencies(system, config.train.steps)
+    held = sharded_bytes(state, devices, fsdp)
+
+    screen = console.out()
+    where = f"{devices} devices" if devices > 1 else "1 device"
+    screen.print(f"[bold]{system.name}[/], {config.image_size} px, batch {config.data.batch_size} on {where}\n")
+    for part in (
+        _shapes(system, state, batch, devices),
+        _networks(state),
+        _steps(costs, share, devices),
+        _memory(held, batch, costs, devices),
+    ):
+        screen.print(part)
+        screen.print()
+    _total(screen, costs, share, config, devices)
+    return 0
+
+
+def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """The batch of docs/architecture.md without its optional parts, as shapes."""
+    return {
+        "image": jax.ShapeDtypeStruct((rows, side, side, 3), jnp.float32),
+        "mask": jax.ShapeDtypeStruct((rows, side, side), jnp.int32),
+        "weight": jax.ShapeDtypeStruct((rows,), jnp.float32),
+    }
+
+
+def frequencies(system: System, steps: int) -> dict[str, float]:
+    """How often each compiled step runs per batch, over the whole schedule.
+
+    Long schedules are sampled at 10,007 evenly spread batches: a prime, so that it beats with no period.
+    """
+    sample = np.unique(np.linspace(0, steps - 1, min(steps, 10_007)).astype(int))
+    counts = collections.Counter(name for n in sample for name in system.schedule(int(n)))
+    return {name: counts[name] / len(sample) for name in system.steps}
+
+
+def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
+    """Bytes of each part of the state on ONE device, by the rule of training/parallel.py."""
+    mesh = AbstractMesh((devices // fsdp, fsdp), parallel.BATCH_AXES)
+
+    def on_one_device(tree: PyTree) -> int:
+        shards = jax.tree.map(lambda x, s: s.shard_shape(x.shape), tree, parallel.state_shardings(tree, mesh))
+        sizes = jax.tree.map(lambda x, shape: int(np.prod(shape)) * x.dtype.itemsize, tree, shards)
+        return sum(jax.tree.leaves(sizes))
+
+    return {name: on_one_device(getattr(state, name)) for name in ("params", "stats", "ema", "opt_state")}
+
+
+def _step_cost(step, state: TrainState, batch: Mapping) -> cost.Cost:
+    return cost.of(lambda state, batch: step(state, batch, WHOLE_BATCH), state, batch)
+
+
+def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:
+    grid = console.table("shapes on one device" if devices > 1 else "shapes", "array", "shape", "dtype")
+    variables = jax.eval_shape(system.variables, state)
+    arrays = dict(batch) | {"logits": jax.eval_shape(system.predict, variables, batch["image"]).logits}
+    if system.codec is not None:
+        code = jax.eval_shape(system.codec.encode, variables, batch["image"])
+        arrays |= {"code.structure": code.structure, "code.style": code.style}
+    for name, array in arrays.items():
+        grid.add_row(name, " x ".join(map(str, array.shape)), array.dtype.name)
+    return grid
+
+
+def _networks(state: TrainState) -> Table:
+    grid = console.table("parameters", "network", ">trained", ">statistics", ">in the exported model")
+    for name in {**state.params, **state.stats, **state.ema}:
+        sizes = [cost.parameters(part.get(name, {})) for part in (state.params, state.stats, state.ema)]
+        grid.add_row(name, *(f"{size:,}" if size else "-" for size in sizes))
+    totals = [cost.parameters(part) for part in (state.params, state.stats, state.ema)]
+    grid.add_row("[bold]all[/]", *(f"[bold]{size:,}[/]" for size in totals))
+    return grid
+
+
+def _steps(costs: Mapping[str, cost.Cost], share: Mapping[str, float], devices: int) -> Table:
+    columns = ["step", ">runs on", ">GFLOP a call", *([">GFLOP on one device"] if devices > 1 else [])]
+    grid = console.table("compiled steps", *columns, ">workspace a device")
+    for name, one in costs.items():
+        flops = [one.flops * devices, one.flops] if devices > 1 else [one.flops]
+        grid.add_row(
+            name,
+            f"{console.percent(share[name])} of batches",
+            *(f"{value / 1e9:,.1f}" for value in flops),
+            _size(one.workspace),
+        )
+    return grid
+
+
+def _memory(held: Mapping[str, int], batch: Mapping, costs: Mapping[str, cost.Cost], devices: int) -> Table:
+    grid = console.table("memory of one device" if devices > 1 else "memory", "what", ">estimate")
+    titles = {"params": "parameters", "stats": "statistics", "ema": "running averages", "opt_state": "optimisers"}
+    parts = {titles[name]: size for name, size in held.items()}
+    parts["two batches"] = 2 * cost.size_bytes(batch)
+    parts["activations and gradients, at worst"] = max(one.workspace for one in costs.values())
+    for name, size in parts.items():
+        grid.add_row(name, _size(size))
+    grid.add_row("[bold]together[/]", f"[bold]{_size(sum(parts.values()))}[/]")
+    return grid
+
+
+def _total(screen: Console, costs: Mapping[str, cost.Cost], share: Mapping, config: ConfigDict, devices: int) -> None:
+    per_batch = devices * sum(one.flops * share[name] for name, one in costs.items())
+    whole = per_batch * config.train.steps
+    screen.print(
+        f"{per_batch / 1e9:,.1f} GFLOP a batch on average, {per_batch / config.data.batch_size / 1e9:,.2f} an image, "
+        f"{whole / 1e15:,.3g} PFLOP for {config.train.steps:,} batches."
+    )
+    screen.print(
+        "[dim]FLOPs as XLA counts them before optimisation. Memory from the live arrays of the traced program: "
+        "an estimate, usually above what the compiled one takes.[/]"
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size / GIB:,.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:,.1f} MiB"

@@ -1,0 +1,31 @@
+"""`l2s evaluate`: the scores of a model on a data set."""
+
+import argparse
+
+from input_pipeline import sources
+from l2s_jax import api, files
+from l2s_jax.commands import console, experiment, scores
+from l2s_jax.training.compilation import enable_compilation_cache
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score `args.model` on `args.data`, print tables, write `args.json`."""
+    if args.json is not None:
+        files.writable_folder(args.json.parent)
+    enable_compilation_cache()
+    model = api.Model.load(args.model)
+    side = model.meta.preprocessing.image_size
+    source = sources.open_source(args.data, size=side)
+    screen = console.out()
+    screen.print(
+        f"[bold]{model.meta.name}[/] [dim]{console.escape(str(model.path))}, {model.meta.system}, {side} px[/] on "
+        f"{len(source)} faces of {console.escape(args.data)}\n"
+    )
+    options = {"image_size": side, "batch_size": args.batch, "seed": model.meta.config["seed"]}
+    metrics = experiment.measure(model.system, model.variables, source, args.data, options, screen, None)
+    metrics["model"] = {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256}
+    scores.show(screen, metrics, model.system.label_set)
+    if args.json is not None:
+        files.replace_json(args.json, metrics)
+        screen.print(f"\nscores  {console.escape(str(args.json))}", soft_wrap=True)
+    return 0

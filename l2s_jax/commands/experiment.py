@@ -1,0 +1,137 @@
+"""One training run from a config to a report: the glue of `l2s train` and `l2s demo`."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from input_pipeline import loader, sources
+from input_pipeline.augment import Augment
+from input_pipeline.sources import Source
+from l2s_jax import bundle, evaluation, systems
+from l2s_jax.commands import console, scores
+from l2s_jax.report import html
+from l2s_jax.systems.contract import PyTree, System
+from l2s_jax.training import loop
+
+LICENCE = "Apache-2.0"
+PANELS = 8
+"""Faces shown in the report."""
+
+
+def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
+    """Train (or go on), export the best model, score it on `test`, write the report.
+
+    Args:
+      config: the resolved config.
+      workdir: where everything goes.
+      test: source spec of the final scores.
+      screen: for progress and results.
+
+    Returns:
+      the exit code: 0, or 128 + the signal that stopped the training.
+
+    Raises:
+      UserError: whatever of config, data and folder does not fit together; before training where it can be known.
+    """
+    system = systems.build(config)
+    watched, tested = open_data(config.data.eval, config), open_data(test, config)
+    if config.train.eval_examples:
+        watched = sources.Subset(watched, 0, config.train.eval_examples)
+    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    result = loop.train(
+        config,
+        workdir,
+        system=system,
+        batches=training_batches(config, system),
+        evaluate=lambda variables: evaluation.score(system, everywhere(variables), watched, **options),
+        console=screen,
+    )
+    if result.interrupted:
+        return 128 + result.interrupted
+    state = loop.best_state(workdir, config, system, warn=screen.print)
+    variables, steps = everywhere(system.variables(state)), int(state.step)
+    if jax.process_index() != 0:
+        return 0
+    model = workdir / bundle.WORKDIR_MODEL
+    bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps))
+    metrics = measure(system, variables, tested, test, options, screen, workdir)
+    bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
+    screen.print()
+    scores.show(screen, metrics, system.label_set)
+    screen.print()
+    for title, path in (("report", html.write_report(workdir)), ("model", model), ("scores", workdir / "metrics.json")):
+        screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)
+    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
+    return 0
+
+
+def open_data(spec: str, config: ConfigDict) -> Source:
+    """The source of a spec; rendered faces have the network's size."""
+    return sources.open_source(spec, size=config.image_size)
+
+
+def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
+    """This process's part of the stream of batches that the config describes."""
+    return loader.train_batches(
+        open_data(config.data.train, config),
+        label_set=system.label_set,
+        image_size=config.image_size,
+        batch_size=config.data.batch_size,
+        seed=config.seed,
+        augment=Augment.from_dict(config.data.augment.to_dict()),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        workers=config.data.workers,
+        cache=config.data.cache,
+    )
+
+
+def everywhere(variables: PyTree) -> PyTree:
+    """The whole arrays in every process; unchanged where one process holds them already. All processes must call it."""
+    return variables if jax.process_count() == 1 else multihost_utils.process_allgather(variables, tiled=True)
+
+
+def describe(config: ConfigDict, system: System, name: str, steps: int) -> bundle.Meta:
+    """What `model.json` says before the model is scored."""
+    return bundle.Meta(
+        name=bundle.safe_name(name),
+        system=config.system,
+        config=config.to_dict(),
+        label_set=system.label_set,
+        preprocessing=bundle.Preprocessing(config.image_size),
+        licence=LICENCE,
+        provenance=bundle.provenance(steps),
+    )
+
+
+def measure(
+    system: System, variables: PyTree, source: Source, spec: str, options: dict, screen: Console, workdir: Path | None
+) -> dict:
+    """All scores of a model on a source, with a progress bar; `metrics["data"]` says which source it was.
+
+    Args:
+      system, variables: the model.
+      source, spec: what it is measured on.
+      options: `image_size`, `batch_size`, `seed` of the evaluation.
+      screen: for the bar.
+      workdir: where metrics.json and evaluation.npz go, or None.
+    """
+    with console.bar(screen) as progress:
+        task = progress.add_task("evaluating", total=None)
+        result = evaluation.evaluate(
+            system,
+            variables,
+            source,
+            **options,
+            full=True,
+            panels=PANELS,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    result = dataclasses.replace(result, metrics={**result.metrics, "data": {"spec": spec, "examples": len(source)}})
+    if workdir is not None:
+        result.save(workdir)
+    return result.metrics

@@ -1,0 +1,27 @@
+"""`l2s train`: from a config to a model, its scores and its report; or, with --dry-run, to what that would cost."""
+
+import argparse
+from pathlib import Path
+
+import jax
+
+from input_pipeline.errors import UserError
+from l2s_jax import config as configs
+from l2s_jax.commands import console, dry_run, experiment
+from l2s_jax.training.compilation import enable_compilation_cache
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train `args.config`; the final scores are of `config.data.eval`."""
+    if args.config is None:
+        raise UserError(f"`l2s train` needs --config NAME; there are: {', '.join(configs.names())}")
+    if args.devices and not args.dry_run:
+        raise UserError("--devices goes with --dry-run; training uses every device it finds")
+    config = configs.load(args.config, args.overrides)
+    if args.dry_run:
+        return dry_run.run(config, args.devices or jax.device_count())
+    if args.cluster:
+        jax.distributed.initialize()
+    enable_compilation_cache()
+    workdir = args.workdir or Path("runs") / Path(args.config).stem
+    return experiment.run(config, workdir, config.data.eval, console.out())
