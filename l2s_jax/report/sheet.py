@@ -89,7 +89,7 @@ def contact(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
 def png(image: np.ndarray) -> bytes:
     """A picture uint8 [H, W, 3] as a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
 
 
