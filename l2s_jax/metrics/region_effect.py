@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
+from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.sums import expand, ratio
 from l2s_jax.systems.contract import Code, Codec, PyTree
@@ -25,12 +26,15 @@ DEAD = 0.1
 class Effects(NamedTuple):
     """Sums over examples; add them up with `jax.tree.map`. Effects are squared changes of [-1, 1] RGB.
 
+    Slices and regions are both in the order of `Codec.classes`: K slices, K regions.
+
     Attributes:
       mean: float32 [K, K], row = slice, column = region: sum over examples of the mean effect per pixel of the region.
       count: float32 [K], examples that have the region (of the column).
       area: float32 [K, K], sum over examples of the effect summed over the pixels of the region.
       own: float32 [K], effect of a slice summed over the pixels of its own region.
-      total: float32 [K], effect of a slice summed over all pixels of the examples that have its own region.
+      total: float32 [K], effect of a slice summed over all valid pixels, also of classes without a slice, of the
+        examples that have its own region.
     """
 
     mean: jax.Array
@@ -63,7 +67,7 @@ def effects(
     The codec is compiled once, for all slices and all batches of a shape, as long as `codec` is the same object.
 
     Args:
-      codec: of a system; slice k belongs to class k.
+      codec: of a system.
       variables: of the codec.
       image: float32 [B, H, W, 3] in [-1, 1].
       mask: int [B, H, W], the truth; 255 = ignore, which takes part in nothing.
@@ -85,10 +89,11 @@ def effects(
         raise UserError(f"the effect of noise is a variance over draws: {draws} is too few, take 2 or more")
     code = _encode(codec, variables, image)
     unchanged = _decode(codec, variables, code)
-    masks, weight = jnp.asarray(region_masks(mask, code.structure.shape[1])), jnp.asarray(weight, jnp.float32)
+    weight = jnp.asarray(weight, jnp.float32)
+    masks, valid = region_masks(mask, max(codec.classes) + 1)[:, np.asarray(codec.classes)], mask != IGNORE
     partner = _next_example(weight)
     if kind == "swap":
-        masks = jnp.maximum(masks, masks[partner])
+        masks, valid = jnp.maximum(masks, masks[partner]), valid | valid[partner]
         weight = weight * (partner != jnp.arange(len(partner)))
 
     def change(index: int, draw: int) -> jax.Array:
@@ -96,12 +101,12 @@ def effects(
         return _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale)
 
     rows = []
-    for index in range(code.structure.shape[1]):  # not lax.map: convolutions inside control flow are slow on CPUs
+    for index in range(len(codec.classes)):  # not lax.map: convolutions inside control flow are slow on CPUs
         if kind == "noise":
             energy = _variance(functools.partial(change, index), draws)
         else:
             energy = jnp.sum(jnp.square(change(index, 0)), axis=-1)
-        rows.append(_region_sums(energy, masks, weight, index))
+        rows.append(_region_sums(energy, masks, valid, weight, index))
     mean, area, own, total = (jnp.stack(column) for column in zip(*rows, strict=True))
     return Effects(mean=mean, count=_count(masks, weight), area=area, own=own, total=total)
 
@@ -162,11 +167,11 @@ def _count(masks: jax.Array, weight: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _region_sums(energy, masks, weight, index):
+def _region_sums(energy, masks, valid, weight, index):
     """Row `index` of `Effects.mean`, `.area`, `.own` and `.total` from D_i [B, H, W]."""
     size = jnp.sum(masks, axis=(2, 3))
     moved = jnp.einsum("bkhw,bhw->bk", masks, energy, precision="highest")
-    everywhere = jnp.sum(jnp.max(masks, axis=1) * energy, axis=(1, 2))
+    everywhere = jnp.sum(valid * energy, axis=(1, 2))
     has_own = weight * (size[:, index] > 0)
     return (
         jnp.sum(weight[:, None] * ratio(moved, size), axis=0),
@@ -190,14 +195,14 @@ def summary(effects: Effects, names: Sequence[str]) -> dict:
       * `acs_area_normalised` = tr(E) / sum(E).
       * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that silence earns nothing.
       * `total` {name: E_ii}, the own-region effect, in squared [-1, 1] RGB per pixel.
-      * `leak` {name: 1 - own effect / effect on all pixels}, over the examples that have the region.
+      * `leak` {name: 1 - own effect / effect on all valid pixels}, over the examples that have the region.
       * `dead_slices`: names whose own-region effect is under a tenth of the median slice's.
       * `dci_disentanglement` = sum_i rho_i (1 - H_K(E_i. / sum_j E_ij)), rho_i = sum_j E_ij / sum(E), H_K the entropy
         to base K; `dci_completeness` the same of the transpose (Eastwood & Williams 2018).
 
     Args:
       effects: sums over a data set; add batches up in float64.
-      names: K names of the slices and of the regions.
+      names: K names of the classes of the slices, in the order of `Codec.classes`.
 
     Returns:
       Python floats, None for regions that no example has and for quotients of nothing.

@@ -14,7 +14,7 @@ SLICES, SIZE, BATCH = 4, 8, 4
 MASK = np.repeat(np.arange(SLICES), SIZE // SLICES)[None, :, None] * np.ones((BATCH, 1, SIZE), int)  # equal bands
 
 
-def toy_codec(mixing, log=None):
+def toy_codec(mixing, log=None, classes=None):
     """Slice i paints region j (the bands of MASK) with strength mixing[i, j]; the code is the pooled image."""
 
     def encode(variables, image):
@@ -29,7 +29,7 @@ def toy_codec(mixing, log=None):
         image = jnp.broadcast_to(variables["gain"] * canvas, (paint.shape[0], SIZE, SIZE, 3))
         return Decoded(image=image, regions=image[:, None], logits=image)
 
-    return Codec(encode, decode)
+    return Codec(encode, decode, tuple(range(SLICES)) if classes is None else classes)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,8 @@ def image():
     return jax.random.uniform(jax.random.key(1), (BATCH, SIZE, SIZE, 3), minval=-1)
 
 
-IDEAL, BLIND, DEAD_EYES = toy_codec(np.eye(4)), toy_codec(np.ones((4, 4))), toy_codec(np.diag([1, 1, 1, 0.1]))
+BLINDNESS = np.ones((SLICES, SLICES))
+IDEAL, BLIND, DEAD_EYES = toy_codec(np.eye(4)), toy_codec(BLINDNESS), toy_codec(np.diag([1, 1, 1, 0.1]))
 
 
 def measure(codec, image, kind="swap", mask=MASK, weight=None, **more):
@@ -129,6 +130,16 @@ def test_empty_regions_are_skipped(image):
     some[1:][some[1:] == 3] = 255
     one_face = matrix(measure(IDEAL, image[:1], "zero", mask=MASK[:1]))
     assert matrix(measure(IDEAL, image, "zero", mask=some))[3, 3] == pytest.approx(one_face[3, 3], rel=1e-5)
+
+
+def test_codec_without_a_background_slice(image):
+    """Slices of classes 1..4 of five: what they paint on the background is leakage, but no column of the matrix."""
+    mask = np.where(MASK == 0, 0, MASK + 1)  # class 1, the region of slice 0, is on no picture
+    sums = measure(toy_codec(BLINDNESS, classes=(1, 2, 3, 4)), image, "zero", mask=mask)
+    np.testing.assert_array_equal(sums.count, [0, 4, 4, 4])
+    result = summary(sums, ("hair", "skin", "nose", "eyes"))
+    assert result["leak"] == {"hair": None, **dict.fromkeys(("skin", "nose", "eyes"), pytest.approx(3 / 4))}
+    assert result["macro_acs"] == pytest.approx(1 / 3)
 
 
 def test_scores_by_hand():
