@@ -1,12 +1,16 @@
 """Checkpoints: the train state, the data iterator and the loop's own memory, complete or not at all.
 
-A checkpoint is a folder `STEP/` with the arrays (orbax), `meta.json` with everything else, and `manifest.json` with the size and CRC-32 of every file. It is written as `.STEP.tmp` and renamed, so a name without a
-leading dot is a finished checkpoint; the manifest finds what was damaged later.
+A checkpoint is a folder `STEP/` with the arrays (orbax), `meta.json` with everything else, and `manifest.json` with the
+size and CRC-32 of every file. It is written as `.STEP.tmp` and renamed, so a name without a leading dot is a finished
+checkpoint; the manifest finds what was damaged later.
 """
 
 import dataclasses
+import errno
 import json
+import logging
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -54,6 +58,7 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
         if main:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
+            _check_space(temporary, checkpoint.state)
         parallel.barrier(f"checkpoint {step} begins")
         with ocp.StandardCheckpointer() as writer:
             writer.save(temporary / "state", checkpoint.state)
@@ -71,10 +76,18 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
             _replace(temporary, target)
             _prune(target, keep)
         parallel.barrier(f"checkpoint {step} ends")
-    except OSError as error:
-        raise UserError(_unwritable(target, error.strerror)) from error
-    except (ValueError, jax.errors.JaxRuntimeError) as error:  # how tensorstore reports that a write failed
-        raise UserError(_unwritable(target, str(error).splitlines()[0])) from error
+    except (OSError, ValueError) as error:
+        reason = _reason(error)
+        if not reason:
+            raise
+        # The failed writes that orbax leaves behind would each print a traceback of the same error.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise UserError(
+            f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"
+        ) from error
+    finally:
+        if main:
+            shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -83,8 +96,8 @@ def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], N
 
     Args:
       folder: what `save` was given.
-      like: shapes, dtypes and shardings wanted (`parallel.abstract_state`); devices and processes may
-        differ from those that wrote the checkpoint.
+      like: shapes, dtypes and shardings wanted (`parallel.abstract_state`); devices and processes may differ from
+        those that wrote the checkpoint.
       warn: gets one sentence for each damaged checkpoint that was passed over.
 
     Returns:
@@ -198,5 +211,17 @@ def _prune(newest: Path, keep: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _unwritable(target: Path, reason: str) -> str:
-    return f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"
+def _check_space(folder: Path, state: TrainState) -> None:
+    """Raises what a full disk would, but before anything is written."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"it needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free")
+
+
+def _reason(error: Exception) -> str | None:
+    """The operating system's words; tensorstore hides them in a ValueError. None = the disk is not to blame."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"([^:]+) \[os_error_code=", str(error))
+    return found.group(1).strip() if found else None

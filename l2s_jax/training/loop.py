@@ -271,9 +271,10 @@ class _Run:
 def _check_batch_size(config: ConfigDict, system: System, devices: int) -> None:
     size = config.data.batch_size
     multiple = math.lcm(devices, system.batch_multiple)
-    if size % multiple:
+    below = size - size % multiple
+    if size != below:
+        nearest = " or ".join(str(choice) for choice in (below, below + multiple) if choice)
         raise UserError(
             f"data.batch_size={size} must be a multiple of {multiple} ({devices} devices; {system.name} needs "
-            f"multiples of {system.batch_multiple}); the nearest are {max(size // multiple, 1) * multiple} and "
-            f"{(size // multiple + 1) * multiple}"
+            f"multiples of {system.batch_multiple}); choose {nearest}"
         )

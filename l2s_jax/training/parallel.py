@@ -173,15 +173,22 @@ def _shard_map(step: Step, mesh: Mesh) -> ParallelStep:
 
 
 def _pmap(step: Step, mesh: Mesh) -> ParallelStep:
+    devices = mesh.devices.flatten()
+    line = Mesh(devices, "devices", axis_types=(AxisType.Auto,))  # as pmap makes it
+    whole, rows = NamedSharding(line, P()), NamedSharding(line, P("devices"))
     run = functools.partial(step, axis=_device_axis("devices"))
-    devices = mesh.devices.flatten().tolist()
-    mapped = jax.pmap(run, "devices", in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
+    mapped = jax.pmap(run, "devices", in_axes=(None, 0), out_axes=None, devices=devices.tolist(), donate_argnums=0)
 
-    @functools.partial(jax.jit, out_shardings=NamedSharding(mesh, P(BATCH_AXES)))
+    @functools.partial(jax.jit, out_shardings=rows)
     def split(batch):
-        return jax.tree.map(lambda x: x.reshape(len(devices), x.shape[0] // len(devices), *x.shape[1:]), batch)
+        return jax.tree.map(lambda x: x.reshape(devices.size, x.shape[0] // devices.size, *x.shape[1:]), batch)
 
-    return lambda state, batch: mapped(state, split(batch))
+    def call(state, batch):
+        if jax.tree.leaves(state)[0].sharding != whole:  # a first call; the same mesh ever after, or it compiles twice
+            state = jax.device_put(state, whole, donate=True)
+        return mapped(state, split(batch))
+
+    return call
 
 
 def _device_axis(names: str | tuple[str, ...]) -> Axis:

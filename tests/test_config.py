@@ -1,0 +1,212 @@
+import json
+
+import pytest
+from ml_collections import ConfigDict
+
+from input_pipeline.augment import Augment
+from input_pipeline.errors import UserError
+from l2s_jax import config as configs
+
+CONFIG_FILE = '''"""A card.
+
+Command: l2s train --config small
+"""
+
+from l2s_jax import config as configs
+
+
+def get_config():
+    config = configs.base()
+    config.train.steps = 20
+    with config.unlocked():
+        config.model = {"widths": [8, 16], "note": None, "style": {"size": 4}}
+    return config
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with configs/small.py."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "small.py").write_text(CONFIG_FILE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder, text):
+    path = folder / "configs" / "broken.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_load_by_name_and_by_path(folder):
+    assert configs.load("small") == configs.load("configs/small.py") == configs.load(str(folder / "configs/small.py"))
+    assert configs.load("small").train.steps == 20
+    assert configs.load("small").is_locked
+
+
+def test_overrides_take_the_type_of_the_default(folder):
+    config = configs.load(
+        "small",
+        [
+            "train.steps=1_000",
+            "train.max_minutes=3",
+            "data.cache=True",
+            "data.train=folder:a=b?val",
+            "model.widths=[4, [5, 6]]",
+            "model.style.size=-7",
+            "train.steps=11",
+        ],
+    )
+    assert config.train.steps == 11
+    assert (config.train.max_minutes, type(config.train.max_minutes)) == (3.0, float)
+    assert config.data.cache is True
+    assert config.data.train == "folder:a=b?val"
+    assert config.model.widths == (4, (5, 6))
+    assert config.model.style.size == -7
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.batchsize=3", r"unknown field 'data.batchsize' \(did you mean 'data.batch_size'\?\)"),
+        ("xyzzy=3", "unknown field 'xyzzy'$"),
+        ("data=3", r"'data' is a group of fields \(data.train, data.eval,"),
+        ("train.steps", "override 'train.steps' must read FIELD=VALUE"),
+        ("train.steps=1.5", "train.steps=1.5 must be a whole number, like 20"),
+        ("train.steps=true", "train.steps=true must be a whole number"),
+        ("train.max_minutes=soon", "train.max_minutes=soon must be a number, like 0.0"),
+        ("data.cache=1", "data.cache=1 must be true or false, like false"),
+        ("model.widths=8", r"model.widths=8 must be a list in \[\], like \[8, 16\]"),
+        ("model.widths=[8", r"model.widths=\[8 must be a list in \[\]"),
+        ("train.steps=0", "train.steps=0 must be at least 1"),
+        ("train.max_minutes=nan", "train.max_minutes=nan must be at least 0"),
+        ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
+        ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
+    ],
+)
+def test_wrong_overrides_are_explained(folder, override, message):
+    with pytest.raises(UserError, match=message):
+        configs.load("small", [override])
+
+
+def test_nothing_in_an_override_is_executed(folder):
+    with pytest.raises(UserError):
+        configs.load("small", ["model.widths=__import__('os').abort()"])
+
+
+def test_unknown_names_are_suggested_and_listed(folder):
+    with pytest.raises(UserError, match=r"unknown config 'smal' \(did you mean 'small'\?\); there are: .*small"):
+        configs.load("smal")
+    with pytest.raises(UserError, match=r"config file other/x.py does not exist"):
+        configs.load("other/x.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:", r"broken.py, line 1: invalid syntax"),
+        ("x = 1", r"broken.py has no function get_config\(\)"),
+        (
+            "from l2s_jax import config as c\n\n\ndef get_config():\n    config = c.base()\n    config.data.batchsize = 3\n",
+            r'broken.py: Key "batchsize" does not exist .*batch_size',
+        ),
+        (
+            "from l2s_jax import config as c\n\n\ndef get_config():\n    config = c.base()\n    config.seed = 'a'\n",
+            r"broken.py: Could not override field 'seed'",
+        ),
+    ],
+)
+def test_broken_config_files_are_explained(folder, text, message):
+    with pytest.raises(UserError, match=message):
+        configs.load(write(folder, text))
+
+
+def test_json_round_trip_is_exact(folder):
+    config = configs.load("small", ["train.max_minutes=3", "model.widths=[1, [2, 3]]"])
+    configs.save(config, folder / "config.json")
+    for again in (configs.from_json(folder / "config.json"), configs.load("./config.json")):
+        assert configs.flatten(again) == configs.flatten(config)
+        assert [type(x) for x in configs.flatten(again).values()] == [type(x) for x in configs.flatten(config).values()]
+        assert again.is_locked
+    assert configs.from_json(json.loads((folder / "config.json").read_text())) == config
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
+def test_json_that_is_no_config(folder, text, message):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        configs.from_json(folder / "config.json")
+    with pytest.raises(UserError, match=r"cannot read config .*No such file"):
+        configs.from_json(folder / "none.json")
+
+
+def test_save_where_nothing_can_be_written(folder):
+    with pytest.raises(UserError, match="cannot write"):
+        configs.save(configs.load("small"), folder / "configs" / "small.py" / "config.json")
+
+
+def test_describe_reads_the_card_without_running_the_file(folder):
+    assert configs.describe("small") == "A card.\n\nCommand: l2s train --config small"
+    assert configs.describe(write(folder, '"""Card."""\nraise SystemExit')) == "Card."
+    assert configs.describe(write(folder, "x = 1")) == ""
+
+
+def test_default_joins_the_loop_and_the_system():
+    config = configs.default("latents2segments")
+    assert config.system == "latents2segments"
+    assert config.train.log_every == configs.base().train.log_every
+    assert config.model
+    assert config.is_locked
+    with pytest.raises(AttributeError, match="batch_size"):
+        config.data.batchsize = 3
+    with pytest.raises(UserError, match="unknown system 'latents'"):
+        configs.default("latents")
+
+
+def test_augmentation_fields_are_those_of_the_pipeline():
+    assert Augment.from_dict(configs.base().data.augment.to_dict()) == Augment()
+    assert set(configs.base().data.augment) == set(vars(Augment()))
+
+
+def test_every_field_has_a_comment():
+    lines = [line.strip() for line in open(configs.__file__) if line.strip().startswith(("config.", "augment."))]
+    fields = [line for line in lines if " = " in line and "ConfigDict()" not in line and "_augment()" not in line]
+    assert len(fields) >= 40
+    assert [line for line in fields if "  # " not in line and "scale_max" not in line] == []
+
+
+def test_flatten_keeps_order_and_names():
+    config = ConfigDict({"b": {"x": 1, "a": (2,)}, "a": None})
+    assert list(configs.flatten(config).items()) == list({"a": None, "b.a": (2,), "b.x": 1}.items()) or list(
+        configs.flatten(config)
+    ) == ["b.x", "b.a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["train", "--config", "a", "--workdir", "d"], ("a", [], ["train", "--workdir", "d"])),
+        (["--config=a", "--config.x.y=3"], ("a", ["x.y=3"], [])),
+        (["--config", "a", "--config.x.y", "3", "--config.z=a=b", "v"], ("a", ["x.y=3", "z=a=b"], ["v"])),
+        (["--config.x", "-3"], (None, ["x=-3"], [])),
+        (["--configs", "q"], (None, [], ["--configs", "q"])),
+        (["--config.x="], (None, ["x="], [])),
+    ],
+)
+def test_read_cli(argv, expected):
+    assert configs.read_cli(argv) == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--config"], "--config needs a value"),
+        (["--config.a.b", "--workdir", "d"], "--config.a.b needs a value: --config.a.b=VALUE"),
+        (["--config", "a", "--config=b"], r"--config is given twice \('a' and 'b'\)"),
+    ],
+)
+def test_read_cli_faults(argv, message):
+    with pytest.raises(UserError, match=message):
+        configs.read_cli(argv)

@@ -1,0 +1,297 @@
+"""The order and the book-keeping of the loop, with a system of one number that compiles at once."""
+
+import io
+import json
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+from toy_system import Batches, toy_config
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax.systems.contract import System, TrainState
+from l2s_jax.training import checkpoints, compilation, loop
+
+
+def counter(limit=10**9, batch_multiple=1):
+    """A system that counts its steps in a parameter; its loss is NaN from step `limit` on."""
+
+    def init(rng):
+        zero = {"net": {"count": jnp.zeros(())}}
+        return TrainState(step=jnp.int32(0), rng=rng, params=zero, stats={}, ema={}, opt_state={})
+
+    def step(state, batch, axis):
+        count = state.params["net"]["count"] + 1
+        examples = axis.total(batch["weight"].shape[0] * jnp.ones(()))
+        loss = jnp.where(count >= limit, jnp.nan, count)
+        return state.replace(params={"net": {"count": count}}), {"loss": loss, "examples": examples}
+
+    return System(
+        name="counter",
+        label_set=labels.CELEBAMASK,
+        init=init,
+        steps={"count": step},
+        schedule=lambda _: ("count",),
+        variables=lambda state: state.params,
+        predict=lambda variables, image: None,
+        batch_multiple=batch_multiple,
+    )
+
+
+class Fussy(Batches):
+    """Runs `actions[n]` when batch number n (from 1) is taken."""
+
+    def __init__(self, config, actions):
+        super().__init__(config)
+        self.actions, self.taken = actions, []
+
+    def __next__(self):
+        batch = super().__next__()
+        self.taken.append(self._next)
+        self.actions.get(self._next, lambda: None)()
+        return batch
+
+
+def train(tmp_path, evaluate=None, system=None, actions=(), console=None, **fields):
+    """Trains; returns the result, its batches, and (step, score) of the evaluations."""
+    config, evaluations = toy_config(**fields), []
+
+    def score(variables):
+        value = evaluate(variables) if evaluate else float(variables["net"]["count"])
+        evaluations.append((int(variables["net"]["count"]), value))
+        return {"score": value}
+
+    batches = Fussy(config, dict(actions))
+    result = loop.train(
+        config,
+        tmp_path,
+        system=system or counter(),
+        batches=batches,
+        evaluate=score,
+        console=console or Console(file=io.StringIO(), width=200),
+    )
+    return result, batches, evaluations
+
+
+def history(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+
+
+def saved(tmp_path, kind):
+    return [int(path.name) for path in checkpoints.checkpoints(tmp_path / "checkpoints" / kind)]
+
+
+def kill(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def test_counts(tmp_path):
+    result, batches, evaluations = train(tmp_path, steps=7, log_every=3, eval_every=2, save_every=3)
+    assert (result.step, int(result.state.step), result.interrupted) == (7, 7, 0)
+    assert batches.taken == [1, 2, 3, 4, 5, 6, 7]
+    assert batches.closed
+    assert [step for step, _ in evaluations] == [2, 4, 6, 7]
+    assert saved(tmp_path, "latest") == [7, 6]
+    assert result.best == loop.Best(step=7, score=7.0)
+    assert [line["step"] for line in history(tmp_path)] == [2, 3, 4, 6, 6, 7]
+
+
+def test_zero_means_only_at_the_end(tmp_path):
+    _, _, evaluations = train(tmp_path, steps=4)
+    assert evaluations == [(4, 4.0)]
+    assert saved(tmp_path, "latest") == [4]
+
+
+def test_logs_are_means_over_the_steps_since_the_last_log(tmp_path):
+    train(tmp_path, steps=4, log_every=2)
+    logs = [line for line in history(tmp_path) if "train/count/loss" in line]
+    assert [(line["step"], line["train/count/loss"]) for line in logs] == [(2, 1.5), (4, 3.5)]
+    for line in logs:
+        assert line["train/count/examples"] == 8
+        assert 0 <= line["perf/data_wait"] <= 1
+        assert line["perf/images_per_second"] == pytest.approx(8 * line["perf/steps_per_second"])
+
+
+def test_best_is_the_highest_score_and_not_the_last(tmp_path):
+    scores = {2: 0.5, 4: 0.9, 6: 0.7, 8: float("nan")}
+    result, _, _ = train(tmp_path, lambda v: scores[int(v["net"]["count"])], steps=8, eval_every=2)
+    assert result.best == loop.Best(step=4, score=0.9)
+    assert saved(tmp_path, "best") == [4]
+    best = loop.best_state(tmp_path, toy_config(), counter(), warn=pytest.fail)
+    assert int(best.params["net"]["count"]) == 4
+
+
+def test_best_state_of_a_run_without_a_finite_score_is_the_latest(tmp_path):
+    train(tmp_path, lambda v: float("nan"), steps=3)
+    assert int(loop.best_state(tmp_path, toy_config(), counter(), warn=pytest.fail).step) == 3
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        loop.best_state(tmp_path / "none", toy_config(), counter(), warn=pytest.fail)
+
+
+def test_the_best_score_survives_a_restart(tmp_path):
+    train(tmp_path, lambda v: 0.8, steps=2)
+    result, _, _ = train(tmp_path, lambda v: 0.6, steps=4)
+    assert result.best == loop.Best(step=2, score=0.8)
+    assert saved(tmp_path, "best") == [2]
+
+
+def test_a_metric_that_is_not_evaluated(tmp_path):
+    with pytest.raises(UserError, match=r"train.best_metric='mean_f2' is not evaluated; there are: score"):
+        train(tmp_path, steps=1, best_metric="mean_f2")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_saves_and_the_same_command_resumes(tmp_path, number):
+    before = signal.getsignal(number)
+    screen = Console(file=io.StringIO(), width=200)
+    fields = {"steps": 6, "log_every": 1, "eval_every": 3}
+    result, batches, evaluations = train(tmp_path, actions={3: kill(number)}, console=screen, **fields)
+    assert (result.step, result.interrupted) == (3, number)
+    assert (batches.taken, evaluations, saved(tmp_path, "latest")) == ([1, 2, 3], [], [3])
+    assert "stopped and saved at step 3 of 6; the same command resumes" in screen.file.getvalue()
+    assert signal.getsignal(number) is before
+    result, batches, evaluations = train(tmp_path, **fields)
+    assert (result.step, result.interrupted, batches.taken) == (6, 0, [4, 5, 6])
+    assert [step for step, _ in evaluations] == [3, 6]  # the evaluation that the signal prevented is made up for
+
+
+def test_a_signal_during_an_evaluation_is_obeyed_at_once(tmp_path):
+    def slow(_):
+        kill(signal.SIGTERM)()
+        raise AssertionError("the evaluation went on")
+
+    result, _, evaluations = train(tmp_path, slow, steps=4, eval_every=2)
+    assert (result.interrupted, result.step, evaluations) == (signal.SIGTERM, 2, [])
+    assert saved(tmp_path, "latest") == [2]
+
+
+def test_the_time_limit_evaluates_saves_and_is_no_interruption(tmp_path):
+    result, _, evaluations = train(tmp_path, steps=10**6, max_minutes=1e-3, log_every=1000)
+    assert result.interrupted == 0
+    assert 0 < result.step < 10**6
+    assert evaluations == [(result.step, result.step)]
+    assert saved(tmp_path, "latest") == [result.step]
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    train(tmp_path, steps=3)
+    lines = history(tmp_path)
+    result, batches, evaluations = train(tmp_path, steps=3)
+    assert (result.step, batches.taken, evaluations, result.best.score) == (3, [], [], 3.0)
+    assert history(tmp_path) == lines
+
+
+def test_a_loss_that_is_not_finite_stops_and_spares_the_checkpoint_before(tmp_path):
+    with pytest.raises(UserError, match="loss of step 'count' became nan at step 5"):
+        train(tmp_path, system=counter(limit=5), steps=20, save_every=2, log_every=3)
+    assert saved(tmp_path, "latest") == [4, 2]
+    with pytest.raises(UserError, match="became nan at step 6"):  # found before saving, though it is not logged yet
+        train(tmp_path / "other", system=counter(limit=6), steps=20, save_every=6, log_every=20)
+    assert saved(tmp_path / "other", "latest") == []
+
+
+def test_history_is_not_duplicated_after_a_crash(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, actions={6: lambda: 1 // 0}, steps=8, log_every=1, save_every=4)
+    assert [line["step"] for line in history(tmp_path)] == [1, 2, 3, 4, 5]
+    train(tmp_path, steps=8, log_every=1, save_every=4)
+    assert [line["step"] for line in history(tmp_path) if "train/count/loss" in line] == list(range(1, 9))
+
+
+def test_another_experiment_may_not_use_the_folder(tmp_path):
+    train(tmp_path, steps=2)
+    config = toy_config()
+    with config.unlocked():
+        config.model.noise = 0.5
+    with pytest.raises(UserError, match=r"was trained with model.noise=0.1 and this config says 0.5; use another"):
+        loop.train(config, tmp_path, system=counter(), batches=Batches(config), evaluate=None)
+    assert json.loads((tmp_path / "config.json").read_text())["model"]["noise"] == 0.1
+
+
+def test_how_and_how_long_may_change(tmp_path):
+    train(tmp_path, steps=2)
+    config = toy_config(steps=4, log_every=3, save_every=3, max_minutes=9.0)
+    with config.unlocked():
+        config.parallel.mode, config.data.workers = "shard_map", 3
+    screen = Console(file=io.StringIO(), width=200)
+    result = loop.train(
+        config, tmp_path, system=counter(), batches=Batches(config), evaluate=lambda v: {"score": 1}, console=screen
+    )
+    assert result.step == 4
+    assert f"resuming at step 2 of 4 in {tmp_path}" in screen.file.getvalue().replace("\n", "")
+    assert json.loads((tmp_path / "config.json").read_text())["parallel"]["mode"] == "shard_map"
+
+
+def test_an_experiment_without_a_checkpoint_does_not_claim_the_folder(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    train(tmp_path, steps=2, log_every=2)
+    assert [line["step"] for line in history(tmp_path)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "message"),
+    [
+        (7, 1, r"batch_size=7 must be a multiple of 2 \(2 devices; .*\); choose 6 or 8"),
+        (4, 6, r"batch_size=4 must be a multiple of 6 .*; choose 6$"),
+    ],
+)
+def test_batch_sizes_that_do_not_fit(tmp_path, size, multiple, message):
+    config = toy_config()
+    with config.unlocked():
+        config.data.batch_size = size
+    with pytest.raises(UserError, match=message):
+        loop.train(config, tmp_path, system=counter(batch_multiple=multiple), batches=Batches(config), evaluate=None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write into the folder .*file/run"):
+        train(tmp_path / "file" / "run", steps=1)
+
+
+def test_a_profile_is_written_for_the_step_that_asks(tmp_path):
+    train(tmp_path, steps=3, profile_step=2)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_plain_output_is_a_line_per_log(tmp_path):
+    screen = Console(file=io.StringIO(), width=200)
+    train(tmp_path, steps=4, log_every=2, console=screen)
+    output = screen.file.getvalue()
+    assert output.count("compiling step 'count' ...") == 1
+    logs = [line for line in output.splitlines() if line.startswith("step ") and "count/loss" in line]
+    assert [line.split()[1] for line in logs] == ["2", "4"]
+    assert "  train/count/loss 1.5  " in logs[0]
+    assert all(word in logs[0] for word in ("steps_per_second", "images_per_second", "data_wait", "eta_minutes"))
+    assert "step 4  score 4.0000 (best 4.0000 at step 4)" in output
+
+
+def test_live_output_shows_speed_losses_and_best(tmp_path):
+    screen = Console(file=io.StringIO(), width=200, force_terminal=True)
+    train(tmp_path, steps=4, log_every=1, eval_every=2, console=screen)
+    output = screen.file.getvalue()
+    assert all(
+        word in output for word in ("4/4", "steps/s", "images/s", "data wait", "min left", "count/loss 4", "best 2")
+    )
+
+
+def test_compilation_cache_folder(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "a" / "b"))
+        assert compilation.enable_compilation_cache() == tmp_path / "a" / "b"
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "a" / "b")
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert compilation.enable_compilation_cache() == tmp_path / ".cache" / "l2s_jax" / "xla"
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+        assert compilation.enable_compilation_cache() is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

@@ -1,0 +1,92 @@
+"""N steps == k steps, kill -9, resume, N - k steps: the same bits. And: no step compiles twice."""
+
+import io
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from toy_system import TRACES, Batches, build, toy_config
+
+from l2s_jax.training import checkpoints, loop
+
+HERE = Path(__file__).parent
+FIELDS = {"steps": 9, "save_every": 2, "eval_every": 4, "log_every": 3}
+
+KILLED_RUN = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+import test_resume
+
+class Deadly(test_resume.Batches):
+    def __next__(self):
+        if self._next == 5:  # step 6: two saves behind it, one step of work that is lost
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__next__()
+
+test_resume.run(sys.argv[1], Deadly)
+"""
+
+
+def run(workdir, batches=Batches):
+    """One command: trains, or goes on; returns the result and the iterator."""
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    config = toy_config(**FIELDS)
+    stream = batches(config)
+    screen = Console(file=io.StringIO(), width=200)
+    score = lambda variables: {"score": float(np.abs(variables["decode"]).mean())}  # noqa: E731
+    return loop.train(config, workdir, system=build(config), batches=stream, evaluate=score, console=screen), stream
+
+
+def bits(state):
+    return jax.device_get(state.replace(rng=jax.random.key_data(state.rng)))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("straight"))
+
+
+def test_kill_and_resume_end_in_the_same_bits(straight, tmp_path):
+    child = subprocess.run([sys.executable, "-c", KILLED_RUN, tmp_path, HERE], capture_output=True, timeout=300)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    assert checkpoints.checkpoints(tmp_path / "checkpoints" / "latest")[0].name == "00000004"
+    (result, stream), (expected, expected_stream) = run(tmp_path), straight
+    assert result.step == expected.step == 9
+    assert result.best == expected.best
+    jax.tree.map(np.testing.assert_array_equal, bits(result.state), bits(expected.state))
+    mine, theirs = next(stream), next(expected_stream)
+    assert stream.get_state() == expected_stream.get_state() == {"next": 10}
+    jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap", "shard_map"])
+def test_nothing_compiles_after_the_first_round_of_the_schedule(tmp_path, mode, caplog):
+    config = toy_config(steps=10, log_every=100)
+    with config.unlocked():
+        config.parallel.mode = mode
+    compiled = []
+
+    class Watching(Batches):
+        def __next__(self):
+            compiled.append(sum("Finished XLA compilation" in record.getMessage() for record in caplog.records))
+            return super().__next__()
+
+    TRACES.clear()
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        loop.train(
+            config,
+            tmp_path,
+            system=build(config),
+            batches=Watching(config),
+            evaluate=lambda variables: {"score": 0.0},
+            console=Console(file=io.StringIO()),
+        )
+    assert dict(TRACES) == {"autoencoder": 1, "critic": 1, "critic_r1": 1}
+    assert compiled[2] > compiled[0]  # the log does see compilations
+    assert compiled[-1] == compiled[4]

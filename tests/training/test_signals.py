@@ -1,0 +1,64 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from l2s_jax.training.signals import Interrupted, StopRequest
+
+
+def send(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
+
+
+def test_a_signal_is_remembered_and_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with StopRequest(at_once=True) as stop:
+        assert stop.signal == 0
+        send()
+        assert stop.signal == signal.SIGTERM
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_interruptible_blocks_are_left_at_once():
+    with StopRequest(at_once=True) as stop:
+        with pytest.raises(Interrupted), stop.interruptible():
+            send()
+        with pytest.raises(Interrupted), stop.interruptible():
+            raise AssertionError("a signal that came before counts too")
+
+
+def test_several_processes_are_not_left_in_the_middle():
+    with StopRequest(at_once=False) as stop, stop.interruptible():
+        send()
+        assert stop.signal == signal.SIGTERM
+
+
+def test_a_second_signal_kills():
+    script = (
+        "import os, signal, time\n"
+        "from l2s_jax.training.signals import StopRequest\n"
+        "with StopRequest(at_once=True):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+    )
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (child.returncode, child.stdout) == (-signal.SIGINT, "still here\n")
+
+
+def test_other_threads_install_nothing():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def enter():
+        with StopRequest(at_once=True):
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
