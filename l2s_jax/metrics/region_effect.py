@@ -89,7 +89,7 @@ def effects(
         raise UserError(f"the effect of noise is a variance over draws: {draws} is too few, take 2 or more")
     code = _encode(codec, variables, image)
     unchanged = _decode(codec, variables, code)
-    weight = jnp.asarray(weight, jnp.float32)
+    mask, weight = jnp.asarray(mask), jnp.asarray(weight, jnp.float32)
     masks, valid = region_masks(mask, max(codec.classes) + 1)[:, np.asarray(codec.classes)], mask != IGNORE
     partner = _next_example(weight)
     if kind == "swap":
@@ -145,7 +145,7 @@ def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
 
 def _variance(change, draws: int) -> jax.Array:
     """Variance (ddof 1) over draws of the image, summed over RGB: [B, H, W]. The unchanged image is a good shift."""
-    changes = sums = squares = 0.0
+    sums = squares = 0.0
     for draw in range(draws):
         changes = change(draw)
         sums, squares = sums + changes, squares + changes**2
