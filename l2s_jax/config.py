@@ -9,6 +9,7 @@ import difflib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,8 +68,8 @@ def _augment() -> ConfigDict:
     augment = ConfigDict()
     augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
     augment.rotate = 12.0  # degrees to either side
-    augment.scale_min = 0.85  # magnification, drawn evenly in its logarithm
-    augment.scale_max = 1.2
+    augment.scale_min = 0.85  # smallest magnification, drawn evenly in its logarithm
+    augment.scale_max = 1.2  # largest magnification
     augment.shift = 0.06  # fraction of the side, in x and in y
     augment.edge = True  # outside the photo: repeat its border; False = mid-grey
     augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
@@ -184,7 +185,7 @@ def from_json(source: str | os.PathLike | dict[str, Any]) -> ConfigDict:
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
-    """All fields by dotted name, in the order of the config: `{"train.steps": 100, ...}`."""
+    """All fields by dotted name, in alphabetical order: `{"train.steps": 100, ...}`."""
     return dict(_fields(config, ""))
 
 
@@ -250,9 +251,10 @@ def _override(config: ConfigDict, assignment: str) -> None:
         raise UserError(f"override '{assignment}' must read FIELD=VALUE")
     flat = flatten(config)
     if field not in flat:
-        inside = [name for name in flat if name.startswith(f"{field}.")]
+        inside = [name.removeprefix(f"{field}.").partition(".")[0] for name in flat if name.startswith(f"{field}.")]
         if inside:
-            raise UserError(f"'{field}' is a group of fields ({', '.join(inside)}); set one of them")
+            listed = ", ".join(f"{field}.{name}" for name in dict.fromkeys(inside))
+            raise UserError(f"'{field}' is a group of fields; set one inside: {listed}")
         raise UserError(f"unknown field '{field}'{_closest(field, flat)}")
     *groups, leaf = field.split(".")
     for group in groups:
@@ -291,8 +293,15 @@ def _run(path: Path) -> ConfigDict:
     try:
         config = module.get_config()
     except (AttributeError, KeyError, TypeError) as error:  # how a locked ConfigDict refuses a name or a type
-        raise UserError(f"config file {path}: {error.args[0] if error.args else error}") from error
+        raise UserError(f"config file {path}: {_refusal(error)}") from error
     return config.copy_and_resolve_references()
+
+
+def _refusal(error: Exception) -> str:
+    """The words of a ConfigDict error in one line, without its dump of all fields."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
+    return " ".join(re.sub(r'Other fields present: ".*"', "", str(error.args[0]), flags=re.DOTALL).split())
 
 
 def _parse(path: Path) -> ast.Module:
