@@ -92,7 +92,7 @@ class Code(struct.PyTreeNode):
     """A face as a sliced autoencoder sees it.
 
     Attributes:
-      structure: float32 [B, K, h, w, C], one slice per region; slice k belongs to class k of the label set.
+      structure: float32 [B, K, h, w, C], row k a code in which only slice k is not zero; `Codec.classes` names them.
       style: float32 [B, S], texture shared by all regions.
     """
 
@@ -106,7 +106,7 @@ class Decoded(struct.PyTreeNode):
     Attributes:
       image: float32 [B, H, W, 3] in about [-1, 1], the full face.
       regions: float32 [B, K, H, W, 3], each region alone on black (-1).
-      logits: float32 [B, H, W, K], the presence logits of the slices.
+      logits: float32 [B, H, W, classes], as `Prediction.logits`.
     """
 
     image: jax.Array
@@ -120,10 +120,12 @@ class Codec(NamedTuple):
     Attributes:
       encode: (variables, image [B, H, W, 3] in [-1, 1]) -> Code.
       decode: (variables, Code) -> Decoded; deterministic.
+      classes: class of each of the K slices; a label set may have classes without a slice (a background).
     """
 
     encode: Callable[[PyTree, jax.Array], Code]
     decode: Callable[[PyTree, Code], Decoded]
+    classes: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)

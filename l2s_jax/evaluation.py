@@ -1,0 +1,243 @@
+"""Everything that is measured of a trained system, for any system that keeps the contract.
+
+`score` is the short form for the training loop: masks at network resolution. `evaluate` is the whole: masks at both
+resolutions, reconstruction, the region-effect matrix, and the arrays behind the report.
+"""
+
+import dataclasses
+import functools
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from input_pipeline.loader import eval_batches
+from input_pipeline.sources import Source
+from l2s_jax import files, preprocess
+from l2s_jax.metrics import reconstruction, region_effect, segmentation
+from l2s_jax.systems.contract import Codec, PyTree, System
+
+NOISE = 0.03
+"""Noise of the region effects, relative to a slice's own deviation. The paper adds 0.01 N(0, 1) to a code of unit
+length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
+DRAWS = 4
+"""Noise draws per slice."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model on a data set.
+
+    Attributes:
+      metrics: JSON-able, the keys of docs/architecture.md: `segmentation`, `reconstruction`, `disentanglement`.
+      arrays: what the report draws, by the names of docs/architecture.md.
+    """
+
+    metrics: dict
+    arrays: dict[str, np.ndarray]
+
+    def save(self, workdir: str | Path) -> None:
+        """Writes metrics.json and evaluation.npz.
+
+        Raises:
+          UserError: the folder cannot be written.
+        """
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **self.arrays)
+        files.replace(Path(workdir) / "evaluation.npz", packed.getvalue())
+        files.replace_json(Path(workdir) / "metrics.json", self.metrics)
+
+
+def score(
+    system: System, variables: PyTree, source: Source, *, image_size: int, batch_size: int, seed: int
+) -> dict[str, float]:
+    """Segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
+
+    Every process scores its own part of the data and gets the sum.
+
+    Args:
+      system: whose `predict` is scored.
+      variables: what it predicts with, whole on this process.
+      source: labelled examples.
+      image_size: network resolution.
+      batch_size: over all processes.
+      seed: unused by masks; in the signature of all evaluations.
+
+    Raises:
+      UserError: unreadable or empty data.
+    """
+    del seed
+    classes = len(system.label_set)
+    counts = np.zeros((classes, classes), np.int64)
+    options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size}
+    for batch, _ in eval_batches(source, **data, **options):
+        _, on_device = _segment(system.predict, classes, variables, batch)
+        counts += np.asarray(on_device)
+    if jax.process_count() > 1:
+        counts = np.asarray(multihost_utils.process_allgather(counts)).sum(axis=0)
+    scores = segmentation.scores(counts, system.label_set.names)
+    means = {f"segmentation.{name}": scores[name] for name in ("mean_f1", "mean_iou", "pixel_accuracy")}
+    per_class = {f"segmentation.f1.{name}": entry["f1"] for name, entry in scores["per_class"].items()}
+    # JSON lines know no null among scalars: a class that the data lacks is left out.
+    return {name: value for name, value in (means | per_class).items() if value is not None}
+
+
+def evaluate(
+    system: System,
+    variables: PyTree,
+    source: Source,
+    *,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    full: bool = True,
+    panels: int = 8,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """All scores of a model, every example exactly once, on this process alone.
+
+    Args:
+      system: the system.
+      variables: what `System.variables` exports.
+      source: labelled examples of any size.
+      image_size: network resolution.
+      batch_size: examples a call; the scores do not depend on it, except for the noise drawn and the partners met.
+      seed: of the noise of the region effects.
+      full: with a codec, also reconstruction and region effects.
+      panels: examples whose pictures go into `arrays`.
+      progress: told (examples done, examples in all).
+
+    Raises:
+      UserError: unreadable or empty data.
+    """
+    tally = _Tally(system, variables, jax.random.key(seed), full and system.codec is not None, panels)
+    done = 0
+    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size}
+    for number, (batch, natives) in enumerate(eval_batches(source, **data)):
+        tally.add(number, batch, natives)
+        done += int(np.sum(batch["weight"]))
+        if progress is not None:
+            progress(done, len(source))
+    return tally.result()
+
+
+class _Tally:
+    """Sums over batches."""
+
+    def __init__(self, system: System, variables: PyTree, rng: jax.Array, full: bool, panels: int):
+        self.system, self.variables, self.rng, self.full, self.panels = system, variables, rng, full, panels
+        self.classes = len(system.label_set)
+        self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
+        self.errors = None
+        self.effects = dict.fromkeys(("noise", "swap"))
+        self.pictures: list[dict[str, np.ndarray]] = []
+
+    def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
+        probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
+        self.counts[0] += np.asarray(counts)
+        probabilities = np.asarray(probabilities)
+        for row, native in zip(probabilities, natives, strict=True):
+            if native is not None:
+                ids, _ = preprocess.decide(row, *native.shape)
+                self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
+        if self.full:
+            self._add_codec(number, batch)
+        missing = self.panels - len(self.pictures)
+        if missing > 0:
+            real = int(np.sum(batch["weight"]))
+            self.pictures += list(self._pictures(batch, probabilities, min(missing, real)))
+
+    def _add_codec(self, number: int, batch: dict[str, np.ndarray]) -> None:
+        codec, variables, weight = self.system.codec, self.variables, batch["weight"]
+        errors = _reconstruct(codec, self.classes, variables, batch)
+        self.errors = _added(self.errors, errors)
+        key = jax.random.fold_in(self.rng, number)
+        for kind in self.effects:
+            found = region_effect.effects(
+                codec, variables, batch["image"], batch["mask"], weight, key, kind, NOISE, DRAWS
+            )
+            self.effects[kind] = _added(self.effects[kind], found)
+
+    def _pictures(self, batch, probabilities: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]:
+        shown = {
+            "image": _to_bytes(batch["image"][:count]),
+            "truth": batch["mask"][:count].astype(np.uint8),
+            "prediction": probabilities[:count].argmax(-1).astype(np.uint8),
+            "confidence": np.round(255 * probabilities[:count].max(-1)).astype(np.uint8),
+        }
+        if self.full:
+            decoded, swaps = _decode_all(self.system.codec, self.variables, batch["image"])
+            shown["reconstruction"] = _to_bytes(decoded.image[:count])
+            shown["regions"] = _to_bytes(decoded.regions[:count])
+            shown["swaps"] = np.stack([_to_bytes(swap[:count]) for swap in swaps], axis=1)
+        for n in range(count):
+            yield {name: array[n] for name, array in shown.items()}
+
+    def result(self) -> Evaluation:
+        names = self.system.label_set.names
+        scores = segmentation.scores(self.counts[0], names)
+        scores["native"] = segmentation.scores(self.counts[1], names)
+        metrics = {"segmentation": scores}
+        arrays = {"confusion": self.counts[0]}
+        if self.pictures:
+            arrays |= {name: np.stack([p[name] for p in self.pictures]) for name in self.pictures[0]}
+        if self.full:
+            slices = [names[c] for c in self.system.codec.classes]
+            noise, swap = (region_effect.summary(self.effects[kind], slices) for kind in ("noise", "swap"))
+            metrics["reconstruction"] = reconstruction.summary(self.errors, names)
+            metrics["disentanglement"] = {**noise, "slices": slices, "noise": NOISE, "swap": swap}
+            arrays["effect"] = region_effect.matrix(self.effects["noise"])
+        return Evaluation(metrics, arrays)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array]:
+    """Probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
+    prediction = predict(variables, batch["image"])
+    return prediction.probabilities, segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _reconstruct(codec: Codec, classes: int, variables: PyTree, batch) -> dict[str, reconstruction.ErrorSums]:
+    image = codec.decode(variables, codec.encode(variables, batch["image"])).image
+    return reconstruction.region_errors(image, batch["image"], batch["mask"], batch["weight"], classes)
+
+
+def _decode_all(codec: Codec, variables: PyTree, image: np.ndarray):
+    """Decoded faces, and for each slice k the faces [B, H, W, 3] that take slice k from the next face of the batch."""
+    code = _encode(codec, variables, image)
+    swaps = [_swapped(codec, variables, code, k) for k in range(code.structure.shape[1])]
+    return _decode(codec, variables, code), swaps
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(codec: Codec, variables: PyTree, image: jax.Array):
+    return codec.encode(variables, image)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(codec: Codec, variables: PyTree, code):
+    return codec.decode(variables, code)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _swapped(codec: Codec, variables: PyTree, code, k: int) -> jax.Array:
+    structure = code.structure.at[:, k].set(jnp.roll(code.structure[:, k], -1, axis=0))
+    return codec.decode(variables, code.replace(structure=structure)).image
+
+
+def _added(total, new):
+    """Float64 sums on the host: a data set is too long for float32."""
+    new = jax.tree.map(lambda x: np.asarray(x, np.float64), new)
+    return new if total is None else jax.tree.map(np.add, total, new)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.round((np.clip(np.asarray(image, np.float32), -1, 1) + 1) * 127.5).astype(np.uint8)

@@ -1,0 +1,45 @@
+"""The light head: where is region k, read from slice k alone, without decoding a colour (ours)."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+
+def depth_to_space(x: Array, factor: int = 2) -> Array:
+    """[B, H, W, factor * factor * C] -> [B, factor * H, factor * W, C]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, factor, factor, c // factor**2)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * factor, w * factor, c // factor**2)
+
+
+class PresenceHead(nn.Module):
+    """Decodes each slice to a presence logit; one network for all slices.
+
+    As in the published decoder, slices are told apart by the channels they come on: each row of the input is a full
+    code in which one slice is not zero. No slice sees another before the softmax, so logit k is a function of slice k.
+
+    Attributes:
+      width: channels at the code's resolution.
+      upsamplings: how often the code's resolution is doubled to reach the image's, at least 1.
+      dtype: compute dtype; parameters and logits are float32.
+    """
+
+    width: int
+    upsamplings: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, codes: Array) -> Array:
+        """Codes [B, K, h, w, C], one slice each -> float32 logits [B, h * 2**upsamplings, w * 2**upsamplings, K]."""
+        b, k, h, w, c = codes.shape
+        x = codes.reshape(b * k, h, w, c).astype(self.dtype)
+        # A pixel of the code has unit length over ALL C channels; the gain brings one slice back to about unit scale.
+        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.normal(1.0))(x)
+        x = nn.silu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(nn.silu(x)))
+        width = self.width
+        for _ in range(self.upsamplings - 1):
+            width = max(width // 2, 8)
+            x = nn.silu(depth_to_space(nn.Conv(4 * width, (3, 3), dtype=self.dtype)(x)))
+        logit = depth_to_space(nn.Conv(4, (3, 3), dtype=jnp.float32)(x.astype(jnp.float32)))
+        return jnp.moveaxis(logit.reshape(b, k, *logit.shape[1:3]), 1, -1)

@@ -1,0 +1,178 @@
+"""Latents2Segments (Tomar and Rajagopalan, CVPRW 2022, arXiv 2207.01871) and what we add to it.
+
+An autoencoder whose structure code is cut into slices, one per face region; every slice is decoded by itself with one
+shared decoder, and the segmentation is where the decodes are. See config.py for the presets.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from l2s_jax.systems.contract import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
+from l2s_jax.systems.latents2segments import losses
+from l2s_jax.systems.latents2segments.config import add_gan, default_config, paper, published
+from l2s_jax.systems.latents2segments.networks import Networks
+from l2s_jax.systems.latents2segments.networks import build as build_networks
+from l2s_jax.training import optim
+
+__all__ = ["add_gan", "build", "default_config", "paper", "published"]
+
+OPTIMISED = {
+    "encoder": ("encoder", "presence"),
+    "generator": ("generator",),
+    "discriminator": ("discriminator", "patch"),
+}
+"""Networks by optimiser."""
+EXPORTED = ("encoder", "presence", "generator")
+
+
+def build(config: ConfigDict) -> System:
+    """The system of one config.
+
+    Raises:
+      UserError: a config whose parts do not fit together.
+    """
+    networks = build_networks(config)
+    optimisers = _optimisers(config)
+    folded = networks.lowered("folded")  # R1 differentiates the gradient: the folded lowering is several times faster
+    steps = {
+        "autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True),
+        "parse": functools.partial(_autoencode, networks, optimisers, config, decode=False),
+        "discriminate": functools.partial(_discriminate, networks, optimisers, config),
+        "r1": functools.partial(_regularise, folded, optimisers, config),
+    }
+    return System(
+        name="latents2segments",
+        label_set=networks.label_set,
+        init=functools.partial(_init, networks, optimisers, config),
+        steps={name: steps[name] for name in _used_steps(config)},
+        schedule=functools.partial(schedule, config.schedule),
+        variables=functools.partial(_variables, config),
+        predict=functools.partial(_predict, networks),
+        codec=Codec(functools.partial(_encode, networks), functools.partial(_decode, networks), networks.classes),
+    )
+
+
+def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
+    """Which steps run on batch number `step`.
+
+    Discriminators take every `discriminator_every`-th batch (2 = the published alternation) and R1 follows on every
+    `r1_every`-th of those; of the other batches every `autoencode_every`-th decodes colours.
+    """
+    every = config.discriminator_every
+    if every:
+        turn, rest = divmod(step, every)
+        if rest == 0:
+            return ("discriminate", "r1") if turn % config.r1_every == 0 else ("discriminate",)
+        step = turn * (every - 1) + rest - 1
+    return ("autoencode",) if step % config.autoencode_every == 0 else ("parse",)
+
+
+def _used_steps(config: ConfigDict) -> tuple[str, ...]:
+    used = ["autoencode"]
+    if config.schedule.autoencode_every > 1:
+        used.append("parse")
+    return tuple(used + ["discriminate", "r1"] * bool(config.schedule.discriminator_every))
+
+
+def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
+    groups = {"encoder": optim.build(config.optim.encoder), "generator": optim.build(config.optim.generator)}
+    if config.schedule.discriminator_every:
+        groups["discriminator"] = optim.build(optim.lazy(config.optim.discriminator, config.schedule.r1_every))
+    return groups
+
+
+def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:
+    params_rng, step_key = jax.random.split(rng)
+    params = networks.init(params_rng)
+    used = [name for group in optimisers for name in OPTIMISED[group]]
+    params = {name: value for name, value in params.items() if name in used}
+    exported = {name: value for name, value in params.items() if name in EXPORTED}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        rng=step_key,
+        params=params,
+        stats={},
+        # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
+        ema=jax.tree.map(jnp.copy, exported) if config.optim.ema else {},
+        opt_state={name: tx.init(_group(params, name)) for name, tx in optimisers.items()},
+    )
+
+
+def _group(params: dict[str, PyTree], group: str) -> dict[str, PyTree]:
+    return {name: params[name] for name in OPTIMISED[group] if name in params}
+
+
+def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis, *, decode: bool):
+    def terms(trained):
+        rng = step_rng(state, "autoencode")
+        return losses.autoencoder_terms(networks, config.loss, state.params | trained, batch, rng, axis, decode)
+
+    groups = ("encoder", "generator") if decode else ("encoder",)
+    state, metrics = _update(optimisers, groups, config.loss, terms, state, axis)
+    if config.optim.ema:
+        new = {
+            name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
+            for name, ema in state.ema.items()
+        }
+        state = state.replace(ema=new)
+    return state, metrics
+
+
+def _discriminate(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
+    def terms(trained):
+        rng = step_rng(state, "discriminate")
+        return losses.discriminator_terms(networks, config.loss, trained, state.params, batch, rng, axis)
+
+    return _update(optimisers, ("discriminator",), config.loss, terms, state, axis)
+
+
+def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
+    def terms(trained):
+        rng = step_rng(state, "r1")
+        penalties = losses.r1_terms(networks, config.loss, trained, batch, rng, axis)
+        # Lazy regularisation: applied every n-th time, n times as strong (StyleGAN2).
+        return {name: config.schedule.r1_every * value for name, value in penalties.items()}
+
+    return _update(optimisers, ("discriminator",), {}, terms, state, axis)
+
+
+def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -> tuple[TrainState, Metrics]:
+    """One update of the networks of `groups` on the weighted sum of terms; a term without a weight counts once."""
+
+    def objective(trained):
+        values = terms(trained)
+        return sum(weights.get(name, 1.0) * value for name, value in values.items()), values
+
+    trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
+    (loss, metrics), grads = jax.value_and_grad(objective, has_aux=True)(trained)
+    grads = axis.total(grads)
+    params, opt_state = dict(state.params), dict(state.opt_state)
+    for group in groups:
+        own = _group(params, group)
+        updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
+        params |= optax.apply_updates(own, updates)
+    return state.replace(params=params, opt_state=opt_state), {"loss": loss, **metrics}
+
+
+def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
+    return state.ema if config.optim.ema else {name: state.params[name] for name in EXPORTED if name in state.params}
+
+
+def _encode(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Code:
+    return Code(*networks.encode(variables, image))
+
+
+def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
+    return networks.decode(variables, code.structure, code.style)
+
+
+def _predict(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Prediction:
+    codes, style = networks.encode(variables, image)
+    if networks.presence is not None:
+        return Prediction(networks.parse(variables, codes))
+    _, regions = networks.paint(variables, codes, style, None)
+    return Prediction(networks.painted_logits(regions))

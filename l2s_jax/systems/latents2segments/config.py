@@ -1,0 +1,154 @@
+"""The fields of Latents2Segments, and its presets.
+
+The default is `l2s`: the published idea without the published defects (spec A8), with what the project adds. `published`
+has the sizes, weights and schedule of the authors' code, `paper` the loss weights of their equation 1.
+"""
+
+from ml_collections import ConfigDict
+
+from l2s_jax.training import optim
+
+PUBLISHED_SLICES = (2, 2, 2, 1, 1)
+"""Channels of hair, skin, nose, eyes, lips in the authors' structure code."""
+
+
+def default_config() -> ConfigDict:
+    """The `l2s` preset, sized for two CPU cores at 64 to 128 px."""
+    config = ConfigDict()
+    config.label_set = "l2s_regions"
+    config.model = _model()
+    config.loss = _loss()
+    config.schedule = ConfigDict()
+    config.schedule.autoencode_every = 1  # every n-th encoder batch also decodes colours; the others only parse
+    config.schedule.discriminator_every = 0  # every n-th batch goes to the discriminators; 2 alternates, 0 = no GAN
+    config.schedule.r1_every = 16  # every n-th discriminator batch adds the R1 update, weighted by n
+    config.optim = ConfigDict()
+    config.optim.encoder = optim.default_config()  # encoder and presence head
+    config.optim.encoder.name = "adamw"
+    config.optim.encoder.learning_rate = 2e-3
+    config.optim.encoder.weight_decay = 1e-2
+    config.optim.encoder.warmup_steps = 50
+    config.optim.encoder.clip_norm = 1.0
+    config.optim.generator = optim.default_config()
+    config.optim.generator.learning_rate = 4e-3  # equalised layers: the rate is relative to unit weights
+    config.optim.generator.b1 = 0.0
+    config.optim.generator.b2 = 0.99
+    config.optim.discriminator = optim.default_config()  # both; corrected for lazy R1 where it is built
+    config.optim.discriminator.learning_rate = 2e-3
+    config.optim.discriminator.b1 = 0.0
+    config.optim.discriminator.b2 = 0.99
+    config.optim.ema = 0.998  # decay of the exported weights; 0 = export the raw weights
+    return config
+
+
+def _model() -> ConfigDict:
+    model = ConfigDict()
+    model.background = True  # the background has a slice of its own; False: only the regions (published)
+    model.slices = (4, 4, 4, 4, 4, 4)  # channels per slice, in label order, at least 2 each unless `renormalize`d
+    model.style = 128  # S, size of the style code
+    model.code_noise = 0.0  # std of Gaussian noise on the structure code in training, relative to the code's own
+    model.encoder = "pyramid"  # pyramid (ours, code at H/4) | residual (published, code at H/2**downsamplings)
+
+    model.pyramid = ConfigDict()
+    model.pyramid.widths = (32, 64, 128, 192)  # channels at H/2, H/4, ...
+    model.pyramid.depths = (1, 2, 2, 2)  # residual blocks per scale
+
+    model.residual = ConfigDict()
+    model.residual.base_width = 32  # channels at full size, doubling with every halving
+    model.residual.max_width = 2048
+    model.residual.downsamplings = 4
+    model.residual.style_downsamplings = 2  # unpadded halvings of the style branch
+
+    model.generator = ConfigDict()
+    model.generator.head_widths = (32,)  # blocks at the code's size
+    model.generator.widths = (24, 16)  # doubling blocks; code size * 2**len = image size
+    model.generator.renormalize = False  # True: the published second normalisation (defect A8.1)
+    model.generator.noise = False  # fresh pixel noise in training
+
+    model.presence = ConfigDict()
+    model.presence.width = 32  # of the light head; 0 = none, segmentation by the published painter rule
+
+    model.discriminator = ConfigDict()
+    model.discriminator.channel_base = 2048  # channels at R px: min(max_width, channel_base / R)
+    model.discriminator.max_width = 128
+    model.discriminator.conditional = True  # both discriminators know the region (ours)
+
+    model.patch = ConfigDict()
+    model.patch.channel_base = 1024
+    model.patch.max_width = 64
+    model.patch.head_widths = (128, 64)
+    model.patch.crops = 4  # per region image
+    model.patch.crop_size = 32  # pixels a side, a power of two
+    model.patch.around_region = True  # crops around the region (ours); False: anywhere (published)
+    return model
+
+
+def _loss() -> ConfigDict:
+    loss = ConfigDict()  # weights of terms that are means; 0 leaves the term out of the program
+    loss.cross_entropy = 1.0
+    loss.dice = 1.0
+    loss.image = 1.0  # L1 of the full reconstruction
+    loss.region = 0.0  # L1 of each region on black, mean over the whole frame (published)
+    loss.region_inside = 1.0  # L1 of each region inside its own mask, per area (ours)
+    loss.first_half = False  # reconstruct only one image of each pair (published)
+    loss.gan_reconstruction = 0.0
+    loss.gan_mix = 0.0
+    loss.patch = 0.0
+    loss.independence = 0.0  # cross-covariance between slices
+    loss.d_reconstruction = 0.5  # discriminator's weight of reconstructed fakes
+    loss.d_mix = 0.5  # ... and of mixed fakes
+    loss.r1 = 10.0  # gamma of the image discriminator
+    loss.patch_r1 = 1.0  # gamma of the patch discriminator, which the published code halves once more
+    return loss
+
+
+def add_gan(config: ConfigDict) -> ConfigDict:
+    """Turns on the adversarial terms with the published weights and alternation; edits and returns `config`."""
+    config.schedule.discriminator_every = 2
+    config.loss.gan_reconstruction = 0.5
+    config.loss.gan_mix = 1.0
+    config.loss.patch = 1.0
+    return config
+
+
+def published(config: ConfigDict) -> ConfigDict:
+    """The authors' code: sizes, loss weights, schedule and Adam; edits and returns `config`.
+
+    Of the defects in spec A8 only the second normalisation stays, because the published weights depend on it.
+    """
+    config.model.background = False
+    config.model.slices = PUBLISHED_SLICES
+    config.model.style = 2048
+    config.model.encoder = "residual"
+    config.model.generator.head_widths = (256, 512)
+    config.model.generator.widths = (512, 512, 256, 128)
+    config.model.generator.renormalize = True
+    config.model.generator.noise = True
+    config.model.presence.width = 0
+    config.model.discriminator.channel_base = 32768
+    config.model.discriminator.max_width = 512
+    config.model.discriminator.conditional = False
+    config.model.patch.channel_base = 4096
+    config.model.patch.max_width = 384
+    config.model.patch.head_widths = (2048, 2048, 1024)
+    config.model.patch.crops = 8
+    config.model.patch.crop_size = 128
+    config.model.patch.around_region = False
+    config.loss.cross_entropy = config.loss.dice = 0.0
+    config.loss.image = config.loss.region_inside = 0.0
+    config.loss.region = 1.0
+    config.loss.first_half = True
+    for network in ("encoder", "generator", "discriminator"):
+        group = optim.default_config()
+        group.learning_rate, group.b1, group.b2 = 2e-3, 0.0, 0.99
+        config.optim[network] = group
+    config.optim.ema = 0.0
+    return add_gan(config)
+
+
+def paper(config: ConfigDict) -> ConfigDict:
+    """`published` with the weights of equation 1, which differ from the code's; edits and returns `config`."""
+    config = published(config)
+    config.loss.gan_mix = 0.5
+    config.loss.patch = 0.5
+    return config

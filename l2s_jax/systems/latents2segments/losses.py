@@ -1,0 +1,230 @@
+"""The objectives of Latents2Segments: what the autoencoder, the discriminators and R1 minimise (spec A3)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from l2s_jax.layers.crops import crop, random_windows, region_windows
+from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
+from l2s_jax.systems.contract import Axis, Batch, PyTree, example_rngs
+from l2s_jax.systems.latents2segments.networks import Networks
+
+Params = dict[str, PyTree]
+Terms = dict[str, jax.Array]
+
+
+class Faces(NamedTuple):
+    """A batch as the objectives see it: targets, and one key per image.
+
+    Attributes:
+      image: [B, H, W, 3] in [-1, 1].
+      mask: int32 [B, H, W].
+      weight: [B], 0 = padding.
+      masks: [B, K, H, W] target mask of each slice.
+      targets: [B, K, H, W, 3] each region alone on black.
+      present: [B, K], the weight of the images that show the region at all.
+      rngs: typed keys [B].
+    """
+
+    image: jax.Array
+    mask: jax.Array
+    weight: jax.Array
+    masks: jax.Array
+    targets: jax.Array
+    present: jax.Array
+    rngs: jax.Array
+
+
+def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces:
+    """Targets of a batch."""
+    image, mask, weight = batch["image"], batch["mask"], batch["weight"]
+    masks = networks.masks(mask)
+    present = weight[:, None] * jnp.any(masks > 0, axis=(2, 3))
+    targets = reconstruction.region_images(image, masks)
+    return Faces(image, mask, weight, masks, targets, present, example_rngs(rng, axis, image.shape[0]))
+
+
+def partner(x: jax.Array, axis: Axis) -> jax.Array:
+    """Each image's partner in its pair (0 with 1, 2 with 3 ...) over the GLOBAL batch; an odd last one meets the first."""
+    rows = axis.gather(x)
+    swapped = np.arange(rows.shape[0]) ^ 1
+    swapped[swapped == rows.shape[0]] = 0
+    return axis.local(rows[swapped])
+
+
+def autoencoder_terms(
+    networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis, decode: bool
+) -> Terms:
+    """The unweighted terms of encoder, light head and (with `decode`) generator, by the names of their weights."""
+    face = faces(networks, batch, rng, axis)
+    terms: Terms = {}
+    codes, style = networks.encode(params, face.image, _fold(face.rngs, 0))
+    logits = None
+    if networks.presence is not None:
+        logits = networks.parse(params, codes)
+        terms["cross_entropy"] = segmentation.cross_entropy(logits, face.mask, face.weight, axis.total)
+        terms["dice"] = segmentation.dice(logits, face.mask, face.weight, axis.total)
+    if loss.independence:
+        terms["independence"] = independence.cross_covariance(pooled(networks, codes), face.weight, axis.total)
+    if decode:
+        terms |= _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis)
+    if decode and (loss.gan_mix or loss.patch):
+        terms |= _mix_terms(networks, loss, params, face, codes, style, logits, axis)
+    return terms
+
+
+def _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
+    rows, weight, present = slice(None), face.weight, face.present
+    if loss.first_half:
+        # One image of each pair: half the decodes where the rows split evenly, the same numbers where they do not.
+        even = axis.local(jnp.arange(axis.gather(weight).shape[0]) % 2 == 0)
+        weight, present = weight * even, present * even[:, None]
+        rows = slice(None, None, 2) if weight.shape[0] % 2 == 0 else rows
+    face = face._replace(weight=weight, present=present)
+    face = jax.tree.map(lambda x: x[rows], face)
+    codes, style, logits = jax.tree.map(lambda x: x[rows], (codes, style, logits))
+
+    colours, regions = networks.paint(params, codes, style, logits, _fold(face.rngs, 1))
+    terms = {"region": _region_mean(jnp.abs(regions - face.targets), face, axis)}
+    if loss.image:
+        image = jnp.sum(networks.presence_of(logits) * colours, axis=1)
+        terms["image"] = reconstruction.l1(image, face.image, face.weight, axis.total)
+    if loss.region_inside:
+        terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.total)
+    if loss.gan_reconstruction:
+        terms["gan_reconstruction"] = adversarial.generator_loss(
+            judge(networks, params, regions), face.present, axis.total
+        )
+    return terms
+
+
+def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
+    """Mean of [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each when published)."""
+    cost = jnp.sum(face.weight[:, None] * jnp.mean(error, axis=(2, 3, 4)), axis=0)
+    total, count = axis.total((cost, jnp.sum(face.weight)))
+    return jnp.mean(total) / jnp.maximum(count, 1.0)
+
+
+def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
+    mixed, present, masks = mix(networks, params, face, codes, style, logits, axis)
+    terms = {}
+    if loss.gan_mix:
+        terms["gan_mix"] = adversarial.generator_loss(judge(networks, params, mixed), present, axis.total)
+    if loss.patch:
+        reference = jax.lax.stop_gradient(_features(networks, params, face.targets, face.masks, _fold(face.rngs, 2)))
+        features = _features(networks, params, mixed, masks, _fold(face.rngs, 3))
+        logits = pair(networks, params, reference, features)
+        terms["patch"] = adversarial.generator_loss(logits, present, axis.total)
+    return terms
+
+
+def mix(networks, params, face, codes, style, logits, axis) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The partner's structure in the image's own style.
+
+    Returns:
+      regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; masks [B, K, H, W], the partner's.
+    """
+    partner_logits = None if logits is None else partner(logits, axis)
+    _, regions = networks.paint(params, partner(codes, axis), style, partner_logits, _fold(face.rngs, 4))
+    return regions, face.present * partner(face.present, axis), partner(face.masks, axis)
+
+
+def discriminator_terms(
+    networks: Networks, loss: ConfigDict, params: Params, fixed: Params, batch: Batch, rng: jax.Array, axis: Axis
+) -> Terms:
+    """Terms of both discriminators; `params` are theirs, `fixed` the autoencoder's."""
+    face = faces(networks, batch, rng, axis)
+    codes, style = networks.encode(fixed, face.image)
+    logits = None if networks.presence is None else networks.parse(fixed, codes)
+    _, regions = networks.paint(fixed, codes, style, logits, _fold(face.rngs, 1))
+    mixed, present, masks = mix(networks, fixed, face, codes, style, logits, axis)
+    regions, mixed = jax.lax.stop_gradient((regions, mixed))
+
+    total = axis.total
+    terms = {
+        "d_real": adversarial.real_loss(judge(networks, params, face.targets), face.present, total),
+        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), face.present, total),
+        "d_mix": adversarial.fake_loss(judge(networks, params, mixed), present, total),
+    }
+    if loss.patch:
+        reference = _features(networks, params, face.targets, face.masks, _fold(face.rngs, 2))
+        real = _features(networks, params, face.targets, face.masks, _fold(face.rngs, 5))
+        fake = _features(networks, params, mixed, masks, _fold(face.rngs, 3))
+        terms["patch_real"] = adversarial.real_loss(pair(networks, params, reference, real), face.present, total)
+        terms["patch_mix"] = adversarial.fake_loss(pair(networks, params, reference, fake), present, total)
+    return terms
+
+
+def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis) -> Terms:
+    """Gradient penalties gamma / 2 ||grad||^2, every region of every image with the same weight (A3, not A8.2)."""
+    face = faces(networks, batch, rng, axis)
+    b, k = face.present.shape
+
+    def weighted(penalty: jax.Array) -> jax.Array:
+        cost, count = axis.total((jnp.sum(face.present * penalty), jnp.sum(face.present)))
+        return cost / jnp.maximum(count, 1.0)
+
+    image = adversarial.r1(lambda x: judge(networks, params, x), face.targets, batch_axes=2)
+    terms = {"r1": loss.r1 / 2 * weighted(image)}
+    if loss.patch and loss.patch_r1:
+        crops = tuple(patch_crops(networks, face.targets, face.masks, _fold(face.rngs, i)) for i in (2, 5))
+
+        def judge_pair(crops):
+            first, second = (networks.patch.apply({"params": params["patch"]}, x, method="features") for x in crops)
+            return pair(networks, params, first, second)
+
+        penalty = adversarial.r1(judge_pair, crops, batch_axes=1).reshape(b, k)
+        # The published code halves the patch penalty once more than gamma / 2.
+        terms["patch_r1"] = loss.patch_r1 / 2 * 0.5 * weighted(penalty)
+    return terms
+
+
+def pooled(networks: Networks, codes: jax.Array) -> jax.Array:
+    """Spatial mean of each slice over its own channels: [B, K, h, w, C] -> [B, K, c]."""
+    means = codes.mean(axis=(2, 3))
+    return jnp.stack([means[:, k, first:end] for k, (first, end) in enumerate(networks.slices)], axis=1)
+
+
+def judge(networks: Networks, params: Params, regions: jax.Array) -> jax.Array:
+    """Image discriminator on [B, K, H, W, 3] -> logits [B, K]."""
+    b, k = regions.shape[:2]
+    flat = regions.reshape(b * k, *regions.shape[2:])
+    return networks.discriminator.apply({"params": params["discriminator"]}, flat, _region_ids(networks, b, k)).reshape(
+        b, k
+    )
+
+
+def pair(networks: Networks, params: Params, reference: jax.Array, features: jax.Array) -> jax.Array:
+    """Patch discriminator on features [B * K, P, h, w, C] -> logits [B, K, P]."""
+    k = len(networks.classes)
+    ids = _region_ids(networks, features.shape[0] // k, k)
+    logits = networks.patch.apply({"params": params["patch"]}, reference, features, ids, method="pair")
+    return logits.reshape(-1, k, logits.shape[-1])
+
+
+def patch_crops(networks: Networks, regions: jax.Array, masks: jax.Array, rngs: jax.Array) -> jax.Array:
+    """Random crops of region images [B, K, H, W, 3] -> [B * K, P, crop, crop, 3]."""
+    b, k = regions.shape[:2]
+    keys = jax.vmap(lambda key: jax.random.split(key, k))(rngs).reshape(b * k)
+    if networks.crops_around_region:
+        windows = region_windows(keys, masks.reshape(b * k, *masks.shape[2:]), networks.crops)
+    else:
+        windows = random_windows(keys, networks.crops)
+    return crop(regions.reshape(b * k, *regions.shape[2:]), windows, networks.crop_size)
+
+
+def _features(networks, params, regions, masks, rngs) -> jax.Array:
+    crops = patch_crops(networks, regions, masks, rngs)
+    return networks.patch.apply({"params": params["patch"]}, crops, method="features")
+
+
+def _region_ids(networks: Networks, b: int, k: int) -> jax.Array | None:
+    return jnp.tile(jnp.arange(k, dtype=jnp.int32), b) if networks.discriminator.regions else None
+
+
+def _fold(rngs: jax.Array, use: int) -> jax.Array:
+    """Keys for one use of randomness: 0 code noise, 1 4 generator noise, 2 3 5 windows (reference, mixed, second real)."""
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(rngs, use)

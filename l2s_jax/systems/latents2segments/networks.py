@@ -1,0 +1,224 @@
+"""The networks of one config, and the pure functions that join them: encode, parse, decode, compose."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax.layers.resample import Lowering
+from l2s_jax.layers.slices import SliceTable, masked_codes
+from l2s_jax.losses.reconstruction import BLACK, region_masks
+from l2s_jax.models.discriminator import Discriminator
+from l2s_jax.models.encoder import Encoder
+from l2s_jax.models.generator import Generator
+from l2s_jax.models.painter import painter_map
+from l2s_jax.models.patch_discriminator import PatchDiscriminator
+from l2s_jax.models.presence_head import PresenceHead
+from l2s_jax.models.pyramid_encoder import PyramidEncoder
+from l2s_jax.systems.contract import Decoded, PyTree
+
+HARD_LOGIT = 20.0
+"""Logit of a painted pixel: the published rule knows no probabilities."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """Modules and the slice table, built from a config by `build`.
+
+    Attributes:
+      label_set: classes of masks and logits.
+      classes: class of each of the K slices, in painting order.
+      slices: channels of each slice.
+      presence: the light head, or None (published: regions are where the decodes are not black).
+      keep_features: the skin's target keeps eyes and lips, as in Fig. 2 of the paper.
+      code_noise: std of the training noise on the structure code, relative to the code's own.
+      generator_noise: fresh pixel noise in training.
+      crops: patch crops per region image, `crop_size` pixels a side, around the region or anywhere.
+    """
+
+    label_set: labels.LabelSet
+    classes: tuple[int, ...]
+    slices: SliceTable
+    image_size: int
+    encoder: PyramidEncoder | Encoder
+    generator: Generator
+    presence: PresenceHead | None
+    discriminator: Discriminator
+    patch: PatchDiscriminator
+    keep_features: bool
+    code_noise: float
+    generator_noise: bool
+    crops: int
+    crop_size: int
+    crops_around_region: bool
+
+    def lowered(self, lowering: Lowering) -> "Networks":
+        """The same functions of the same weights with other lowerings of the discriminators (layers/resample.py)."""
+        return dataclasses.replace(
+            self, discriminator=self.discriminator.clone(lowering=lowering), patch=self.patch.clone(lowering=lowering)
+        )
+
+    def init(self, rng: jax.Array) -> dict[str, PyTree]:
+        """Fresh parameters of every network, by name."""
+        keys = dict(
+            zip(("encoder", "generator", "presence", "discriminator", "patch"), jax.random.split(rng, 5), strict=True)
+        )
+        image = jnp.zeros((1, self.image_size, self.image_size, 3))
+        params = {"encoder": self.encoder.init(keys["encoder"], image)["params"]}
+        structure, style = self.encoder.apply({"params": params["encoder"]}, image)
+        codes = masked_codes(structure, self.slices)
+        params["generator"] = self.generator.init(keys["generator"], codes, style)["params"]
+        if self.presence is not None:
+            params["presence"] = self.presence.init(keys["presence"], codes)["params"]
+        return params | self._init_discriminators(keys)
+
+    def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
+        region = jnp.zeros(1, jnp.int32) if self.discriminator.regions else None
+        image = jnp.zeros((1, self.image_size, self.image_size, 3))
+        crops = jnp.zeros((1, 1, self.crop_size, self.crop_size, 3))
+        return {
+            "discriminator": self.discriminator.init(keys["discriminator"], image, region)["params"],
+            "patch": self.patch.init(keys["patch"], crops, crops, region)["params"],
+        }
+
+    def encode(
+        self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """image [B, H, W, 3] -> (codes [B, K, h, w, C], one slice each; style [B, S]); `rngs` [B] add training noise."""
+        structure, style = self.encoder.apply({"params": params["encoder"]}, image)
+        if rngs is not None and self.code_noise:
+            noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:]))(rngs)
+            # The code has unit length over its C channels, so its own scale is 1 / sqrt(C).
+            structure = structure + self.code_noise * structure.shape[-1] ** -0.5 * noise
+        return masked_codes(structure, self.slices), style
+
+    def parse(self, params: dict[str, PyTree], codes: jax.Array) -> jax.Array:
+        """Presence logits float32 [B, H, W, K] of codes [B, K, h, w, C], without decoding a colour."""
+        return self.presence.apply({"params": params["presence"]}, codes)
+
+    def paint(
+        self,
+        params: dict[str, PyTree],
+        codes: jax.Array,
+        style: jax.Array,
+        logits: jax.Array | None,
+        rngs: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Decodes every slice: codes [B, K, h, w, C], style [B, S] -> (colours, regions), both [B, K, H, W, 3].
+
+        With a light head the decoder paints colours and the presence cuts them out: region = p c + (1 - p) black.
+        Without one the decoder paints the region on black itself (published) and both are the same.
+        """
+        noise = rngs if self.generator_noise else None
+        colours = self.generator.apply({"params": params["generator"]}, codes, style, noise)
+        if logits is None:
+            return colours, colours
+        presence = self.presence_of(logits)
+        return colours, presence * colours + (1 - presence) * BLACK
+
+    def presence_of(self, logits: jax.Array) -> jax.Array:
+        """Softmax over the classes as a matte [B, K, H, W, 1]. No gradient: masks learn from masks, not from colours."""
+        return jnp.moveaxis(jax.nn.softmax(jax.lax.stop_gradient(logits)), -1, 1)[..., None]
+
+    def decode(self, params: dict[str, PyTree], codes: jax.Array, style: jax.Array) -> Decoded:
+        """All there is to see of a code, without noise: full image, regions on black, logits of all classes."""
+        if self.presence is not None:
+            logits = self.parse(params, codes)
+            colours, regions = self.paint(params, codes, style, logits)
+            return Decoded(jnp.sum(self.presence_of(logits) * colours, axis=1), regions, logits)
+        # Published: the full code is one more decode, of a kind that training never saw (defect A8.6).
+        everything = jnp.concatenate((codes, codes.sum(axis=1, keepdims=True)), axis=1)
+        decodes, _ = self.paint(params, everything, style, None)
+        regions = decodes[:, :-1]
+        return Decoded(decodes[:, -1], regions, self.painted_logits(regions))
+
+    def painted_logits(self, regions: jax.Array) -> jax.Array:
+        """Regions on black [B, K, H, W, 3] -> hard logits [B, H, W, classes] of the published painter rule."""
+        return HARD_LOGIT * jax.nn.one_hot(painter_map(regions, self.classes), len(self.label_set))
+
+    def masks(self, mask: jax.Array) -> jax.Array:
+        """Target mask of each slice: int32 [B, H, W] -> float32 [B, K, H, W]; they overlap where features are kept."""
+        masks = region_masks(mask, len(self.label_set))
+        if self.keep_features:
+            skin, inside = self.label_set["skin"], [self.label_set["eyes"], self.label_set["lips"]]
+            masks = masks.at[:, skin].add(masks[:, np.asarray(inside)].sum(axis=1))
+        return masks[:, np.asarray(self.classes)]
+
+
+def build(config: ConfigDict) -> Networks:
+    """The networks that a config asks for.
+
+    Raises:
+      UserError: slices, sizes and label set that do not fit together.
+    """
+    model, dtype = config.model, jnp.dtype(config.precision.compute)
+    label_set = labels.get(config.label_set)
+    classes = tuple(range(0 if model.background else 1, len(label_set)))
+    _check(config, label_set, classes)
+    ends = np.cumsum(model.slices)
+    slices = tuple((int(end - width), int(end)) for end, width in zip(ends, model.slices, strict=True))
+    channels = sum(model.slices)
+    if model.encoder == "pyramid":
+        encoder = PyramidEncoder(channels, model.style, tuple(model.pyramid.widths), tuple(model.pyramid.depths), dtype)
+    else:
+        encoder = Encoder(**model.residual, structure_channels=channels, style_dims=model.style, dtype=dtype)
+    regions = len(classes) if model.discriminator.conditional else 0
+    patch = model.patch
+    return Networks(
+        label_set=label_set,
+        classes=classes,
+        slices=slices,
+        image_size=config.image_size,
+        encoder=encoder,
+        generator=Generator(
+            tuple(model.generator.head_widths),
+            tuple(model.generator.widths),
+            renormalize=model.generator.renormalize,
+            dtype=dtype,
+        ),
+        presence=PresenceHead(model.presence.width, upsamplings(config), dtype) if model.presence.width else None,
+        discriminator=Discriminator(
+            model.discriminator.channel_base, model.discriminator.max_width, regions, dtype=dtype
+        ),
+        patch=PatchDiscriminator(patch.channel_base, patch.max_width, tuple(patch.head_widths), regions, dtype=dtype),
+        keep_features=not model.background,
+        code_noise=model.code_noise,
+        generator_noise=model.generator.noise,
+        crop_size=patch.crop_size,
+        crops=patch.crops,
+        crops_around_region=patch.around_region,
+    )
+
+
+def upsamplings(config: ConfigDict) -> int:
+    """Doublings from the structure code's resolution to the image's."""
+    return 2 if config.model.encoder == "pyramid" else config.model.residual.downsamplings
+
+
+def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
+    model = config.model
+    if model.encoder not in ("pyramid", "residual"):
+        raise UserError(f"model.encoder='{model.encoder}' is unknown; choose pyramid or residual")
+    if len(model.slices) != len(classes):
+        raise UserError(
+            f"model.slices has {len(model.slices)} entries, but label set '{label_set.name}' has {len(classes)} regions"
+            f"{'' if model.background else ' without the background'}; give one width per region"
+        )
+    if min(model.slices) < 2 and not model.generator.renormalize:
+        raise UserError(f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels")
+    if len(model.generator.widths) != upsamplings(config):
+        raise UserError(
+            f"model.generator.widths needs {upsamplings(config)} entries, one per doubling from the code to the image, "
+            f"not {len(model.generator.widths)}"
+        )
+    halvings = len(model.pyramid.widths) if model.encoder == "pyramid" else model.residual.downsamplings
+    if config.image_size % 2**halvings:
+        raise UserError(f"image_size={config.image_size} must be a multiple of {2**halvings} for this encoder")
+    if len(model.pyramid.widths) != len(model.pyramid.depths):
+        raise UserError("model.pyramid.widths and model.pyramid.depths must have the same number of entries")
+    if config.loss.independence and len(set(model.slices)) > 1:
+        raise UserError("loss.independence compares slices of equal width; make model.slices equal or the weight 0")
