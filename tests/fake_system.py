@@ -92,7 +92,7 @@ def install(monkeypatch) -> None:
 
 @contextlib.contextmanager
 def working_directory(root):
-    """`root` as working and home directory, with `fake` installed, no other models, and a compilation cache of its own."""
+    """`root` as working and home directory, with `fake` installed, no other models and its own compilation cache."""
     cache = jax.config.jax_compilation_cache_dir
     with pytest.MonkeyPatch.context() as patch:
         install(patch)

@@ -17,9 +17,9 @@ LABELS = fake_system.LABELS
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A working directory with one model; outputs go to folders named by each test."""
+    """A working directory with one model, whose description it is; outputs go to folders named by each test."""
     with fake_system.working_directory(tmp_path_factory.mktemp("parse")) as root:
-        yield root, fake_system.save(root / "models" / "tiny")
+        yield fake_system.save(root / "models" / "tiny")
 
 
 def parse(capsys, *argv) -> tuple[int, str, str]:
@@ -45,7 +45,7 @@ def nothing_half_written(folder: Path) -> bool:
 
 
 def test_the_three_files(capsys, place, tmp_path):
-    root, meta = place
+    meta = place
     image, ids = fake_system.painted(48, 32)
     photo = save(tmp_path / "in" / "anna.png", image)
     code, out, err = parse(capsys, photo, "--out", tmp_path / "out", "--model", "tiny")
@@ -60,13 +60,13 @@ def test_the_three_files(capsys, place, tmp_path):
     assert facts["image"] == str(photo)
     assert facts["model"] == {"name": "tiny", "system": "fake", "sha256": meta.sha256}
     assert list(facts["classes"]) == list(LABELS.names)
-    assert sum(c["area"] for c in facts["classes"].values()) == pytest.approx(1)
+    assert sum(c["area"] for c in facts["classes"].values()) == pytest.approx(1, abs=1e-5)
     assert facts["classes"]["hair"]["area"] == pytest.approx(np.mean(ids == LABELS["hair"]), abs=0.05)
     assert facts["classes"]["hair"]["id"] == LABELS["hair"]
     assert facts["classes"]["nose"] == {"id": LABELS["nose"], "area": 0.0, "confidence": None}
     assert 0 < facts["confidence"] <= 1
     assert set(facts["timings_ms"]) == {"read", "parse", "write"}
-    assert all(value > 0 for value in facts["timings_ms"].values())
+    assert all(value >= 0 for value in facts["timings_ms"].values())
     assert "anna" in out
     assert "32x48" in out
 
@@ -192,8 +192,7 @@ def test_wrong_models_are_one_sentence(capsys, place, tmp_path):
 
 
 def test_without_a_model_the_newest_is_taken_and_named(capsys, place, tmp_path):
-    root, _ = place
     photo = save(tmp_path / "a.png", fake_system.painted(8, 8)[0])
     code, out, _ = parse(capsys, photo, "--out", tmp_path / "out")
     assert code == 0
-    assert out.startswith("tiny models/tiny")
+    assert out.startswith("model tiny (models/tiny, fake, 16 px")

@@ -6,7 +6,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bar", "escape", "out", "percent", "swatch", "table"]
+__all__ = ["bar", "errors", "escape", "out", "percent", "swatch", "table"]
 
 
 def out(stderr: bool = False) -> Console:
@@ -14,8 +14,14 @@ def out(stderr: bool = False) -> Console:
 
     Into a pipe or a file it writes lines up to 160 characters, so that tables are not squeezed.
     """
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def errors(screen: Console) -> Console:
+    """Where warnings go: standard error; or `screen`, when both are one terminal and a bar would be torn apart."""
+    separate = out(stderr=True)
+    return screen if screen.is_terminal and separate.is_terminal else separate
 
 
 def bar(console: Console) -> Progress:

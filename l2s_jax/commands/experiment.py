@@ -121,7 +121,7 @@ def measure(
       workdir: where metrics.json and evaluation.npz go, or None.
     """
     with console.bar(screen) as progress:
-        task = progress.add_task("evaluating", total=None)
+        task = progress.add_task("evaluating", total=len(source))
         result = evaluation.evaluate(
             system,
             variables,
@@ -129,7 +129,7 @@ def measure(
             **options,
             full=True,
             panels=PANELS,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=lambda done, total: progress.update(task, completed=done),
         )
     result = dataclasses.replace(result, metrics={**result.metrics, "data": {"spec": spec, "examples": len(source)}})
     if workdir is not None:

@@ -15,7 +15,7 @@ def run(args: argparse.Namespace) -> int:
         screen.print("There is no model here yet. `l2s demo` trains one on synthetic faces in a few minutes.")
         return 0
     grid = console.table(
-        "models", "name", "system", "label set", ">image", ">numbers", ">mean F1", "measured on", "licence", "path"
+        "models", "name", "system", "label set", ">image", ">parameters", ">mean F1", "measured on", "licence", "path"
     )
     broken = []
     for path, name in models.items():

@@ -42,14 +42,15 @@ def run(args: argparse.Namespace) -> int:
     """Parse every photo; unreadable ones are named, skipped, and reported as a UserError at the end."""
     paths = list_photos(args.inputs)
     out = files.writable_folder(args.out)
-    screen, warnings = console.out(), console.out(stderr=True)
+    screen = console.out()
+    warnings = console.errors(screen)
     enable_compilation_cache()
     parser = api.Parser.load(args.model or bundle.newest())
     batch_size = min(args.batch, len(paths))
     compile_s = _warm_up(parser, batch_size)
     screen.print(
-        f"[bold]{parser.model.meta.name}[/] [dim]{console.escape(str(parser.model.path))}, {parser.model.meta.system}, "
-        f"{parser.image_size} px, ready in {compile_s:.1f} s[/]"
+        f"model [bold]{parser.model.meta.name}[/] [dim]({console.escape(str(parser.model.path))}, "
+        f"{parser.model.meta.system}, {parser.image_size} px, ready in {compile_s:.1f} s)[/]"
     )
     skipped: list[Path] = []
     with console.bar(screen) as progress:
@@ -61,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
             parse_ms = (time.perf_counter() - start) * 1e3 / len(chunk)
             for photo, parsing in zip(chunk, parsings, strict=True):
                 write(out, photo, parsing, parser, parse_ms)
-                screen.print(_line(photo, parsing, parse_ms))
+                screen.print(_line(photo, parsing, parse_ms), soft_wrap=True)
                 progress.advance(task)
             progress.update(task, total=len(paths) - len(skipped))
-    screen.print(f"[bold]{len(paths) - len(skipped)}[/] photos parsed into {console.escape(str(out))}")
+    done = len(paths) - len(skipped)
+    screen.print(f"{done} photo{'s' * (done != 1)} parsed into {console.escape(str(out))}", soft_wrap=True)
     if skipped:
         names = ", ".join(path.name for path in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         raise UserError(f"{len(skipped)} of {len(paths)} photos could not be read and were skipped: {names}")
@@ -116,7 +118,7 @@ def read_photos(paths: Sequence[Path], skipped: list[Path], warnings: Console) -
         try:
             pixels = images.read_image(path)
         except UserError as error:
-            warnings.print(f"[red]skipped:[/] {console.escape(str(error))}")
+            warnings.print(f"[red]skipped:[/] {console.escape(str(error))}", soft_wrap=True)
             skipped.append(path)
             continue
         yield Photo(path, name, pixels, (time.perf_counter() - start) * 1e3)
@@ -144,12 +146,12 @@ def facts(photo: Photo, parsing: api.Parsing, model: api.Model, parse_ms: float,
         "height": photo.pixels.shape[0],
         "label_set": parsing.label_set.name,
         "classes": {
-            label.name: {"id": label.id, "area": areas[label.name], "confidence": confidences[label.name]}
+            label.name: {"id": label.id, "area": round(areas[label.name], 6), "confidence": confidences[label.name]}
             for label in parsing.label_set.labels
         },
         "confidence": float(parsing.confidence.mean()),
         "model": {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256},
-        "timings_ms": {"read": photo.read_ms, "parse": parse_ms, "write": write_ms},
+        "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2), "write": round(write_ms, 2)},
     }
 
 

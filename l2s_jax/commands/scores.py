@@ -43,7 +43,7 @@ def summary(metrics: Mapping) -> list[str]:
         lines.append(
             f"macro ACS [bold]{_number(code['macro_acs'])}[/]  ACS {_number(code['acs'])}"
             f"  dead slices: {', '.join(code['dead_slices']) or 'none'}"
-            "  [dim]ACS: how much of a slice's effect stays in its region[/]"
+            "  [dim]share of a slice's effect inside its region[/]"
         )
     if picture:
         lines.append(f"reconstruction L1 {_number(picture['l1'])}  PSNR {_number(picture['psnr'], 2)} dB")
