@@ -301,7 +301,7 @@ def _refusal(error: Exception) -> str:
     """The words of a ConfigDict error in one line, without its dump of all fields."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
-    return " ".join(re.sub(r'Other fields present: ".*"', "", str(error.args[0]), flags=re.DOTALL).split())
+    return " ".join(re.sub(r'Other fields present: "\{.*?\}"', "", str(error.args[0]), flags=re.DOTALL).split())
 
 
 def _parse(path: Path) -> ast.Module:
