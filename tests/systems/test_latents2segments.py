@@ -1,0 +1,218 @@
+"""The system as a whole: the acceptance tests of spec A10, and the contract with the loop."""
+
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from systems import tiny_l2s
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax import config as configs
+from l2s_jax import systems
+from l2s_jax.systems import latents2segments as l2s
+from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax.systems.latents2segments import losses
+from l2s_jax.systems.latents2segments.networks import build as build_networks
+from l2s_jax.training import parallel
+
+
+@pytest.fixture(scope="module")
+def config():
+    return tiny_l2s.config()
+
+
+@pytest.fixture(scope="module")
+def system(config):
+    return systems.build(config)
+
+
+@pytest.fixture(scope="module")
+def state(system):
+    return jax.jit(system.init)(jax.random.key(0))
+
+
+@functools.cache
+def compiled(step):
+    return jax.jit(lambda state, batch: step(state, batch, WHOLE_BATCH))
+
+
+def run(system, name, state, batch):
+    return compiled(system.steps[name])(state, batch)
+
+
+def test_published_schedule_alternates_and_regularises_every_16th_discriminator_step():
+    schedule = systems.build(published_config()).schedule
+    assert [schedule(step) for step in (0, 1, 2, 3)] == [
+        ("discriminate", "r1"),
+        ("autoencode",),
+        ("discriminate",),
+        ("autoencode",),
+    ]
+    with_r1 = [step for step in range(128) if "r1" in schedule(step)]
+    assert with_r1 == [0, 32, 64, 96]
+
+
+def test_schedule_without_adversaries_parses_between_reconstructions():
+    schedule = systems.build(tiny_l2s.config(schedule__discriminator_every=0, schedule__autoencode_every=3)).schedule
+    assert [schedule(step)[0] for step in range(6)] == ["autoencode", "parse", "parse"] * 2
+
+
+def published_config():
+    config = l2s.published(configs.default("latents2segments").unlock())
+    config.image_size = 128
+    return config.lock()
+
+
+def slice_gradients(config) -> np.ndarray:
+    """RMS of the L1 loss's gradient with respect to each slice's channels, for fresh weights."""
+    networks = build_networks(config)
+    params = networks.init(jax.random.key(1))
+    batch = tiny_l2s.faces(2)
+
+    def loss(codes, style):
+        logits = networks.parse(params, codes) if networks.presence else None
+        _, regions = networks.paint(params, codes, style, logits)
+        return jnp.mean(jnp.abs(regions - batch["image"][:, None]))
+
+    codes, style = networks.encode(params, batch["image"])
+    grads = jax.grad(loss)(codes, style)
+    return np.array(
+        [np.sqrt(np.mean(np.square(grads[:, k, ..., a:b]))) for k, (a, b) in enumerate(networks.slices)]
+    )
+
+
+def test_a_gradients_of_all_slices_are_alive_at_initialisation():
+    rms = slice_gradients(tiny_l2s.config())
+    assert rms.min() > 0
+    assert rms.max() / rms.min() < 100
+
+
+def test_a_second_normalisation_kills_slices_of_one_channel():
+    """The published defect A8.1, so that test (a) is known to see it."""
+    changes = {"model__slices": (2, 2, 2, 1, 1), "model__generator__renormalize": True, "loss__independence": 0.0}
+    dead = tiny_l2s.config(model__background=False, **changes)
+    rms = slice_gradients(dead)
+    assert rms[:3].min() / rms[3:].max() > 1000
+
+
+def r1_of(config, batch):
+    networks = build_networks(config)
+    params = networks.init(jax.random.key(2))
+    return losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), WHOLE_BATCH)
+
+
+def test_b_every_region_has_the_same_weight_in_the_image_penalty():
+    """With an unconditional discriminator, naming the regions differently changes nothing."""
+    config, batch = tiny_l2s.config(model__discriminator__conditional=False), tiny_l2s.faces(2)
+    renamed = batch | {"mask": np.array([3, 0, 5, 1, 2, 4], np.int32)[batch["mask"]]}
+    np.testing.assert_allclose(r1_of(config, batch)["r1"], r1_of(config, renamed)["r1"], rtol=1e-5)
+
+
+def test_b_patch_penalty_sees_the_crops_of_every_region(config):
+    """Defect A8.2: the published patch penalty saw the hair only."""
+    batch = tiny_l2s.faces(2)
+    reference = r1_of(config, batch)["patch_r1"]
+    for region in range(6):
+        only = (batch["mask"] == region)[..., None]
+        changed = batch | {"image": np.where(only, -batch["image"], batch["image"])}
+        assert abs(r1_of(config, changed)["patch_r1"] - reference) > 1e-5 * reference
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_d_any_batch_size_and_padding_does_not_count(system, state, size):
+    batch = tiny_l2s.faces(size)
+    plain, metrics = run(system, "autoencode", state, batch)
+    assert all(np.isfinite(value) for value in metrics.values())
+    # An even number of rows is appended, so that an odd last row keeps its partner only with its own weight at work.
+    more, padded_metrics = run(system, "autoencode", state, tiny_l2s.padded(batch, 2))
+    independent = ("cross_entropy", "dice", "image", "region", "region_inside", "gan_reconstruction", "independence")
+    for name in independent:
+        np.testing.assert_allclose(metrics[name], padded_metrics[name], rtol=2e-5, atol=1e-6)
+    assert tiny_l2s.difference(plain.params["presence"], more.params["presence"]) < 1e-2
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap", "shard_map"])
+def test_d_two_devices_compute_what_one_does(system, state, mode):
+    batch = tiny_l2s.faces(6)  # three rows per device: pairs cross the border between devices
+    reference, placed = state, parallel.put_state(state, mesh := parallel.make_mesh(mode, 1))
+    for name in ("discriminate", "r1", "autoencode"):
+        reference, expected = run(system, name, reference, batch)
+        step = parallel.data_parallel(system.steps[name], mesh, mode)
+        placed, metrics = step(placed, parallel.global_batch(batch, mesh))
+        for key, value in expected.items():
+            np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
+    assert tiny_l2s.difference(reference.ema, placed.ema) < 1e-5
+
+
+def test_steps_leave_the_other_networks_alone(system, state):
+    after, _ = run(system, "discriminate", state, tiny_l2s.faces(2))
+    for name in ("encoder", "generator", "presence"):
+        assert tiny_l2s.difference(state.params[name], after.params[name]) == 0
+    assert tiny_l2s.difference(state.params["discriminator"], after.params["discriminator"]) > 0
+    assert int(after.step) == int(state.step)
+
+
+def test_light_head_and_codec_agree(system, state):
+    variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
+    decoded = system.codec.decode(variables, system.codec.encode(variables, image))
+    np.testing.assert_allclose(system.predict(variables, image).logits, decoded.logits, rtol=1e-5, atol=1e-5)
+    # Regions on black, cut out by a matte that sums to one, add up to the image.
+    np.testing.assert_allclose((decoded.regions + 1).sum(1) - 1, decoded.image, atol=1e-5)
+
+
+def test_presence_logit_depends_on_its_own_slice_alone(system, state):
+    variables, image = system.variables(state), tiny_l2s.faces(1)["image"]
+    code = system.codec.encode(variables, image)
+    hair = labels.L2S_REGIONS["hair"]
+    changed = code.replace(structure=code.structure.at[:, hair].multiply(-1.0))
+    before, after = (system.codec.decode(variables, c).logits for c in (code, changed))
+    others = [k for k in range(6) if k != hair]
+    np.testing.assert_array_equal(before[..., others], after[..., others])
+    assert np.abs(before[..., hair] - after[..., hair]).max() > 1e-3
+
+
+def test_published_preset_paints_its_regions():
+    config = l2s.published(tiny_l2s.config().unlock())
+    config.model.encoder, config.model.style = "pyramid", 8
+    config.model.generator.head_widths, config.model.generator.widths = (8,), (8, 8)
+    config.model.discriminator.channel_base = config.model.patch.channel_base = 64
+    config.model.patch.head_widths, config.model.patch.crops, config.model.patch.crop_size = (8,), 2, 8
+    system = systems.build(config.lock())
+    state = jax.jit(system.init)(jax.random.key(0))
+    state, metrics = run(system, "autoencode", state, tiny_l2s.faces(2))
+    assert {"region", "gan_reconstruction", "gan_mix", "patch"} <= set(metrics)
+    assert "cross_entropy" not in metrics
+    variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
+    decoded = system.codec.decode(variables, system.codec.encode(variables, image))
+    assert decoded.regions.shape == (2, 5, 32, 32, 3)
+    assert decoded.logits.shape == (2, 32, 32, 6)
+    assert system.codec.classes == (1, 2, 3, 4, 5)
+    painted = system.predict(variables, image)
+    assert set(np.unique(painted.logits)) <= {0.0, 20.0}
+
+
+def test_published_skin_keeps_eyes_and_lips():
+    networks = build_networks(published_config())
+    mask = np.full((1, 2, 2), labels.L2S_REGIONS["eyes"], np.int32)
+    hair, skin, nose, eyes, lips = np.asarray(networks.masks(mask))[0, :, 0, 0]
+    assert (hair, skin, nose, eyes, lips) == (0, 1, 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model__slices": (2, 2)}, "model.slices has 2 entries"),
+        ({"model__slices": (2, 2, 2, 2, 2, 1)}, "at least 2 channels"),
+        ({"model__generator__widths": (8,)}, "model.generator.widths needs 2 entries"),
+        ({"image_size": 30}, "multiple of 4"),
+        ({"model__encoder": "vgg"}, "choose pyramid or residual"),
+        ({"model__slices": (2, 2, 2, 2, 2, 3)}, "slices of equal width"),
+    ],
+)
+def test_configs_that_do_not_fit_are_named(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        systems.build(tiny_l2s.config(**change))

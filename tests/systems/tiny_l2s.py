@@ -1,0 +1,53 @@
+"""Latents2Segments at sizes a test can afford: every part, few channels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2s_jax import config as configs
+from l2s_jax.systems import latents2segments as l2s
+
+SIZE = 32
+
+
+def config(**changes):
+    """The `l2s` preset at 32 px with all adversarial terms; `changes` by dotted name with `__` for the dot."""
+    tiny = l2s.add_gan(configs.default("latents2segments").unlock())
+    tiny.image_size = SIZE
+    tiny.model.style = 8
+    tiny.model.slices = (2,) * 6
+    tiny.model.pyramid.widths, tiny.model.pyramid.depths = (8, 16), (1, 1)
+    tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
+    tiny.model.presence.width = 8
+    tiny.model.discriminator.channel_base = 128
+    tiny.model.patch.channel_base, tiny.model.patch.head_widths = 64, (16,)
+    tiny.model.patch.crops, tiny.model.patch.crop_size = 2, 8
+    tiny.loss.region, tiny.loss.independence = 0.1, 0.1
+    for name, value in changes.items():
+        *groups, leaf = name.split("__")
+        node = tiny
+        for group in groups:
+            node = node[group]
+        node[leaf] = value
+    return tiny.lock()
+
+
+def faces(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch of noise images with blocky masks of all six regions."""
+    rng = np.random.default_rng(seed)
+    blocks = np.stack([rng.permutation(np.arange(16) % 6).reshape(4, 4) for _ in range(count)])
+    mask = blocks.repeat(SIZE // 4, 1).repeat(SIZE // 4, 2).astype(np.int32)
+    image = rng.uniform(-1, 1, (count, SIZE, SIZE, 3)).astype(np.float32)
+    return {"image": image, "mask": mask, "weight": np.ones(count, np.float32)}
+
+
+def padded(batch: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+    """The batch with `rows` rows of weight 0 at its end, full of values that must not matter."""
+    more = faces(rows, seed=99)
+    more["weight"] = np.zeros(rows, np.float32)
+    return {name: np.concatenate((batch[name], more[name])) for name in batch}
+
+
+def difference(a, b) -> float:
+    """Largest absolute difference of two trees."""
+    return max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.max(jnp.abs(x - y))), a, b)))
