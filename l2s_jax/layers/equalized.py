@@ -82,7 +82,7 @@ class EqualConv(nn.Module):
         """x [B, H, W, I] -> [B, H', W', features] of `dtype`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
-        kernel = (kernel / math.sqrt(math.prod(shape[:3]))).astype(self.dtype)
+        kernel = kernel / math.sqrt(math.prod(shape[:3]))
         x = x.astype(self.dtype)
         if self.down:
             y = conv_down(x, kernel, self.down, self.pad_mode, self.lowering)

@@ -56,7 +56,7 @@ class ModulatedConv(nn.Module):
         if self.demodulate:
             scale = scale * jax.lax.rsqrt(jnp.mean(scale**2, axis=-1, keepdims=True) + _EPS)
             kernel = kernel * jax.lax.rsqrt(jnp.sum(kernel**2, axis=(0, 1, 2), keepdims=True) + _EPS)
-        x, kernel = per_image(jnp.multiply, x.astype(self.dtype), scale), kernel.astype(self.dtype)
+        x = per_image(jnp.multiply, x.astype(self.dtype), scale)
         return conv_up(x, kernel, self.up, self.lowering) if self.up else conv(x, kernel, padding="SAME")
 
 

@@ -22,7 +22,8 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "VALID") -> jax.Array:
-    """Plain convolution: x [B, H, W, I], kernel [k, k, I, O] -> [B, H', W', O]; `padding` is `SAME` or `VALID`."""
+    """Plain convolution in the dtype of x: x [B, H, W, I], kernel [k, k, I, O] -> [B, H', W', O]; SAME or VALID."""
+    kernel = kernel.astype(x.dtype)
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
 
 
@@ -31,7 +32,7 @@ def conv_down(x: jax.Array, kernel: jax.Array, taps: Taps, pad_mode: str, loweri
 
     Args:
       x: [B, H, W, I], H and W even.
-      kernel: [k, k, I, O], k odd.
+      kernel: float32 [k, k, I, O], k odd.
       taps: the low-pass filter.
       pad_mode: `zero` or `reflect`.
       lowering: see the module's docstring.
@@ -55,7 +56,7 @@ def _conv_down_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
     odd = (size + len(taps) - 1) % 2  # an odd kernel gets one zero tap, which reads one more (zero) border pixel
     half = (size + len(taps) - 1 + odd) // 2
     blocks = _space_to_depth(jnp.pad(x, ((0, 0), (0, odd), (0, odd), (0, 0))))
-    fold = _toeplitz(taps, size, 2 * half).reshape(half, 2, size).astype(kernel.dtype)
+    fold = _toeplitz(taps, size, 2 * half).reshape(half, 2, size)
     folded = jnp.einsum("tpa,uqb,abio->tupqio", fold, fold, kernel).reshape(half, half, 4 * inputs, outputs)
     return conv(blocks, folded)
 
@@ -68,7 +69,7 @@ def conv_up(x: jax.Array, kernel: jax.Array, taps: Taps, lowering: Lowering) -> 
 
     Args:
       x: [B, H, W, I].
-      kernel: [3, 3, I, O].
+      kernel: float32 [3, 3, I, O].
       taps: four symmetric taps.
       lowering: see the module's docstring.
 
@@ -78,7 +79,7 @@ def conv_up(x: jax.Array, kernel: jax.Array, taps: Taps, lowering: Lowering) -> 
     if lowering == "folded":
         return _conv_up_folded(x, kernel, taps)
     spread = jax.lax.conv_general_dilated(
-        x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=_LAYOUT
+        x, kernel[::-1, ::-1].astype(x.dtype), (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=_LAYOUT
     )
     return fir(pad(spread, 1, 1, "zero"), taps, gain=4.0)
 
@@ -86,7 +87,7 @@ def conv_up(x: jax.Array, kernel: jax.Array, taps: Taps, lowering: Lowering) -> 
 def _conv_up_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
     # y[2j + p] = sum_i x[i] K[p + 2 - 2(i - j)] with K = kernel * filter (six taps): one 3x3 kernel per phase p.
     inputs, outputs = kernel.shape[2:]
-    fold = 2.0 * _toeplitz(taps, 3, 6).reshape(3, 2, 3)[::-1].astype(kernel.dtype)
+    fold = 2.0 * _toeplitz(taps, 3, 6).reshape(3, 2, 3)[::-1]
     phases = jnp.einsum("tpa,uqb,abio->tuipqo", fold, fold, kernel).reshape(3, 3, inputs, 4 * outputs)
     return _depth_to_space(conv(x, phases, padding="SAME"))
 

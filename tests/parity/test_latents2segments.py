@@ -1,0 +1,35 @@
+"""Our networks, with the weights of the goldens, compute what the published code computes: every stored array."""
+
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+import rule
+from pairs import pairs
+from published_l2s import Published
+
+TOLERANCE = 1e-4
+HEAVY = "grad_"  # gradients through all decodes at full size
+
+
+def pytest_generate_tests(metafunc):
+    found = pairs(metafunc.config, lambda content: "region_slices" in content and "E" in content.get("state", {}))
+    cases = [
+        pytest.param(path, key, id=f"{content['tag']}-{key}", marks=[pytest.mark.slow] * key.startswith(HEAVY))
+        for content, path in found
+        for key in np.load(path).files
+    ]
+    metafunc.parametrize(("path", "key"), cases)
+
+
+@cache
+def published(path):
+    return Published(path)
+
+
+def test_golden(path, key):
+    golden = published(path)
+    with jax.default_matmul_precision("highest"):
+        ours = golden.ours(key)
+    assert rule.relative_error(ours, golden.arrays[key]) <= TOLERANCE
