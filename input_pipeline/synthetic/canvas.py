@@ -12,6 +12,7 @@ class Canvas:
     Attributes:
       image: float32 [3, size, size], linear light (square of the display value), 0..1 and above.
       size: side in pixels.
+      centres: float32 [size], pixel centres in image sides.
       upright: (cos, sin) of the head's roll; glows and grids are turned by it.
     """
 
@@ -19,13 +20,13 @@ class Canvas:
         self.size = size
         self.upright = upright
         self.image = np.zeros((3, size, size), np.float32)
-        self._centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
+        self.centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
         self._layers: list[tuple[int, Cover]] = []
 
-    def paint(self, cover: Cover, color: np.ndarray, opacity=1.0, label: str | None = None) -> None:
+    def paint(self, cover: Cover, color: np.ndarray, opacity=None, label: str | None = None) -> None:
         """Lays a colour ([3, 1, 1] or [3, h, w]) over the cover; `label` also claims the pixels for the mask."""
         region = self.image[:, *cover.box]
-        alpha = cover.alpha if isinstance(opacity, float) and opacity == 1.0 else cover.alpha * opacity
+        alpha = cover.alpha if opacity is None else cover.alpha * opacity
         region += alpha * (color - region)
         if label is not None:
             self.mark(cover, label)
@@ -45,10 +46,11 @@ class Canvas:
     def grid(self, box: tuple[slice, slice], centre, rx: float, ry: float) -> tuple[np.ndarray, np.ndarray]:
         """float32 [h, w] upright coordinates (u, v) of the pixels of a box, in radii from `centre` (image sides)."""
         cos, sin = self.upright
-        x = self._centres[box[1]] - np.float32(centre[0])
-        y = (self._centres[box[0]] - np.float32(centre[1]))[:, None]
-        u = x * np.float32(cos / rx) + y * np.float32(sin / rx)
-        v = x * np.float32(-sin / ry) + y * np.float32(cos / ry)
+        # Python floats take the arrays' float32; numpy scalars would widen them.
+        x = self.centres[box[1]] - float(centre[0])
+        y = (self.centres[box[0]] - float(centre[1]))[:, None]
+        u = x * (cos / rx) + y * (sin / rx)
+        v = x * (-sin / ry) + y * (cos / ry)
         return u, v
 
     def box(self, centre, reach: float) -> tuple[slice, slice]:
@@ -85,44 +87,38 @@ class Canvas:
         return mask
 
 
-def within(cover: Cover, *limits: Cover) -> Cover:
-    """The cover cut by other covers: coverages multiply."""
-    box = tuple(
-        slice(max(c.box[axis].start for c in (cover, *limits)), min(c.box[axis].stop for c in (cover, *limits)))
-        for axis in (0, 1)
-    )
-    box = tuple(slice(b.start, max(b.stop, b.start)) for b in box)
-    alpha = crop(cover, box)
-    for limit in limits:
-        alpha = alpha * crop(limit, box)
-    return Cover(box, alpha)
+def within(cover: Cover, limit: Cover) -> Cover:
+    """The cover cut by another one: coverages multiply."""
+    (rows, columns), (other_rows, other_columns) = cover.box, limit.box
+    rows, columns = _overlap(rows, other_rows), _overlap(columns, other_columns)
+    box = (rows, columns)
+    return Cover(box, cover.alpha[inside(box, cover.box)] * limit.alpha[inside(box, limit.box)])
 
 
-def crop(cover: Cover, box: tuple[slice, slice]) -> np.ndarray:
-    """The cover's alpha on a box inside its own."""
-    return cover.alpha[tuple(slice(b.start - c.start, b.stop - c.start) for b, c in zip(box, cover.box, strict=True))]
+def inside(box: tuple[slice, slice], outer: tuple[slice, slice]) -> tuple[slice, slice]:
+    """The box in the coordinates of a box that contains it."""
+    (rows, columns), (y, x) = box, (outer[0].start, outer[1].start)
+    return slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
 
 
 def soften(cover: Cover, radius: int, shift: tuple[int, int], size: int) -> Cover:
-    """A blurred copy (two box filters of 2 radius + 1 pixels) moved by (rows, columns): a cast shadow."""
-    reach = 2 * radius
-    rows, columns = cover.box
-    low = (rows.start + shift[0] - reach, columns.start + shift[1] - reach)
-    alpha = np.pad(cover.alpha, reach)
+    """A copy averaged over 2 radius + 1 pixels each way and moved by (rows, columns): a cast shadow."""
+    (rows, columns), (h, w), n = cover.box, cover.alpha.shape, 2 * radius + 1
+    total = np.zeros((h + 2 * n - 1, w + 2 * n - 1), np.float32)
+    total[n : n + h, n : n + w] = cover.alpha
     for axis in (0, 1):
-        for _ in range(2):
-            alpha = _box_filter(alpha, radius, axis)
-    cut = tuple(slice(max(-a, 0), max(min(size - a, n), 0)) for a, n in zip(low, alpha.shape, strict=True))
-    box = tuple(slice(a + c.start, a + max(c.stop, c.start)) for a, c in zip(low, cut, strict=True))
-    return Cover(box, alpha[cut])
+        total.cumsum(axis=axis, out=total)
+        ahead, behind = (total[n:], total[:-n]) if axis == 0 else (total[:, n:], total[:, :-n])
+        total = ahead - behind
+    total *= np.float32(1.0 / (n * n))
+    box = (slice(rows.start + shift[0] - radius, rows.stop + shift[0] + radius),
+           slice(columns.start + shift[1] - radius, columns.stop + shift[1] + radius))  # fmt: skip
+    frame = slice(0, size)
+    seen = (_overlap(box[0], frame), _overlap(box[1], frame))
+    return Cover(seen, total[inside(seen, box)])
 
 
-def _box_filter(values: np.ndarray, radius: int, axis: int) -> np.ndarray:
-    """Running mean along an axis; zero outside."""
-    width = 2 * radius + 1
-    pad = [(0, 0), (0, 0)]
-    pad[axis] = (radius + 1, radius)
-    total = np.cumsum(np.pad(values, pad), axis=axis)
-    upper = (slice(width, None), slice(None)) if axis == 0 else (slice(None), slice(width, None))
-    lower = (slice(None, -width), slice(None)) if axis == 0 else (slice(None), slice(None, -width))
-    return (total[upper] - total[lower]) * np.float32(1.0 / width)
+def _overlap(first: slice, second: slice) -> slice:
+    """Where two ranges overlap; empty at a start inside the first when they do not."""
+    start = min(max(first.start, second.start), first.stop)
+    return slice(start, max(min(first.stop, second.stop), start))

@@ -10,11 +10,12 @@ def directions(degrees) -> tuple[np.ndarray, np.ndarray]:
 
 
 _SIN, _COS = directions(np.arange(12) * 30.0)
+_CIRCLE = np.stack([_SIN, -_COS, 0.0 * _SIN], axis=1)
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, z: float = 0.0) -> np.ndarray:
     """A closed ellipse of 12 points."""
-    return np.stack([x + rx * _SIN, y - ry * _COS, np.full(12, z)], axis=1)
+    return _CIRCLE * (rx, ry, 0.0) + (x, y, z)
 
 
 def superellipse(x: float, y: float, rx: float, ry: float, squareness: float, z: float = 0.0) -> np.ndarray:
@@ -42,8 +43,3 @@ def mirror(half) -> np.ndarray:
     half = np.asarray(half, np.float64)
     other = half[-2:0:-1] * (-1.0, 1.0, 1.0)
     return np.concatenate([half, other])
-
-
-def flip(points, side: int) -> np.ndarray:
-    """The points of the image-right half (side +1) or their mirror image (side -1)."""
-    return np.asarray(points, np.float64) * (side, 1.0, 1.0)

@@ -151,13 +151,9 @@ def sample_factors(seed: int, index: int, identity_index: int | None = None) -> 
 
 def _draw(kinds: Mapping[str, str | float], key: int) -> tuple[float, ...]:
     uniform = rng.uniforms(rng.fold(key, "uniform"), len(kinds))
-    normal = np.clip(rng.normals(rng.fold(key, "normal"), len(kinds)), -2.5, 2.5)
-    values = np.zeros(len(kinds), np.float32)
-    for k, kind in enumerate(kinds.values()):
-        if kind == "normal":
-            values[k] = normal[k]
-        elif kind == "uniform":
-            values[k] = 2.0 * uniform[k] - 1.0
-        elif uniform[k] < kind:
-            values[k] = 1.0 - 0.75 * uniform[k] / kind
-    return tuple(values.tolist())
+    normal = rng.normals(rng.fold(key, "normal"), len(kinds)).clip(-2.5, 2.5)
+    chance = np.array([kind if isinstance(kind, float) else 1.0 for kind in kinds.values()])
+    values = np.where(uniform < chance, 1.0 - 0.75 * uniform / chance, 0.0)
+    values = np.where([kind == "uniform" for kind in kinds.values()], 2.0 * uniform - 1.0, values)
+    values = np.where([kind == "normal" for kind in kinds.values()], normal, values)
+    return tuple(values.astype(np.float32).tolist())

@@ -6,19 +6,20 @@ from input_pipeline.synthetic import rng
 
 
 def value_noise(key: int, rows: np.ndarray, columns: np.ndarray, cells: int) -> np.ndarray:
-    """float32 [h, w] in [0, 1): random values on a cells x cells lattice, bilinear in between.
+    """float32 [h, w] in [0, 1): random values on a lattice, smooth in between; it repeats after 32 cells.
 
     Args:
       key: of the lattice.
-      rows: float32 [h], columns: float32 [w]: positions in [0, 1).
+      rows: float32 [h] positions, in image sides.
+      columns: float32 [w] positions, in image sides.
       cells: lattice cells along the image side.
     """
-    lattice = rng.uniforms(key, (cells + 1) ** 2).astype(np.float32).reshape(cells + 1, cells + 1)
-    y, x = rows * np.float32(cells), columns * np.float32(cells)
-    i, j = y.astype(np.int64), x.astype(np.int64)
-    fy, fx = _ease(y - i.astype(np.float32))[:, None], _ease(x - j.astype(np.float32))
-    across = lattice[:, j] + fx * (lattice[:, j + 1] - lattice[:, j])
-    return across[i] + fy * (across[i + 1] - across[i])
+    lattice = rng.uniforms(key, 1024).astype(np.float32).reshape(32, 32)
+    (i, below, fy), (j, right, fx) = (_cell(at * np.float32(cells)) for at in (rows, columns))
+    near, far = lattice[:, j], lattice[:, right]
+    across = near + fx * (far - near)
+    upper = across[i]
+    return upper + fy[:, None] * (across[below] - upper)
 
 
 def strands(table: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -35,5 +36,9 @@ def strand_table(key: int) -> np.ndarray:
     return (2.0 * rng.uniforms(key, 256) - 1.0).astype(np.float32)
 
 
-def _ease(t: np.ndarray) -> np.ndarray:
-    return t * t * (3.0 - 2.0 * t)
+def _cell(position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lattice indices on both sides of a position and the eased share of the second."""
+    whole = np.floor(position)
+    t = position - whole
+    index = whole.astype(np.int64)
+    return index & 31, (index + 1) & 31, t * t * (3.0 - 2.0 * t)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from input_pipeline.synthetic import rng
-from input_pipeline.synthetic.curves import directions, ellipse, flip, ribbon
+from input_pipeline.synthetic.curves import directions, ellipse, ribbon
 from input_pipeline.synthetic.pose import RIM, SURFACE
 from input_pipeline.synthetic.proportions import Proportions
 from input_pipeline.synthetic.sketch import Sketch
@@ -20,7 +20,6 @@ class Style:
     """How the hair is worn.
 
     Attributes:
-      bald: no hair at all.
       end: y of the tips; below 0.1 the hair is short and the ears are free.
       volume: how far it stands off the skull, image sides.
       curl: 0 straight .. 1 tight curls.
@@ -30,7 +29,6 @@ class Style:
       pressed: a hat flattens it.
     """
 
-    bald: bool
     end: float
     volume: float
     curl: float
@@ -49,7 +47,6 @@ def style(f: Mapping[str, float], p: Proportions) -> Style:
     volume = 0.05 + 0.014 * f["hair_volume"] + 0.03 * curl + (0.012 if long else 0.02 * max(length, 0.0))
     tuck = f["hair_tuck"]
     return Style(
-        bald=f["bald"] > 0,
         end=end,
         volume=max(volume, 0.016) * (0.45 if f["hat"] > 0 else 1.0),
         curl=curl,
@@ -61,9 +58,7 @@ def style(f: Mapping[str, float], p: Proportions) -> Style:
 
 
 def sketch_hair(sketch: Sketch, p: Proportions, s: Style, key: int) -> None:
-    """Adds `hair_back`, `hair_cap`, `hair_locks` and `hair_fringe`; nothing when bald."""
-    if s.bald:
-        return
+    """Adds `hair_back`, `hair_cap`, `hair_locks` and `hair_fringe`, as the style has them."""
     noise = rng.uniforms(rng.fold(key, "hair"), 256) - 0.5
     crown, hairline = _crown(p, s, noise), _hairline(p, s)
     sketch.ring("hair_cap", np.concatenate([crown, hairline]), RIM)
@@ -86,9 +81,9 @@ def sketch_hair(sketch: Sketch, p: Proportions, s: Style, key: int) -> None:
         _curls(sketch, "hair_back", np.concatenate([right[1:], left[:-1]]), s, noise[70:])
     for covered, side, part in zip(s.covered, (1, -1), (noise[160:], noise[200:]), strict=True):
         if covered:
-            lock = flip(_lock(p, s, part), side)
-            sketch.ring("hair_locks", lock, RIM)
-            _curls(sketch, "hair_locks", lock[-9:], s, part[30:])
+            lock = _lock(p, s, part)
+            sketch.ring("hair_locks", lock, RIM, side)
+            _curls(sketch, "hair_locks", lock[-9:], s, part[30:], side)
     if s.fringe is not None:
         sketch.ring("hair_fringe", _fringe(p, s, noise[220:]), SURFACE)
 
@@ -98,13 +93,13 @@ def _waves(noise: np.ndarray, count: int) -> np.ndarray:
     return 2.0 * np.repeat(noise[: count // 4 + 1], 4)[:count]
 
 
-def _curls(sketch: Sketch, part: str, edge: np.ndarray, s: Style, noise: np.ndarray) -> None:
+def _curls(sketch: Sketch, part: str, edge: np.ndarray, s: Style, noise: np.ndarray, side: int = 1) -> None:
     """Round locks along an outline."""
     if s.curl < 0.2:
         return
     for (x, y, z), chance in zip(edge, noise, strict=False):
-        r = (0.014 + 0.03 * s.curl) * (1.0 + 0.7 * float(chance))
-        sketch.ring(part, ellipse(x, y, r, r, z), RIM)
+        r = (0.014 + 0.03 * s.curl) * (1.0 + 1.1 * float(chance))
+        sketch.ring(part, ellipse(x, y, r, r, z), RIM, side)
 
 
 def _crown(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
@@ -124,8 +119,8 @@ def _wisp(root: np.ndarray, s: Style, noise: float) -> np.ndarray:
     """A strand that breaks the hairline, combed away from the parting."""
     away = 0.03 * (1.0 if root[0] > s.parting else -1.0)
     length = 0.035 + 0.04 * noise
-    steps = np.array([[0.0, -0.03, 0.0], [0.35 * away, 0.3 * length, 0.0], [away, length, 0.0]])
-    return ribbon(root + steps, [0.014, 0.006, 0.0008])
+    half = [(-0.014, -0.03, 0.0), (0.35 * away - 0.006, 0.3 * length, 0.0), (away, length, 0.0)]
+    return root + np.array([*half, (0.35 * away + 0.006, 0.3 * length, 0.0), (0.014, -0.03, 0.0)])
 
 
 def _hairline(p: Proportions, s: Style) -> np.ndarray:

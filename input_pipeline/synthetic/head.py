@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from input_pipeline.synthetic.curves import ellipse, flip, mirror, ribbon
-from input_pipeline.synthetic.pose import RIM, SURFACE
+from input_pipeline.synthetic.curves import ellipse, mirror, ribbon
+from input_pipeline.synthetic.pose import HEAD, RIM, SURFACE
 from input_pipeline.synthetic.proportions import Proportions
-from input_pipeline.synthetic.sketch import Sketch
-
-SIDES = (("l", 1), ("r", -1))  # the subject's left is the image's right
+from input_pipeline.synthetic.sketch import SIDES, Sketch
 
 # Right half of the silhouette of skull and jaw (x, y, z); z is where on the head the silhouette point sits.
 _SILHOUETTE = np.array(
@@ -46,68 +44,70 @@ def sketch_head(sketch: Sketch, p: Proportions) -> None:
     outline = silhouette(p)
     sketch.ring("skin", mirror(outline), RIM)
     jaw = _along(outline, _JAW_LANDMARKS)
-    sketch.anchor("jaw", jaw, RIM)
-    sketch.anchor("jaw_mirrored", flip(jaw, -1), RIM)
-    sketch.anchor("chin", outline[-1], RIM)
     for name, side in SIDES:
-        _ear(sketch, p, name, side)
-        _brow(sketch, p, name, side)
-        _eye(sketch, p, name, side)
+        sketch.anchor(f"{name}_jaw", jaw, RIM, side)
+    sketch.anchor("chin", outline[-1], RIM)
+    _ears(sketch, p)
+    _brows(sketch, p)
+    _eyes(sketch, p)
     _nose(sketch, p)
     _mouth(sketch, p)
 
 
-def _ear(sketch: Sketch, p: Proportions, name: str, side: int) -> None:
-    root, flare, size = 0.264 * p.width, p.ear_angle, p.ear
-    top, height = 0.0 - 0.02 * (size - 1.0), 0.18 * size
-    # (distance of the rim from the root in flares, height); the flap stands off backwards.
-    profile = np.array(
-        [(0.0, 0.12), (0.55, -0.02), (1.3, -0.04), (1.75, 0.12), (1.75, 0.34), (1.5, 0.58), (1.15, 0.78), (0.95, 0.95),
-         (0.5, 1.02), (0.1, 0.9)]
-    )  # fmt: skip
-
-    def flap(scale: float, centre: tuple[float, float]) -> np.ndarray:
-        out, down = (centre + scale * (profile - centre)).T
-        return flip(np.stack([root + flare * out, top + height * down, -0.03 - 0.022 * out], axis=1), side)
-
-    sketch.ring(f"{name}_ear", flap(1.0, (0.0, 0.0)))
-    sketch.ring(f"{name}_concha", flap(0.55, (0.72, 0.42)))
-    sketch.anchor(f"{name}_lobe", flip([(root + 0.8 * flare, top + height * 0.98, -0.045)], side))
+# Rim of the ear: (distance from the root in flares, height in ear heights).
+_EAR = np.array(
+    [(0.0, 0.12), (0.55, -0.02), (1.3, -0.04), (1.75, 0.12), (1.75, 0.34), (1.5, 0.58), (1.15, 0.78), (0.95, 0.95),
+     (0.5, 1.02), (0.1, 0.9)]
+)  # fmt: skip
+_CONCHA = (0.72, 0.42) + 0.55 * (_EAR - (0.72, 0.42))
 
 
-def _brow(sketch: Sketch, p: Proportions, name: str, side: int) -> None:
-    x = p.eye_x + np.array([-0.066, -0.035, 0.0, 0.038, 0.068, 0.094])
+def _ears(sketch: Sketch, p: Proportions) -> None:
+    for part, profile in (("ear", _EAR), ("concha", _CONCHA)):
+        out, down = profile.T
+        x, y = 0.264 * p.width + p.ear_angle * out, 0.02 * (1.0 - p.ear) + 0.18 * p.ear * down
+        flap = np.stack([x, y, -0.03 - 0.022 * out], axis=1)  # it stands off backwards
+        for name, side in SIDES:
+            sketch.ring(f"{name}_{part}", flap, HEAD, side)
+
+
+def _brows(sketch: Sketch, p: Proportions) -> None:
+    points = np.empty((6, 3))
+    points[:, 0] = p.eye_x + np.array([-0.066, -0.035, 0.0, 0.038, 0.068, 0.094])
     rise = np.array([0.1, 0.45, 0.75, 1.0, 0.8, 0.25])
-    points = np.stack([x, p.brow_y + 0.016 - (0.006 + p.brow_arch) * rise, np.full(6, 0.006)], axis=1)
-    thickness = p.brow_half * np.array([0.85, 1.1, 1.05, 0.85, 0.6, 0.2])
-    sketch.ring(f"{name}_brow", flip(ribbon(points, thickness), side), SURFACE)
-    sketch.anchor(f"{name}_brow", flip(points[:5] + (0.0, -0.002, 0.0), side), SURFACE)
+    points[:, 1] = p.brow_y + 0.016 - (0.006 + p.brow_arch) * rise
+    points[:, 2] = 0.006
+    stroke = ribbon(points, p.brow_half * np.array([0.85, 1.1, 1.05, 0.85, 0.6, 0.2]))
+    for name, side in SIDES:
+        sketch.ring(f"{name}_brow", stroke, SURFACE, side)
+        sketch.anchor(f"{name}_brow", points[:5], SURFACE, side)
 
 
-def _eye(sketch: Sketch, p: Proportions, name: str, side: int) -> None:
-    x, w, up, low = p.eye_x, p.eye_half, p.lid_upper, p.lid_lower
-    along = np.array([-1.0, -0.62, -0.08, 0.5, 1.0, 0.55, 0.05, -0.52])
+def _eyes(sketch: Sketch, p: Proportions) -> None:
+    x, up, low = p.eye_x, p.lid_upper, p.lid_lower
+    along = np.array([-1.0, -0.62, -0.08, 0.5, 1.0, 0.55, 0.05, -0.52])  # from the inner corner over the upper lid
     height = np.array([0.005, -0.68 * up, -up, -0.8 * up, -0.001, 0.68 * low, low, 0.78 * low])
-    tilt = -p.eye_tilt * along
-    contour = np.stack([x + w * along, height + tilt, np.full(8, 0.004)], axis=1)
-    sketch.ring(f"{name}_eye", flip(contour, side), SURFACE)
-    sketch.anchor(f"{name}_eye", flip(contour[[0, 1, 3, 4, 5, 7]], side), SURFACE)
-    sketch.anchor(f"{name}_eye_middle", flip([(x, 0.0, 0.0)], side), SURFACE)
-
-    gaze = np.array([p.gaze[0], p.gaze[1], 0.0])  # not mirrored: both eyes look the same way
-    centre = flip([(x, -0.004, 0.006)], side)[0] + gaze
-    sketch.ring(f"{name}_iris", ellipse(*centre[:2], p.iris, p.iris, 0.006), SURFACE)
-    sketch.ring(f"{name}_pupil", ellipse(*centre[:2], 0.43 * p.iris, 0.43 * p.iris, 0.006), SURFACE)
-    sketch.anchor(f"{name}_iris", centre, SURFACE)
-
+    contour = np.stack([x + p.eye_half * along, height - p.eye_tilt * along, np.full(8, 0.004)], axis=1)
     line = contour[:5] + (0.0, -0.0015, 0.002)
-    wing = line[4] + (0.007, -0.003, 0.0)
-    stroke = ribbon(np.concatenate([line, wing[None]]), [0.0008, 0.0026, 0.0036, 0.004, 0.003, 0.0008])
-    sketch.ring(f"{name}_lash", flip(stroke, side), SURFACE)
-    lower = ribbon(contour[[4, 5, 6, 7]] + (0.0, 0.001, 0.002), [0.0012, 0.0014, 0.001, 0.0006])
-    sketch.ring(f"{name}_lower_lid", flip(lower, side), SURFACE)
-    fold = contour[:5] * (1.0, 0.0, 1.0) + np.array([(0, y, 0) for y in (-0.006, -0.024, -0.0315, -0.026, -0.007)])
-    sketch.ring(f"{name}_crease", flip(ribbon(fold, [0.0004, 0.0016, 0.002, 0.0018, 0.0006]), side), SURFACE)
+    lash = np.concatenate([line, line[4:] + (0.007, -0.003, 0.0)])
+    fold = contour[:5] * (1.0, 0.0, 1.0)
+    fold[:, 1] = (-0.006, -0.024, -0.0315, -0.026, -0.007)
+    lines = {
+        "lash": ribbon(lash, [0.0008, 0.0026, 0.0036, 0.004, 0.003, 0.0008]),
+        "lower_lid": ribbon(contour[4:] + (0.0, 0.001, 0.002), [0.0012, 0.0014, 0.001, 0.0006]),
+        "crease": ribbon(fold, [0.0004, 0.0016, 0.002, 0.0018, 0.0006]),
+    }
+    for name, side in SIDES:
+        # Both eyes look the same way, so the gaze is not mirrored with the eye.
+        gx, gy = x + side * p.gaze[0], p.gaze[1] - 0.004
+        sketch.ring(f"{name}_eye", contour, SURFACE, side)
+        sketch.ring(f"{name}_iris", ellipse(gx, gy, p.iris, p.iris, 0.006), SURFACE, side)
+        sketch.ring(f"{name}_pupil", ellipse(gx, gy, 0.43 * p.iris, 0.43 * p.iris, 0.006), SURFACE, side)
+        for part, stroke in lines.items():
+            sketch.ring(f"{name}_{part}", stroke, SURFACE, side)
+        sketch.anchor(f"{name}_eye", contour[[0, 1, 3, 4, 5, 7]], SURFACE, side)
+        sketch.anchor(f"{name}_socket", (x, 0.0, 0.0), SURFACE, side)
+        sketch.anchor(f"{name}_iris", (gx, gy, 0.006), SURFACE, side)
 
 
 def _nose(sketch: Sketch, p: Proportions) -> None:
@@ -128,10 +128,9 @@ def _nose(sketch: Sketch, p: Proportions) -> None:
     sketch.ring("nose", ellipse(0.0, 0.83 * base, 0.03, 0.032, rise), SURFACE)
     sketch.ring("nose", ribbon([(0.0, 0.02, 0.02), (0.0, 0.4 * base, 0.5 * rise), (0.0, 0.8 * base, rise)],
                                [0.012, 0.014, 0.02]), SURFACE)  # fmt: skip
-    for side in (1, -1):
-        sketch.ring("nostrils", flip(ellipse(0.42 * half, base - 0.007, 0.21 * half, 0.0062, 0.034), side), SURFACE)
-        crease = [(0.93 * half, 0.78 * base, 0.016), (1.04 * half, 0.88 * base, 0.014), (0.9 * half, base, 0.016)]
-        sketch.ring("wings", flip(ribbon(crease, [0.0006, 0.003, 0.0008]), side), SURFACE)
+    sketch.pair("nostrils", ellipse(0.42 * half, base - 0.007, 0.21 * half, 0.0062, 0.034), SURFACE)
+    crease = [(0.93 * half, 0.78 * base, 0.016), (1.04 * half, 0.88 * base, 0.014), (0.9 * half, base, 0.016)]
+    sketch.pair("wings", ribbon(crease, [0.0006, 0.003, 0.0008]), SURFACE)
     bridge = [(0.0, t * base, 0.01 + t * (rise - 0.01)) for t in (0.0, 0.28, 0.56, 0.84)]
     under = [(t * half, base - 0.002, 0.03 - 0.012 * abs(t)) for t in (-0.6, -0.3, 0.0, 0.3, 0.6)]
     sketch.anchor("nose", bridge + under, SURFACE)
@@ -171,11 +170,11 @@ def _mouth(sketch: Sketch, p: Proportions) -> None:
     inside = [ends[0] * (0.9, 1.0, 1.0), *inner_up[1:4], ends[1] * (0.9, 1.0, 1.0), *inner_low[3:0:-1]]
     sketch.anchor("inner_lips", inside, SURFACE)
     sketch.anchor("mouth", (0.0, p.mouth_y, 0.02), SURFACE)
+    nasolabial = [(1.15 * p.nose_half, 0.93 * p.nose_base, 0.008), (1.7 * p.nose_half, p.nose_base + 0.035, 0.01),
+                  (p.mouth_half + 0.026, p.mouth_y - 0.012 * p.smile, 0.006)]  # fmt: skip
+    sketch.pair("folds", ribbon(nasolabial, [0.0008, 0.0034, 0.0008]), SURFACE)
     for name, side in SIDES:
-        nasolabial = [(1.15 * p.nose_half, 0.93 * p.nose_base, 0.008), (1.7 * p.nose_half, p.nose_base + 0.035, 0.01),
-                      (p.mouth_half + 0.026, p.mouth_y - 0.012 * p.smile, 0.006)]  # fmt: skip
-        sketch.ring("folds", flip(ribbon(nasolabial, [0.0008, 0.0034, 0.0008]), side), SURFACE)
-        sketch.anchor(f"{name}_cheek", flip([(0.148, 0.125, 0.02)], side), SURFACE)
+        sketch.anchor(f"{name}_cheek", (0.148, 0.125, 0.02), SURFACE, side)
 
 
 def _along(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -192,11 +191,9 @@ def landmarks(anchors: dict[str, np.ndarray], size: int) -> np.ndarray:
       anchors: the posed anchors of `sketch_head`.
       size: image side in pixels.
     """
-    jaw, chin = anchors["jaw"], anchors["chin"]
-    left_jaw = anchors["jaw_mirrored"]
     points = np.concatenate(
         [
-            left_jaw, chin, jaw[::-1],
+            anchors["r_jaw"], anchors["chin"], anchors["l_jaw"][::-1],
             anchors["r_brow"][::-1], anchors["l_brow"],
             anchors["nose"],
             # The subject's right eye is numbered from its outer corner, the left one from its inner corner.

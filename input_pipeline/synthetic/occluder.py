@@ -64,7 +64,9 @@ def _microphone(sketch: Sketch, place: _Frame) -> None:
     stem = [(0.0, 0.05), (0.0, 0.2), (0.0, 0.5)]
     sketch.ring("object", place(ribbon(stem, [0.034, 0.028, 0.024])), SCENE)
     sketch.ring("object_detail", place(ellipse(0.0, 0.0, 0.062, 0.07)), SCENE)
-    sketch.ring("object_dark", place(ribbon([(-0.058, 0.03), (0.0, 0.045), (0.058, 0.03)], [0.006, 0.007, 0.006])), SCENE)
+    sketch.ring(
+        "object_dark", place(ribbon([(-0.058, 0.03), (0.0, 0.045), (0.058, 0.03)], [0.006, 0.007, 0.006])), SCENE
+    )
 
 
 def _mug(sketch: Sketch, place: _Frame) -> None:
@@ -73,4 +75,6 @@ def _mug(sketch: Sketch, place: _Frame) -> None:
     sketch.ring("object", place(ellipse(0.0, 0.2, 0.094, 0.022)), SCENE)
     sketch.ring("object", place(ribbon([(0.09, 0.04), (0.155, 0.055), (0.15, 0.13), (0.09, 0.15)], [0.012] * 4)), SCENE)
     sketch.ring("object_dark", place(ellipse(0.0, 0.0, 0.1, 0.022)), SCENE)
-    sketch.ring("object_detail", place([(-0.098, 0.07), (0.098, 0.07), (0.096, 0.12), (-0.096, 0.12)]), SCENE, smooth=False)
+    sketch.ring(
+        "object_detail", place([(-0.098, 0.07), (0.098, 0.07), (0.096, 0.12), (-0.096, 0.12)]), SCENE, smooth=False
+    )

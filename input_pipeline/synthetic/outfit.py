@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.synthetic.curves import ellipse, flip, mirror, ribbon, superellipse
-from input_pipeline.synthetic.head import SIDES
+from input_pipeline.synthetic.curves import ellipse, mirror, ribbon, superellipse
 from input_pipeline.synthetic.pose import BODY, HEAD, RIM, SURFACE
 from input_pipeline.synthetic.proportions import Proportions
-from input_pipeline.synthetic.sketch import Sketch
+from input_pipeline.synthetic.sketch import SIDES, Sketch
 
 
 def choice(value: float, count: int) -> int:
@@ -39,16 +38,15 @@ def sketch_body(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
             (0.4, 0.52, -0.02), (0.6, 0.62, -0.02), (0.62, 0.8, 0.0), (0.0, 0.8, 0.0)]  # fmt: skip
     sketch.ring("neck", mirror(neck), BODY)
     sketch.anchor("neck", [(0.0, 0.44, 0.05), (n, 0.44, 0.0)], BODY)
-    for side in (1, -1):
-        tendon = [(0.8 * n, 0.33, 0.05), (0.5 * n, 0.43, 0.06), (0.16 * n, 0.52, 0.07)]
-        sketch.ring("tendons", flip(ribbon(tendon, [0.001, 0.006, 0.002]), side), BODY)
-        bone = [(0.2 * n, 0.545, 0.07), (0.9 * n, 0.525, 0.05), (1.9 * n, 0.51, 0.0)]
-        sketch.ring("tendons", flip(ribbon(bone, [0.003, 0.006, 0.001]), side), BODY)
+    tendon = [(0.8 * n, 0.33, 0.05), (0.5 * n, 0.43, 0.06), (0.16 * n, 0.52, 0.07)]
+    sketch.pair("tendons", ribbon(tendon, [0.001, 0.006, 0.002]), BODY)
+    bone = [(0.2 * n, 0.545, 0.07), (0.9 * n, 0.525, 0.05), (1.9 * n, 0.51, 0.0)]
+    sketch.pair("tendons", ribbon(bone, [0.003, 0.006, 0.001]), BODY)
 
     style = cloth_style(f)
     dip, inner = {"crew": (0.5, 1.14), "vee": (0.595, 1.1), "shirt": (0.555, 1.05), "roll": (0.42, 1.04),
-                  "wide": (0.575, 2.0)}[style]  # fmt: skip
-    top = 0.385 if style == "roll" else 0.42 if inner < 2.0 else 0.5
+                  "wide": (0.54, 1.55)}[style]  # fmt: skip
+    top = 0.385 if style == "roll" else 0.42 if inner < 1.5 else 0.45
     cut = [(0.0, dip, 0.08), (0.5 * inner * n, dip - (0.3 if style in ("crew", "wide") else 0.5) * (dip - top), 0.06)]
     edge = [*cut, (inner * n, top, 0.0)]
     shoulder = [((inner + 0.25) * n, top + 0.012, -0.01), (max(0.28, 2.4 * n), 0.47, -0.02), (0.43 * broad, 0.5, -0.02),
@@ -64,7 +62,7 @@ def sketch_body(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
         for side in (1, -1):
             flap = [(1.0 * n, 0.395, 0.0), (0.62 * n, 0.465, 0.06), (0.06 * n, 0.55, 0.08), (0.55 * n, 0.595, 0.1),
                     (1.25 * n, 0.5, 0.04), (1.22 * n, 0.425, 0.0)]  # fmt: skip
-            sketch.ring("collar", flip(flap, side), BODY, smooth=False)
+            sketch.ring("collar", flap, BODY, side, smooth=False)
     if f["necklace"] > 0:
         hang = 0.455 + 0.05 * f["necklace"]
         t = np.linspace(-1.0, 1.0, 9)
@@ -88,11 +86,11 @@ def sketch_glasses(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> No
         inner = superellipse(x, y, rx, ry, square, 0.03)
         outer[:, 2] -= 0.25 * np.maximum(outer[:, 0] - p.eye_x, 0.0)
         inner[:, 2] -= 0.25 * np.maximum(inner[:, 0] - p.eye_x, 0.0)
-        sketch.ring("lenses", flip(outer, side), SURFACE)
-        sketch.ring("frames", flip(outer, side), SURFACE)
-        sketch.ring("frames", flip(inner, side), SURFACE, hole=True)
+        sketch.ring("lenses", outer, SURFACE, side)
+        sketch.ring("frames", outer, SURFACE, side)
+        sketch.ring("frames", inner, SURFACE, side, hole=True)
         arm = [(x + rx, -0.012, 0.13), (0.26 * p.width, -0.014, 0.06), (0.285 * p.width, 0.005, -0.05)]
-        sketch.ring("temples", flip(ribbon(arm, [rim, 0.9 * rim, 0.9 * rim]), side), HEAD)
+        sketch.ring("temples", ribbon(arm, [rim, 0.9 * rim, 0.9 * rim]), HEAD, side)
         glare = [(x - 0.4 * rx, y - 0.75 * ry, 0.032), (x - 0.1 * rx, y - 0.8 * ry, 0.032),
                  (x - 0.45 * rx, y + 0.5 * ry, 0.032), (x - 0.7 * rx, y + 0.3 * ry, 0.032)]  # fmt: skip
         # Both lenses mirror the same window: the glare is shifted, not mirrored.
@@ -111,9 +109,19 @@ def sketch_hat(sketch: Sketch, f: Mapping[str, float], p: Proportions, volume: f
     crown = [(0.0, -0.41 - puff, 0.0), (0.14, -0.39 - puff, 0.0), (0.225, -0.32 - 0.6 * puff, 0.0), (w, -0.21, 0.0)]
     style = hat_style(f)
     if style == "beanie":
-        crown = [(0.0, -0.45 - puff, -0.04), (0.13, -0.42 - puff, -0.03), (0.22, -0.33 - 0.6 * puff, 0.0), (w, -0.2, 0.0)]
+        crown = [
+            (0.0, -0.45 - puff, -0.04),
+            (0.13, -0.42 - puff, -0.03),
+            (0.22, -0.33 - 0.6 * puff, 0.0),
+            (w, -0.2, 0.0),
+        ]
         front = [(1.02 * w, -0.09, -0.02), (0.9 * w, low + 0.05, 0.06), (0.5 * w, low + 0.012, 0.13), (0.0, low, 0.15)]
-        fold = [(0.0, low - 0.095, 0.15), (0.5 * w, low - 0.09, 0.13), (0.95 * w, low - 0.05, 0.06), (1.04 * w, -0.18, -0.02)]
+        fold = [
+            (0.0, low - 0.095, 0.15),
+            (0.5 * w, low - 0.09, 0.13),
+            (0.95 * w, low - 0.05, 0.06),
+            (1.04 * w, -0.18, -0.02),
+        ]
         sketch.ring("band", mirror([*fold, (1.07 * w, -0.12, -0.02), *front]), RIM)
     elif style == "cap":
         front = [(1.01 * w, -0.11, -0.02), (0.88 * w, low, 0.07), (0.5 * w, low - 0.05, 0.15), (0.0, low - 0.06, 0.19)]
@@ -125,11 +133,10 @@ def sketch_hat(sketch: Sketch, f: Mapping[str, float], p: Proportions, volume: f
         brim = [(0.0, low - 0.075, 0.15), (0.7 * w, low - 0.08, 0.1), (1.5 * w, low - 0.07, 0.0), (1.62 * w, low - 0.035, 0.0),
                 (1.3 * w, low + 0.01, 0.1), (0.6 * w, low + 0.035, 0.25), (0.0, low + 0.04, 0.3)]  # fmt: skip
         sketch.ring("visor", mirror(brim), RIM)
-        ring = [(0.0, low - 0.115, 0.15), (0.6 * w, low - 0.12, 0.1), (1.02 * w, low - 0.12, 0.0), (1.02 * w, low - 0.07, 0.0),
+        ring = [(0.0, low - 0.115, 0.15), (0.6 * w, low - 0.12, 0.1), (0.97 * w, low - 0.12, 0.0), (0.97 * w, low - 0.07, 0.0),
                 (0.6 * w, low - 0.05, 0.1), (0.0, low - 0.045, 0.15)]  # fmt: skip
         sketch.ring("band", mirror(ring), RIM)
     sketch.ring("hat", mirror(crown + front), RIM)
-    sketch.anchor("hat", [(0.0, -0.3, 0.1), (0.0, low, 0.15)], RIM)
 
 
 def sketch_earrings(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
@@ -142,12 +149,12 @@ def sketch_earrings(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> N
         part = f"{name}_earring"
         kind = choice(f["earring_style"], 3)
         if kind == 0:
-            sketch.ring(part, flip(ellipse(x, y, 0.016 * size, 0.016 * size, -0.04), side))
+            sketch.ring(part, ellipse(x, y, 0.016 * size, 0.016 * size, -0.04), HEAD, side)
         elif kind == 1:
             r = 0.036 * size
-            sketch.ring(part, flip(ellipse(x, y + r, 0.8 * r, r, -0.04), side))
-            sketch.ring(part, flip(ellipse(x, y + r, 0.8 * r - 0.011, r - 0.011, -0.04), side), hole=True)
+            sketch.ring(part, ellipse(x, y + r, 0.8 * r, r, -0.04), HEAD, side)
+            sketch.ring(part, ellipse(x, y + r, 0.8 * r - 0.011, r - 0.011, -0.04), HEAD, side, hole=True)
         else:
-            sketch.ring(part, flip(ribbon([(x, y - 0.005, -0.04), (x, y + 0.05 * size, -0.04)], [0.004, 0.004]), side))
-            sketch.ring(part, flip(ellipse(x, y + 0.062 * size, 0.017 * size, 0.026 * size, -0.04), side))
-        sketch.anchor(part, flip([(x, y + 0.02 * size, -0.04)], side))
+            sketch.ring(part, ribbon([(x, y - 0.005, -0.04), (x, y + 0.05 * size, -0.04)], [0.004, 0.004]), HEAD, side)
+            sketch.ring(part, ellipse(x, y + 0.062 * size, 0.017 * size, 0.026 * size, -0.04), HEAD, side)
+        sketch.anchor(part, (x, y + 0.02 * size, -0.04), HEAD, side)

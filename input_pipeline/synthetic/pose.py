@@ -38,21 +38,21 @@ class Pose:
         """-1: the image-left half of the head is nearer to the camera; +1: the right half."""
         return -1 if self.yaw > 0 else 1
 
-    def foreshortening(self) -> float:
+    @property
+    def narrowing(self) -> float:
         """Horizontal shrinkage of a patch in the middle of the face."""
         return _cos_sin(self.yaw)[0]
 
-    def project(self, points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    def project(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         """Image positions.
 
         Args:
-          points: float64 [M, 3].
-          kinds: int [M], one of HEAD, SURFACE, RIM, BODY, SCENE.
+          x, y, z: float64 [M].
+          kinds: [M], one of HEAD, SURFACE, RIM, BODY, SCENE.
 
         Returns:
-          float64 [M, 2] (x, y) in image sides.
+          float64 [2, M], x and y in image sides.
         """
-        x, y, z = points.T
         cos, sin = _cos_sin(self.yaw)
         z = np.where(kinds == SURFACE, z + face_depth(x, y), z)
         # The silhouette of a round head keeps its width while the head turns.
@@ -63,9 +63,12 @@ class Pose:
         body = self._camera(x, y, z, 0.25, depth)
         origin = self._camera(0.0, 0.0, _FACE_PLANE, 1.0, 1.0)
         # An aligned portrait is centred on the eyes, not on the skull; aligners are not perfect.
-        centre = (0.5 + self.shift[0] - 0.8 * self.scale * origin[0], _EYE_LINE + self.shift[1] - self.scale * origin[1])
+        centre = (
+            0.5 + self.shift[0] - 0.8 * self.scale * origin[0],
+            _EYE_LINE + self.shift[1] - self.scale * origin[1],
+        )
         posed = [c + self.scale * np.where(kinds == BODY, b, h) for c, b, h in zip(centre, body, head, strict=True)]
-        return np.stack([np.where(kinds == SCENE, flat, p) for flat, p in zip((x, y), posed, strict=True)], axis=1)
+        return np.where(kinds == SCENE, (x, y), posed)
 
     def _camera(self, x, y, z, share: float, perspective):
         """(x, y) after `share` of the rotations, nearer points larger where `perspective` is 1."""

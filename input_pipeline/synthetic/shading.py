@@ -1,10 +1,12 @@
 """Light on surfaces: relief as slopes, wrapped diffuse light, soft highlights."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from input_pipeline.synthetic.canvas import Canvas
 from input_pipeline.synthetic.palette import Light
-from input_pipeline.synthetic.pose import SURFACE
+from input_pipeline.synthetic.pose import SURFACE, Pose
 from input_pipeline.synthetic.proportions import Proportions
 from input_pipeline.synthetic.raster import Cover
 from input_pipeline.synthetic.sketch import Sketch
@@ -45,40 +47,54 @@ def sketch_relief(sketch: Sketch, p: Proportions) -> np.ndarray:
     return rows[:, 3:]
 
 
-def skin_light(canvas: Canvas, cover: Cover, anchors, relief, scale: float, narrow: float, light: Light):
+def skin_light(
+    canvas: Canvas, cover: Cover, anchors: Mapping[str, np.ndarray], relief: np.ndarray, pose: Pose, light: Light
+) -> tuple[np.ndarray, np.ndarray]:
     """Light that falls on the face, and its shine.
 
     Args:
+      canvas: gives the pixel grid.
       cover: the face.
       anchors: posed anchors with `relief` and `face`.
       relief: what `sketch_relief` returned.
-      scale: of the pose; narrow: its foreshortening.
+      pose: of the head.
+      light: of the picture.
 
     Returns:
-      (light float32 [3, size, size] to multiply albedos with, flat outside the face's box;
-       shine float32 [h, w] of the box, 0..1).
+      light: float32 [3, size, size] to multiply albedos with, flat outside the face's box.
+      shine: float32 [h, w] of the box, 0..1.
     """
     box = cover.box
-    nx, ny = canvas.grid(box, anchors["face"][0], 0.27 * scale, 0.44 * scale)
+    nx, ny = canvas.grid(box, anchors["face"][0], 0.27 * pose.scale, 0.44 * pose.scale)
     radius = nx * nx + ny * ny
     nz = np.sqrt(np.maximum(1.0 - 0.92 * np.minimum(radius, 1.0), 0.08))
     nx, ny = 0.9 * nx, 0.72 * ny
-    for centre, (rx, ry, steep) in zip(anchors["relief"], relief * scale, strict=True):
-        rx = rx * (0.4 + 0.6 * narrow)
-        patch = canvas.box(centre, max(rx, ry))
-        inner = tuple(slice(max(q.start, b.start), max(min(q.stop, b.stop), q.start, b.start)) for q, b in zip(patch, box, strict=True))
-        u, v = canvas.grid(inner, centre, rx, ry)
-        fade = np.maximum(1.0 - (u * u + v * v), 0.0)
-        slope = fade * fade * np.float32(3.0 * steep / scale)
-        local = tuple(slice(i.start - b.start, i.stop - b.start) for i, b in zip(inner, box, strict=True))
-        nx[local] += slope * u
-        ny[local] += slope * v
+    _tilt(nx, ny, canvas, box, anchors["relief"], relief * (pose.scale * (0.4 + 0.6 * pose.narrowing), pose.scale, 1.0))
     lamp, shine = _lambert(nx, ny, nz, light)
     everywhere = np.empty((3, canvas.size, canvas.size), np.float32)
     everywhere[:] = light.ambient + 0.75 * light.key
     diffuse = np.maximum(lamp * (1.0 - _SKIN_WRAP) + _SKIN_WRAP, 0.0)
     everywhere[:, *box] = light.ambient * (1.1 - 0.35 * np.minimum(radius, 1.2)) + light.key * diffuse
     return everywhere, shine
+
+
+def _tilt(nx, ny, canvas: Canvas, box, centres: np.ndarray, relief: np.ndarray) -> None:
+    """Adds the slopes of separable bumps (1 - u^2)^3 (1 - v^2)^3 to normals, in place."""
+    profiles, spans = [], []
+    for axis in (1, 0):
+        at, radius = canvas.centres[box[axis]], relief[:, 1 - axis].astype(np.float32)
+        u = (at - centres[:, 1 - axis].astype(np.float32)[:, None]) / radius[:, None]
+        fade = np.maximum(1.0 - u * u, 0.0)
+        profiles.append((u * fade * fade, fade * fade * fade))
+        touched = fade > 0.0
+        spans.append((touched.argmax(axis=1).tolist(), touched.sum(axis=1).tolist()))
+    for k, steep in enumerate((3.0 * relief[:, 2]).astype(np.float32)):
+        columns, rows = (slice(first[k], first[k] + count[k]) for first, count in spans)
+        (slope_x, height_x), (slope_y, height_y) = (
+            (slope[k, span], height[k, span]) for (slope, height), span in zip(profiles, (columns, rows), strict=True)
+        )
+        nx[rows, columns] += (steep * height_y)[:, None] * slope_x
+        ny[rows, columns] += (steep * slope_y)[:, None] * height_x
 
 
 def round_light(u: np.ndarray, v: np.ndarray, light: Light, wrap: float = 0.3) -> np.ndarray:

@@ -6,15 +6,17 @@ import numpy as np
 
 from input_pipeline.synthetic.pose import HEAD, Pose
 
-_SAMPLES = 5  # vertices per control point
+SIDES = (("l", 1), ("r", -1))
+"""The subject's left is the image's right: name prefix and sign of x."""
 
 
-def _hermite(samples: int) -> tuple[np.ndarray, ...]:
-    t = np.arange(samples) / samples
-    return 1 - 3 * t**2 + 2 * t**3, t - 2 * t**2 + t**3, 3 * t**2 - 2 * t**3, t**3 - t**2
-
-
-_BASIS = _hermite(_SAMPLES)
+@dataclasses.dataclass(frozen=True)
+class _Ring:
+    points: np.ndarray
+    kind: int
+    side: int
+    tension: float
+    sign: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Drawing:
 
     Attributes:
       parts: names; part p owns the rings `ring_part == p`, which are contiguous.
-      vertices: float64 [V, 2] (x, y) in image sides, ring after ring.
+      vertices: float64 [2, V] x and y in image sides, ring after ring.
       ring_sizes: int [R] vertices of each ring.
       ring_part: int [R], ascending.
       ring_sign: float64 [R], +1 adds area to the part, -1 cuts a hole.
@@ -42,48 +44,54 @@ class Sketch:
     """Collects contours and anchors in head, body or image coordinates; `pose` turns them into a Drawing."""
 
     def __init__(self):
-        self._rings: dict[str, list[tuple[np.ndarray, int, float, float]]] = {}
-        self._anchors: dict[str, tuple[np.ndarray, int]] = {}
+        self._rings: dict[str, list[_Ring]] = {}
+        self._anchors: dict[str, _Ring] = {}
 
-    def ring(self, part: str, points, kind: int = HEAD, *, smooth: bool = True, hole: bool = False) -> None:
+    def ring(
+        self, part: str, points, kind: int = HEAD, side: int = 1, *, smooth: bool = True, hole: bool = False
+    ) -> None:
         """Adds a closed contour to a part (several rings of one part are united).
 
         Args:
           part: name of the part.
           points: [n, 3] control points; a smooth contour passes through them as a Catmull-Rom spline.
           kind: what the coordinates mean (see pose.py).
+          side: -1 mirrors a contour drawn for the image-right half.
           smooth: False draws straight edges.
           hole: the contour cuts out of the part.
         """
-        points = np.asarray(points, np.float64)
-        self._rings.setdefault(part, []).append((points, kind, 0.5 if smooth else 0.0, -1.0 if hole else 1.0))
+        ring = _Ring(np.asarray(points, np.float64), kind, side, 0.5 if smooth else 0.0, -1.0 if hole else 1.0)
+        self._rings.setdefault(part, []).append(ring)
 
-    def anchor(self, name: str, points, kind: int = HEAD) -> None:
+    def pair(self, part: str, points, kind: int = HEAD) -> None:
+        """Adds a contour and its mirror image to one part."""
+        for _, side in SIDES:
+            self.ring(part, points, kind, side)
+
+    def anchor(self, name: str, points, kind: int = HEAD, side: int = 1) -> None:
         """Names one [3] or several [n, 3] points whose image positions are needed later."""
-        self._anchors[name] = (np.asarray(points, np.float64).reshape(-1, 3), kind)
+        self._anchors[name] = _Ring(np.asarray(points, np.float64).reshape(-1, 3), kind, side, 0.0, 0.0)
 
-    def pose(self, pose: Pose) -> Drawing:
-        """Projects everything at once and samples the splines."""
+    def pose(self, pose: Pose, samples: int) -> Drawing:
+        """Projects everything at once and samples the splines at `samples` vertices per control point."""
         rings = [ring for group in self._rings.values() for ring in group]
-        sizes = np.array([len(r[0]) for r in rings])
-        marks = [(name, len(points)) for name, (points, _) in self._anchors.items()]
-        groups = [(p, k) for p, k, _, _ in rings] + list(self._anchors.values())
-        points = np.concatenate([p for p, _ in groups])
-        kinds = np.repeat([k for _, k in groups], [len(p) for p, _ in groups])
-        flat = pose.project(points, kinds)
+        everything = rings + list(self._anchors.values())
+        lengths = np.array([len(r.points) for r in everything])
+        x, y, z = np.concatenate([r.points for r in everything]).T
+        settings = np.array([(r.side, r.tension, r.kind) for r in everything])
+        side, tension, kind = np.repeat(settings.T, lengths, axis=1)
+        flat = pose.project(side * x, y, z, kind)
 
+        sizes = lengths[: len(rings)]
         count = int(sizes.sum())
-        anchors, at = {}, count
-        for name, size in marks:
-            anchors[name] = flat[at : at + size]
-            at += size
+        ends = np.cumsum(lengths[len(rings) :]) + count
         return Drawing(
             parts=tuple(self._rings),
-            vertices=_spline(flat[:count], sizes, np.repeat([r[2] for r in rings], sizes)),
-            ring_sizes=sizes * _SAMPLES,
+            vertices=_spline(flat[:, :count], sizes, tension[:count], samples),
+            ring_sizes=sizes * samples,
             ring_part=np.repeat(np.arange(len(self._rings)), [len(g) for g in self._rings.values()]),
-            ring_sign=np.array([r[3] for r in rings]),
-            anchors=anchors,
+            ring_sign=np.array([r.sign for r in rings]),
+            anchors=dict(zip(self._anchors, np.split(flat[:, count:].T, ends[:-1] - count), strict=True)),
         )
 
 
@@ -95,13 +103,20 @@ def neighbours(sizes: np.ndarray) -> np.ndarray:
     return following
 
 
-def _spline(points: np.ndarray, sizes: np.ndarray, tension: np.ndarray) -> np.ndarray:
-    """Cubic Hermite curves through closed rings; tangents are `tension` times the chord of the neighbours."""
+def _spline(points: np.ndarray, sizes: np.ndarray, tension: np.ndarray, samples: int) -> np.ndarray:
+    """Cubic Hermite curves through closed rings [2, M] -> [2, M * samples].
+
+    The tangent at a point is `tension` times the chord between its neighbours.
+    """
     following = neighbours(sizes)
-    after = points[following]
+    after = points[:, following]
     before = np.empty_like(points)
-    before[following] = points
-    tangent = tension[:, None] * (after - before)
-    h00, h10, h01, h11 = (h[None, :, None] for h in _BASIS)
-    curve = h00 * points[:, None] + h10 * tangent[:, None] + h01 * after[:, None] + h11 * tangent[following][:, None]
-    return curve.reshape(-1, 2)
+    before[:, following] = points
+    tangent = tension * (after - before)
+    step, arriving = after - points, tangent[:, following]
+    curve = np.empty((2, points.shape[1], samples))
+    for k in range(samples):
+        t = k / samples
+        ease, leave, arrive = t * t * (3.0 - 2.0 * t), t * (1.0 - t) * (1.0 - t), t * t * (t - 1.0)
+        curve[:, :, k] = points + ease * step + leave * tangent + arrive * arriving if k else points
+    return curve.reshape(2, -1)
