@@ -4,6 +4,7 @@ Everything comes from abstract evaluation: no parameter is allocated, so the lar
 """
 
 import collections
+import math
 from collections.abc import Mapping
 
 import jax
@@ -21,6 +22,7 @@ from l2s_jax.systems.contract import WHOLE_BATCH, PyTree, System, TrainState
 from l2s_jax.training import parallel
 
 GIB = 2**30
+_UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
 
 
 def run(config: ConfigDict, devices: int) -> int:
@@ -37,7 +39,8 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    batch = abstract_batch(rows, config.image_size)
+    # A device may hold fewer rows than a step needs by itself (pairs are made across devices): trace the fewest it can.
+    batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
     costs = {name: _step_cost(step, state, batch) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)
@@ -47,7 +50,7 @@ def run(config: ConfigDict, devices: int) -> int:
     screen.print(f"[bold]{system.name}[/], {config.image_size} px, batch {config.data.batch_size} on {where}\n")
     for part in (
         _shapes(system, state, batch, devices),
-        _networks(state),
+        _networks(system, state),
         _steps(costs, share, devices),
         _memory(held, batch, costs, devices),
     ):
@@ -67,12 +70,9 @@ def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def frequencies(system: System, steps: int) -> dict[str, float]:
-    """How often each compiled step runs per batch, over the whole schedule.
-
-    Long schedules are sampled at 10,007 evenly spread batches: a prime, so that it beats with no period.
-    """
-    sample = np.unique(np.linspace(0, steps - 1, min(steps, 10_007)).astype(int))
-    counts = collections.Counter(name for n in sample for name in system.schedule(int(n)))
+    """How often each compiled step runs per batch, over the schedule (of its first million batches)."""
+    sample = range(min(steps, 1_000_000))
+    counts = collections.Counter(name for number in sample for name in system.schedule(number))
     return {name: counts[name] / len(sample) for name in system.steps}
 
 
@@ -104,27 +104,23 @@ def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> 
     return grid
 
 
-def _networks(state: TrainState) -> Table:
+def _networks(system: System, state: TrainState) -> Table:
     grid = console.table("parameters", "network", ">trained", ">statistics", ">in the exported model")
-    for name in {**state.params, **state.stats, **state.ema}:
-        sizes = [cost.parameters(part.get(name, {})) for part in (state.params, state.stats, state.ema)]
+    parts = (state.params, state.stats, jax.eval_shape(system.variables, state))
+    for name in {name: None for part in parts for name in part}:
+        sizes = [cost.parameters(part.get(name, {})) for part in parts]
         grid.add_row(name, *(f"{size:,}" if size else "-" for size in sizes))
-    totals = [cost.parameters(part) for part in (state.params, state.stats, state.ema)]
-    grid.add_row("[bold]all[/]", *(f"[bold]{size:,}[/]" for size in totals))
+    grid.add_row("[bold]all[/]", *(f"[bold]{cost.parameters(part):,}[/]" for part in parts))
     return grid
 
 
 def _steps(costs: Mapping[str, cost.Cost], share: Mapping[str, float], devices: int) -> Table:
-    columns = ["step", ">runs on", ">GFLOP a call", *([">GFLOP on one device"] if devices > 1 else [])]
-    grid = console.table("compiled steps", *columns, ">workspace a device")
+    columns = ["step", ">runs on", ">a call", *([">on one device"] if devices > 1 else []), ">workspace a device"]
+    grid = console.table("compiled steps", *columns)
     for name, one in costs.items():
         flops = [one.flops * devices, one.flops] if devices > 1 else [one.flops]
-        grid.add_row(
-            name,
-            f"{console.percent(share[name])} of batches",
-            *(f"{value / 1e9:,.1f}" for value in flops),
-            _size(one.workspace),
-        )
+        frequency = f"{console.percent(share[name])} of batches"
+        grid.add_row(name, frequency, *map(_flops, flops), _size(one.workspace))
     return grid
 
 
@@ -142,15 +138,20 @@ def _memory(held: Mapping[str, int], batch: Mapping, costs: Mapping[str, cost.Co
 
 def _total(screen: Console, costs: Mapping[str, cost.Cost], share: Mapping, config: ConfigDict, devices: int) -> None:
     per_batch = devices * sum(one.flops * share[name] for name, one in costs.items())
-    whole = per_batch * config.train.steps
     screen.print(
-        f"{per_batch / 1e9:,.1f} GFLOP a batch on average, {per_batch / config.data.batch_size / 1e9:,.2f} an image, "
-        f"{whole / 1e15:,.3g} PFLOP for {config.train.steps:,} batches."
+        f"{_flops(per_batch)} a batch on average, {_flops(per_batch / config.data.batch_size)} an image, "
+        f"{_flops(per_batch * config.train.steps)} for {config.train.steps:,} batches."
     )
     screen.print(
         "[dim]FLOPs as XLA counts them before optimisation. Memory from the live arrays of the traced program: "
         "an estimate, usually above what the compiled one takes.[/]"
     )
+
+
+def _flops(count: float) -> str:
+    """`1.71e11` -> `171 GFLOP`: three digits."""
+    unit = next((unit for unit in _UNITS if count < 1000 * unit[0]), _UNITS[-1])
+    return f"{count / unit[0]:.3g} {unit[1]}FLOP"
 
 
 def _size(size: int) -> str:

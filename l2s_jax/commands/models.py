@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
 def _row(name: str, meta: bundle.Meta) -> tuple[str, ...]:
     side = meta.preprocessing.image_size
     score = "-" if meta.mean_f1 is None else f"{meta.mean_f1:.3f}"
-    data = str(meta.scores.get("data", "-"))[:40]
+    data = str(meta.scores.get("data", "-"))
+    data = data if len(data) <= 40 else f"...{data[-37:]}"  # the end names the data set and its split
     examples = meta.scores.get("examples")
     measured = f"{data} ({examples} faces)" if isinstance(examples, int) and data != "-" else data
     numbers = f"{meta.parameters / 1e6:.2f} M"

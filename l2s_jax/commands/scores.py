@@ -43,10 +43,11 @@ def summary(metrics: Mapping) -> list[str]:
         lines.append(
             f"macro ACS [bold]{_number(code['macro_acs'])}[/]  ACS {_number(code['acs'])}"
             f"  dead slices: {', '.join(code['dead_slices']) or 'none'}"
-            "  [dim]share of a slice's effect inside its region[/]"
         )
     if picture:
         lines.append(f"reconstruction L1 {_number(picture['l1'])}  PSNR {_number(picture['psnr'], 2)} dB")
+    if code:
+        lines.append("[dim]ACS: share of a slice's effect inside its own region; leak: the share outside[/]")
     return lines
 
 
