@@ -190,7 +190,7 @@ class _Run:
         if jax.process_count() > 1 and self.step % self.config.train.log_every:
             return 0, False
         limit = self.config.train.max_minutes * 60
-        timed_out = limit > 0 and time.monotonic() - self.started >= limit
+        timed_out = self.step > 0 and 0 < limit <= time.monotonic() - self.started
         return (
             parallel.largest_over_processes(self.stop.signal),
             bool(parallel.largest_over_processes(int(timed_out))),

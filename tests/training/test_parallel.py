@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
-from toy_system import Batches, build, toy_config
+from toy_system import Batches, CompilationCount, build, toy_config
 
 from input_pipeline.errors import UserError
 from l2s_jax.training import parallel
@@ -14,20 +14,23 @@ LAYOUTS += [("shard_map", 1, 1), ("shard_map", 1, 2)]
 
 
 def run(config, mode, fsdp, devices):
-    """Final state and metrics of some steps of the toy, on so many devices; and how often XLA compiled a step."""
+    """Final state and metrics of some steps of the toy; and the programs compiled after the first round of steps."""
     mesh = parallel.make_mesh(mode, fsdp, jax.devices()[:devices])
     system, batches, throttle = build(config), Batches(config), parallel.Throttle()
     state = parallel.init_state(system.init, jax.random.key(0), mesh)
     steps = {name: parallel.data_parallel(step, mesh, mode) for name, step in system.steps.items()}
-    history = []
-    for number in range(STEPS):
-        batch = parallel.global_batch(next(batches), mesh)
-        for name in system.schedule(number):
-            state, metrics = steps[name](state, batch)
-            throttle(state, metrics)
-            history.append(metrics)
-        state = state.replace(step=state.step + 1)
-    return state, jax.device_get(history)
+    history, compiled = [], []
+    with CompilationCount() as compilations:
+        for number in range(STEPS):
+            batch = parallel.global_batch(next(batches), mesh)
+            for name in system.schedule(number):
+                state, metrics = steps[name](state, batch)
+                throttle(state, metrics)
+                history.append(metrics)
+            state = state.replace(step=state.step + 1)
+            compiled.append(compilations.count)
+    assert compiled[0] >= 2
+    return state, jax.device_get(history), compiled[-1] - compiled[1]
 
 
 def arrays(state):
@@ -41,7 +44,8 @@ def reference():
 
 @pytest.mark.parametrize(("mode", "fsdp", "devices"), LAYOUTS[1:])
 def test_every_layout_computes_the_same_numbers(reference, mode, fsdp, devices):
-    state, metrics = run(toy_config(), mode, fsdp, devices)
+    state, metrics, compiled_late = run(toy_config(), mode, fsdp, devices)
+    assert compiled_late == 0
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), arrays(state), arrays(reference[0]))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), metrics, reference[1])
 
@@ -52,16 +56,18 @@ def test_the_toy_learns_in_the_reference(reference):
     assert min(jax.tree.leaves(moved)) > 1e-3
 
 
-def test_bfloat16_networks_keep_float32_states():
+def test_bfloat16_networks_keep_float32_states(reference):
     config = toy_config()
     with config.unlocked():
         config.precision.compute = "bfloat16"
-    whole, _ = run(config, "jit", 1, 1)
-    split, _ = run(config, "shard_map", 1, 2)
-    assert {leaf.dtype for leaf in jax.tree.leaves(split.params)} == {jnp.dtype("float32")}
+    state, metrics, _ = run(config, "shard_map", 1, 2)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
+    assert metrics[0]["critic_loss"] == pytest.approx(reference[1][0]["critic_loss"], rel=2**-7)
+    assert metrics[0]["critic_loss"] != reference[1][0]["critic_loss"]
     # Adam moves a weight by at most the learning rate per update, whatever rounding does to its gradient.
     most = 2 * STEPS * config.optim.auto.learning_rate
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=most), arrays(whole).params, arrays(split).params)
+    pairs = arrays(state).params, arrays(reference[0]).params
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=most), *pairs)
 
 
 def test_fsdp_shards_large_arrays_and_no_others():
@@ -73,15 +79,20 @@ def test_fsdp_shards_large_arrays_and_no_others():
     assert state.step.sharding.is_fully_replicated
 
 
-def test_the_state_is_donated_and_the_batch_is_not():
-    config = toy_config()
-    for mode in parallel.MODES:
-        mesh = parallel.make_mesh(mode, 1)
-        state = parallel.init_state(build(config).init, jax.random.key(0), mesh)
-        batch = parallel.global_batch(next(Batches(config)), mesh)
-        parallel.data_parallel(build(config).steps["critic"], mesh, mode)(state, batch)
-        assert state.params["auto"]["encode"].is_deleted(), mode
-        assert not any(x.is_deleted() for x in batch.values()), mode
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_the_state_is_donated_and_the_batch_is_not(mode):
+    mesh = parallel.make_mesh(mode, 1)
+    state = parallel.put_state({"w": jnp.ones(4)}, mesh)
+    batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
+
+    def step(state, batch, axis):
+        return {"w": state["w"] + axis.total(batch["x"].sum())}, {}
+
+    after, _ = parallel.data_parallel(step, mesh, mode)(state, batch)
+    np.testing.assert_array_equal(after["w"], 5)
+    assert after["w"].shape == (4,)
+    assert state["w"].is_deleted()
+    assert not batch["x"].is_deleted()
 
 
 def test_axis_operations_on_two_devices():

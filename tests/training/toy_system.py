@@ -5,6 +5,7 @@ global sums (dice, cross-covariance), partners from other devices, padding rows,
 """
 
 import collections
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -139,6 +140,27 @@ def build(config) -> System:
         predict=predict,
         batch_multiple=2,
     )
+
+
+class CompilationCount(logging.Handler):
+    """Context manager: `count` is how many programs XLA has compiled inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def emit(self, record):
+        self.count += "Finished XLA compilation" in record.getMessage()
+
+    def __enter__(self):
+        self._logging = jax.log_compiles()
+        self._logging.__enter__()
+        logging.getLogger("jax").addHandler(self)
+        return self
+
+    def __exit__(self, *error):
+        logging.getLogger("jax").removeHandler(self)
+        self._logging.__exit__(*error)
 
 
 class Batches:
