@@ -207,7 +207,7 @@ def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
         home = next((h for h in homes if h in dst), None)
         if home is None:
             raise UserError(
-                f"label set '{src.name}' cannot be mapped to '{dst.name}': class '{label.name}' has no counterpart there"
+                f"label set '{src.name}' cannot be mapped to '{dst.name}': '{label.name}' has no counterpart there"
             )
         table[label.id] = dst[home]
     return table

@@ -7,7 +7,7 @@ resolutions, reconstruction, the region-effect matrix, and the arrays behind the
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -137,7 +137,7 @@ class _Tally:
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.errors = None
         self.effects = dict.fromkeys(("noise", "swap"))
-        self.pictures: list[dict[str, np.ndarray]] = []
+        self.shown: list[tuple[np.ndarray, np.ndarray]] = []  # image and mask of the examples for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
         probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
@@ -149,10 +149,8 @@ class _Tally:
                 self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
         if self.full:
             self._add_codec(number, batch)
-        missing = self.panels - len(self.pictures)
-        if missing > 0:
-            real = int(np.sum(batch["weight"]))
-            self.pictures += list(self._pictures(batch, probabilities, min(missing, real)))
+        missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
+        self.shown += list(zip(batch["image"][:missing], batch["mask"][:missing], strict=True))
 
     def _add_codec(self, number: int, batch: dict[str, np.ndarray]) -> None:
         codec, variables, weight = self.system.codec, self.variables, batch["weight"]
@@ -165,20 +163,28 @@ class _Tally:
             )
             self.effects[kind] = _added(self.effects[kind], found)
 
-    def _pictures(self, batch, probabilities: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]:
-        shown = {
-            "image": _to_bytes(batch["image"][:count]),
-            "truth": batch["mask"][:count].astype(np.uint8),
-            "prediction": probabilities[:count].argmax(-1).astype(np.uint8),
-            "confidence": np.round(255 * probabilities[:count].max(-1)).astype(np.uint8),
+    def _pictures(self) -> dict[str, np.ndarray]:
+        """The arrays of the report's panels, all examples as one batch."""
+        image, mask = (np.stack(column) for column in zip(*self.shown, strict=True))
+        probabilities, _ = _segment(
+            self.system.predict,
+            self.classes,
+            self.variables,
+            {"image": image, "mask": mask, "weight": np.ones(len(mask))},
+        )
+        probabilities = np.asarray(probabilities)
+        pictures = {
+            "image": _to_bytes(image),
+            "truth": mask.astype(np.uint8),
+            "prediction": probabilities.argmax(-1).astype(np.uint8),
+            "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
         }
         if self.full:
-            decoded, swaps = _decode_all(self.system.codec, self.variables, batch["image"])
-            shown["reconstruction"] = _to_bytes(decoded.image[:count])
-            shown["regions"] = _to_bytes(decoded.regions[:count])
-            shown["swaps"] = np.stack([_to_bytes(swap[:count]) for swap in swaps], axis=1)
-        for n in range(count):
-            yield {name: array[n] for name, array in shown.items()}
+            decoded, swaps = _decode_all(self.system.codec, self.variables, image)
+            pictures["reconstruction"] = _to_bytes(decoded.image)
+            pictures["regions"] = _to_bytes(decoded.regions)
+            pictures["swaps"] = np.stack([_to_bytes(swap) for swap in swaps], axis=1)
+        return pictures
 
     def result(self) -> Evaluation:
         names = self.system.label_set.names
@@ -186,13 +192,14 @@ class _Tally:
         scores["native"] = segmentation.scores(self.counts[1], names)
         metrics = {"segmentation": scores}
         arrays = {"confusion": self.counts[0]}
-        if self.pictures:
-            arrays |= {name: np.stack([p[name] for p in self.pictures]) for name in self.pictures[0]}
+        if self.shown:
+            arrays |= self._pictures()
         if self.full:
             slices = [names[c] for c in self.system.codec.classes]
             noise, swap = (region_effect.summary(self.effects[kind], slices) for kind in ("noise", "swap"))
             metrics["reconstruction"] = reconstruction.summary(self.errors, names)
             metrics["disentanglement"] = {**noise, "slices": slices, "noise": NOISE, "swap": swap}
+            arrays["slices"] = np.asarray(self.system.codec.classes, np.uint8)
             arrays["effect"] = region_effect.matrix(self.effects["noise"])
         return Evaluation(metrics, arrays)
 

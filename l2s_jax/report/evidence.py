@@ -13,20 +13,21 @@ import numpy as np
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.labels import LabelSet
+from input_pipeline.labels import Label, LabelSet
 
 _MAX_TEXT = 256 << 20
 _MAX_ARRAY = 1 << 30
 _ARRAYS = {  # name: (dtype, shape); letters must agree across the arrays
     "confusion": ("int64", "KK"),
-    "effect": ("float64", "KK"),
+    "slices": ("uint8", "S"),
+    "effect": ("float64", "SS"),
     "image": ("uint8", "NHW3"),
     "truth": ("uint8", "NHW"),
     "prediction": ("uint8", "NHW"),
     "confidence": ("uint8", "NHW"),
     "reconstruction": ("uint8", "NHW3"),
-    "regions": ("uint8", "NKHW3"),
-    "swaps": ("uint8", "NKHW3"),
+    "regions": ("uint8", "NSHW3"),
+    "swaps": ("uint8", "NSHW3"),
 }
 
 
@@ -137,7 +138,14 @@ def _read_arrays(path: Path, label_set: LabelSet | None) -> dict[str, np.ndarray
                     arrays[name] = _read_array(archive, name, dtype, axes, sizes)
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         raise UserError(f"'{path}' is damaged ({error}): run l2s evaluate again") from None
+    if label_set is not None and "slices" in arrays and arrays["slices"].max() >= len(label_set):
+        raise UserError(f"'{path}' is damaged (slices names a class that '{label_set.name}' lacks): evaluate again")
     return arrays
+
+
+def slice_labels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> tuple[Label, ...]:
+    """Class of each slice: the array `slices`, or all classes in order where the evaluation has none."""
+    return tuple(label_set.labels[c] for c in arrays.get("slices", range(len(label_set))))
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, axes: str, sizes: dict[str, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from l2s_jax import files
 from l2s_jax.report import captions, numbers, plots
 from l2s_jax.report.curves import ORDER, curves
-from l2s_jax.report.evidence import Evidence, read
+from l2s_jax.report.evidence import Evidence, read, slice_labels
 from l2s_jax.report.page import Section, figure, page
 from l2s_jax.report.panels import draw_panels
 
@@ -127,7 +127,10 @@ def _effect(evidence: Evidence) -> str:
     body = numbers.slice_table(numbers.group(evidence.metrics, "disentanglement"), evidence.label_set)
     if not effect.any():
         return body
-    return figure(plots.region_effect(effect, _names(evidence, len(effect))), captions.EFFECT) + body
+    names = _names(evidence, len(effect))
+    if evidence.label_set is not None:
+        names = [label.name for label in slice_labels(evidence.arrays, evidence.label_set)]
+    return figure(plots.region_effect(effect, names), captions.EFFECT) + body
 
 
 def _training(evidence: Evidence) -> str:

@@ -1,11 +1,12 @@
 """The picture panels of an evaluation: what the parser says, what the decoder paints, what each slice carries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.report import overlays
+from l2s_jax.report.evidence import slice_labels
 from l2s_jax.report.sheet import contact, fit, png, sheet
 
 __all__ = ["contact", "draw_panels", "reconstruction", "regions", "segmentation", "swaps"]
@@ -25,15 +26,16 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
     Returns:
       PNG files by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`.
     """
+    slices = [label.name for label in slice_labels(arrays, label_set)]
     panels = {}
     if {"image", "prediction"} <= set(arrays):
         panels["segmentation"] = segmentation(arrays, label_set)
     if {"image", "reconstruction"} <= set(arrays):
         panels["reconstruction"] = reconstruction(arrays["image"], arrays["reconstruction"])
     if {"image", "regions"} <= set(arrays):
-        panels["regions"] = regions(arrays["image"], arrays["regions"], label_set)
+        panels["regions"] = regions(arrays["image"], arrays["regions"], slices)
     if {"image", "swaps"} <= set(arrays):
-        panels["swaps"] = swaps(arrays["image"], arrays["swaps"], label_set)
+        panels["swaps"] = swaps(arrays["image"], arrays["swaps"], slices)
     return {name: png(panel) for name, panel in panels.items()}
 
 
@@ -91,42 +93,42 @@ def reconstruction(image: np.ndarray, decoded: np.ndarray) -> np.ndarray:
     return sheet([[fit(x, cell) for x in row] for row in rows.values()], list(rows))
 
 
-def regions(image: np.ndarray, decoded: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def regions(image: np.ndarray, decoded: np.ndarray, slices: Sequence[str]) -> np.ndarray:
     """Rows are faces; columns are the input and each slice decoded alone.
 
     Args:
       image: uint8 [N, H, W, 3].
       decoded: uint8 [N, K, H, W, 3].
-      label_set: names of the K slices.
+      slices: names of the K slices.
 
     Returns:
       uint8 [*, *, 3].
     """
     leads = [[face] for face in image[:MAX_ROWS]]
-    return _by_slice(leads, ("input",), decoded, label_set)
+    return _by_slice(leads, ("input",), decoded, slices)
 
 
-def swaps(image: np.ndarray, swapped: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def swaps(image: np.ndarray, swapped: np.ndarray, slices: Sequence[str]) -> np.ndarray:
     """Rows are faces; columns are the face, its donor, and the face with one slice of the donor each.
 
     Args:
       image: uint8 [N, H, W, 3].
       swapped: uint8 [N, K, H, W, 3], face n with slice k of face (n + 1) mod N.
-      label_set: names of the K slices.
+      slices: names of the K slices.
 
     Returns:
       uint8 [*, *, 3].
     """
     donors = np.roll(image, -1, axis=0)
     leads = [[face, donor] for face, donor in zip(image[:MAX_ROWS], donors, strict=False)]
-    return _by_slice(leads, ("face", "donor"), swapped, label_set)
+    return _by_slice(leads, ("face", "donor"), swapped, slices)
 
 
-def _by_slice(leads: list[list[np.ndarray]], titles: tuple[str, ...], stack: np.ndarray, label_set: LabelSet):
+def _by_slice(leads: list[list[np.ndarray]], titles: tuple[str, ...], stack: np.ndarray, names: Sequence[str]):
     """Rows of leading pictures followed by the K pictures of `stack` [N, K, H, W, 3]."""
     cell = _cell(columns=len(titles) + stack.shape[1])
     rows = [[fit(x, cell) for x in (*lead, *slices)] for lead, slices in zip(leads, stack, strict=False)]
-    return sheet(rows, column_titles=[*titles, *label_set.names])
+    return sheet(rows, column_titles=[*titles, *names])
 
 
 def _cell(columns: int) -> int:

@@ -1,7 +1,7 @@
 """The fields of Latents2Segments, and its presets.
 
-The default is `l2s`: the published idea without the published defects (spec A8), with what the project adds. `published`
-has the sizes, weights and schedule of the authors' code, `paper` the loss weights of their equation 1.
+The default is `l2s`: the published idea without the published defects (spec A8), with what the project adds.
+`published` has the sizes, weights and schedule of the authors' code, `paper` the loss weights of their equation 1.
 """
 
 from ml_collections import ConfigDict

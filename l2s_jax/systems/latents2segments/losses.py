@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
+from l2s_jax.losses.sums import ratio
 from l2s_jax.systems.contract import Axis, Batch, PyTree, example_rngs
 from l2s_jax.systems.latents2segments.networks import Networks
 
@@ -48,7 +49,7 @@ def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces
 
 
 def partner(x: jax.Array, axis: Axis) -> jax.Array:
-    """Each image's partner in its pair (0 with 1, 2 with 3 ...) over the GLOBAL batch; an odd last one meets the first."""
+    """Each row's partner in its pair (0 and 1, 2 and 3 ...) over the GLOBAL batch; an odd last one takes the first."""
     rows = axis.gather(x)
     swapped = np.arange(rows.shape[0]) ^ 1
     swapped[swapped == rows.shape[0]] = 0
@@ -105,7 +106,7 @@ def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
     """Mean of [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each when published)."""
     cost = jnp.sum(face.weight[:, None] * jnp.mean(error, axis=(2, 3, 4)), axis=0)
     total, count = axis.total((cost, jnp.sum(face.weight)))
-    return jnp.mean(total) / jnp.maximum(count, 1.0)
+    return jnp.mean(ratio(total, count))
 
 
 def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
@@ -125,7 +126,8 @@ def mix(networks, params, face, codes, style, logits, axis) -> tuple[jax.Array, 
     """The partner's structure in the image's own style.
 
     Returns:
-      regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; masks [B, K, H, W], the partner's.
+      regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; the partner's masks
+      [B, K, H, W].
     """
     partner_logits = None if logits is None else partner(logits, axis)
     _, regions = networks.paint(params, partner(codes, axis), style, partner_logits, _fold(face.rngs, 4))
@@ -164,8 +166,7 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
     b, k = face.present.shape
 
     def weighted(penalty: jax.Array) -> jax.Array:
-        cost, count = axis.total((jnp.sum(face.present * penalty), jnp.sum(face.present)))
-        return cost / jnp.maximum(count, 1.0)
+        return ratio(*axis.total((jnp.sum(face.present * penalty), jnp.sum(face.present))))
 
     image = adversarial.r1(lambda x: judge(networks, params, x), face.targets, batch_axes=2)
     terms = {"r1": loss.r1 / 2 * weighted(image)}
@@ -226,5 +227,5 @@ def _region_ids(networks: Networks, b: int, k: int) -> jax.Array | None:
 
 
 def _fold(rngs: jax.Array, use: int) -> jax.Array:
-    """Keys for one use of randomness: 0 code noise, 1 4 generator noise, 2 3 5 windows (reference, mixed, second real)."""
+    """Keys for one use: 0 code noise; 1, 4 generator noise; 2, 3, 5 windows of reference, mixed and second real."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(rngs, use)

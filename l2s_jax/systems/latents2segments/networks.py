@@ -88,7 +88,7 @@ class Networks:
     def encode(
         self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """image [B, H, W, 3] -> (codes [B, K, h, w, C], one slice each; style [B, S]); `rngs` [B] add training noise."""
+        """image [B, H, W, 3] -> codes [B, K, h, w, C], one slice each, and style [B, S]; `rngs` [B] add code noise."""
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
             noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:]))(rngs)
@@ -121,7 +121,7 @@ class Networks:
         return colours, presence * colours + (1 - presence) * BLACK
 
     def presence_of(self, logits: jax.Array) -> jax.Array:
-        """Softmax over the classes as a matte [B, K, H, W, 1]. No gradient: masks learn from masks, not from colours."""
+        """Softmax over the classes as a matte [B, K, H, W, 1], without gradient: masks learn from masks alone."""
         return jnp.moveaxis(jax.nn.softmax(jax.lax.stop_gradient(logits)), -1, 1)[..., None]
 
     def decode(self, params: dict[str, PyTree], codes: jax.Array, style: jax.Array) -> Decoded:
