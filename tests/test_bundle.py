@@ -65,6 +65,8 @@ def test_round_trip_is_bit_exact(tmp_path):
     assert completed.sha256 == tensors.digest(tmp_path / "m" / bundle.TENSOR_FILE)
     assert sorted(os.listdir(tmp_path)) == ["m"]
     assert sorted(os.listdir(tmp_path / "m")) == ["model.json", "model.safetensors"]
+    (tmp_path / "plain").write_text("")  # everybody who may read a file made here may read the model
+    assert {p.stat().st_mode for p in (tmp_path / "m").iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_saving_again_replaces_and_a_foreign_folder_stays(saved):
@@ -86,6 +88,18 @@ def test_a_failed_write_leaves_the_old_bundle(saved, monkeypatch):
             bundle.save(saved, jax.tree.map(np.zeros_like, fake_system.variables()), fake_system.meta())
     assert os.listdir(saved.parent) == ["tiny"]
     assert bundle.load(saved).meta.sha256 == before
+
+
+def test_a_full_disk_leaves_the_old_bundle(saved, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full)
+        with pytest.raises(UserError, match=r"cannot write the model .*No space left on device"):
+            bundle.save(saved, fake_system.variables(), fake_system.meta())
+    assert os.listdir(saved.parent) == ["tiny"]
+    bundle.load(saved)
 
 
 def test_a_failed_swap_puts_the_old_bundle_back(saved, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from input_pipeline.errors import UserError
 
@@ -56,13 +56,14 @@ def write(path: Path, tree: Mapping) -> int:
     """Write the arrays of `tree` to the safetensors file `path`; returns how many numbers they hold.
 
     Raises:
+      OSError: the disk refuses.
       ValueError: a name that `read` would refuse (a bug of the caller, not of the user).
     """
     flat = {name: np.asarray(leaf, order="C") for name, leaf in flatten(tree)}
     unsafe = [name for name in flat if not _NAME.fullmatch(name)]
     if unsafe:
         raise ValueError(f"unsafe tensor name: {unsafe[0]!r}")
-    save_file(flat, path)
+    path.write_bytes(save(flat))  # `save_file` would make the file private and hide the disk's own error
     return sum(leaf.size for leaf in flat.values())
 
 
