@@ -6,6 +6,7 @@ global sums (dice, cross-covariance), partners from other devices, padding rows,
 
 import collections
 import logging
+import math
 
 import jax
 import jax.numpy as jnp
@@ -39,16 +40,15 @@ def build(config) -> System:
     dtype = jnp.dtype(config.precision.compute)
 
     def init(rng):
-        keys = iter(jax.random.split(rng, 4))
-        auto = {
-            "encode": config.model.scale * jax.random.normal(next(keys), (3 * PIXELS, HIDDEN)),
-            "decode": config.model.scale * jax.random.normal(next(keys), (HIDDEN, PIXELS)),
-        }
-        critic = {"kernel": config.model.scale * jax.random.normal(next(keys), (PIXELS, 1))}
+        shapes = {"encode": (3 * PIXELS, HIDDEN), "decode": (HIDDEN, PIXELS), "kernel": (PIXELS, 1)}
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+        draws = jnp.split(config.model.scale * jax.random.normal(rng, (ends[-1],)), ends[:-1])
+        weights = {name: draw.reshape(shapes[name]) for name, draw in zip(shapes, draws, strict=True)}
+        auto, critic = {name: weights[name] for name in ("encode", "decode")}, {"kernel": weights["kernel"]}
         params = {"auto": auto, "critic": critic}
         return TrainState(
             step=jnp.int32(0),
-            rng=next(keys),
+            rng=rng,
             params=params,
             stats={"auto": {"mean": jnp.zeros(HIDDEN)}},
             ema={"auto": auto},
@@ -76,7 +76,7 @@ def build(config) -> System:
         TRACES["autoencoder"] += 1
         weight, truth = batch["weight"], (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
         keys = example_rngs(step_rng(state, "autoencoder"), axis, weight.shape[0])
-        noise = jax.vmap(lambda key: jax.random.normal(key, (HIDDEN,)))(keys)
+        noise = jax.vmap(lambda key: jax.random.uniform(key, (HIDDEN,)))(keys)
         count = axis.total(weight.sum())
 
         def loss_of(params):
