@@ -133,6 +133,8 @@ def _read_arrays(path: Path, label_set: LabelSet | None) -> dict[str, np.ndarray
     try:
         with zipfile.ZipFile(path) as archive:
             present = set(archive.namelist())
+            if "slices.npy" not in present and label_set is not None:
+                sizes["S"] = len(label_set)  # without a list of slices, every class has one
             for name, (dtype, axes) in _ARRAYS.items():
                 if f"{name}.npy" in present:
                     arrays[name] = _read_array(archive, name, dtype, axes, sizes)

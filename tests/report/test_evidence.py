@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax.report.evidence import read
+from input_pipeline.labels import L2S_REGIONS
+from l2s_jax.report.evidence import read, slice_labels
 
 
 def write_member(path, name: str, data: bytes) -> None:
@@ -134,6 +135,18 @@ def test_a_huge_claim_is_refused_before_memory_is_taken(workdir):
 def test_arrays_that_break_the_contract(workdir, name, array):
     write_member(workdir / "evaluation.npz", f"{name}.npy", npy(array))
     with pytest.raises(UserError, match=name):
+        read(workdir)
+
+
+def test_slices_may_leave_out_the_background(workdir, arrays):
+    arrays |= {"slices": np.arange(1, 6, dtype=np.uint8), "effect": np.eye(5), "regions": arrays["regions"][:, 1:]}
+    np.savez(workdir / "evaluation.npz", **{name: arrays[name] for name in ("slices", "effect", "regions")})
+    assert [label.name for label in slice_labels(read(workdir).arrays, L2S_REGIONS)] == list(L2S_REGIONS.names[1:])
+
+
+def test_slices_of_unknown_classes(workdir):
+    np.savez(workdir / "evaluation.npz", slices=np.array([1, 6], np.uint8))
+    with pytest.raises(UserError, match="slices"):
         read(workdir)
 
 

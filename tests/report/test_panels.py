@@ -56,7 +56,7 @@ def test_segmentation_rows_follow_the_evidence(arrays):
 def test_swap_rows_show_the_face_and_the_next_face_as_donor():
     image = np.stack([np.full((128, 128, 3), value, np.uint8) for value in (50, 100, 150)])
     swapped = np.full((3, len(L2S_REGIONS), 128, 128, 3), 200, np.uint8)
-    panel = panels.swaps(image, swapped, L2S_REGIONS)
+    panel = panels.swaps(image, swapped, L2S_REGIONS.names)
     left = 16
     for row, (face, donor) in enumerate(((50, 100), (100, 150), (150, 50))):
         y = panel.shape[0] - 16 - (3 - row) * (128 + sheet.GAP) + sheet.GAP + 64

@@ -37,18 +37,18 @@ def build(config: ConfigDict) -> System:
     """
     networks = build_networks(config)
     optimisers = _optimisers(config)
-    folded = networks.lowered("folded")  # R1 differentiates the gradient: the folded lowering is several times faster
-    steps = {
-        "autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True),
-        "parse": functools.partial(_autoencode, networks, optimisers, config, decode=False),
-        "discriminate": functools.partial(_discriminate, networks, optimisers, config),
-        "r1": functools.partial(_regularise, folded, optimisers, config),
-    }
+    steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True)}
+    if config.schedule.autoencode_every > 1:
+        steps["parse"] = functools.partial(_autoencode, networks, optimisers, config, decode=False)
+    if config.schedule.discriminator_every:
+        folded = networks.lowered("folded")  # several times faster where the gradient is differentiated
+        steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
+        steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
     return System(
         name="latents2segments",
         label_set=networks.label_set,
         init=functools.partial(_init, networks, optimisers, config),
-        steps={name: steps[name] for name in _used_steps(config)},
+        steps=steps,
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
         predict=functools.partial(_predict, networks),
@@ -71,13 +71,6 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
     return ("autoencode",) if step % config.autoencode_every == 0 else ("parse",)
 
 
-def _used_steps(config: ConfigDict) -> tuple[str, ...]:
-    used = ["autoencode"]
-    if config.schedule.autoencode_every > 1:
-        used.append("parse")
-    return tuple(used + ["discriminate", "r1"] * bool(config.schedule.discriminator_every))
-
-
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
     groups = {"encoder": optim.build(config.optim.encoder), "generator": optim.build(config.optim.generator)}
     if config.schedule.discriminator_every:
@@ -88,8 +81,6 @@ def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
 def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:
     params_rng, step_key = jax.random.split(rng)
     params = networks.init(params_rng)
-    used = [name for group in optimisers for name in OPTIMISED[group]]
-    params = {name: value for name, value in params.items() if name in used}
     exported = {name: value for name, value in params.items() if name in EXPORTED}
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -34,6 +34,7 @@ class Networks:
       classes: class of each of the K slices, in painting order.
       slices: channels of each slice.
       presence: the light head, or None (published: regions are where the decodes are not black).
+      discriminator, patch: None where the config trains without adversaries.
       keep_features: the skin's target keeps eyes and lips, as in Fig. 2 of the paper.
       code_noise: std of the training noise on the structure code, relative to the code's own.
       generator_noise: fresh pixel noise in training.
@@ -47,8 +48,8 @@ class Networks:
     encoder: PyramidEncoder | Encoder
     generator: Generator
     presence: PresenceHead | None
-    discriminator: Discriminator
-    patch: PatchDiscriminator
+    discriminator: Discriminator | None
+    patch: PatchDiscriminator | None
     keep_features: bool
     code_noise: float
     generator_noise: bool
@@ -74,7 +75,7 @@ class Networks:
         params["generator"] = self.generator.init(keys["generator"], codes, style)["params"]
         if self.presence is not None:
             params["presence"] = self.presence.init(keys["presence"], codes)["params"]
-        return params | self._init_discriminators(keys)
+        return params if self.discriminator is None else params | self._init_discriminators(keys)
 
     def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
         region = jnp.zeros(1, jnp.int32) if self.discriminator.regions else None
@@ -166,8 +167,9 @@ def build(config: ConfigDict) -> Networks:
         encoder = PyramidEncoder(channels, model.style, tuple(model.pyramid.widths), tuple(model.pyramid.depths), dtype)
     else:
         encoder = Encoder(**model.residual, structure_channels=channels, style_dims=model.style, dtype=dtype)
-    regions = len(classes) if model.discriminator.conditional else 0
-    patch = model.patch
+    discriminator, patch = (
+        _discriminators(config, len(classes)) if config.schedule.discriminator_every else (None, None)
+    )
     return Networks(
         label_set=label_set,
         classes=classes,
@@ -181,16 +183,27 @@ def build(config: ConfigDict) -> Networks:
             dtype=dtype,
         ),
         presence=PresenceHead(model.presence.width, upsamplings(config), dtype) if model.presence.width else None,
-        discriminator=Discriminator(
-            model.discriminator.channel_base, model.discriminator.max_width, regions, dtype=dtype
-        ),
-        patch=PatchDiscriminator(patch.channel_base, patch.max_width, tuple(patch.head_widths), regions, dtype=dtype),
+        discriminator=discriminator,
+        patch=patch,
         keep_features=not model.background,
         code_noise=model.code_noise,
         generator_noise=model.generator.noise,
-        crop_size=patch.crop_size,
-        crops=patch.crops,
-        crops_around_region=patch.around_region,
+        crop_size=model.patch.crop_size,
+        crops=model.patch.crops,
+        crops_around_region=model.patch.around_region,
+    )
+
+
+def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator]:
+    model, dtype = config.model, jnp.dtype(config.precision.compute)
+    for field, size in (("image_size", config.image_size), ("model.patch.crop_size", model.patch.crop_size)):
+        if size < 8 or size & (size - 1):
+            raise UserError(f"{field}={size} must be a power of two, at least 8, for the discriminators")
+    regions = slices if model.discriminator.conditional else 0
+    patch = model.patch
+    return (
+        Discriminator(model.discriminator.channel_base, model.discriminator.max_width, regions, dtype=dtype),
+        PatchDiscriminator(patch.channel_base, patch.max_width, tuple(patch.head_widths), regions, dtype=dtype),
     )
 
 
