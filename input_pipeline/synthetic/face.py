@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.synthetic import hair, head, occluder, outfit, palette, pose, rng, shading
+from input_pipeline.errors import UserError
+from input_pipeline.synthetic import body, hair, head, occluder, palette, pose, rng, shading, worn
 from input_pipeline.synthetic.camera import develop
 from input_pipeline.synthetic.canvas import Canvas
 from input_pipeline.synthetic.factors import Factors, sample_factors
@@ -43,7 +44,7 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
     Args:
       seed: of the stream of faces, any integer.
       index: of the face in the stream, any integer.
-      size: side of the picture in pixels, at least 16.
+      size: side of the picture in pixels, 16..4096.
       factors: draw this person and these attributes instead of `sample_factors(seed, index)`; the random texture
         (strands, noise, blobs) stays that of (seed, index), so that changing one factor changes one thing.
 
@@ -55,16 +56,14 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
       identity: float32 [I], attributes: float32 [A], the factors by IDENTITY_FACTORS and ATTRIBUTE_FACTORS.
 
     Raises:
-      ValueError: size under 16.
+      UserError: size outside 16..4096.
     """
-    if size < 16:
-        raise ValueError(f"a face needs at least 16 pixels, not {size}")
+    check_size(size)
     factors = sample_factors(seed, index) if factors is None else factors
     f = factors.named()
     key = rng.fold(seed, "texture", index)
-    p, style = measure(f), None
-    if f["bald"] <= 0:
-        style = hair.style(f, p)
+    p = measure(f)
+    style = hair.style(f, p) if f["bald"] <= 0 else None
     scene, shine = _set_up(f, p, style, key, size)
     _paint(scene, style, shine)
     return {
@@ -76,25 +75,35 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
     }
 
 
+def check_size(size: int) -> None:
+    """Raises a UserError unless `size` is a side in pixels that faces can be drawn at."""
+    if not 16 <= size <= 4096:
+        raise UserError(f"synthetic faces can be 16 to 4096 pixels large, not {size}")
+
+
 def _set_up(
     f: Mapping[str, float], p: Proportions, style: hair.Style | None, key: int, size: int
 ) -> tuple[Scene, np.ndarray]:
     """The sketched, posed, rasterised and lit scene, nothing painted yet; and the shine of the face."""
     sketch = Sketch()
-    outfit.sketch_body(sketch, f, p)
+    body.sketch_body(sketch, f)
     head.sketch_head(sketch, p)
     relief = shading.sketch_relief(sketch, p)
     if f["beard"] > 0 and f["masculinity"] > 0:
         head.sketch_beard(sketch, p, f["beard"])
     if style is not None:
         hair.sketch_hair(sketch, p, style, key)
-    outfit.sketch_earrings(sketch, f, p)
-    outfit.sketch_glasses(sketch, f, p)
-    outfit.sketch_hat(sketch, f, p, style.volume if style is not None else 0.0)
-    occluder.sketch_occluder(sketch, f)
+    if f["earrings"] > 0:
+        worn.sketch_earrings(sketch, f, p)
+    if f["glasses"] > 0:
+        worn.sketch_glasses(sketch, f, p)
+    if f["hat"] > 0:
+        worn.sketch_hat(sketch, f, p, style.volume if style is not None else 0.0)
+    if f["occluder"] > 0:
+        occluder.sketch_occluder(sketch, f)
 
     camera, colors = pose.from_factors(f), palette.from_factors(f)
-    drawing = sketch.pose(camera, samples=3 if size <= 96 else 5 if size <= 320 else 8)  # chords of about two pixels
+    drawing = sketch.pose(camera, samples=3 if size <= 96 else 4 if size <= 192 else 8)  # chords of about two pixels
     covers = rasterise(drawing, size)
     canvas = Canvas(size, camera.upright)
     light, shine = shading.skin_light(canvas, covers["skin"], drawing.anchors, relief, camera, colors.light)
@@ -103,11 +112,11 @@ def _set_up(
 
 def _paint(scene: Scene, style: hair.Style | None, shine: np.ndarray) -> None:
     """Everything, back to front."""
-    f, palette_, covers = scene.factors, scene.palette, scene.covers
+    f, colors, covers = scene.factors, scene.palette, scene.covers
     near, far = ("l", "r") if scene.pose.near_side > 0 else ("r", "l")
     texture = hair_texture(scene, style) if style is not None else None
 
-    paint_backdrop(scene.canvas, palette_, f["background_style"], scene.key)
+    paint_backdrop(scene.canvas, colors, f["background_style"], scene.key)
     paint_hair(scene, texture, "hair_back", darkness=0.5)
     paint_body(scene)
     paint_ear(scene, far)
@@ -117,19 +126,19 @@ def _paint(scene: Scene, style: hair.Style | None, shine: np.ndarray) -> None:
     paint_nose(scene)
     paint_beard(scene)
     # Clear glass lies under the eyes' layers (published masks show the eyes through it), dark glass over them.
-    if not outfit.dark_lenses(f):
+    if not worn.dark_lenses(f):
         paint_lenses(scene)
     for name in (far, near):
         paint_brow(scene, name)
         paint_eye(scene, name)
     paint_mouth(scene)
-    if outfit.dark_lenses(f):
+    if worn.dark_lenses(f):
         paint_lenses(scene)
     paint_frames(scene)
     shade_face(scene, ("hair_cap", "hair_fringe", "hair_locks"), 0.5)
     paint_hair(scene, texture, "hair_cap")
     if "parting" in covers:
-        scene.canvas.tint(covers["parting"], palette_.shade, 0.7)
+        scene.canvas.tint(covers["parting"], colors.shade, 0.7)
     paint_hair(scene, texture, "hair_fringe")
     paint_hair(scene, texture, "hair_locks")
     shade_face(scene, ("visor", "band"), 0.7)

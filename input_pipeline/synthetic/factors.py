@@ -149,6 +149,11 @@ def sample_factors(seed: int, index: int, identity_index: int | None = None) -> 
     )
 
 
+def choice(value: float, count: int) -> int:
+    """Which of `count` equal shares of [-1, 1] the factor `value` lies in: 0 .. count - 1."""
+    return min(max(int((value + 1.0) * 0.5 * count), 0), count - 1)
+
+
 def _draw(kinds: Mapping[str, str | float], key: int) -> tuple[float, ...]:
     uniform = rng.uniforms(rng.fold(key, "uniform"), len(kinds))
     normal = rng.normals(rng.fold(key, "normal"), len(kinds)).clip(-2.5, 2.5)

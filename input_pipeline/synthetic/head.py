@@ -88,13 +88,13 @@ def _eyes(sketch: Sketch, p: Proportions) -> None:
     along = np.array([-1.0, -0.62, -0.08, 0.5, 1.0, 0.55, 0.05, -0.52])  # from the inner corner over the upper lid
     height = np.array([0.005, -0.68 * up, -up, -0.8 * up, -0.001, 0.68 * low, low, 0.78 * low])
     contour = np.stack([x + p.eye_half * along, height - p.eye_tilt * along, np.full(8, 0.004)], axis=1)
-    line = contour[:5] + (0.0, -0.0015, 0.002)
-    lash = np.concatenate([line, line[4:] + (0.007, -0.003, 0.0)])
+    line = contour[:5] + np.array([0.0, -0.0015, 0.002])
+    lash = np.concatenate([line, line[4:] + np.array([0.007, -0.003, 0.0])])
     fold = contour[:5] * (1.0, 0.0, 1.0)
     fold[:, 1] = (-0.006, -0.024, -0.0315, -0.026, -0.007)
     lines = {
         "lash": ribbon(lash, [0.0008, 0.0026, 0.0036, 0.004, 0.003, 0.0008]),
-        "lower_lid": ribbon(contour[4:] + (0.0, 0.001, 0.002), [0.0012, 0.0014, 0.001, 0.0006]),
+        "lower_lid": ribbon(contour[4:] + np.array([0.0, 0.001, 0.002]), [0.0012, 0.0014, 0.001, 0.0006]),
         "crease": ribbon(fold, [0.0004, 0.0016, 0.002, 0.0018, 0.0006]),
     }
     for name, side in SIDES:
@@ -152,7 +152,7 @@ def _mouth(sketch: Sketch, p: Proportions) -> None:
     bottom = row([0.66, 0.34, 0.0, -0.34, -0.66], seam_low, np.array([0.6, 0.93, 1.02, 0.93, 0.6]) * low, 0.02)
     inner_up = row([-0.9, -0.45, 0.0, 0.45, 0.9], seam_up, np.array([0.1 * gap, 0.0, 0.0022, 0.0, 0.1 * gap]), 0.016)
     sag = np.array([-0.4, -0.1, 0.0, -0.1, -0.4]) * gap
-    inner_low = row([-0.9, -0.45, 0.0, 0.45, 0.9], seam_low, sag + [0.0, 0.0, 0.0022, 0.0, 0.0], 0.016)
+    inner_low = row([-0.9, -0.45, 0.0, 0.45, 0.9], seam_low, sag + np.array([0.0, 0.0, 0.0022, 0.0, 0.0]), 0.016)
 
     sketch.ring("u_lip", np.concatenate([ends[:1], top, ends[1:], inner_up[::-1]]), SURFACE)
     sketch.ring("l_lip", np.concatenate([ends[:1], inner_low, ends[1:], bottom]), SURFACE)
@@ -161,7 +161,7 @@ def _mouth(sketch: Sketch, p: Proportions) -> None:
     if gap > 0.0:
         sketch.ring("mouth", np.concatenate([inner_up, inner_low[::-1]]), SURFACE)
         edge = inner_up[[0, 1, 2, 3, 4]] * (0.92, 1.0, 1.0)
-        teeth = edge[::-1] + (0.0, min(0.72 * gap, 0.022), 0.0)
+        teeth = edge[::-1] + np.array([0.0, min(0.72 * gap, 0.022), 0.0])
         teeth[[0, -1], 1] -= 0.4 * min(0.72 * gap, 0.022)
         sketch.ring("teeth", np.concatenate([edge - (0.0, 0.004, 0.0), teeth]), SURFACE)
         sketch.anchor("tongue", (0.0, seam_low + 0.004, 0.0), SURFACE)

@@ -5,24 +5,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from input_pipeline.synthetic.curves import directions, ellipse, ribbon, superellipse
-from input_pipeline.synthetic.outfit import choice
+from input_pipeline.synthetic.factors import choice
 from input_pipeline.synthetic.pose import SCENE
 from input_pipeline.synthetic.sketch import Sketch
 
 
-def occluder_style(f: Mapping[str, float]) -> str | None:
-    """`hand`, `phone`, `microphone` or `mug`; None when the view is free."""
-    return ("hand", "hand", "phone", "microphone", "mug")[choice(f["occluder_style"], 5)] if f["occluder"] > 0 else None
+def occluder_style(f: Mapping[str, float]) -> str:
+    """`hand` (twice as likely), `phone`, `microphone` or `mug`."""
+    return ("hand", "hand", "phone", "microphone", "mug")[choice(f["occluder_style"], 5)]
 
 
 def sketch_occluder(sketch: Sketch, f: Mapping[str, float]) -> None:
     """Adds the occluder's parts in image coordinates, coming in from below."""
-    style = occluder_style(f)
-    if style is None:
-        return
     x, y = 0.5 + 0.26 * f["occluder_x"], 0.72 + 0.1 * f["occluder_y"]
     lean = -0.5 * (x - 0.5) + 0.15 * f["occluder_y"]
-    {"hand": _hand, "phone": _phone, "microphone": _microphone, "mug": _mug}[style](sketch, _Frame(x, y, lean))
+    draw = {"hand": _hand, "phone": _phone, "microphone": _microphone, "mug": _mug}[occluder_style(f)]
+    draw(sketch, _Frame(x, y, lean))
     sketch.anchor("occluder", (x, y, 0.0), SCENE)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.canvas import Canvas
+from input_pipeline.synthetic.factors import choice
 from input_pipeline.synthetic.fields import value_noise
-from input_pipeline.synthetic.outfit import choice
 from input_pipeline.synthetic.palette import Palette
 from input_pipeline.synthetic.raster import Cover
 

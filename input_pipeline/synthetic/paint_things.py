@@ -3,12 +3,13 @@
 import numpy as np
 
 from input_pipeline.synthetic.canvas import inside, soften, within
+from input_pipeline.synthetic.factors import choice
 from input_pipeline.synthetic.occluder import occluder_style
-from input_pipeline.synthetic.outfit import choice, dark_lenses
 from input_pipeline.synthetic.palette import Palette, display
 from input_pipeline.synthetic.raster import Cover
 from input_pipeline.synthetic.scene import Scene
 from input_pipeline.synthetic.shading import round_light
+from input_pipeline.synthetic.worn import dark_lenses
 
 
 def paint_body(scene: Scene) -> None:
@@ -99,9 +100,9 @@ def paint_earring(scene: Scene, name: str) -> None:
 
 def paint_occluder(scene: Scene) -> None:
     """A hand or an object before the face: background in the mask."""
-    style = occluder_style(scene.factors)
-    if style is None:
+    if "occluder" not in scene.anchors:
         return
+    style = occluder_style(scene.factors)
     canvas, palette, size = scene.canvas, scene.palette, scene.canvas.size
     shift = (scene.pixels(0.012), round(-0.012 * palette.light.direction[0] * size))
     for part, color in _occluder_colors(style, palette).items():

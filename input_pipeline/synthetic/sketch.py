@@ -84,14 +84,18 @@ class Sketch:
 
         sizes = lengths[: len(rings)]
         count = int(sizes.sum())
-        ends = np.cumsum(lengths[len(rings) :]) + count
+        starts = (np.cumsum(lengths) - lengths)[len(rings) :]
+        anchors = {
+            name: flat[:, start : start + len(ring.points)].T
+            for (name, ring), start in zip(self._anchors.items(), starts.tolist(), strict=True)
+        }
         return Drawing(
             parts=tuple(self._rings),
             vertices=_spline(flat[:, :count], sizes, tension[:count], samples),
             ring_sizes=sizes * samples,
             ring_part=np.repeat(np.arange(len(self._rings)), [len(g) for g in self._rings.values()]),
             ring_sign=np.array([r.sign for r in rings]),
-            anchors=dict(zip(self._anchors, np.split(flat[:, count:].T, ends[:-1] - count), strict=True)),
+            anchors=anchors,
         )
 
 

@@ -1,0 +1,78 @@
+"""Synthetic faces as a random-access source."""
+
+import dataclasses
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from input_pipeline.errors import UserError
+from input_pipeline.labels import CELEBAMASK, LabelSet
+from input_pipeline.synthetic import rng
+from input_pipeline.synthetic.face import check_size, render
+
+
+class _Names(Sequence):
+    """`train-000000`, `train-000001`, ... without storing them."""
+
+    def __init__(self, split: str, count: int):
+        self._split, self._count = split, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index):
+        numbers = range(self._count)[index]
+        if isinstance(numbers, range):
+            return tuple(f"{self._split}-{k:06d}" for k in numbers)
+        return f"{self._split}-{numbers:06d}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSource:
+    """`count` faces that exist only while they are looked at; pickles as four values.
+
+    Every split is a stream of its own: the crc32 of its name is folded into the seed, so no face of one split is a face
+    of another.
+
+    Attributes:
+      count: number of faces, at least 1.
+      size: side of the pictures in pixels, 16..4096.
+      seed: of the family of streams, any integer.
+      split: any word.
+
+    Raises:
+      UserError: count or size out of range.
+    """
+
+    count: int
+    size: int
+    seed: int
+    split: str = "train"
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise UserError(f"synthetic:{self.count} asks for {self.count} faces; ask for at least 1")
+        check_size(self.size)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """CELEBAMASK."""
+        return CELEBAMASK
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per face."""
+        return _Names(self.split, self.count)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """Example `index`: what `render` returns (image, mask, landmarks, identity, attributes).
+
+        Raises:
+          IndexError: index outside -count .. count - 1.
+        """
+        position = range(self.count)[operator.index(index)]
+        return render(rng.fold(self.seed, self.split), position, self.size)
