@@ -175,10 +175,10 @@ def _lock(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
 def _fringe(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
     """Over the forehead: jagged strands, longer at the temples."""
     along = np.linspace(-1.0, 1.0, 17)
-    x = 0.205 * p.width * along
+    x = 0.228 * p.width * along
     teeth = np.where(np.arange(17) % 2 == 0, 0.3, -0.3) + 1.8 * noise[:17]
     slope = -1.2 * s.parting * along * 0.2
-    lower = s.fringe + 0.025 * along * along + slope + (0.012 + 0.008 * s.curl) * teeth
+    lower = s.fringe + 0.045 * along * along + slope + (0.012 + 0.008 * s.curl) * teeth
     upper = np.linspace(1.0, -1.0, 7)
-    roof = np.stack([0.2 * p.width * upper, p.hairline - 0.035 + 0.055 * upper * upper, np.full(7, 0.01)], axis=1)
+    roof = np.stack([0.226 * p.width * upper, p.hairline - 0.035 + 0.09 * upper * upper, np.full(7, 0.01)], axis=1)
     return np.concatenate([np.stack([x, lower, np.full(17, 0.022)], axis=1), roof])

@@ -1,0 +1,78 @@
+"""The source contract and the contact sheet."""
+
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline.errors import UserError
+from input_pipeline.labels import CELEBAMASK
+from input_pipeline.synthetic import SyntheticSource
+from input_pipeline.synthetic.__main__ import main
+from input_pipeline.synthetic.sheet import contact_sheet
+
+
+def test_random_access():
+    source = SyntheticSource(count=5, size=32, seed=3)
+    assert len(source) == 5
+    assert source.label_set is CELEBAMASK
+    assert list(source.names) == [f"train-{k:06d}" for k in range(5)]
+    assert source.names[1:3] == ("train-000001", "train-000002")
+    last = source[4]
+    assert set(last) == {"image", "mask", "landmarks", "identity", "attributes"}
+    np.testing.assert_array_equal(last["image"], source[-1]["image"])
+    np.testing.assert_array_equal(last["image"], source[np.int64(4)]["image"])
+    for index in (5, -6):
+        with pytest.raises(IndexError):
+            source[index]
+
+
+def test_a_larger_count_keeps_the_faces():
+    few, many = SyntheticSource(2, 32, 0), SyntheticSource(10**9, 32, 0)
+    np.testing.assert_array_equal(few[1]["image"], many[1]["image"])
+    assert len(many.names) == 10**9
+
+
+def test_splits_and_seeds_are_streams_of_their_own():
+    sources = [SyntheticSource(20, 16, seed, split) for seed in (0, 1) for split in ("train", "val", "test")]
+    identities = {source[k]["identity"].tobytes() for source in sources for k in range(20)}
+    assert len(identities) == 6 * 20
+
+
+def test_pickles_small():
+    source = SyntheticSource(10**9, 32, 1, "val")
+    data = pickle.dumps(source)
+    assert len(data) < 300
+    copy = pickle.loads(data)  # noqa: S301 (our own bytes)
+    assert copy == source
+    np.testing.assert_array_equal(copy[7]["mask"], source[7]["mask"])
+
+
+@pytest.mark.parametrize(("count", "size", "named"), [(0, 64, "0 faces"), (-2, 64, "-2 faces"), (5, 8, "not 8")])
+def test_impossible_requests_are_named(count, size, named):
+    with pytest.raises(UserError, match=named):
+        SyntheticSource(count, size, 0)
+
+
+def test_contact_sheet_file(tmp_path):
+    out = tmp_path / "faces.png"
+    assert main([str(out), "--rows", "1", "--columns", "2", "--size", "32", "--seed", "4"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), contact_sheet(1, 2, 32, 4))
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere/faces.png", "--rows", "1", "--columns", "1", "--size", "16"], "cannot write"),
+        (["faces.png", "--rows", "0"], "at least one face"),
+        (["faces.png", "--size", "8"], "not 8"),
+        (["faces.png", "--rows", "99999", "--columns", "99999"], "at most"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
