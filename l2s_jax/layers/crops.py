@@ -88,7 +88,9 @@ def crop(images: jax.Array, windows: Windows, size: int) -> jax.Array:
     def weights(axis: int, length: int) -> jax.Array:
         at = windows.center[..., axis, None] + windows.extent[..., axis, None] * steps[None, None]
         pixel = ((at + 1.0) * length - 1.0) / 2.0
-        return jnp.maximum(1.0 - jnp.abs(pixel[..., None] - jnp.arange(length)), 0.0).astype(images.dtype)
+        return jnp.maximum(1.0 - jnp.abs(pixel[..., None] - jnp.arange(length)[None, None, None]), 0.0).astype(
+            images.dtype
+        )
 
     rows, columns = weights(1, images.shape[1]), weights(0, images.shape[2])
     return jnp.einsum("bpyh,bhwc,bpxw->bpyxc", rows, images, columns)

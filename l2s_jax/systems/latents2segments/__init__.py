@@ -41,9 +41,11 @@ def build(config: ConfigDict) -> System:
     if config.schedule.autoencode_every > 1:
         steps["parse"] = functools.partial(_autoencode, networks, optimisers, config, decode=False)
     if config.schedule.discriminator_every:
-        folded = networks.lowered("folded")  # several times faster where the gradient is differentiated
+        # Several times faster where the gradient is differentiated.
+        folded = networks.lowered("folded", "discriminator", "patch")
         steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
         steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
+    inferring = networks.lowered("direct", "generator")  # fewest multiplications where nothing is differentiated
     return System(
         name="latents2segments",
         label_set=networks.label_set,
@@ -51,8 +53,8 @@ def build(config: ConfigDict) -> System:
         steps=steps,
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
-        predict=functools.partial(_predict, networks),
-        codec=Codec(functools.partial(_encode, networks), functools.partial(_decode, networks), networks.classes),
+        predict=functools.partial(_predict, inferring),
+        codec=Codec(functools.partial(_encode, inferring), functools.partial(_decode, inferring), networks.classes),
     )
 
 

@@ -89,7 +89,9 @@ def _reconstruction_terms(networks, loss, params, face, codes, style, logits, ax
     codes, style, logits = jax.tree.map(lambda x: x[rows], (codes, style, logits))
 
     colours, regions = networks.paint(params, codes, style, logits, _fold(face.rngs, 1))
-    terms = {"region": _region_mean(jnp.abs(regions - face.targets), face, axis)}
+    terms = {}
+    if loss.region:
+        terms["region"] = _region_mean(jnp.abs(regions - face.targets), face, axis)
     if loss.image:
         image = jnp.sum(networks.presence_of(logits) * colours, axis=1)
         terms["image"] = reconstruction.l1(image, face.image, face.weight, axis.total)

@@ -57,11 +57,9 @@ class Networks:
     crop_size: int
     crops_around_region: bool
 
-    def lowered(self, lowering: Lowering) -> "Networks":
-        """The same functions of the same weights with other lowerings of the discriminators (layers/resample.py)."""
-        return dataclasses.replace(
-            self, discriminator=self.discriminator.clone(lowering=lowering), patch=self.patch.clone(lowering=lowering)
-        )
+    def lowered(self, lowering: Lowering, *names: str) -> "Networks":
+        """The same functions of the same weights, with other lowerings of some networks (layers/resample.py)."""
+        return dataclasses.replace(self, **{name: getattr(self, name).clone(lowering=lowering) for name in names})
 
     def init(self, rng: jax.Array) -> dict[str, PyTree]:
         """Fresh parameters of every network, by name."""

@@ -1,0 +1,113 @@
+"""The commands a stranger types, with the real system and the shipped configs, shrunk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from l2s_jax import bundle, cli, systems
+from l2s_jax import config as configs
+
+SHRINK = [
+    "--config.image_size=32",
+    "--config.model.style=8",
+    "--config.model.slices=[2,2,2,2,2,2]",
+    "--config.model.pyramid.widths=[8,16]",
+    "--config.model.pyramid.depths=[1,1]",
+    "--config.model.generator.head_widths=[8]",
+    "--config.model.generator.widths=[8,8]",
+    "--config.model.presence.width=8",
+    "--config.data.train=synthetic:24",
+    "--config.data.eval=synthetic:8?val",
+    "--config.data.batch_size=4",
+    "--config.eval.batch_size=8",
+    "--config.train.log_every=2",
+    "--config.train.eval_every=0",
+]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A finished demo."""
+    folder = tmp_path_factory.mktemp("demo")
+    assert cli.main(["demo", "--workdir", str(folder), "--config.train.steps=4", *SHRINK]) == 0
+    return folder
+
+
+def test_demo_leaves_everything_the_architecture_page_lists(workdir):
+    for name in ("config.json", "metrics.jsonl", "metrics.json", "evaluation.npz", "report.html", "model/model.json"):
+        assert (workdir / name).stat().st_size > 0
+    assert bundle.read_meta(workdir / "model").scores["examples"] == 200
+
+
+def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):
+    out = tmp_path / "scores.json"
+    assert cli.main(["evaluate", "--model", str(workdir), "--data", "synthetic:8?test", "--json", str(out)]) == 0
+    scores = json.loads(out.read_text())
+    names = ("background", "hair", "skin", "nose", "eyes", "lips")
+    assert {"mean_f1", "mean_iou", "per_class"} <= set(scores["segmentation"])
+    assert set(scores["segmentation"]["per_class"]) == set(names)
+    assert all("f1" in entry for entry in scores["segmentation"]["per_class"].values())
+    assert {"acs", "macro_acs", "leak", "dead_slices"} <= set(scores["disentanglement"])
+    assert set(scores["disentanglement"]["leak"]) == set(names)
+    assert {"l1", "psnr"} <= set(scores["reconstruction"])
+    assert "native" in scores["segmentation"]
+
+
+def test_parse_writes_masks_at_the_size_of_the_photo(workdir, tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 30, 3), np.uint8)).save(tmp_path / "face.png")
+    out = tmp_path / "masks"
+    assert cli.main(["parse", str(tmp_path / "face.png"), "--out", str(out), "--model", str(workdir)]) == 0
+    ids = np.asarray(Image.open(out / "face_labels.png"))
+    assert ids.shape == (40, 30)
+    assert ids.max() < 6
+
+
+@pytest.mark.parametrize("name", sorted(configs.names()))
+def test_every_shipped_config_builds_its_system(name):
+    config = configs.load(name)
+    system = systems.build(config)
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    assert set(system.schedule(0)) <= set(system.steps)
+    image = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 3), np.float32)
+    logits = jax.eval_shape(system.predict, system.variables(state), image).logits
+    assert logits.shape == (1, config.image_size, config.image_size, len(system.label_set))
+    assert "Command" in configs.describe(name)
+
+
+@pytest.mark.slow
+def test_kill_9_and_resume_ends_in_the_same_bits(tmp_path):
+    """N steps == k steps, kill -9, resume, N - k steps: parameters and the position in the data."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla"), "PYTHONUNBUFFERED": "1"}
+    steps = 12
+
+    def command(folder):
+        train = ["train", "--config", "demo", "--workdir", str(folder), f"--config.train.steps={steps}"]
+        return [sys.executable, "-m", "l2s_jax.cli", *train, "--config.train.save_every=2", *SHRINK]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, env=os.environ | cache)
+    killed = subprocess.Popen(command(tmp_path / "killed"), env=os.environ | cache)
+    history = tmp_path / "killed" / "metrics.jsonl"
+    while not (history.exists() and '"step": 4' in history.read_text()):
+        assert killed.poll() is None, "finished before it could be killed"
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "model").exists()
+    subprocess.run(command(tmp_path / "killed"), check=True, env=os.environ | cache)
+
+    whole, resumed = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+    rows = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    losses = [[{k: v for k, v in json.loads(row).items() if "loss" in k} for row in kind] for kind in rows]
+    assert losses[0] == losses[1]  # every batch after the crash was the batch it would have been
