@@ -1,7 +1,8 @@
 """Dense and convolution layers with an equalised learning rate (ProGAN, arXiv 1710.10196).
 
 Weights are stored as N(0, 1) and scaled by 1/sqrt(fan_in) when used, so that one learning rate suits every layer.
-Parameters are float32; `dtype` is the dtype of the products.
+The scale is applied to the output, where it fuses with the bias: scaling the weights would copy all of them in every
+call. Parameters are float32; `dtype` is the dtype of the products.
 """
 
 import math
@@ -47,8 +48,8 @@ class EqualDense(nn.Module):
         inputs = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1.0 / self.lr_mul), (inputs, self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.constant(self.bias_init / self.lr_mul), (self.features,), jnp.float32)
-        scaled = (kernel * (self.lr_mul / math.sqrt(inputs))).astype(self.dtype)
-        y = add_bias(x.astype(self.dtype) @ scaled, bias * self.lr_mul)
+        y = x.astype(self.dtype) @ kernel.astype(self.dtype) * (self.lr_mul / math.sqrt(inputs))
+        y = add_bias(y, bias * self.lr_mul)
         return leaky(y) if self.activate else y
 
 
@@ -82,7 +83,6 @@ class EqualConv(nn.Module):
         """x [B, H, W, I] -> [B, H', W', features] of `dtype`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
-        kernel = kernel / math.sqrt(math.prod(shape[:3]))
         x = x.astype(self.dtype)
         if self.down:
             y = conv_down(x, kernel, self.down, self.pad_mode, self.lowering)
@@ -90,6 +90,7 @@ class EqualConv(nn.Module):
             y = conv(x, kernel, self.stride)
         else:
             y = conv(pad(x, self.size // 2, self.size // 2, self.pad_mode), kernel, self.stride)
+        y = y / math.sqrt(math.prod(shape[:3]))
         if self.use_bias:
             y = add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32))
         return leaky(y) if self.activate else y

@@ -51,13 +51,14 @@ class ModulatedConv(nn.Module):
         """x [B * K, H, W, I], style [B, S] -> [B * K, H, W, features], or twice the size with `up`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
-        kernel = kernel / math.sqrt(math.prod(shape[:3]))
+        gain = jnp.full(self.features, 1 / math.sqrt(math.prod(shape[:3])))  # on the output: see layers/equalized.py
         scale = EqualDense(x.shape[-1], bias_init=1.0, name="affine")(style)
         if self.demodulate:
             scale = scale * jax.lax.rsqrt(jnp.mean(scale**2, axis=-1, keepdims=True) + _EPS)
-            kernel = kernel * jax.lax.rsqrt(jnp.sum(kernel**2, axis=(0, 1, 2), keepdims=True) + _EPS)
+            gain = gain * jax.lax.rsqrt(gain**2 * jnp.sum(kernel**2, axis=(0, 1, 2)) + _EPS)
         x = per_image(jnp.multiply, x.astype(self.dtype), scale)
-        return conv_up(x, kernel, self.up, self.lowering) if self.up else conv(x, kernel, padding="SAME")
+        y = conv_up(x, kernel, self.up, self.lowering) if self.up else conv(x, kernel, padding="SAME")
+        return y * gain.astype(y.dtype)[None, None, None, :]
 
 
 class StyledConv(nn.Module):

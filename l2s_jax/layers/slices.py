@@ -34,6 +34,11 @@ def unit_norm(x: jax.Array) -> jax.Array:
     return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-8)
 
 
+def rms_norm(x: jax.Array) -> jax.Array:
+    """x / rms(x) over the last axis: `unit_norm` times the square root of the number of channels (ours)."""
+    return unit_norm(x) * x.shape[-1] ** 0.5
+
+
 def unit_norm_slices(structure: jax.Array, slices: SliceTable) -> jax.Array:
     """`unit_norm` of each slice of [B, h, w, C] by itself; channels outside every slice keep their value."""
     for first, end in slices:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_weights import random_variables
 
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
@@ -13,14 +14,14 @@ from l2s_jax.models.patch_discriminator import PatchDiscriminator
 def judge():
     module = Discriminator(channel_base=64, max_width=8, regions=3)
     image, region = jax.random.normal(jax.random.key(0), (4, 16, 16, 3)), jnp.asarray([0, 1, 2, 0])
-    return module, jax.jit(module.init)(jax.random.key(1), image, region), image, region
+    return module, random_variables(module, image, region), image, region
 
 
 @pytest.fixture(scope="module")
 def patches():
     module = PatchDiscriminator(channel_base=64, max_width=8, head_widths=(6, 5), regions=2)
     crops = jax.random.normal(jax.random.key(2), (2, 3, 16, 16, 3))
-    return module, jax.jit(module.init)(jax.random.key(3), crops, crops, jnp.asarray([0, 1])), crops
+    return module, random_variables(module, crops, crops, jnp.asarray([0, 1])), crops
 
 
 def test_the_logit_depends_on_the_region(judge):
@@ -52,28 +53,27 @@ def test_sizes_that_are_no_power_of_two(shape):
 def test_region_ids_are_given_exactly_to_conditional_networks(judge):
     module, variables, image, region = judge
     with pytest.raises(ValueError, match="without region ids"):
-        module.apply(variables, image)
+        jax.eval_shape(module.apply, variables, image)
     with pytest.raises(ValueError, match="with region ids"):
-        module.clone(regions=0).init(jax.random.key(0), image, region)
+        jax.eval_shape(module.clone(regions=0).init, jax.random.key(0), image, region)
 
 
 def test_a_pair_sees_the_mean_of_the_reference(patches):
     module, variables, crops = patches
     region = jnp.asarray([1, 0])
-    features = module.apply(variables, crops, method="features")
+    features = jax.jit(lambda x: module.apply(variables, x, method="features"))(crops)
+    pair = jax.jit(lambda *inputs: module.apply(variables, *inputs, method="pair"))
     assert features.shape == (2, 3, 2, 2, 8)
-    logits = module.apply(variables, features, features, region, method="pair")
+    logits = pair(features, features, region)
     assert logits.shape == (2, 3)
-    shuffled = module.apply(variables, features[:, ::-1], features, region, method="pair")
+    shuffled = pair(features[:, ::-1], features, region)
     np.testing.assert_allclose(shuffled, logits, atol=1e-5)
     mean = jnp.mean(features, axis=1, keepdims=True)
-    np.testing.assert_allclose(module.apply(variables, mean, features, region, method="pair"), logits, atol=1e-5)
+    np.testing.assert_allclose(pair(mean, features, region), logits, atol=1e-5)
     # Every crop is judged by itself, and images do not mix.
-    np.testing.assert_allclose(
-        module.apply(variables, features, features[:, 1:2], region, method="pair"), logits[:, 1:2], atol=1e-5
-    )
+    np.testing.assert_allclose(pair(features, features[:, 1:2], region), logits[:, 1:2], atol=1e-5)
     other = features.at[1].add(1.0)
-    np.testing.assert_allclose(module.apply(variables, other, other, region, method="pair")[0], logits[0], atol=1e-5)
+    np.testing.assert_allclose(pair(other, other, region)[0], logits[0], atol=1e-5)
 
 
 def test_patch_regions_condition_the_logit(patches):

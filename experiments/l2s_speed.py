@@ -1,0 +1,132 @@
+"""How fast does the published-size Latents2Segments parse one face, and how far is that from plain convolutions?
+
+    python experiments/l2s_speed.py [--repeats 5]
+
+Published sizes, 128 px, batch 1, float32, the published outputs (five RGB decodes and the painter's map). The authors'
+PyTorch code takes 0.08 s for the encoder, 0.28 s per decode and 1.46 s per face on two quiet cores. `light head` is
+ours: the same encoder, and the parse from presence logits without decoding a colour.
+
+A plain stack of 3x3 convolutions 512 -> 512 at 16x16 of the same number of operations is timed in the same run, the
+repeats interleaved, so that `ratio` means the same on a busy or another machine. `cpu` is the processor time of the
+process: on a shared machine it says more than `wall`. Compilation is apart.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2s_jax.layers.resample import conv
+from l2s_jax.layers.slices import PUBLISHED, masked_codes
+from l2s_jax.models.encoder import Encoder
+from l2s_jax.models.generator import Generator
+from l2s_jax.models.painter import painter_map
+from l2s_jax.models.presence_head import PresenceHead
+
+PUBLISHED_SECONDS = {"encode": 0.08, "one decode": 0.28, "parse one face": 1.46}
+
+
+class Row(NamedTuple):
+    """One line of the table: a pure function, its arguments, and the operations of its convolutions and products."""
+
+    name: str
+    function: Callable
+    arguments: tuple
+
+
+class Timing(NamedTuple):
+    compile: float
+    wall: list[float]
+    cpu: list[float]
+
+
+def published_rows() -> list[Row]:
+    encoder, generator = Encoder(), Generator(lowering="direct")
+    image = jax.random.uniform(jax.random.key(0), (1, 128, 128, 3), minval=-1, maxval=1)
+    codes, encoder_variables = jax.jit(encoder.init_with_output)(jax.random.key(1), image)
+    generator_variables = jax.jit(generator.init)(jax.random.key(2), *codes)
+    noise = generator.noise_planes(jax.random.split(jax.random.key(3), 1), 1, *codes[0].shape[1:3])
+    variables = (encoder_variables, generator_variables, noise)
+
+    def parse(variables, image):
+        structure, style = encoder.apply(variables[0], image)
+        noise = {name: jnp.tile(plane, (len(PUBLISHED), 1, 1, 1)) for name, plane in variables[2].items()}
+        regions = generator.apply(variables[1], masked_codes(structure, PUBLISHED), style, noise)
+        return painter_map(regions, order=range(1, len(PUBLISHED) + 1))
+
+    head = PresenceHead(width=64, upsamplings=encoder.downsamplings)
+    head_variables = jax.jit(head.init)(jax.random.key(6), masked_codes(codes[0], PUBLISHED))
+
+    def parse_light(variables, image):
+        structure, _ = encoder.apply(variables[0], image)
+        return jnp.argmax(head.apply(variables[1], masked_codes(structure, PUBLISHED)), axis=-1)
+
+    return [
+        Row("encode", encoder.apply, (encoder_variables, image)),
+        Row("one decode", generator.apply, (generator_variables, *codes, noise)),
+        Row("parse one face", parse, (variables, image)),
+        Row("light head", parse_light, ((encoder_variables, head_variables), image)),
+    ]
+
+
+def yardstick(operations: float) -> Row:
+    """Stack of 3x3 convolutions 512 -> 512 on four 16x16 maps with about this many operations."""
+    kernel = 0.01 * jax.random.normal(jax.random.key(4), (3, 3, 512, 512))
+    maps = jax.random.normal(jax.random.key(5), (4, 16, 16, 512))
+    layers = max(1, round(operations / (2 * maps.size * 9 * 512)))
+
+    def stack(maps, kernel):
+        for _ in range(layers):
+            maps = conv(maps, kernel, padding="SAME")
+        return maps
+
+    return Row(f"{layers} plain convolutions", stack, (maps, kernel))
+
+
+def operations(row: Row) -> float:
+    """Floating-point operations as XLA counts them."""
+    return jax.jit(row.function).lower(*row.arguments).cost_analysis()["flops"]
+
+
+def measure(rows: list[Row], repeats: int) -> list[Timing]:
+    """Times all rows, one after the other in each repeat, so that all of them meet the same load."""
+    timings, compiled = [], []
+    for row in rows:
+        start = time.perf_counter()
+        compiled.append(jax.jit(row.function).lower(*row.arguments).compile())
+        timings.append(Timing(time.perf_counter() - start, [], []))
+        jax.block_until_ready(compiled[-1](*row.arguments))
+    for _ in range(repeats):
+        for row, function, timing in zip(rows, compiled, timings, strict=True):
+            wall, cpu = time.perf_counter(), time.process_time()
+            jax.block_until_ready(function(*row.arguments))
+            timing.wall.append(time.perf_counter() - wall)
+            timing.cpu.append(time.process_time() - cpu)
+    return timings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each row (default 5)")
+    repeats = parser.parse_args().repeats
+    rows = published_rows()
+    counts = [operations(row) for row in rows]
+    timings = measure([row for pair in zip(rows, map(yardstick, counts), strict=True) for row in pair], repeats)
+    print(f"{jax.devices()[0].device_kind}, {repeats} repeats: minimum / median seconds, ratio to plain convolutions")
+    print(f"{'':16}{'GFLOP':>7}{'compile':>9}{'wall':>16}{'cpu':>16}{'wall ratio':>12}{'cpu ratio':>11}{'PyTorch':>9}")
+    for row, count, ours, plain in zip(rows, counts, timings[::2], timings[1::2], strict=True):
+        ratios = [np.min(a) / np.min(b) for a, b in ((ours.wall, plain.wall), (ours.cpu, plain.cpu))]
+        wall, cpu = (f"{np.min(t):.3f} / {np.median(t):.3f}" for t in (ours.wall, ours.cpu))
+        published = PUBLISHED_SECONDS.get(row.name)
+        print(
+            f"{row.name:16}{count / 1e9:7.1f}{ours.compile:9.1f}{wall:>16}{cpu:>16}{ratios[0]:12.2f}{ratios[1]:11.2f}"
+            f"{'' if published is None else f'{published:.2f}':>9}"
+        )
+
+
+if __name__ == "__main__":
+    main()
