@@ -9,8 +9,8 @@ def get_config():
     config.data.eval = f"{faces}?train[740:]"
     config.data.batch_size = 16
     config.data.cache = True
-    config.train.steps = 2200
-    config.train.max_minutes = 85.0
+    config.train.steps = 1200
+    config.train.max_minutes = 88.0
     config.train.log_every = 50
     config.train.eval_every = 250
     config.train.save_every = 250
@@ -18,5 +18,5 @@ def get_config():
     config.loss.first_half = True
     config.model.code_noise = 0.05
     config.optim.encoder.decay = "cosine"
-    config.optim.encoder.total_steps = 2200
+    config.optim.encoder.total_steps = 1200
     return config.lock()

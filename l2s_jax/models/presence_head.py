@@ -34,8 +34,8 @@ class PresenceHead(nn.Module):
         """Codes [B, K, h, w, C], one slice each -> float32 logits [B, h * 2**upsamplings, w * 2**upsamplings, K]."""
         b, k, h, w, c = codes.shape
         x = codes.reshape(b * k, h, w, c).astype(self.dtype)
-        # A pixel of the code has unit length over ALL C channels; the gain brings one slice back to about unit scale.
-        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.normal(1.0))(x)
+        # One slice of K is not zero: the gain makes up for the others.
+        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.variance_scaling(k, "fan_in", "normal"))(x)
         x = nn.silu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(nn.silu(x)))
         width = self.width
         for _ in range(self.upsamplings - 1):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from l2s_jax.layers.slices import unit_norm
+from l2s_jax.layers.slices import rms_norm
 
 
 def _norm(x: Array, dtype: DTypeLike) -> Array:
@@ -66,7 +66,8 @@ class PyramidEncoder(nn.Module):
           image: [B, H, W, 3] in [-1, 1].
 
         Returns:
-          structure float32 [B, H/4, W/4, C], of unit length over C at every pixel; style float32 [B, S] of unit length.
+          structure float32 [B, H/4, W/4, C], of root mean square 1 over C at every pixel; style float32 [B, S], of root
+          mean square 1. (The published codes have length 1: then fresh equalised layers hardly hear them.)
         """
         x = nn.Conv(self.widths[0], (3, 3), (2, 2), dtype=self.dtype)(image.astype(self.dtype))
         x = nn.silu(_norm(x, self.dtype))
@@ -85,4 +86,4 @@ class PyramidEncoder(nn.Module):
         x = x + nn.Conv(x.shape[-1], (3, 3), (2, 2), dtype=self.dtype)(scales[0])
         x = nn.silu(nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype)(x))
         structure = nn.Conv(self.structure_channels, (1, 1), dtype=jnp.float32)(x.astype(jnp.float32))
-        return unit_norm(structure), unit_norm(style)
+        return rms_norm(structure), rms_norm(style)

@@ -91,8 +91,7 @@ class Networks:
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
             noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:]))(rngs)
-            # The code has unit length over its C channels, so its own scale is 1 / sqrt(C).
-            structure = structure + self.code_noise * structure.shape[-1] ** -0.5 * noise
+            structure = structure + self.code_noise * noise  # the code has a root mean square of 1
         return masked_codes(structure, self.slices), style
 
     def parse(self, params: dict[str, PyTree], codes: jax.Array) -> jax.Array:
