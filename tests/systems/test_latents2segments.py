@@ -148,7 +148,9 @@ def test_d_any_batch_size_and_padding_does_not_count(system, state, size):
 )
 def test_d_two_devices_compute_what_one_does(system, state, mode, names):
     batch = tiny_l2s.faces(6)  # three rows per device: pairs cross the border between devices
-    reference, placed = state, parallel.put_state(state, mesh := parallel.make_mesh(mode, 1))
+    mesh = parallel.make_mesh(mode, 1)
+    # A copy: the steps of the loop donate their state, and this one belongs to the module.
+    reference, placed = state, parallel.put_state(jax.tree.map(jnp.copy, state), mesh)
     for name in names:
         reference, expected = run(system, name, reference, batch)
         step = parallel.data_parallel(system.steps[name], mesh, mode)

@@ -117,6 +117,7 @@ def published(config: ConfigDict) -> ConfigDict:
     Of the defects in spec A8 only the second normalisation stays, because the published weights depend on it.
     """
     config.model.background = False
+    config.model.code_noise = 0.0
     config.model.slices = PUBLISHED_SLICES
     config.model.style = 2048
     config.model.encoder = "residual"
@@ -135,7 +136,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.model.patch.crop_size = 128
     config.model.patch.around_region = False
     config.loss.cross_entropy = config.loss.dice = 0.0
-    config.loss.image = config.loss.region_inside = 0.0
+    config.loss.image = config.loss.region_inside = config.loss.independence = 0.0
     config.loss.region = 1.0
     config.loss.first_half = True
     for network in ("encoder", "generator", "discriminator"):
