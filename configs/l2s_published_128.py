@@ -23,7 +23,18 @@ def get_config():
     config.data.workers = 4
     config.data.augment.flip = 0.5
     # The authors resize and mirror, nothing else.
-    for magnitude in ("rotate", "shift", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"):
+    for magnitude in (
+        "rotate",
+        "shift",
+        "brightness",
+        "contrast",
+        "saturation",
+        "tint",
+        "grey",
+        "blur",
+        "jpeg",
+        "noise",
+    ):
         config.data.augment[magnitude] = 0.0
     config.data.augment.scale_min = config.data.augment.scale_max = 1.0
     config.train.steps = 2_000_000

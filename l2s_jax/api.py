@@ -8,6 +8,7 @@ parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("lab
 import dataclasses
 import difflib
 import itertools
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -108,15 +109,17 @@ class Model:
 
 
 def _stored_config(model: bundle.Bundle) -> ConfigDict:
-    """The config a bundle was trained with, if this version still knows exactly its fields."""
+    """The config a bundle was trained with; fields that were added since then take their defaults."""
     stored = config.from_json(model.meta.config)
-    have, known = config.flatten(stored), config.flatten(config.default(model.meta.system))
-    stranger = next(iter(sorted(have.keys() ^ known.keys())), None)
+    known = config.default(model.meta.system)
+    stranger = next(iter(sorted(config.flatten(stored).keys() - config.flatten(known).keys())), None)
     if stranger is not None:
         raise UserError(
-            f"'{model.path}' was made by another version: the field '{stranger}' of its config is "
-            f"{'unknown here' if stranger in have else 'missing there'}; install the l2s_jax that wrote it"
+            f"'{model.path}' was made by another version: the field '{stranger}' of its config is unknown here; "
+            "install the l2s_jax that wrote it"
         )
+    known.update(stored)
+    stored = config.from_json(json.loads(known.to_json()))
     if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
         raise UserError(f"'{model.path}' is damaged: its config and its description differ; export the model again")
     config.validate(stored)

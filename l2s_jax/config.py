@@ -35,6 +35,7 @@ def base() -> ConfigDict:
     config.data = ConfigDict()
     config.data.train = "synthetic:20000"  # KIND:WHERE[?split], see docs/architecture.md
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
+    config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.workers = 0  # worker processes per host that load and augment; 0 = in this process
     config.data.cache = False  # keep decoded examples in memory

@@ -277,10 +277,13 @@ def test_a_config_of_another_version_is_refused(saved, fake):
     edit_json(saved, config={**config, "novelty": 1})
     with pytest.raises(UserError, match="made by another version: the field 'novelty' of its config is unknown here"):
         api.Model.load(saved)
+
+
+def test_a_config_field_that_was_added_since_takes_its_default(saved, fake):
+    config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     del config["seed"]
     edit_json(saved, config=config)
-    with pytest.raises(UserError, match="the field 'seed' of its config is missing there"):
-        api.Model.load(saved)
+    assert api.Model.load(saved).variables
 
 
 def test_resolve_takes_names_folders_files_and_workdirs(saved, tmp_path, monkeypatch):

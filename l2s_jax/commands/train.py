@@ -12,7 +12,7 @@ from l2s_jax.training.compilation import enable_compilation_cache
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train `args.config`; the final scores are of `config.data.eval`."""
+    """Train `args.config`; the final scores are of `config.data.test`."""
     if args.config is None:
         raise UserError(f"`l2s train` needs --config NAME; there are: {', '.join(configs.names())}")
     if args.devices and not args.dry_run:
@@ -24,4 +24,4 @@ def run(args: argparse.Namespace) -> int:
         jax.distributed.initialize()
     enable_compilation_cache()
     workdir = args.workdir or Path("runs") / Path(args.config).stem
-    return experiment.run(config, workdir, config.data.eval, console.out())
+    return experiment.run(config, workdir, config.data.test or config.data.eval, console.out())

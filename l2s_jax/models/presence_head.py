@@ -35,7 +35,9 @@ class PresenceHead(nn.Module):
         b, k, h, w, c = codes.shape
         x = codes.reshape(b * k, h, w, c).astype(self.dtype)
         # One slice of K is not zero: the gain makes up for the others.
-        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.variance_scaling(k, "fan_in", "normal"))(x)
+        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.variance_scaling(k, "fan_in", "normal"))(
+            x
+        )
         x = nn.silu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(nn.silu(x)))
         width = self.width
         for _ in range(self.upsamplings - 1):

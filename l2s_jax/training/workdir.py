@@ -20,6 +20,7 @@ FREE_FIELDS = frozenset(
         "train.profile_step",
         "parallel.mode",
         "parallel.fsdp",
+        "data.test",
         "data.workers",
         "data.cache",
         "eval.batch_size",

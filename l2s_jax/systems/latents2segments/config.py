@@ -6,7 +6,7 @@ The default is `l2s`: the published idea without the published defects (spec A8)
 
 from ml_collections import ConfigDict
 
-from l2s_jax.training import optim
+from l2s_jax import optim
 
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
 """Channels of hair, skin, nose, eyes, lips in the authors' structure code."""

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax.training import optim
+from l2s_jax import optim
 
 
 def make(**fields):
