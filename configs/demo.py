@@ -9,7 +9,7 @@ from l2s_jax.config import default
 
 def get_config():
     config = default("latents2segments").unlock()
-    config.image_size = 64
+    config.image_size = 96
     config.data.train = "synthetic:4000"
     config.data.eval = "synthetic:100?val"
     config.data.batch_size = 16
@@ -18,14 +18,14 @@ def get_config():
     for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
         config.data.augment[magnitude] = 0.0  # every synthetic face has its own pose, light and camera
     config.data.augment.scale_min = config.data.augment.scale_max = 1.0
-    config.train.steps = 700
-    config.train.log_every = 50
-    config.train.eval_every = 350
-    config.train.save_every = 350
+    config.train.steps = 330
+    config.train.log_every = 30
+    config.train.eval_every = 0
+    config.train.save_every = 110
     config.eval.batch_size = 20
     config.model.code_noise = 0.05
     config.loss.first_half = True
-    config.schedule.autoencode_every = 2
+    config.schedule.autoencode_every = 3
     config.optim.encoder.decay = "cosine"
-    config.optim.encoder.total_steps = 700
+    config.optim.encoder.total_steps = 330
     return config.lock()

@@ -34,10 +34,8 @@ class PresenceHead(nn.Module):
         """Codes [B, K, h, w, C], one slice each -> float32 logits [B, h * 2**upsamplings, w * 2**upsamplings, K]."""
         b, k, h, w, c = codes.shape
         x = codes.reshape(b * k, h, w, c).astype(self.dtype)
-        # One slice of K is not zero: the gain makes up for the others.
-        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=nn.initializers.variance_scaling(k, "fan_in", "normal"))(
-            x
-        )
+        loud = nn.initializers.variance_scaling(k, "fan_in", "normal")  # one slice of K is not zero: makes up for it
+        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=loud)(x)
         x = nn.silu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(nn.silu(x)))
         width = self.width
         for _ in range(self.upsamplings - 1):
