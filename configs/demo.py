@@ -12,11 +12,13 @@ def get_config():
     config.image_size = 96
     config.data.train = "synthetic:4000"
     config.data.eval = "synthetic:100?val"
+    config.data.test = "synthetic:200?test"  # a stream of its own: neither trained on nor chosen by
     config.data.batch_size = 16
     config.data.cache = True
     config.data.augment.flip = 0.5
+    # Every synthetic face has its own pose, light and camera; only colours are varied.
     for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
-        config.data.augment[magnitude] = 0.0  # every synthetic face has its own pose, light and camera
+        config.data.augment[magnitude] = 0.0
     config.data.augment.scale_min = config.data.augment.scale_max = 1.0
     config.train.steps = 330
     config.train.log_every = 30
@@ -27,5 +29,4 @@ def get_config():
     config.loss.first_half = True
     config.schedule.autoencode_every = 3
     config.optim.encoder.decay = "cosine"
-    config.optim.encoder.total_steps = 330
     return config.lock()

@@ -6,7 +6,8 @@ def get_config():
     config.image_size = 128
     faces = "folder:../shared/data/celebamask_mini"
     config.data.train = f"{faces}?train[:740]"
-    config.data.eval = f"{faces}?train[740:]"
+    config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
+    config.data.test = f"{faces}?val"
     config.data.batch_size = 16
     config.data.cache = True
     config.train.steps = 1200
@@ -18,5 +19,4 @@ def get_config():
     config.loss.first_half = True
     config.model.code_noise = 0.05
     config.optim.encoder.decay = "cosine"
-    config.optim.encoder.total_steps = 1200
     return config.lock()

@@ -4,6 +4,10 @@ Sizes, loss weights, alternation and Adam are those of the authors' code (encode
 discriminator 28.385 M, patch discriminator 24.522 M parameters). They started from Swapping Autoencoder weights
 trained on FFHQ; this config starts from fresh ones.
 
+Departures: flips are joint; batches hold all faces, where the authors kept those with all five regions (27,016 train,
+862 test), so absent regions have black targets and no adversarial term; one image of each pair is reconstructed, where
+they took the first half of the batch.
+
 Command   l2s train --config l2s_published_128 --config.data.train='folder:CelebAMask-HQ?train'
 Hardware  one accelerator with 16 GB or more; --dry-run prints the cost of a step
 Time      the paper states neither steps nor hours

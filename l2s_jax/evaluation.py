@@ -81,7 +81,9 @@ def score(
         _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)
     if jax.process_count() > 1:
-        counts = np.asarray(multihost_utils.process_allgather(counts)).sum(axis=0)
+        # As halves: jax would squeeze int64 into int32.
+        halves = np.asarray(multihost_utils.process_allgather(counts.view(np.uint32)))
+        counts = np.ascontiguousarray(halves).view(np.int64).sum(axis=0)
     scores = segmentation.scores(counts, system.label_set.names)
     means = {f"segmentation.{name}": scores[name] for name in ("mean_f1", "mean_iou", "pixel_accuracy")}
     per_class = {f"segmentation.f1.{name}": entry["f1"] for name, entry in scores["per_class"].items()}

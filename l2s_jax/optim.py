@@ -23,7 +23,7 @@ def default_config() -> ConfigDict:
     config.weight_decay = 0.0  # adamw only, on arrays of two or more axes (not on biases and gains)
     config.warmup_steps = 0  # linear from learning_rate / warmup_steps to learning_rate
     config.decay = "constant"  # after the warm-up: constant | cosine | linear, down to 0 at total_steps
-    config.total_steps = 0  # where the decay ends; needed by cosine and linear
+    config.total_steps = 0  # where the decay ends; 0 = with the training
     config.clip_norm = 0.0  # largest global norm of the gradients, 0 = no clipping
     return config
 
@@ -71,6 +71,19 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1)), main], [warmup])
 
 
+def ending(config: ConfigDict, updates: int) -> ConfigDict:
+    """The config with `total_steps` filled in where it says 0: the decay then ends with the training.
+
+    Args:
+      config: a `default_config`-like config; not changed.
+      updates: of this optimiser in the whole training.
+    """
+    filled = config.copy_and_resolve_references()
+    # A training that ends within its warm-up has no decay to speak of.
+    filled.total_steps = config.total_steps or max(updates, config.warmup_steps + 1)
+    return filled
+
+
 def lazy(config: ConfigDict, interval: int) -> ConfigDict:
     """The config of a network whose regulariser runs in its own update every `interval` updates.
 
@@ -95,7 +108,7 @@ def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float)
     Args:
       ema: the average so far.
       params: the new weights, same structure.
-      step: updates before this one, >= 0.
+      step: batches before this one, >= 0.
       decay: the limit of d. Warm-up: d = min(decay, (1 + step) / (10 + step)), so that the average forgets the random
         initial weights at once (the rule of `tf.train.ExponentialMovingAverage`).
     """

@@ -151,8 +151,8 @@ def test_a_signal_ends_with_its_code_and_exports_nothing(place, capsys, monkeypa
 
 def test_demo_scores_unseen_faces(place, capsys, monkeypatch):
     monkeypatch.setattr(demo, "CONFIG", "tiny.json")
-    monkeypatch.setattr(demo, "UNSEEN", val(place))
-    code, out, _ = l2s(capsys, "demo", "--workdir", "shown", *OPTIONS)
+    test = f"--config.data.test={val(place)}"
+    code, out, _ = l2s(capsys, "demo", "--workdir", "shown", *OPTIONS, test)
     assert code == 0
     assert json.loads((place / "shown/metrics.json").read_text())["data"]["spec"] == val(place)
     assert "shown/report.html" in out

@@ -99,3 +99,12 @@ def test_ema_warms_up_and_converges():
     np.testing.assert_allclose(late["w"], 0.001, rtol=1e-4)
     same = optim.ema_update({"w": jnp.full(2, 0.3)}, {"w": jnp.full(2, 0.3)}, 5, 0.999)
     np.testing.assert_array_equal(same["w"], jnp.full(2, 0.3))
+
+
+def test_a_decay_without_an_end_ends_with_the_training():
+    config = optim.default_config()
+    config.decay, config.warmup_steps = "cosine", 10
+    assert optim.ending(config, 100).total_steps == 100
+    assert optim.ending(config, 4).total_steps == 11  # shorter than its warm-up: still a schedule
+    config.total_steps = 50
+    assert optim.ending(config, 100).total_steps == 50

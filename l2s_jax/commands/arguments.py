@@ -23,8 +23,8 @@ WITH_CONFIG = ("demo", "train")
 """Commands that take `--config.a.b=v`."""
 
 _OVERRIDES = """\
-Any field of the config is an option: --config.train.steps=200, --config.optim.lr=1e-3. A wrong name is answered with
-the nearest right one; --dry-run shows what the result would cost."""
+Any field of the config is an option: --config.train.steps=200, --config.optim.encoder.learning_rate=1e-3. A wrong
+name is answered with the nearest right one."""
 
 _DATA = """\
 KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces) or folder:DIR?val (DIR/val/images and
@@ -139,7 +139,7 @@ _TEXTS = {
         + _OVERRIDES,
         "examples:\n  l2s train --config demo\n"
         "  l2s train --config demo --config.train.steps=500 --workdir runs/longer\n"
-        "  l2s train --config l2s_celebamask_512 --dry-run --devices 8", _train),
+        "  l2s train --config l2s_512x8 --dry-run --devices 8", _train),
     "evaluate": (
         "Score a model: F1 and IoU of every class, reconstruction, and how far each slice of the code acts outside\n"
         "its own region.",

@@ -8,8 +8,6 @@ from l2s_jax.commands import console, experiment
 from l2s_jax.training.compilation import enable_compilation_cache
 
 CONFIG = "demo"
-UNSEEN = "synthetic:200?test"
-"""Faces of the final scores: a stream of its own, disjoint from training and from the choice of the best model."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,6 +19,6 @@ def run(args: argparse.Namespace) -> int:
     screen = console.out()
     screen.print(
         f"[bold]l2s demo[/]: trains on {config.train.steps:,} batches of {config.data.batch_size} procedural faces at "
-        f"{config.image_size} px, then scores the model on {UNSEEN}\n"
+        f"{config.image_size} px, then scores the model on {config.data.test}\n"
     )
-    return experiment.run(config, args.workdir, UNSEEN, screen)
+    return experiment.run(config, args.workdir, config.data.test, screen)

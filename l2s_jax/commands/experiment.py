@@ -15,7 +15,7 @@ from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
 from l2s_jax.report import html
 from l2s_jax.systems.contract import PyTree, System
-from l2s_jax.training import loop
+from l2s_jax.training import loop, parallel
 
 LICENCE = "Apache-2.0"
 PANELS = 8
@@ -54,10 +54,28 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
         return 128 + result.interrupted
     state = loop.best_state(workdir, config, system, warn=screen.print)
     variables, steps = everywhere(system.variables(state)), int(state.step)
-    if jax.process_index() != 0:
-        return 0
+    try:
+        if jax.process_index() == 0:
+            publish(config, workdir, system, variables, steps, tested, test, screen)
+    finally:
+        parallel.barrier("published")  # a process that left early would take the others down with it
+    return 0
+
+
+def publish(
+    config: ConfigDict,
+    workdir: Path,
+    system: System,
+    variables: PyTree,
+    steps: int,
+    tested: Source,
+    test: str,
+    screen: Console,
+) -> None:
+    """Export a model into its workdir, score it on `tested` (spec `test`), write the report, say where all that is."""
     model = workdir / bundle.WORKDIR_MODEL
     bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps))
+    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
     metrics = measure(system, variables, tested, test, options, screen, workdir)
     bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
     screen.print()
@@ -66,7 +84,6 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
     for title, path in (("report", html.write_report(workdir)), ("model", model), ("scores", workdir / "metrics.json")):
         screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)
     screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
-    return 0
 
 
 def open_data(spec: str, config: ConfigDict) -> Source:

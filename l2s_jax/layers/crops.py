@@ -63,9 +63,10 @@ def region_windows(rngs: jax.Array, masks: jax.Array, count: int, low: float = 1
 
     def draw(rng, mean, std):
         size, place, mirror = jax.random.split(rng, 3)
-        extent = std[None] * jax.random.uniform(size, (count, 2), minval=0.5, maxval=1.5)
+        extent = jnp.clip(std[None] * jax.random.uniform(size, (count, 2), minval=0.5, maxval=1.5), low, high)
         center = mean[None] + std[None] * jax.random.uniform(place, (count, 2), minval=-1.0, maxval=1.0)
-        return Windows(center, _mirrored(mirror, jnp.clip(extent, low, high)))
+        inside = jnp.clip(center, extent - 1.0, 1.0 - extent)  # as the published windows, never beyond the image
+        return Windows(inside, _mirrored(mirror, extent))
 
     return jax.vmap(draw)(rngs, mean, std)
 

@@ -11,7 +11,7 @@ from input_pipeline.errors import UserError
 from l2s_jax.layers.equalized import EqualConv, EqualDense
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.layers.residual import ConvBlock
-from l2s_jax.layers.slices import SliceTable, unit_norm, unit_norm_slices
+from l2s_jax.layers.slices import SliceTable, rms_norm, unit_norm, unit_norm_slices
 
 
 class Encoder(nn.Module):
@@ -27,7 +27,8 @@ class Encoder(nn.Module):
       style_dims: length of the style code.
       style_downsamplings: unpadded 3x3 stride-2 convolutions between the deepest map and the style code. n of them need
         a map of at least 2^(n+1) - 1 pixels: the published 2 a map of 7, 1 a map of 3, 0 any.
-      structure_norm: `pixel` (published): unit norm of each pixel over all channels; `slice`: of each slice of `slices`
+      structure_norm: `pixel` (published): unit norm of each pixel over all channels; `rms` (ours): root mean square 1
+        instead, so that fresh equalised layers hear the code; `slice`: of each slice of `slices`
         by itself, so that no region takes another's share; `none`.
       slices: slice table, for `slice`.
       style_norm: `unit` (published): norm 1; `rms` (ours): norm sqrt(style_dims), so that fresh affine layers
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
     structure_channels: int = 8
     style_dims: int = 2048
     style_downsamplings: int = 2
-    structure_norm: Literal["pixel", "slice", "none"] = "pixel"
+    structure_norm: Literal["pixel", "rms", "slice", "none"] = "pixel"
     slices: SliceTable = ()
     style_norm: Literal["unit", "rms"] = "unit"
     lowering: Lowering = "direct"
@@ -76,8 +77,8 @@ class Encoder(nn.Module):
         x = EqualConv(x.shape[-1], size=1, dtype=self.dtype, name="structure_0")(x)
         x = EqualConv(self.structure_channels, size=1, activate=False, dtype=self.dtype, name="structure_1")(x)
         x = x.astype(jnp.float32)
-        if self.structure_norm == "pixel":
-            return unit_norm(x)
+        if self.structure_norm in ("pixel", "rms"):
+            return unit_norm(x) if self.structure_norm == "pixel" else rms_norm(x)
         return unit_norm_slices(x, self.slices) if self.structure_norm == "slice" else x
 
     def _style(self, x: jax.Array) -> jax.Array:

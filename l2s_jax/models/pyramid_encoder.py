@@ -1,7 +1,7 @@
 """A feature-pyramid encoder that writes the sliced structure code at a quarter of the image's resolution (ours).
 
 The published encoder pools everything to H/16 before it writes the code; at 128 px an eye is then half a pixel of the
-code. This one looks at the face at five scales, comes back up, and writes H/4 x W/4: no skip goes past the code, so
+code. This one looks at the face at several scales, comes back up, and writes H/4 x W/4: no skip goes past the code, so
 the code is still all that any decoder sees.
 """
 

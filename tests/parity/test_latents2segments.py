@@ -15,8 +15,10 @@ HEAVY = "grad_"  # gradients through all decodes at full size
 
 def pytest_generate_tests(metafunc):
     found = pairs(metafunc.config, lambda content: "region_slices" in content and "E" in content.get("state", {}))
+    # Who names goldens wants all of them checked.
+    slow = [] if metafunc.config.getoption("--goldens") else [pytest.mark.slow]
     cases = [
-        pytest.param(path, key, id=f"{content['tag']}-{key}", marks=[pytest.mark.slow] * key.startswith(HEAVY))
+        pytest.param(path, key, id=f"{content['tag']}-{key}", marks=slow if key.startswith(HEAVY) else [])
         for content, path in found
         for key in np.load(path).files
     ]

@@ -32,6 +32,12 @@ def config(**changes):
     return tiny.lock()
 
 
+def quiet(**changes):
+    """`config` without adversaries."""
+    gan = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
+    return config(schedule__discriminator_every=0, **gan, **changes)
+
+
 def faces(count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """A batch of noise images with blocky masks of all six regions."""
     rng = np.random.default_rng(seed)

@@ -74,10 +74,14 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
-    groups = {"encoder": optim.build(config.optim.encoder), "generator": optim.build(config.optim.generator)}
-    if config.schedule.discriminator_every:
-        groups["discriminator"] = optim.build(optim.lazy(config.optim.discriminator, config.schedule.r1_every))
-    return groups
+    every = config.schedule.discriminator_every
+    updates = {"encoder": config.train.steps - (config.train.steps // every if every else 0)}
+    updates["generator"] = updates["encoder"] // config.schedule.autoencode_every
+    groups = {name: optim.ending(config.optim[name], count) for name, count in updates.items()}
+    if every:
+        own = optim.ending(config.optim.discriminator, config.train.steps // every)
+        groups["discriminator"] = optim.lazy(own, config.schedule.r1_every)
+    return {name: optim.build(group) for name, group in groups.items()}
 
 
 def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:

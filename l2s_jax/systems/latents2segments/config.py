@@ -46,7 +46,7 @@ def _model() -> ConfigDict:
     model.background = True  # the background has a slice of its own; False: only the regions (published)
     model.slices = (4, 4, 4, 4, 4, 4)  # channels per slice, in label order, at least 2 each unless `renormalize`d
     model.style = 128  # S, size of the style code
-    model.code_noise = 0.0  # std of Gaussian noise on the structure code in training, relative to the code's own
+    model.code_noise = 0.0  # std of noise on the structure code while the encoder trains; the code's own rms is 1
     model.encoder = "pyramid"  # pyramid (ours, code at H/4) | residual (published, code at H/2**downsamplings)
 
     model.pyramid = ConfigDict()
@@ -84,7 +84,7 @@ def _model() -> ConfigDict:
 
 
 def _loss() -> ConfigDict:
-    loss = ConfigDict()  # weights of terms that are means; 0 leaves the term out of the program
+    loss = ConfigDict()  # weights of terms that are means; 0 = without the term
     loss.cross_entropy = 1.0
     loss.dice = 1.0
     loss.image = 1.0  # L1 of the full reconstruction
@@ -114,7 +114,9 @@ def add_gan(config: ConfigDict) -> ConfigDict:
 def published(config: ConfigDict) -> ConfigDict:
     """The authors' code: sizes, loss weights, schedule and Adam; edits and returns `config`.
 
-    Of the defects in spec A8 only the second normalisation stays, because the published weights depend on it.
+    Kept of spec A8, because the published method is made of it: the second normalisation and one-channel slices (1),
+    the full-code decode that training never sees (6), discriminators that do not know the region (7), the painter's
+    threshold (10), no running average (11). Mended: R1 mix-up (2), flips (3), batch size (4), unused decode (5).
     """
     config.model.background = False
     config.model.code_noise = 0.0

@@ -77,17 +77,19 @@ def autoencoder_terms(
     return terms
 
 
-def _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
-    rows, weight, present = slice(None), face.weight, face.present
-    if loss.first_half:
-        # One image of each pair: half the decodes where the rows split evenly, the same numbers where they do not.
-        even = axis.local(jnp.arange(axis.gather(weight).shape[0]) % 2 == 0)
-        weight, present = weight * even, present * even[:, None]
-        rows = slice(None, None, 2) if weight.shape[0] % 2 == 0 else rows
-    face = face._replace(weight=weight, present=present)
-    face = jax.tree.map(lambda x: x[rows], face)
-    codes, style, logits = jax.tree.map(lambda x: x[rows], (codes, style, logits))
+def _reconstructed(loss, face, codes, style, logits, axis):
+    """The rows that are reconstructed: all, or with `first_half` one of each pair (published)."""
+    if not loss.first_half:
+        return face, codes, style, logits
+    # Half the decodes where the rows split evenly over the devices, the same numbers where they do not.
+    even = axis.local(jnp.arange(axis.gather(face.weight).shape[0]) % 2 == 0)
+    face = face._replace(weight=face.weight * even, present=face.present * even[:, None])
+    rows = slice(None, None, 2) if even.shape[0] % 2 == 0 else slice(None)
+    return jax.tree.map(lambda x: x[rows], (face, codes, style, logits))
 
+
+def _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
+    face, codes, style, logits = _reconstructed(loss, face, codes, style, logits, axis)
     colours, regions = networks.paint(params, codes, style, logits, _fold(face.rngs, 1))
     terms = {}
     if loss.region:
@@ -143,14 +145,15 @@ def discriminator_terms(
     face = faces(networks, batch, rng, axis)
     codes, style = networks.encode(fixed, face.image)
     logits = None if networks.presence is None else networks.parse(fixed, codes)
-    _, regions = networks.paint(fixed, codes, style, logits, _fold(face.rngs, 1))
     mixed, present, masks = mix(networks, fixed, face, codes, style, logits, axis)
+    shown, *decoded = _reconstructed(loss, face, codes, style, logits, axis)
+    _, regions = networks.paint(fixed, *decoded, _fold(shown.rngs, 1))
     regions, mixed = jax.lax.stop_gradient((regions, mixed))
 
     total = axis.total
     terms = {
         "d_real": adversarial.real_loss(judge(networks, params, face.targets), face.present, total),
-        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), face.present, total),
+        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), shown.present, total),
         "d_mix": adversarial.fake_loss(judge(networks, params, mixed), present, total),
     }
     if loss.patch:

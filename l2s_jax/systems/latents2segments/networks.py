@@ -36,7 +36,7 @@ class Networks:
       presence: the light head, or None (published: regions are where the decodes are not black).
       discriminator, patch: None where the config trains without adversaries.
       keep_features: the skin's target keeps eyes and lips, as in Fig. 2 of the paper.
-      code_noise: std of the training noise on the structure code, relative to the code's own.
+      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check`).
       generator_noise: fresh pixel noise in training.
       crops: patch crops per region image, `crop_size` pixels a side, around the region or anywhere.
     """
@@ -91,7 +91,7 @@ class Networks:
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
             noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:]))(rngs)
-            structure = structure + self.code_noise * noise  # the code has a root mean square of 1
+            structure = structure + self.code_noise * noise
         return masked_codes(structure, self.slices), style
 
     def parse(self, params: dict[str, PyTree], codes: jax.Array) -> jax.Array:
@@ -163,7 +163,9 @@ def build(config: ConfigDict) -> Networks:
     if model.encoder == "pyramid":
         encoder = PyramidEncoder(channels, model.style, tuple(model.pyramid.widths), tuple(model.pyramid.depths), dtype)
     else:
-        encoder = Encoder(**model.residual, structure_channels=channels, style_dims=model.style, dtype=dtype)
+        # The published weights expect codes of length 1, which their generator normalises once more.
+        norms = {} if model.generator.renormalize else {"structure_norm": "rms", "style_norm": "rms"}
+        encoder = Encoder(**model.residual, **norms, structure_channels=channels, style_dims=model.style, dtype=dtype)
     discriminator, patch = (
         _discriminators(config, len(classes)) if config.schedule.discriminator_every else (None, None)
     )
@@ -209,6 +211,52 @@ def upsamplings(config: ConfigDict) -> int:
     return 2 if config.model.encoder == "pyramid" else config.model.residual.downsamplings
 
 
+def _check_together(config: ConfigDict, label_set: labels.LabelSet) -> None:
+    """Fields that are right alone and wrong together."""
+    model, loss, schedule = config.model, config.loss, config.schedule
+    adversarial = [name for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]]
+    for wrong, sentence in (
+        (
+            model.presence.width and not model.background,
+            "a light head needs a background slice: set model.background=true or model.presence.width=0",
+        ),
+        (
+            not model.background and not {"skin", "eyes", "lips"} <= set(label_set.names),
+            f"model.background=false is for label sets with skin, eyes and lips; '{label_set.name}' lacks them",
+        ),
+        (
+            not model.presence.width and (loss.image or loss.region_inside),
+            "loss.image and loss.region_inside need the light head: set them to 0 or model.presence.width above 0",
+        ),
+        (
+            not model.presence.width and schedule.autoencode_every > 1,
+            "schedule.autoencode_every above 1 leaves batches to the light head: set model.presence.width above 0",
+        ),
+        (
+            adversarial and not schedule.discriminator_every,
+            f"loss.{next(iter(adversarial), '')} needs discriminators: set schedule.discriminator_every=2",
+        ),
+        (
+            schedule.discriminator_every == 1,
+            "schedule.discriminator_every=1 never trains the autoencoder: 2 alternates, 0 is without discriminators",
+        ),
+        (
+            min(schedule.autoencode_every, schedule.r1_every) < 1 or schedule.discriminator_every < 0,
+            "schedule.autoencode_every and schedule.r1_every count batches: they must be at least 1",
+        ),
+        (
+            model.code_noise and model.generator.renormalize,
+            "model.code_noise is for codes of root mean square 1: set it to 0 with model.generator.renormalize",
+        ),
+        (
+            model.encoder == "pyramid" and (len(model.pyramid.widths) < 2 or any(w % 8 for w in model.pyramid.widths)),
+            f"model.pyramid.widths={tuple(model.pyramid.widths)} needs at least two entries, all multiples of 8",
+        ),
+    ):
+        if wrong:
+            raise UserError(sentence)
+
+
 def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
     model = config.model
     if model.encoder not in ("pyramid", "residual"):
@@ -220,6 +268,7 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
         )
     if min(model.slices) < 2 and not model.generator.renormalize:
         raise UserError(f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels")
+    _check_together(config, label_set)
     if len(model.generator.widths) != upsamplings(config):
         raise UserError(
             f"model.generator.widths needs {upsamplings(config)} entries, one per doubling from the code to the image, "
