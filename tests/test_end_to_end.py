@@ -27,6 +27,7 @@ SHRINK = [
     "--config.model.presence.width=8",
     "--config.data.train=synthetic:24",
     "--config.data.eval=synthetic:8?val",
+    "--config.data.test=synthetic:8?test",
     "--config.data.batch_size=4",
     "--config.eval.batch_size=8",
     "--config.train.log_every=2",
@@ -45,7 +46,7 @@ def workdir(tmp_path_factory):
 def test_demo_leaves_everything_the_architecture_page_lists(workdir):
     for name in ("config.json", "metrics.jsonl", "metrics.json", "evaluation.npz", "report.html", "model/model.json"):
         assert (workdir / name).stat().st_size > 0
-    assert bundle.read_meta(workdir / "model").scores["examples"] == 200
+    assert bundle.read_meta(workdir / "model").scores["examples"] == 8
 
 
 def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):

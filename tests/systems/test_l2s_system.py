@@ -162,9 +162,11 @@ def test_d_two_devices_compute_what_one_does(system, state, mode, names):
             np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
     assert tiny_l2s.difference(reference.ema, placed.ema) < 1e-5
     # Adam forgets the scale of a gradient, its moments do not: here an N-fold gradient would show.
-    moments, placed_moments = (jax.tree.leaves(tree.opt_state) for tree in (reference, placed))
-    for ours, theirs in zip(moments, placed_moments, strict=True):
-        np.testing.assert_allclose(theirs, ours, rtol=1e-2, atol=1e-4 * (1e-12 + float(np.abs(ours).max())))
+    for group, moments in reference.opt_state.items():
+        moments, theirs = jax.tree.leaves(moments), jax.tree.leaves(placed.opt_state[group])
+        largest = max(float(np.abs(leaf).max()) for leaf in moments)  # some gradients are nothing but rounding
+        for leaf, their_leaf in zip(moments, theirs, strict=True):
+            np.testing.assert_allclose(their_leaf, leaf, rtol=1e-3, atol=1e-6 * largest)
 
 
 def test_steps_leave_the_other_networks_alone(system, state):
