@@ -1,3 +1,19 @@
+"""Latents2Segments (ours) at 128 px on 800 labelled real faces, sized for two CPU cores.
+
+The faces are a public subset of CelebAMask-HQ (non-commercial research): `DIR/{train,val}/{images,masks}`, official
+class order. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
+
+Command   l2s train --config l2s_celebamask_mini
+Hardware  2 CPU cores, or any accelerator
+Time      42 minutes for the 1200 batches of 16, on two cores shared with other work
+Score     val, 100 faces, 128 px: mean F1 0.887 over hair .886, skin .942, nose .898, eyes .813, lips .898
+          (0.888 at 512 px); macro ACS 0.921, no dead slice; reconstruction L1 0.124, PSNR 21.8 dB
+Trained   cross entropy + dice on every batch; L1 of the image and of every region, on half of every third batch;
+          no adversarial terms: one discriminator batch costs as much as three others here
+Limits    eyes (0.81) are a few pixels at 128 px, hair (0.89) has coarse labels; the reconstruction is soft because
+          colours see 8 faces in every third batch and nothing but L1 judges them
+"""
+
 from l2s_jax.config import default
 
 
