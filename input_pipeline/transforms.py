@@ -5,6 +5,8 @@ and a [H, W] picture covers [0, W] x [0, H]. An image and its mask may differ in
 the same field of view, and landmarks count in pixels of the image.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
@@ -80,18 +82,32 @@ def shrink(example: Example, side: int) -> Example:
     return resize(example, max(1, round(h * scale)), max(1, round(w * scale)))
 
 
+class Box(NamedTuple):
+    """The picture's part of a square, pixels: `square[top:bottom, left:right]`."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def fit_box(height: int, width: int, side: int) -> Box:
+    """Where a [height, width] picture lies in a square of `side` pixels: whole, centred, in proportion."""
+    scale = side / max(height, width)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (side - h) // 2, (side - w) // 2
+    return Box(left, top, left + w, top + h)
+
+
 def fit_square(example: Example, side: int) -> Example:
     """The whole picture, centred in a square: nothing is cropped, nothing is stretched.
 
     The longer side is resized to `side` (see `resize`), the rest of the square repeats the border pixels of the image
-    and is ignored in the mask. Rule `pad-square-bilinear` of l2s_jax/preprocess.py.
+    and is ignored in the mask. Rule `pad-square-bilinear`.
     """
-    h, w = example["image"].shape[:2]
-    scale = side / max(h, w)
-    h, w = max(1, round(h * scale)), max(1, round(w * scale))
-    top, left = (side - h) // 2, (side - w) // 2
-    margins = ((top, side - h - top), (left, side - w - left))
-    square = resize(example, h, w)
+    left, top, right, bottom = fit_box(*example["image"].shape[:2], side)
+    margins = ((top, side - bottom), (left, side - right))
+    square = resize(example, bottom - top, right - left)
     square["image"] = np.pad(square["image"], (*margins, (0, 0)), mode="edge")
     if "mask" in square:
         square["mask"] = np.pad(square["mask"], margins, constant_values=IGNORE)

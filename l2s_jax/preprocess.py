@@ -7,29 +7,11 @@ bilinearly to the original size and decided there: interpolating labels would ma
 over-confident pixel move a border.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from PIL import Image
 
 from input_pipeline.errors import UserError
-
-
-class Box(NamedTuple):
-    """The picture's part of the square, pixels: `square[top:bottom, left:right]`."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-def fit_box(height: int, width: int, side: int) -> Box:
-    """Where a [height, width] picture lies in a square of `side` pixels."""
-    scale = side / max(height, width)
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (side - h) // 2, (side - w) // 2
-    return Box(left, top, left + w, top + h)
+from input_pipeline.transforms import fit_box, fit_square
 
 
 def to_square(image: np.ndarray, side: int) -> np.ndarray:
@@ -40,12 +22,7 @@ def to_square(image: np.ndarray, side: int) -> np.ndarray:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise UserError(f"an image must be uint8 [H, W, 3], this one is {image.dtype} {list(image.shape)}")
-    box = fit_box(*image.shape[:2], side)
-    size = (box.right - box.left, box.bottom - box.top)
-    if size != image.shape[1::-1]:
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    margins = ((box.top, side - box.bottom), (box.left, side - box.right), (0, 0))
-    return np.pad(image, margins, mode="edge").astype(np.float32) / 127.5 - 1.0
+    return fit_square({"image": image}, side)["image"].astype(np.float32) / 127.5 - 1.0
 
 
 def decide(probabilities: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,7 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
     variables, steps = everywhere(system.variables(state)), int(state.step)
     try:
         if jax.process_index() == 0:
-            publish(config, workdir, system, variables, steps, tested, test, screen)
+            publish(config, workdir, system, variables, steps, tested, test, options, screen)
     finally:
         parallel.barrier("published")  # a process that left early would take the others down with it
     return 0
@@ -70,12 +70,12 @@ def publish(
     steps: int,
     tested: Source,
     test: str,
+    options: dict,
     screen: Console,
 ) -> None:
     """Export a model into its workdir, score it on `tested` (spec `test`), write the report, say where all that is."""
     model = workdir / bundle.WORKDIR_MODEL
     bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps))
-    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
     metrics = measure(system, variables, tested, test, options, screen, workdir)
     bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
     screen.print()
