@@ -4,13 +4,16 @@ Only raster formats whose decoders live in Pillow itself are tried (no PostScrip
 """
 
 import contextlib
+import io
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
+from etils import epath
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from input_pipeline.errors import UserError
@@ -26,11 +29,27 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error)
 
 
-def read_image(path: str | os.PathLike, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+class Encoded(NamedTuple):
+    """A file that was read already.
+
+    Attributes:
+      name: what an error calls it.
+      data: its bytes.
+    """
+
+    name: str
+    data: bytes
+
+
+Picture = str | os.PathLike | Encoded
+"""Where a picture is: a path (local, or an `epath.Path` of a bucket), or its bytes."""
+
+
+def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The picture in a file, as a viewer shows it.
 
     Args:
-      path: a JPEG, PNG, WebP, BMP, TIFF or GIF file (of an animation, the first frame).
+      picture: a JPEG, PNG, WebP, BMP, TIFF or GIF file (of an animation, the first frame).
       at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many
         pixels (2 to 4 times faster for large photos); None decodes every pixel.
       max_pixels: refuse pictures of more pixels, before decoding them.
@@ -41,30 +60,30 @@ def read_image(path: str | os.PathLike, *, at_least: int | None = None, max_pixe
     Raises:
       UserError: no such file, no picture, damaged, or too large.
     """
-    with _open(path, max_pixels) as image, _damage_named(path):
+    with _open(picture, max_pixels) as image, _damage_named(picture):
         if at_least is not None:
             scale = min(1.0, at_least / max(image.size))
             image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
         image.load()
-        return to_rgb(image, name=f"'{path}'")
+        return to_rgb(image, name=f"'{_name(picture)}'")
 
 
-def image_size(path: str | os.PathLike) -> tuple[int, int]:
+def image_size(picture: Picture) -> tuple[int, int]:
     """(height, width) in pixels of the picture as a viewer shows it, from the file's header alone.
 
     Raises:
       UserError: no such file, no picture, or damaged.
     """
-    with _open(path, max_pixels=MAX_PIXELS) as image, _damage_named(path):
+    with _open(picture, max_pixels=MAX_PIXELS) as image, _damage_named(picture):
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The class ids in a palette or grey PNG.
 
     Args:
-      path: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
+      picture: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
         value above 255.
       max_pixels: refuse masks of more pixels, before decoding them.
 
@@ -74,16 +93,16 @@ def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nd
     Raises:
       UserError: as `read_image`, and for colour images, which hold no indices.
     """
-    with _open(path, max_pixels) as image, _damage_named(path):
+    with _open(picture, max_pixels) as image, _damage_named(picture):
         image.load()
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "1") and not mode.startswith("I"):
         raise UserError(
-            f"'{path}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
+            f"'{_name(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
             "save it as a palette or 8-bit grey PNG"
         )
     if values.max() > 255 or values.min() < 0:
-        raise UserError(f"'{path}' holds the value {values.max()}, but class ids in a mask go from 0 to 255")
+        raise UserError(f"'{_name(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255")
     return values.astype(np.uint8)
 
 
@@ -117,32 +136,38 @@ def _scaled_grey(values: np.ndarray, name: str) -> np.ndarray:
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
+def _name(picture: Picture) -> str:
+    return picture.name if isinstance(picture, Encoded) else os.fspath(picture)
+
+
 @contextlib.contextmanager
-def _open(path: str | os.PathLike, max_pixels: int) -> Iterator[Image.Image]:
+def _open(picture: Picture, max_pixels: int) -> Iterator[Image.Image]:
     """The image with only its header read, once the header's size is accepted."""
     with contextlib.ExitStack() as stack:
-        with _damage_named(path):
-            image = stack.enter_context(Image.open(path, formats=FORMATS))
+        with _damage_named(picture):
+            file = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
+            image = stack.enter_context(Image.open(stack.enter_context(file), formats=FORMATS))
         if image.width * image.height > max_pixels:
             raise UserError(
-                f"'{path}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
+                f"'{_name(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
                 "make a smaller copy of it"
             )
         yield image
 
 
 @contextlib.contextmanager
-def _damage_named(path: str | os.PathLike) -> Iterator[None]:
+def _damage_named(picture: Picture) -> Iterator[None]:
     """Turns what Pillow raises into one sentence about the file."""
     try:
         yield
     except Image.DecompressionBombError as error:
-        raise UserError(f"'{path}' claims far too many pixels: make a smaller copy of it") from error
+        raise UserError(f"'{_name(picture)}' claims far too many pixels: make a smaller copy of it") from error
     except FileNotFoundError as error:
-        raise UserError(f"'{path}' does not exist: check the path") from error
+        raise UserError(f"'{_name(picture)}' does not exist: check the path") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror}): name a readable image file") from error
+        raise UserError(f"'{_name(picture)}' cannot be read ({error.strerror}): name a readable image file") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"'{path}' is not a readable image: give a {', '.join(FORMATS)} file") from error
+        raise UserError(f"'{_name(picture)}' is not a readable image: give a {', '.join(FORMATS)} file") from error
     except _DAMAGE as error:
-        raise UserError(f"'{path}' is damaged and cannot be decoded ({error}): replace or remove it") from error
+        name = _name(picture)
+        raise UserError(f"'{name}' is damaged and cannot be decoded ({error}): replace or remove it") from error

@@ -109,6 +109,8 @@ _PARTS = {  # name: (title, RGB)
     "neck_l": ("necklace", (120, 220, 200)),
     "neck": ("neck", (196, 150, 124)),
     "cloth": ("clothing", (74, 152, 104)),
+    "beard": ("beard", (98, 62, 130)),
+    "facewear": ("facewear", (150, 210, 96)),
     "eyes": ("eyes", (62, 160, 230)),
     "brows": ("eyebrows", (150, 104, 58)),
     "lips": ("lips and mouth", (224, 62, 84)),
@@ -140,6 +142,9 @@ LAPA = _label_set(  # skin includes the ears
     "lapa", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
 HELEN = _label_set(
     "helen", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
+FACESYNTHETICS = _label_set(  # `facewear` are masks and the like, `mouth` is the interior
+    "facesynthetics", "background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "r_ear", "l_ear", "mouth",
+    "u_lip", "l_lip", "neck", "hair", "beard", "cloth", "eye_g", "hat", "facewear")
 FASSEG = _label_set("fasseg", "background", "skin", "hair", "eyes", "nose", "lips")
 L2S_REGIONS = _label_set(  # the five regions of Latents2Segments, in its slice order, after the background
     "l2s_regions", "background", "hair", "skin", "nose", "eyes", "lips")
@@ -148,7 +153,7 @@ SUBSPACE_PARTS = _label_set(  # the five parts of Independent Subspaces (its Fig
 # fmt: on
 
 LABEL_SETS: Mapping[str, LabelSet] = {
-    s.name: s for s in (CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FASSEG, L2S_REGIONS, SUBSPACE_PARTS)
+    s.name: s for s in (CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FACESYNTHETICS, FASSEG, L2S_REGIONS, SUBSPACE_PARTS)
 }
 
 
@@ -170,6 +175,8 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
     "skin": ("face",),
     "nose": ("face",),
     "eye_g": ("skin", "face"),
+    "beard": ("skin", "face"),
+    "facewear": ("skin", "face"),
     "l_eye": ("eyes",),
     "r_eye": ("eyes",),
     "l_brow": ("brows", "skin", "face"),
@@ -183,7 +190,7 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
     "hair": ("hair_background",),
     "hat": ("background", "hair_background"),
     "ear_r": ("background", "hair_background"),
-    "neck_l": ("background", "hair_background"),
+    "neck_l": ("neck", "background", "hair_background"),
     "neck": ("background", "hair_background"),
     "cloth": ("background", "hair_background"),
     "face": ("skin",),

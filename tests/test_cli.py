@@ -88,7 +88,7 @@ def test_version(capsys):
 )
 def test_mistakes_are_one_sentence(capsys, place, argv, sentence):
     assert sentence in refused(capsys, *argv)
-    assert not [path for path in place.iterdir() if path.name not in ("cache", ".cache")]
+    assert not [path for path in place.iterdir() if path.name not in ("cache", ".cache", ".config")]
 
 
 def test_debug_shows_the_traceback(capsys):

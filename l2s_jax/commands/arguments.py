@@ -8,12 +8,15 @@ from pathlib import Path
 
 import l2s_jax
 from input_pipeline.errors import UserError
+from l2s_jax.commands import data_arguments
+from l2s_jax.commands.data_arguments import DATA, natural
 
 COMMANDS = {
     "demo": "train, evaluate and report on synthetic faces, in a few minutes",
     "train": "train a model from a config; the same command resumes",
     "evaluate": "score a model on a data set",
     "parse": "write the face parts of your photos",
+    "data": "prepare, check, count and show data sets",
     "report": "write the HTML report of a training run",
     "labels": "show the label sets and how they map onto each other",
     "models": "list the models that are here, with their scores",
@@ -25,10 +28,6 @@ WITH_CONFIG = ("demo", "train")
 _OVERRIDES = """\
 Any field of the config is an option: --config.train.steps=200, --config.optim.encoder.learning_rate=1e-3. A wrong
 name is answered with the nearest right one."""
-
-_DATA = """\
-KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces) or folder:DIR?val (DIR/val/images and
-DIR/val/masks, paired by name)"""
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:
@@ -42,6 +41,8 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     words = [word for word in argv if not word.startswith("-")]
     if words and words[0] not in COMMANDS:
         raise UserError(f"unknown command '{words[0]}'{_nearest(words[0], COMMANDS)}")
+    if words[:1] == ["data"] and len(words) > 1 and words[1] not in data_arguments.COMMANDS:
+        raise UserError(f"unknown command 'data {words[1]}'{_nearest(words[1], data_arguments.COMMANDS)}")
     name, overrides, rest = None, [], list(argv)
     if words and words[0] in WITH_CONFIG and not {"-h", "--help"} & set(argv):
         from l2s_jax import config  # imports jax, which these commands need anyway and `--help` does not
@@ -52,8 +53,9 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         raise SystemExit(0)
     if unknown:
-        options = [o for o in commands[args.command]._option_string_actions if o.startswith("--")]
-        raise UserError(f"`l2s {args.command}` does not take '{unknown[0]}'{_nearest(unknown[0], options)}")
+        spoken = f"data {args.data_command}" if args.command == "data" else args.command
+        options = [o for o in commands[spoken]._option_string_actions if o.startswith("--")]
+        raise UserError(f"`l2s {spoken}` does not take '{unknown[0]}'{_nearest(unknown[0], options)}")
     args.config, args.overrides = name, overrides
     return args
 
@@ -77,8 +79,20 @@ def _grammar() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         description, epilog, add = _TEXTS[name]
         commands[name] = subparsers.add_parser(name, help=summary, description=description, epilog=epilog)
         add(commands[name])
-        commands[name].add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        _add_debug(commands[name])
+    nested = commands["data"].add_subparsers(
+        prog="l2s data", dest="data_command", metavar="COMMAND", title="commands", required=True, parser_class=_Parser
+    )
+    for name, summary in data_arguments.COMMANDS.items():
+        description, epilog, add = data_arguments.TEXTS[name]
+        commands[f"data {name}"] = nested.add_parser(name, help=summary, description=description, epilog=epilog)
+        add(commands[f"data {name}"])
+        _add_debug(commands[f"data {name}"])
     return parser, commands
+
+
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -97,21 +111,21 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", metavar="DIR", type=Path, help="where everything goes (default: runs/NAME)")
     parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, FLOPs and memory")
     parser.add_argument("--cluster", action="store_true", help="one of several processes (Slurm, TPU pod, ...)")
-    parser.add_argument("--devices", metavar="N", type=_natural, help="with --dry-run: numbers for N accelerators")
+    parser.add_argument("--devices", metavar="N", type=natural, help="with --dry-run: numbers for N accelerators")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", required=True, help="a model, see `l2s models`")
-    parser.add_argument("--data", metavar="DATA", required=True, help=_DATA)
+    parser.add_argument("--data", metavar="DATA", required=True, help=DATA)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all metrics there")
-    parser.add_argument("--batch", metavar="N", type=_natural, default=16, help="images at a time (default: 16)")
+    parser.add_argument("--batch", metavar="N", type=natural, default=16, help="images at a time (default: 16)")
 
 
 def _parse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", metavar="IMAGE|FOLDER", nargs="+", type=Path, help="photos, or folders of photos")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
-    parser.add_argument("--batch", metavar="N", type=_natural, default=8, help="photos at a time (default: 8)")
+    parser.add_argument("--batch", metavar="N", type=natural, default=8, help="photos at a time (default: 8)")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +137,7 @@ def _labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", metavar=("SRC", "DST"), nargs=2, help="where each class of SRC goes in DST")
 
 
-def _models(parser: argparse.ArgumentParser) -> None:
+def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
 
@@ -164,7 +178,11 @@ _TEXTS = {
     "models": (
         "List the models in $L2S_MODELS, ./models, ~/.local/share/l2s_jax/models, the installed ones, and those of\n"
         "./runs. Every command takes them by the name shown here, or by path.",
-        "examples:\n  l2s models", _models),
+        "examples:\n  l2s models", _nothing),
+    "data": (
+        "Data sets: make records of a download, find its faults, count its classes, look at its faces.",
+        "examples:\n  l2s data prepare CelebAMask-HQ --layout celebamask_hq --out records/celebamask\n"
+        "  l2s data check folder:faces\n  l2s data show 'records:records/celebamask?val' --out faces.png", _nothing),
 }
 # fmt: on
 
@@ -188,13 +206,6 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width)
-
-
-def _natural(text: str) -> int:
-    """A whole number >= 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return int(text)
 
 
 def _nearest(word: str, choices) -> str:

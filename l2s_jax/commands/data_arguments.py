@@ -1,0 +1,89 @@
+"""The words of `l2s data` and of every option that names data. Imports nothing heavy."""
+
+import argparse
+from pathlib import Path
+
+from input_pipeline import layouts
+
+COMMANDS = {
+    "prepare": "turn a download into sharded records",
+    "check": "find what is wrong with a data set",
+    "stats": "count faces, classes and pixels",
+    "show": "draw a contact sheet of faces and masks",
+}
+
+DATA = """\
+KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces) or folder:DIR?val (DIR/val/images and
+DIR/val/masks, paired by name)"""
+
+
+def natural(text: str) -> int:
+    """A whole number >= 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return int(text)
+
+
+def _prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="root folder of the download; local, or gs://bucket/folder")
+    parser.add_argument("--layout", metavar="NAME[/VARIANT]", required=True, help="how SRC is laid out, see above")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the records")
+    parser.add_argument("--splits", metavar="A,B", help="only these splits (default: all)")
+    parser.add_argument(
+        "--size", metavar="N", type=natural, help="shrink photos to N pixels (default: files as they are)"
+    )
+    parser.add_argument("--shard-mb", metavar="N", type=natural, default=256, help="size of a shard (default: 256)")
+    parser.add_argument("--jobs", metavar="N", type=natural, help="processes (default: one for each CPU core)")
+    parser.add_argument("--skip-broken", action="store_true", help="leave broken faces out instead of stopping short")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", nargs="+", help=f"{DATA}; without ?split: all its splits together")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every finding there")
+    parser.add_argument("--jobs", metavar="N", type=natural, help="processes (default: one for each CPU core)")
+
+
+def _stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", nargs="+", help=f"{DATA}; without ?split: all its splits")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there")
+    parser.add_argument("--jobs", metavar="N", type=natural, help="processes (default: one for each CPU core)")
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help=DATA)
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the picture, a PNG")
+    parser.add_argument("--count", metavar="N", type=natural, default=24, help="faces (default: 24)")
+    parser.add_argument("--names", metavar="A,B", help="these faces instead of evenly spaced ones")
+    parser.add_argument("--with-class", metavar="NAME", help="only faces that have this class, e.g. necklace: neck_l")
+    parser.add_argument("--augment", action="store_true", help="as training would see them (default augmentation)")
+
+
+# fmt: off
+TEXTS = {
+    "prepare": (
+        "Read a raw download and write sharded ArrayRecord files with a manifest: counts, class frequencies,\n"
+        "checksums, licence note. Works in parallel; started again, it goes on where it stopped. Photos are kept as\n"
+        "they are (their own bytes) unless --size asks for smaller ones.\n\n"
+        "Broken faces are listed in DIR/broken.jsonl; then no manifest is written and the exit code is 2, until they\n"
+        "are mended or --skip-broken leaves them out.\n\n"
+        f"layouts: {', '.join(layouts.NAMES)}",
+        "examples:\n  l2s data prepare CelebAMask-HQ --layout celebamask_hq --out records/celebamask\n"
+        "  l2s data prepare CelebAMask-HQ --layout celebamask_hq/farl --out records/celebamask_farl\n"
+        "  l2s data prepare faces --layout folder --out records/faces --size 512", _prepare),
+    "check": (
+        "Look at every face: missing and damaged files, sizes that differ, unknown ids, classes that no face has,\n"
+        "faces that occur twice (also across splits), faces whose left and right are swapped. Nothing is changed.\n"
+        "The exit code is 2 if files must be mended; findings to look at leave it at 0.",
+        "examples:\n  l2s data check folder:faces\n  l2s data check 'lapa:LaPa?val' --json found.json",
+        _check),
+    "stats": (
+        "Count faces and classes: in how many faces each class occurs and how many pixels it has.",
+        "examples:\n  l2s data stats folder:faces\n  l2s data stats 'records:records/celebamask?train'",
+        _stats),
+    "show": (
+        "Draw faces with their masks and landmarks laid over them, and a legend.",
+        "examples:\n  l2s data show 'folder:faces?val' --out faces.png\n"
+        "  l2s data show 'folder:faces?train' --with-class hat --out hats.png\n"
+        "  l2s data show 'synthetic:100' --augment --out views.png", _show),
+}
+# fmt: on
