@@ -1,0 +1,54 @@
+"""Listing the folders and reading the small index files of raw downloads, on a disk or in a bucket."""
+
+import os
+
+from etils import epath
+
+from input_pipeline.errors import UserError
+from input_pipeline.layouts.contract import Problem
+
+_MAX_TEXT_BYTES = 1 << 26  # the longest index of the known downloads (CelebA's partition) has 3 MB
+
+
+def entries(folder: epath.Path) -> list[str]:
+    """Sorted names of what lies in a folder, hidden entries left out.
+
+    Names, not paths: a download has up to 400,000 files, and as many path objects cost seconds and memory.
+
+    Raises:
+      UserError: no such folder, or it may not be read.
+    """
+    path = os.fspath(folder)
+    try:
+        names = [entry.name for entry in folder.iterdir()] if "://" in path else os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"the folder '{path}' does not exist: check the path") from error
+    except OSError as error:
+        raise UserError(f"the folder '{path}' cannot be read ({error.strerror}): check its rights") from error
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def stray(folder: epath.Path, name: str, reason: str) -> Problem:
+    """The problem of an entry of a folder that belongs to no face; control characters in its name are escaped."""
+    shown = name if name.isprintable() else ascii(name)[1:-1]
+    return Problem(shown, f"{os.fspath(folder)}/{shown}", reason)
+
+
+def read_text(path: epath.Path) -> str:
+    """The text of an index or landmark file (UTF-8).
+
+    Raises:
+      UserError: no such file, unreadable, not text, or longer than 64 MB.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_TEXT_BYTES + 1)
+        if len(content) > _MAX_TEXT_BYTES:
+            raise UserError(f"'{path}' is longer than {_MAX_TEXT_BYTES >> 20} MB, no such file is: replace it")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(f"'{path}' does not exist: check the path") from error
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror}): check the file and its rights") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' is not a text file: replace it by the one of the download") from error
