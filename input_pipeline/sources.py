@@ -3,24 +3,33 @@
 Sources are small, picklable and read-only: threads and worker processes share them freely.
 """
 
-import difflib
+import math
 import re
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from input_pipeline import kinds
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 
+if TYPE_CHECKING:  # layouts.contract describes what sources stand on, and only its type is named here
+    from input_pipeline.layouts.contract import Problem
+
 Example = dict[str, np.ndarray]
-"""`image` uint8 [H, W, 3]; `mask` uint8 [H, W] of class ids, 255 = ignore (absent without labels); optional `landmarks`
-float32 [K, 2] (x, y) pixels with pixel centres at .5; optional `identity`, `attributes` float32 vectors."""
+"""`image` uint8 [H, W, 3]; `mask` uint8 [h, w] of class ids, 255 = ignore (absent without labels), over the same field
+of view; optional `landmarks` float32 [K, 2] (x, y) pixels of `image` with pixel centres at .5; optional `identity`,
+`attributes` float32 vectors."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """What every source is; examples are the same arrays at every call and on every machine."""
+    """What every source is; examples are the same arrays at every call and on every machine.
+
+    A source may also have `problems: Sequence[Problem]`, the faces that it leaves out (see `problems`).
+    """
 
     label_set: LabelSet
     names: Sequence[str]
@@ -40,9 +49,76 @@ class ReducedSource(Source, Protocol):
         """Like `self[index]`, but the image may be smaller than the mask, its longer side at least `at_least`."""
 
 
+@runtime_checkable
+class MaskSource(Source, Protocol):
+    """A source that reads a mask without its image."""
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """`self[index]["mask"]`, or None for an example without labels."""
+
+
+@runtime_checkable
+class PresenceSource(Source, Protocol):
+    """A source that may know the classes of its examples without reading their masks."""
+
+    def presence(self) -> np.ndarray | None:
+        """bool [N, K] as from the function `presence`, or None where nothing is stored."""
+
+
 def read_reduced(source: Source, index: int, at_least: int) -> Example:
     """The example at `index`, its image possibly decoded small (see `ReducedSource`) where the source knows how to."""
     return source.read_reduced(index, at_least) if isinstance(source, ReducedSource) else source[index]
+
+
+def read_mask(source: Source, index: int) -> np.ndarray | None:
+    """The mask uint8 [h, w] of the example at `index`, without its image where the source can; None without labels."""
+    return source.read_mask(index) if isinstance(source, MaskSource) else source[index].get("mask")
+
+
+def problems(source: Source) -> Sequence["Problem"]:
+    """The faces that a source leaves out and why; () for sources that leave nothing out."""
+    return getattr(source, "problems", ())
+
+
+def stored_presence(source: Source) -> np.ndarray | None:
+    """bool [N, K] as from `presence`, or None where only reading every mask could tell."""
+    return source.presence() if isinstance(source, PresenceSource) else None
+
+
+_PRESENCE_CHUNK = 256  # examples to a task: half a million tasks of one mask would cost more than the masks
+
+
+def presence(source: Source, *, threads: int = 8) -> np.ndarray:
+    """Which classes each example shows.
+
+    Args:
+      source: any source; records keep the answer, of other sources every mask is read.
+      threads: how many read masks.
+
+    Returns:
+      bool [N, K], K = len(source.label_set); all False for an example without labels.
+
+    Raises:
+      UserError: a mask cannot be read.
+    """
+    stored = stored_presence(source)
+    if stored is not None:
+        return stored
+    count, classes = len(source), len(source.label_set)
+
+    def read(start: int) -> np.ndarray:
+        chunk = range(start, min(start + _PRESENCE_CHUNK, count))
+        return np.stack([_classes_in(read_mask(source, index), classes) for index in chunk])
+
+    with ThreadPoolExecutor(threads) as pool:
+        chunks = list(pool.map(read, range(0, count, _PRESENCE_CHUNK)))
+    return np.concatenate([np.zeros((0, classes), bool), *chunks])
+
+
+def _classes_in(mask: np.ndarray | None, classes: int) -> np.ndarray:
+    if mask is None:
+        return np.zeros(classes, bool)
+    return np.bincount(mask.ravel(), minlength=256)[:classes] > 0
 
 
 class Subset:
@@ -64,6 +140,7 @@ class Subset:
             raise UserError(f"the slice {slice_text} of {len(source)} examples is empty: widen it")
         self.label_set = source.label_set
         self.names = source.names[self.range.start : self.range.stop]
+        self.problems = problems(source)
 
     def __len__(self) -> int:
         return len(self.range)
@@ -75,12 +152,33 @@ class Subset:
         """See `ReducedSource`."""
         return read_reduced(self.source, self.range[index], at_least)
 
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `MaskSource`."""
+        return read_mask(self.source, self.range[index])
+
+    def presence(self) -> np.ndarray | None:
+        """See `PresenceSource`."""
+        stored = stored_presence(self.source)
+        return None if stored is None else stored[self.range.start : self.range.stop]
+
+
+class Weighted(NamedTuple):
+    """One part of a mixture.
+
+    Attributes:
+      weight: finite and above 0; draws come from the parts in proportion to their weights.
+      source: the examples of the part.
+    """
+
+    weight: float
+    source: Source
+
 
 class Spec(NamedTuple):
     """A parsed source spec.
 
     Attributes:
-      kind: name in the registry.
+      kind: name of the kind, `NAME` or `NAME/VARIANT`.
       where: what that kind needs to find the data.
       split: part of the data, or None.
       start, stop: the Python slice of the split, or None.
@@ -99,11 +197,16 @@ _TAIL = re.compile(r"(?P<split>[\w.-]+)?(?P<slice>\[(?P<start>-?\d+)?:(?P<stop>-
 def parse_spec(text: str) -> Spec:
     """Takes `KIND:WHERE[?SPLIT][START:STOP]` apart, e.g. `folder:DIR?train[0:700]` or `synthetic:2000?[:100]`.
 
+    WHERE may hold colons and question marks, as in `folder:gs://bucket/dir?train`: the kind ends at the first colon,
+    and the split begins after the last question mark unless a slash follows it.
+
     Raises:
       UserError: the text has another form.
     """
     kind, _, rest = text.partition(":")
-    where, mark, tail = rest.rpartition("?") if "?" in rest else (rest, "", "")
+    where, mark, tail = rest.rpartition("?")
+    if not mark or "/" in tail:
+        where, mark, tail = rest, "", ""
     match = _TAIL.fullmatch(tail)
     if not kind or not where or match is None or (mark and not tail):
         raise UserError(
@@ -114,21 +217,9 @@ def parse_spec(text: str) -> Spec:
     return Spec(kind, where, match["split"], start, stop)
 
 
-Opener = Callable[..., Source]
-_OPENERS: dict[str, Opener] = {}
-
-
-def source_kind(name: str) -> Callable[[Opener], Opener]:
-    """Registers `opener(where, split, *, size, seed, require_masks) -> Source` as the reader of `NAME:...` specs."""
-
-    def register(opener: Opener) -> Opener:
-        _OPENERS[name] = opener
-        return opener
-
-    return register
-
-
-def open_source(spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True) -> Source:
+def open_source(
+    spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+) -> Source:
     """The source that a spec names.
 
     Args:
@@ -136,30 +227,69 @@ def open_source(spec: str, *, size: int | None = None, seed: int = 0, require_ma
       size: side of rendered faces, pixels (128 if None); photos keep their own size.
       seed: of rendered faces.
       require_masks: False also takes images without labels.
+      strict: False leaves faces out that lack a part, and lists them in the source's `problems`.
 
     Raises:
-      UserError: a malformed spec, an unknown kind, or data that is not there or not whole.
+      UserError: a malformed spec, an unknown kind or split, or data that is not there or not whole.
     """
-    kind, where, split, start, stop = parse_spec(spec)
-    if kind not in _OPENERS:
-        close = difflib.get_close_matches(kind, _OPENERS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"this version reads {' and '.join(sorted(_OPENERS))}"
-        raise UserError(f"cannot read data of kind '{kind}' in '{spec}': {hint}")
-    source = _OPENERS[kind](where, split, size=size, seed=seed, require_masks=require_masks)
-    return source if start is None and stop is None else Subset(source, start, stop)
+    parsed = parse_spec(spec)
+    return _open_part(parsed, parsed.split or "", kinds.Options(size, seed, require_masks, strict))
 
 
-@source_kind("folder")
-def _open_folder(where: str, split: str | None, *, size: int | None, seed: int, require_masks: bool) -> Source:
-    from input_pipeline.folder import FolderSource
+def open_splits(
+    spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+) -> dict[str, Source]:
+    """The sources of every split of the data that a spec names, or of the one split it names.
 
-    return FolderSource(where, split, require_masks=require_masks)
+    Args:
+      spec, size, seed, require_masks, strict: as in `open_source`; a slice is taken of each split.
+
+    Returns:
+      split -> source; the key is "" for data that are not divided.
+
+    Raises:
+      UserError: as `open_source`.
+    """
+    parsed = parse_spec(spec)
+    found = [parsed.split] if parsed.split else kinds.get(parsed.kind).splits(parsed.where)
+    options = kinds.Options(size, seed, require_masks, strict)
+    return {split: _open_part(parsed, split, options) for split in found or [""]}
 
 
-@source_kind("synthetic")
-def _open_synthetic(where: str, split: str | None, *, size: int | None, seed: int, require_masks: bool) -> Source:
-    if not where.isascii() or not where.isdigit() or not 0 < int(where) <= 100_000_000:
-        raise UserError(f"'{where}' is not a number of faces: write for example 'synthetic:2000?train'")
-    from input_pipeline.synthetic import SyntheticSource
+def _open_part(parsed: Spec, split: str, options: kinds.Options) -> Source:
+    source = kinds.get(parsed.kind).open(parsed.where, split, options)
+    whole = parsed.start is None and parsed.stop is None
+    return source if whole else Subset(source, parsed.start, parsed.stop)
 
-    return SyntheticSource(count=int(where), size=size or 128, seed=seed, split=split or "train")
+
+def open_mixture(
+    text: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+) -> list[Weighted]:
+    """The weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in `0.7*records:A?train + 0.3*synthetic:2000`.
+
+    Args:
+      text: a plus sign between spaces parts the parts; a part without a number has weight 1.
+      size, seed, require_masks, strict: as in `open_source`.
+
+    Raises:
+      UserError: an empty part, a weight that is not a positive number, and as `open_source`.
+    """
+    options = {"size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
+    parts = [_parse_part(part.strip(), text) for part in text.split(" + ")]
+    return [Weighted(weight, open_source(spec, **options)) for weight, spec in parts]
+
+
+def _parse_part(part: str, text: str) -> tuple[float, str]:
+    """(weight, spec) of one part of a mixture; a star after the first colon belongs to a path."""
+    weight, spec = "1", part
+    if "*" in part.partition(":")[0]:
+        weight, _, spec = part.partition("*")
+    if not spec.strip():
+        raise UserError(f"the mixture '{text}' has an empty part: write [NUMBER*]SPEC + [NUMBER*]SPEC")
+    try:
+        value = float(weight)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UserError(f"the weight '{weight}' in '{text}' is not a positive number: write for example '0.7*{spec}'")
+    return value, spec.strip()

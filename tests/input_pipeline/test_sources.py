@@ -11,6 +11,7 @@ from input_pipeline import labels
 from input_pipeline.cache import CachedSource, ShrunkSource
 from input_pipeline.errors import UserError
 from input_pipeline.folder import FolderSource
+from input_pipeline.layouts.source import LayoutSource
 from input_pipeline.sources import Source, Spec, Subset, open_source, parse_spec, read_reduced
 
 
@@ -69,7 +70,7 @@ def test_malformed_spec_shows_the_form(text):
 
 def test_open_folder(folder):
     source = open_source(f"folder:{folder}?train")
-    assert isinstance(source, FolderSource)
+    assert isinstance(source, LayoutSource)
     assert isinstance(source, Source)
     assert len(source) == 6
 
@@ -81,12 +82,6 @@ def test_open_slice_of_a_folder(folder):
     assert isinstance(held_out, Source)
     with pytest.raises(UserError, match=r"slice \[7:9\] of 6 examples is empty"):
         open_source(f"folder:{folder}?train[7:9]")
-
-
-@pytest.mark.parametrize("kind", ["records", "tfds"])
-def test_kinds_of_later_versions(kind):
-    with pytest.raises(UserError, match=f"kind '{kind}'.*this version reads folder and synthetic"):
-        open_source(f"{kind}:somewhere?train")
 
 
 def test_misspelt_kind():
