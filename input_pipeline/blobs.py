@@ -1,0 +1,82 @@
+"""Blobs: the connected components of a mask, for losses that ask every piece of a face to agree with itself.
+
+Blobs are constants of the loss, but cropping and turning cut and join them: they are taken from the mask that the
+network sees, after all geometry. Background is a class like any other (Masi et al., CVPR 2020, section 3).
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from input_pipeline.errors import UserError
+from input_pipeline.labels import IGNORE
+
+NONE = -1
+"""Blob id of ignored pixels."""
+
+
+def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
+    """The 4-connected components of each class, at most `max_blobs` of them.
+
+    Components smaller than `min_pixels`, and the smallest ones where there are too many, are joined with the others of
+    their class that are left over: a blob may lie in several places, but it always holds one class. The merging rule is
+    ours.
+
+    Args:
+      mask: [H, W] class ids, 255 = ignore.
+      max_blobs: how many ids there are, a static size of the loss.
+      min_pixels: area below which a component has no blob of its own; 1 keeps all.
+
+    Returns:
+      int32 [H, W]: 0, 1, ... from the largest component to the smallest (equal ones in raster order of their first
+      pixel), then the joined remainders in the order of their classes; -1 on ignored pixels.
+
+    Raises:
+      UserError: the mask holds more classes than `max_blobs`.
+    """
+    components, count = _components(mask)
+    owned = components > 0
+    # From here on component k of scipy is number k - 1.
+    numbers = components[owned] - 1
+    sizes = np.bincount(numbers, minlength=count)
+    classes = np.zeros(count, np.int64)
+    classes[numbers] = mask[owned]
+    order = np.argsort(-sizes, kind="stable")  # scipy numbers in raster order
+    keep = _affordable(classes[order], max_blobs, at_most=int((sizes >= min_pixels).sum()))
+    ids = np.empty(count, np.int32)
+    ids[order[:keep]] = np.arange(keep)
+    _, remainder = np.unique(classes[order[keep:]], return_inverse=True)
+    ids[order[keep:]] = keep + remainder
+    result = np.full(mask.shape, NONE, np.int32)
+    result[owned] = ids[numbers]
+    return result
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Component numbers int32 [H, W] from 1 on in raster order (0 = ignored), and how many there are.
+
+    One pass for all classes: pixels are laid out with gaps, and a gap is filled where both its neighbours are of one
+    class. So the time does not grow with the number of classes.
+    """
+    height, width = mask.shape
+    valid = mask != IGNORE
+    spread = np.zeros((2 * height - 1, 2 * width - 1), bool)
+    spread[::2, ::2] = valid
+    spread[1::2, ::2] = valid[1:] & (mask[1:] == mask[:-1])
+    spread[::2, 1::2] = valid[:, 1:] & (mask[:, 1:] == mask[:, :-1])
+    numbers, count = ndimage.label(spread)
+    return numbers[::2, ::2], count
+
+
+def _affordable(classes: np.ndarray, max_blobs: int, at_most: int) -> int:
+    """How many of the components, sorted from large to small, keep a blob of their own.
+
+    Keeping k costs k ids and one more for every class among the rest. That grows with k, so the last k that fits is
+    the best.
+    """
+    _, last = np.unique(classes[::-1], return_index=True)
+    last = len(classes) - 1 - last  # where each class occurs last
+    kept = np.arange(at_most + 1)
+    cost = kept + (last[None, :] >= kept[:, None]).sum(axis=1)
+    if cost[0] > max_blobs:
+        raise UserError(f"{max_blobs} blobs are too few for a mask of {cost[0]} classes: raise data.blobs")
+    return int(np.flatnonzero(cost <= max_blobs)[-1])
