@@ -1,0 +1,102 @@
+"""A folder of photos and label images, paired by name; `masks` may be absent where only photos are needed."""
+
+import dataclasses
+
+import numpy as np
+from etils import epath
+
+from input_pipeline import label_files, labels
+from input_pipeline.errors import UserError
+from input_pipeline.images import read_mask
+from input_pipeline.label_files import FileLabels
+from input_pipeline.labels import LabelSet
+from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.listing import entries
+from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, choose_split, pair
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSplit:
+    """See `contract.RawSplit`. There are no landmarks.
+
+    Attributes:
+      root: the folder of images/ and masks/.
+      file_labels: what the values in the mask files mean.
+      images: file names in images/, in the order of `names`.
+      masks: file names in masks/, or None without masks.
+    """
+
+    root: epath.Path
+    file_labels: FileLabels
+    names: tuple[str, ...]
+    images: tuple[str, ...]
+    masks: tuple[str, ...] | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Of the masks, once read."""
+        return self.file_labels.label_set
+
+    def image_path(self, index: int) -> epath.Path:
+        """See `contract.RawSplit`."""
+        return self.root / "images" / self.images[index]
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `contract.RawSplit`."""
+        if self.masks is None:
+            return None
+        path = self.root / "masks" / self.masks[index]
+        return self.file_labels.to_ids(read_mask(path), str(path))
+
+    def read_landmarks(self, index: int) -> None:
+        """There are none."""
+
+
+def _splits(root: epath.Path) -> tuple[str, ...]:
+    inside = entries(root)
+    if "images" in inside:
+        return ()
+    found = tuple(name for name in inside if (root / name / "images").is_dir())
+    if not found:
+        raise UserError(f"'{root}' has no folder 'images': a data set is images/ with masks/ beside it")
+    return found
+
+
+def _open(root: epath.Path, split: str, variant: str | None) -> FolderSplit:
+    choose_split(root, "folder", split, _splits(root))
+    directory = root / split if split else root
+    images = Part("photo", directory / "images", PHOTO_ENDINGS)
+    masks = Part("mask", directory / "masks", (".png",))
+    labelled = masks.directory.is_dir()
+    paired = pair(images, masks) if labelled else pair(images)
+    return FolderSplit(
+        root=directory,
+        file_labels=_file_labels(directory, root),
+        names=paired.names,
+        images=paired.files[0],
+        masks=paired.files[1] if labelled else None,
+        problems=paired.problems,
+    )
+
+
+def _file_labels(*directories: epath.Path) -> FileLabels:
+    """Of the first folder that has a labels.json."""
+    for path in (directory / "labels.json" for directory in directories):
+        if path.is_file():
+            return label_files.read(path)
+    return label_files.of_known(labels.CELEBAMASK)
+
+
+LAYOUT = Layout(
+    name="folder",
+    title="a folder of photos and masks",
+    licence="The folder says nothing about its licence; ask who made it.",
+    shape="""\
+DIR[/SPLIT]/images/NAME.jpg|jpeg|png
+DIR[/SPLIT]/masks/NAME.png           class ids, 255 = ignore
+DIR[/SPLIT]/labels.json              {"label_set": NAME} or {"labels": {"0": "background", "1": "skin", ...}};
+                                     also looked for in DIR; without it CelebAMask-HQ's official order""",
+    splits=_splits,
+    open=_open,
+)

@@ -1,0 +1,69 @@
+"""A raw download as a source of examples: no preparation, every file decoded when it is asked for."""
+
+from collections.abc import Sequence
+
+from input_pipeline.errors import UserError
+from input_pipeline.examples import assemble, check_ids
+from input_pipeline.labels import LabelSet
+from input_pipeline.layouts.contract import Problem, RawSplit
+from input_pipeline.sources import Example
+
+
+class LayoutSource:
+    """The faces of one split of a raw download; a `sources.ReducedSource`, as picklable as its split.
+
+    Attributes:
+      raw: the split.
+      label_set: of the masks.
+      names: of the faces that are whole.
+      problems: what listing the files brought up; those faces are left out.
+
+    Args:
+      raw: an opened split.
+      require_masks: False lets a data set be without labels: then no example has a mask.
+      strict: False leaves faces with problems out; True refuses the data set because of them.
+
+    Raises:
+      UserError: a data set without labels where masks are required, or with problems where `strict`. Reading an
+        example raises it for a damaged file, a mask that does not cover its photo, and an id outside the label set.
+    """
+
+    def __init__(self, raw: RawSplit, *, require_masks: bool = True, strict: bool = True):
+        if strict and raw.problems:
+            raise UserError(_first_of(raw.problems))
+        if require_masks and not _is_labelled(raw):
+            raise UserError(f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks")
+        self.raw = raw
+        self.label_set: LabelSet = raw.label_set
+        self.names: Sequence[str] = raw.names
+        self.problems: Sequence[Problem] = raw.problems
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._read(index, None)
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `input_pipeline.sources.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        return self._read(index, at_least)
+
+    def _read(self, index: int, at_least: int | None) -> Example:
+        path, mask = self.raw.image_path(index), self.raw.read_mask(index)
+        if mask is not None:
+            check_ids(mask, self.label_set, f"mask of {path}")
+        return assemble(path, mask, self.raw.read_landmarks(index), at_least=at_least)
+
+
+def _first_of(problems: Sequence[Problem]) -> str:
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"'{first.path}' {first.reason}{more}; `l2s data check` lists what is wrong"
+
+
+def _is_labelled(raw: RawSplit) -> bool:
+    """Whether the data set has masks: all of its faces have, or none."""
+    try:
+        return raw.read_mask(0) is not None
+    except UserError:  # A damaged mask is a mask; whoever reads that face hears of it.
+        return True
