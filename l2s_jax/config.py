@@ -17,8 +17,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
-from l2s_jax import files, systems
+from l2s_jax import systems
 from l2s_jax.training.parallel import MODES
 
 PRECISIONS = ("float32", "bfloat16")

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from input_pipeline import files
 from input_pipeline.loader import eval_batches
 from input_pipeline.sources import Source
-from l2s_jax import files, preprocess
+from l2s_jax import preprocess
 from l2s_jax.metrics import reconstruction, region_effect, segmentation
 from l2s_jax.systems.contract import Codec, PyTree, System
 

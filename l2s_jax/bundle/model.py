@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
-from l2s_jax import files
 from l2s_jax.bundle import tensors
 from l2s_jax.bundle.meta import Meta, from_json, to_json
 

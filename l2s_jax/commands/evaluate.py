@@ -2,8 +2,8 @@
 
 import argparse
 
-from input_pipeline import sources
-from l2s_jax import api, files
+from input_pipeline import files, sources
+from l2s_jax import api
 from l2s_jax.commands import console, experiment, scores
 from l2s_jax.training.compilation import enable_compilation_cache
 

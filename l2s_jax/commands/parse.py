@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from input_pipeline import images
+from input_pipeline import files, images
 from input_pipeline.errors import UserError
-from l2s_jax import api, bundle, files
+from l2s_jax import api, bundle
 from l2s_jax.commands import console
 from l2s_jax.training.compilation import enable_compilation_cache
 

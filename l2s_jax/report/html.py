@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from l2s_jax import files
+from input_pipeline import files
 from l2s_jax.report import captions, numbers, plots
 from l2s_jax.report.curves import ORDER, curves
 from l2s_jax.report.evidence import Evidence, read, slice_labels

@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax import files
 from l2s_jax.training import checkpoints, parallel
 
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"

@@ -1,10 +1,11 @@
 """Writing files that are there whole or not at all."""
 
+import contextlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from input_pipeline.errors import UserError
@@ -16,12 +17,27 @@ def replace(path: Path, content: bytes) -> None:
     Raises:
       UserError: the disk refuses; nothing is left behind.
     """
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` for the caller to write to, renamed to `path` when the block ends well.
+
+    Raises:
+      UserError: the disk refuses. Whatever is raised, nothing is left behind.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            # Where the folder is missing or is a file itself there is nothing to remove.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                part.unlink()
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
 
 
