@@ -1,0 +1,91 @@
+"""Rare classes seen more often: every face is repeated by how rare its rarest class is.
+
+Repeat-factor sampling of Gupta, Dollar, Girshick, LVIS (CVPR 2019), section 5: with f_c the share of faces that show
+class c and t a threshold, r_c = max(1, sqrt(t / f_c)) and the factor of a face is the largest r_c of its classes. The
+systematic rounding of the factors is ours.
+"""
+
+import numpy as np
+
+from input_pipeline.errors import UserError
+from input_pipeline.sources import Example, Source, presence, problems, read_mask, read_reduced, stored_presence
+
+
+def repeat_factors(present: np.ndarray, threshold: float) -> np.ndarray:
+    """How often each face should be seen in an epoch.
+
+    Args:
+      present: bool [N, K], the classes of each face (`sources.presence`); class 0, the background, does not count.
+      threshold: t in (0, 1]: classes on a smaller share of the faces are raised.
+
+    Returns:
+      float64 [N], at least 1.
+    """
+    share = present[:, 1:].mean(axis=0)
+    # A class that no face shows raises no face.
+    by_class = np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, 1)))
+    return np.where(present[:, 1:], by_class, 1).max(axis=1, initial=1)
+
+
+def round_systematically(factors: np.ndarray, seed: int) -> np.ndarray:
+    """Whole numbers in place of factors, each the factor rounded down or up, their sum that of the factors rounded.
+
+    One random offset for all: count k is the number of integers that the running sum of the fractions crosses at k, so
+    its expectation over seeds is the factor itself.
+
+    Args:
+      factors: float64 [N], none negative.
+      seed: of the offset.
+
+    Returns:
+      int64 [N].
+    """
+    whole = np.floor(factors)
+    offset = np.random.default_rng(seed).random()
+    crossed = np.floor(np.cumsum(factors - whole) + offset)
+    return (whole + np.diff(crossed, prepend=0)).astype(np.int64)
+
+
+class RepeatFactorSource:
+    """A view of a source in which faces with rare classes come more than once.
+
+    Attributes:
+      repeats: int64 [N], how often each example of the source is in the view; at least 1.
+
+    Args:
+      source: any source.
+      threshold: see `repeat_factors`.
+      seed: of the rounding; the same view for the same source, threshold and seed.
+
+    Raises:
+      UserError: a threshold out of range, or a mask that cannot be read.
+    """
+
+    def __init__(self, source: Source, threshold: float, seed: int):
+        if not 0 < threshold <= 1:
+            raise UserError(f"the balance threshold is {threshold}, but it is a share of the faces: above 0, at most 1")
+        self.source = source
+        self.label_set = source.label_set
+        self.problems = problems(source)
+        self.repeats = round_systematically(repeat_factors(presence(source), threshold), seed)
+        self._order = np.repeat(np.arange(len(source)), self.repeats)
+        self.names = tuple(source.names[index] for index in self._order.tolist())
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[int(self._order[index])]
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `sources.ReducedSource`."""
+        return read_reduced(self.source, int(self._order[index]), at_least)
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `sources.MaskSource`."""
+        return read_mask(self.source, int(self._order[index]))
+
+    def presence(self) -> np.ndarray | None:
+        """See `sources.PresenceSource`."""
+        stored = stored_presence(self.source)
+        return None if stored is None else stored[self._order]
