@@ -83,7 +83,7 @@ def test_saving_again_replaces_and_a_foreign_folder_stays(saved):
 def test_a_failed_write_leaves_the_old_bundle(saved, monkeypatch):
     before = tensors.digest(saved / bundle.TENSOR_FILE)
     with monkeypatch.context() as patch:
-        patch.setattr("l2s_jax.files.os.replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr("input_pipeline.files.os.replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(UserError, match=r"cannot write .*No space left"):
             bundle.save(saved, jax.tree.map(np.zeros_like, fake_system.variables()), fake_system.meta())
     assert os.listdir(saved.parent) == ["tiny"]
