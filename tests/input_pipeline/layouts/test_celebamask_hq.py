@@ -11,6 +11,7 @@ from PIL import Image
 from input_pipeline import labels, layouts
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.celebamask_hq import LAYOUT
+from input_pipeline.layouts.source import LayoutSource
 
 ORDERS = {  # as published, written out a second time
     "official": "skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
@@ -135,6 +136,14 @@ def test_without_an_index_file_there_is_one_split_of_all(download, file, source)
     assert len(load(download, "all").names) == len(FACES)
     with pytest.raises(UserError, match=rf"needs the file '{file}' in .*{source}.*'\?all'"):
         load(download, "val")
+
+
+def test_examples_have_photos_of_twice_the_size_of_their_masks(written):
+    root, faces = written
+    source = LayoutSource(load(root, "val"))
+    np.testing.assert_array_equal(source[0]["mask"], painted(faces[7].parts, ORDERS["official"].split()))
+    assert source[0]["image"].shape == (96, 96, 3)
+    assert source.read_reduced(0, 48)["image"].shape == (48, 48, 3)
 
 
 def test_split_is_small_and_picklable(written):
