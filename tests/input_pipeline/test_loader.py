@@ -9,9 +9,9 @@ from PIL import Image
 from input_pipeline import labels
 from input_pipeline.augment import Augment
 from input_pipeline.errors import UserError
-from input_pipeline.folder import FolderSource
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS
 from input_pipeline.loader import eval_batches, train_batches
+from input_pipeline.sources import open_source
 from input_pipeline.transforms import fit_square
 
 COUNT = 7
@@ -25,7 +25,7 @@ def faces(tmp_path):
     for i in range(COUNT):
         Image.new("RGB", (24, 20 + i), (10 * i,) * 3).save(tmp_path / "images" / f"{i}.png")
         Image.new("L", (24, 20 + i), i).save(tmp_path / "masks" / f"{i}.png")
-    return FolderSource(tmp_path)
+    return open_source(f"folder:{tmp_path}")
 
 
 class LandmarkSource:
@@ -231,8 +231,9 @@ def test_impossible_requests(faces, tmp_path):
         stream(faces, seed=-1)
     with pytest.raises(UserError, match="a cache lives in one process"):
         stream(faces, workers=1, cache=True)
+    (tmp_path / "labels.json").write_text('{"label_set": "l2s_regions"}')
     with pytest.raises(UserError, match="cannot be mapped"):
-        stream(FolderSource(tmp_path, label_set=L2S_REGIONS))
+        stream(open_source(f"folder:{tmp_path}"))
 
 
 @pytest.mark.parametrize("process_count", [1, 3])
@@ -286,7 +287,7 @@ def test_photos_without_labels_are_ignored_everywhere(faces, tmp_path):
     for path in (tmp_path / "masks").iterdir():
         path.unlink()
     (tmp_path / "masks").rmdir()
-    source = FolderSource(tmp_path, require_masks=False)
+    source = open_source(f"folder:{tmp_path}", require_masks=False)
     (batch, natives), *_ = evaluate(source)
     assert (batch["mask"] == IGNORE).all()
     assert (batch["weight"] == 1).all()

@@ -10,7 +10,6 @@ from PIL import Image
 from input_pipeline import labels
 from input_pipeline.cache import CachedSource, ShrunkSource
 from input_pipeline.errors import UserError
-from input_pipeline.folder import FolderSource
 from input_pipeline.layouts.source import LayoutSource
 from input_pipeline.sources import Source, Spec, Subset, open_source, parse_spec, read_reduced
 
@@ -113,7 +112,7 @@ def test_subset_passes_reduced_reading_on(tmp_path):
             Image.new("RGB" if kind == "images" else "L", (64, 64)).save(
                 tmp_path / kind / f"{k}.{'jpg' if kind == 'images' else 'png'}"
             )
-    subset = Subset(FolderSource(tmp_path), 1, None)
+    subset = Subset(open_source(f"folder:{tmp_path}"), 1, None)
     assert read_reduced(subset, 0, 16)["image"].shape == (16, 16, 3)
     assert read_reduced(NumberedSource(1), 0, 16)["image"].shape == (20, 30, 3)
 
