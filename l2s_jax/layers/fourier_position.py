@@ -1,0 +1,29 @@
+"""Random Fourier features of pixel positions (Tancik et al., 2020, as in Segment Anything)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class FourierPosition(nn.Module):
+    """A code for every cell of a grid, from frequencies that are drawn once and never trained.
+
+    The frequencies live in the collection `constants`: a published network brings its own.
+
+    Attributes:
+      channels: of the code, even.
+    """
+
+    channels: int = 256
+
+    @nn.compact
+    def __call__(self, height: int, width: int) -> jax.Array:
+        """float32 [height, width, channels]: sine then cosine of random projections of (x, y) in [-1, 1]."""
+        shape = (2, self.channels // 2)
+        frequencies = self.variable(
+            "constants", "frequencies", lambda: jax.random.normal(self.make_rng("params"), shape)
+        ).value
+        x, y = (2 * (jnp.arange(n) + 0.5) / n - 1 for n in (width, height))
+        # One projection for each axis, then their sum: the grid of coordinates is never built.
+        phase = 2 * jnp.pi * (x[None, :, None] * frequencies[0] + y[:, None, None] * frequencies[1])
+        return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

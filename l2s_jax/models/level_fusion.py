@@ -1,0 +1,42 @@
+"""Four feature maps of a backbone as one map at stride 4 (SegFace, section 3.2; the decoder of SegFormer)."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class LevelFusion(nn.Module):
+    """Projects every level, brings it to the size of the first, and mixes them.
+
+    The published order is project, enlarge, concatenate, mix. All of that is linear and enlarging leaves channels
+    alone, so each level is mixed at its own size and only the sum is taken at the large one: the same numbers for a
+    quarter of the multiplications.
+
+    Attributes:
+      channels: of the result.
+      dtype: of the computation.
+    """
+
+    channels: int = 256
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, levels: Sequence[jax.Array]) -> jax.Array:
+        """[B, h_i, w_i, C_i] at strides 4, 8, 16, 32 -> [B, h_0, w_0, channels]."""
+        count, channels = len(levels), self.channels
+        mixing = self.param("mixing", nn.initializers.lecun_normal(), (count * channels, channels))
+        # The published concatenation begins with the coarsest level.
+        blocks = jnp.split(mixing.astype(self.dtype), count)[::-1]
+        fused = 0
+        for i, (level, block) in enumerate(zip(levels, blocks, strict=True)):
+            mixed = nn.Dense(channels, dtype=self.dtype, name=f"level{i}")(level) @ block
+            fused += _enlarged(mixed, levels[0].shape[1:3])
+        return fused
+
+
+def _enlarged(features: jax.Array, size: tuple[int, int]) -> jax.Array:
+    if features.shape[1:3] == size:
+        return features
+    return jax.image.resize(features, (features.shape[0], *size, features.shape[3]), "bilinear")

@@ -1,0 +1,31 @@
+"""SegFace: a backbone, its levels fused, and a decoder with one token for each class (AAAI 2025, arXiv 2412.08647)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from l2s_jax.models.class_token_decoder import ClassTokenDecoder
+from l2s_jax.models.level_fusion import LevelFusion
+
+
+class SegFace(nn.Module):
+    """A face parser.
+
+    Attributes:
+      backbone: images -> feature maps at strides 4, 8, 16, 32.
+      classes: K.
+      channels: of tokens and fused features.
+      dtype: of fusion and decoder.
+    """
+
+    backbone: nn.Module
+    classes: int
+    channels: int = 256
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, 3], normalised as the backbone expects, H and W multiples of 32 -> logits float32 [B, H, W, K]."""
+        levels = self.backbone(images, train=train)
+        features = LevelFusion(self.channels, dtype=self.dtype, name="fusion")(levels)
+        return ClassTokenDecoder(self.classes, dtype=self.dtype, name="decoder")(features)

@@ -1,0 +1,100 @@
+"""Tokens look at the image and the image looks at the tokens (Segment Anything, appendix A; SegFace, section 3.3)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+EPSILON = 1e-5
+"""Of the layer norms."""
+
+
+class TwoWayTransformer(nn.Module):
+    """A few blocks of mutual attention, then a last look of the tokens.
+
+    Attributes:
+      depth: blocks.
+      heads: of every attention.
+      mlp: hidden width of the tokens' perceptrons.
+      reduction: attention between tokens and image has `channels / reduction` inner channels.
+      dtype: of the computation; softmax and norms are float32.
+    """
+
+    depth: int = 2
+    heads: int = 8
+    mlp: int = 2048
+    reduction: int = 2
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array, position: jax.Array, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mutual attention.
+
+        Args:
+          image: [B, N, C] features of the image's cells.
+          position: [N, C] codes of their positions.
+          tokens: [B, K, C]; they are their own position codes.
+
+        Returns:
+          (tokens [B, K, C], image [B, N, C]).
+        """
+        queries, keys = tokens, image
+        for i in range(self.depth):
+            block = TwoWayBlock(i == 0, self.heads, self.mlp, self.reduction, self.dtype, name=f"block{i}")
+            queries, keys = block(queries, keys, tokens, position)
+        seen = _attention(self, "tokens_to_image", self.reduction)(queries + tokens, keys + position, keys)
+        return _norm(self, "norm")(queries + seen), keys
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens among themselves, tokens to image, perceptron, image to tokens; attributes as in `TwoWayTransformer`.
+
+    Attributes:
+      first: the tokens are still their own position codes, so these are not added once more, and there is nothing to
+        add the result to.
+    """
+
+    first: bool
+    heads: int
+    mlp: int
+    reduction: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(
+        self, queries: jax.Array, keys: jax.Array, tokens: jax.Array, position: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """(queries [B, K, C], keys [B, N, C]) after the block; `tokens`, `position`: their position codes."""
+        among = _attention(self, "tokens_to_tokens", 1)
+        if self.first:
+            queries = among(queries, queries, queries)
+        else:
+            queries = queries + among(queries + tokens, queries + tokens, queries)
+        queries = _norm(self, "norm1")(queries)
+        seen = _attention(self, "tokens_to_image", self.reduction)(queries + tokens, keys + position, keys)
+        queries = _norm(self, "norm2")(queries + seen)
+        hidden = nn.relu(nn.Dense(self.mlp, dtype=self.dtype, name="mlp1")(queries))
+        queries = _norm(self, "norm3")(queries + nn.Dense(queries.shape[-1], dtype=self.dtype, name="mlp2")(hidden))
+        told = _attention(self, "image_to_tokens", self.reduction)(keys + position, queries + tokens, queries)
+        return queries, _norm(self, "norm4")(keys + told)
+
+
+def _attention(module: nn.Module, name: str, reduction: int):
+    """(queries, keys, values) -> attended, under `name` in `module`."""
+
+    def attend(queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
+        channels = queries.shape[-1]
+        return nn.MultiHeadDotProductAttention(
+            num_heads=module.heads,
+            qkv_features=channels // reduction,
+            out_features=channels,
+            dtype=module.dtype,
+            force_fp32_for_softmax=True,
+            parent=module,
+            name=name,
+        )(queries, keys, values)
+
+    return attend
+
+
+def _norm(module: nn.Module, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=EPSILON, dtype=module.dtype, parent=module, name=name)
