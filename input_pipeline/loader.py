@@ -1,45 +1,52 @@
-"""Batches for networks: an infinite, restartable stream for training, and each example exactly once for evaluation.
+"""Batches for training: an infinite, restartable stream. (`eval_batches` stands in eval_loader.py.)
 
-Row r of global batch s is draw number `s * batch_size + r` of ONE shuffled stream, and its random changes depend on
-(seed, draw number) alone. So neither the number of processes nor that of workers changes a batch, and the step is the
-whole state of the stream.
+Row r of global batch s is draw number `s * batch_size + r` of ONE stream: which example it is and how it is changed
+depends on (seed, draw number) alone. So neither the number of processes nor that of workers or threads changes a batch,
+and the step is the whole state of the stream.
+
+Resume: a run goes on at its global step. With the same number of processes each one gets the same remaining examples
+that it would have got; with another number the same global batches are dealt out anew. Either way no example is seen
+twice in an epoch and none is left out (with a mixture: in each part's own epoch).
 """
 
-import collections
 import dataclasses
-import functools
-import itertools
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
-from input_pipeline import labels
 from input_pipeline.augment import Augment, random_view
-from input_pipeline.cache import CachedSource, ShrunkSource
+from input_pipeline.blobs import blobs as blobs_of
+from input_pipeline.cache import CachedSource, RelabelledSource, ShrunkSource
 from input_pipeline.errors import UserError
+from input_pipeline.eval_loader import eval_batches
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example, Source
-from input_pipeline.transforms import fit_square
+from input_pipeline.mixture import Turns, shared_keys
+from input_pipeline.rows import Batch, Row, local_batch, stack, to_row
+from input_pipeline.sources import Example, Source, Weighted
 
-Batch = dict[str, np.ndarray]
+__all__ = ["Batch", "TrainBatches", "eval_batches", "train_batches"]
+
 OVERSAMPLE = 1.25
-"""Working size over network size: what a typical magnification by `Augment` can still use."""
+"""Working size over network size: what a typical magnification by `Augment` can still use. A JPEG that can be decoded
+between the two sizes keeps that size: decoding more, to throw most of it away, would take longer than all the rest."""
 
 
 def train_batches(
-    source: Source,
+    source: Source | Sequence[Weighted],
     *,
     label_set: LabelSet,
     image_size: int,
     batch_size: int,
     seed: int,
     augment: Augment,
+    blobs: int = 0,
+    blob_pixels: int = 8,
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 0,
@@ -50,12 +57,17 @@ def train_batches(
     """This process's rows of an infinite stream of global batches.
 
     Args:
-      source: the examples; every epoch visits each once, in a new order.
-      label_set: of the masks of the batches.
+      source: the examples; every epoch visits each once, in a new order. Or the weighted parts of a mixture: draws come
+        from them in proportion to their weights, and each part has epochs of its own. Of `landmarks`, `identity` and
+        `attributes` a mixture keeps what all its parts have, in one shape.
+      label_set: of the masks of the batches; each source is mapped to it before anything else.
       image_size: side of the images, pixels.
       batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
       seed: 0 <= seed < 2**32, of the order and of the random changes.
       augment: the random changes.
+      blobs: the most blobs of a mask; above 0, batches hold `blobs` int32 [B, H, W] of the mask as the network sees it
+        (see `input_pipeline.blobs`), -1 = none.
+      blob_pixels: components of fewer pixels have no blob of their own.
       process_index, process_count: this process among those that share each batch.
       workers: processes that prepare batches; 0 prepares them in threads of this process.
       threads: how many, if there are no workers.
@@ -66,28 +78,49 @@ def train_batches(
       an iterator of batches (docs/architecture.md), all rows with weight 1.
 
     Raises:
-      UserError: an empty source, a batch that does not divide among the processes, a label set the masks cannot be
-        mapped to; and, from the iterator, an example that cannot be read.
+      UserError: an empty source, weights that are not positive, a batch that does not divide among the processes, a
+        label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or a worker
+        that died.
     """
-    if not len(source):
-        raise UserError("the training data holds no example")
+    parts = [Weighted(1.0, source)] if isinstance(source, Source) else list(source)
+    if not parts or not all(len(part.source) for part in parts):
+        raise UserError("the training data holds no example" + (" in one of its parts" if len(parts) > 1 else ""))
     if workers and cache:
         raise UserError("a cache lives in one process: use it with workers=0, or workers without a cache")
     if not 0 <= seed < 2**32:
         raise UserError(f"the data seed is {seed}, but it goes from 0 to {2**32 - 1}")
-    working_side = math.ceil(OVERSAMPLE * image_size)
-    working = CachedSource(source, working_side) if cache else ShrunkSource(source, working_side)
-    local = _local_batch(batch_size, process_index, process_count)
-    view = _TrainView(augment, source.label_set, labels.remap(source.label_set, label_set), image_size)
-    stream = grain.MapDataset.source(working).seed(seed).shuffle().repeat().random_map(view)
+    local = local_batch(batch_size, process_index, process_count)
+    turns = Turns([part.weight for part in parts], seed)
+    view = _TrainView(augment, label_set, image_size, blobs, blob_pixels)
+    stream = _draws(_working(parts, label_set, image_size, cache), turns, seed).random_map(view)
     read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
+    position = {"seed": seed, "batch_size": batch_size, "examples": len(parts[0].source)}
+    if len(parts) > 1:
+        position |= {"examples": [len(part.source) for part in parts], "shares": list(turns.shares)}
     return TrainBatches(
         # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
-        stream.batch(local, drop_remainder=True, batch_fn=_stack)[process_index::process_count],
+        stream.batch(local, drop_remainder=True, batch_fn=stack)[process_index::process_count],
         grain.ReadOptions(num_threads=0, prefetch_buffer_size=0) if workers else read,
-        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=prefetch),
-        {"seed": seed, "batch_size": batch_size, "examples": len(source)},
+        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(prefetch, 1)),
+        position,
     )
+
+
+def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, cache: bool) -> list[Source]:
+    """The sources at working size, alike: one label set, the same arrays."""
+    keys = shared_keys([part.source for part in parts])
+    alike = [RelabelledSource(part.source, label_set, keys) for part in parts]
+    sides = {"side": math.ceil(OVERSAMPLE * image_size), "at_least": image_size}
+    return [(CachedSource if cache else ShrunkSource)(source, **sides) for source in alike]
+
+
+def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:
+    """Draw number -> example."""
+    shuffled = [
+        grain.MapDataset.source(source).seed((seed + part) % 2**32).shuffle().repeat()
+        for part, source in enumerate(sources)
+    ]
+    return shuffled[0] if len(shuffled) == 1 else grain.MapDataset.select_from_datasets(shuffled, turns)
 
 
 class TrainBatches(Iterator[Batch]):
@@ -98,7 +131,7 @@ class TrainBatches(Iterator[Batch]):
         batches: grain.MapDataset,
         read: grain.ReadOptions,
         processes: grain.MultiprocessingOptions,
-        stream: Mapping[str, int],
+        stream: Mapping[str, Any],
     ):
         self._batches, self._read, self._processes, self._stream = batches, read, processes, dict(stream)
         self._step = 0
@@ -115,24 +148,33 @@ class TrainBatches(Iterator[Batch]):
         except UserError:
             self.close()  # grain's iterator is of no use after an error; ours meets the same error again.
             raise
+        except RuntimeError as error:
+            self.close()
+            if "process was terminated unexpectedly" not in str(error):
+                raise
+            raise UserError(
+                "a worker process that prepares batches was killed, as happens when memory runs out: lower "
+                "data.workers or data.prefetch"
+            ) from error
         self._step += 1
         return batch
 
-    def get_state(self) -> dict[str, int]:
+    def get_state(self) -> dict[str, Any]:
         """What `set_state` needs to go on after the last batch taken; plain JSON, the same in every process."""
         return {"step": self._step, **self._stream}
 
-    def set_state(self, state: Mapping[str, int]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
         """Goes to where a stream of the same data, seed and batch size stood; processes and workers may differ.
 
         Raises:
           UserError: the state is of another stream.
         """
-        for key, value in self._stream.items():
-            if state.get(key) != value:
+        for key in [*self._stream, *(key for key in state if key not in self._stream and key != "step")]:
+            if state.get(key) != self._stream.get(key):
                 raise UserError(
-                    f"the saved position in the data has {key} {json.dumps(state.get(key))}, this run has {value}: "
-                    "resume with the data and settings of the checkpoint, or start in a new workdir"
+                    f"the saved position in the data has {key} {json.dumps(state.get(key))}, this run has "
+                    f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, or "
+                    "start in a new workdir"
                 )
         self.close()
         self._step = int(state["step"])
@@ -150,125 +192,21 @@ class TrainBatches(Iterator[Batch]):
         self.close()
 
 
-def eval_batches(
-    source: Source,
-    *,
-    label_set: LabelSet,
-    image_size: int,
-    batch_size: int,
-    process_index: int = 0,
-    process_count: int = 1,
-    threads: int = 2,
-) -> Iterator[tuple[Batch, list[np.ndarray | None]]]:
-    """This process's rows of the global batches that hold every example exactly once, in order.
-
-    All processes yield the same number of batches of the same shapes; rows beyond the last example have weight 0,
-    image 0 and mask 255. Threads read ahead while the consumer computes.
-
-    Args:
-      source, label_set, image_size, batch_size, process_index, process_count: as in `train_batches`.
-      threads: how many read ahead.
-
-    Yields:
-      (batch, natives): natives[b] is the mask uint8 [H, W] of row b at its own size in `label_set` (all 255 for an
-      example without labels), or None for padding.
-
-    Raises:
-      UserError: as `train_batches`.
-    """
-    if not len(source):
-        raise UserError("the evaluation data holds no example")
-    local = _local_batch(batch_size, process_index, process_count)
-    table = labels.remap(source.label_set, label_set)
-    read = functools.partial(_eval_row, source, table, image_size)
-    starts = range(process_index * local, math.ceil(len(source) / batch_size) * batch_size, batch_size)
-    indices = [index for start in starts for index in range(start, start + local)]
-    return _in_batches(_read_ahead(read, indices, threads, ahead=local + threads), local, read)
-
-
-EvalRow = tuple[Batch, np.ndarray]
-
-
-def _in_batches(
-    rows: Iterator[EvalRow | None], local: int, read: Callable[[int], EvalRow | None]
-) -> Iterator[tuple[Batch, list[np.ndarray | None]]]:
-    padding = None
-    while group := list(itertools.islice(rows, local)):
-        if any(row is None for row in group) and padding is None:
-            # A process may hold nothing but padding: then the first example tells the shapes.
-            padding = _padding_like((next(filter(None, group), None) or read(0))[0]), None
-        filled = [row or padding for row in group]
-        yield _stack([row for row, _ in filled]), [native for _, native in filled]
-
-
-def _eval_row(source: Source, table: np.ndarray, side: int, index: int) -> EvalRow | None:
-    """Row and native mask of the example at `index`, None beyond the last one."""
-    if index >= len(source):
-        return None
-    example = source[index]
-    native = table[_mask(example)]
-    return _row(fit_square(example, side), table), native
-
-
-def _padding_like(row: Batch) -> Batch:
-    padding = {key: np.zeros_like(array) for key, array in row.items()}
-    return {**padding, "mask": np.full_like(row["mask"], labels.IGNORE)}
-
-
-def _read_ahead(function: Callable, items: Sequence[int], threads: int, ahead: int) -> Iterator:
-    """`map(function, items)` in order, computed in threads at most `ahead` items before the consumer."""
-    with ThreadPoolExecutor(threads) as pool:
-        pending: collections.deque[Future] = collections.deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _TrainView(grain.transforms.RandomMap):
-    """From a source's example to a row of a training batch."""
+    """From an example in the label set of the batch to a row of it."""
 
     augment: Augment
     label_set: LabelSet
-    table: np.ndarray
     side: int
+    blobs: int
+    blob_pixels: int
 
-    def random_map(self, example: Example, rng: np.random.Generator) -> Batch:
-        return _row(random_view(example, self.augment, self.label_set, self.side, rng), self.table)
-
-
-def _row(example: Example, table: np.ndarray) -> Batch:
-    """A batch's row of an example that already has the network's size; `table` remaps its ids."""
-    row = {
-        "image": example["image"].astype(np.float32) / np.float32(127.5) - np.float32(1),
-        "mask": table[_mask(example)].astype(np.int32),
-        "weight": np.float32(1),
-    }
-    optional = (key for key in ("landmarks", "identity", "attributes") if key in example)
-    return row | {key: example[key].astype(np.float32) for key in optional}
-
-
-def _mask(example: Example) -> np.ndarray:
-    return example["mask"] if "mask" in example else np.full(example["image"].shape[:2], labels.IGNORE, np.uint8)
-
-
-def _stack(rows: Sequence[Batch]) -> Batch:
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
-
-def _local_batch(batch_size: int, process_index: int, process_count: int) -> int:
-    if batch_size < 1 or batch_size % process_count:
-        raise UserError(f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")
-    if not 0 <= process_index < process_count:
-        raise UserError(f"process {process_index} does not exist among {process_count} processes")
-    return batch_size // process_count
+    def random_map(self, example: Example, rng: np.random.Generator) -> Row:
+        row = to_row(random_view(example, self.augment, self.label_set, self.side, rng))
+        if self.blobs:
+            row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels)
+        return row
 
 
 def _ignore_interrupts(worker_index: int, worker_count: int) -> None:

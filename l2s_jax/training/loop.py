@@ -1,19 +1,19 @@
 """The training loop, one for all systems: evaluate -> save (state AND data iterator) -> next batch -> steps -> write.
 
-It knows no losses and no networks. A run of N steps and a run of k steps, killed and resumed for N - k, end in the
-same bits.
+It knows no losses and no networks. The next batches are read and transferred while a step runs (feeding.py); saved is
+the position after the batches TRAINED on. A run of N steps and a run of k steps, killed and resumed for N - k, end in
+the same bits.
 """
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -23,26 +23,11 @@ from l2s_jax.systems.contract import PyTree, System, TrainState
 from l2s_jax.training import checkpoints, parallel, progress, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint
+from l2s_jax.training.feeding import Batches, Feed
 from l2s_jax.training.signals import Interrupted, StopRequest
 from l2s_jax.training.window import Window
 
 Evaluate = Callable[[PyTree], Mapping[str, float]]
-
-
-class Batches(Protocol):
-    """An endless, checkpointable stream of this process's part of each global batch."""
-
-    def __next__(self) -> Mapping[str, np.ndarray]:
-        """The next batch: arrays [B / processes, ...]."""
-
-    def get_state(self) -> dict[str, Any]:
-        """The position in the stream, JSON."""
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from a position."""
-
-    def close(self) -> None:
-        """Ends workers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +141,7 @@ class _Run:
 
     def run(self) -> TrainResult:
         train = self.config.train
-        with contextlib.closing(self._writer()) as self.writer:
+        with contextlib.closing(self._writer()) as self.writer, contextlib.closing(self._feed()) as self.feed:
             while True:
                 signal, timed_out = self._ending()
                 finished = timed_out or self.step >= train.steps
@@ -181,6 +166,10 @@ class _Run:
         writer = writers.MultiWriter([lines, board])
         writer.write_hparams(configs.flatten(self.config))
         return writer
+
+    def _feed(self) -> Feed:
+        place = functools.partial(parallel.global_batch, mesh=self.mesh)
+        return Feed(self.batches, place, count=max(self.config.train.steps - self.step, 0))
 
     def _due(self, every: int, finished: bool) -> bool:
         return finished or (every > 0 and self.step % every == 0)
@@ -223,12 +212,11 @@ class _Run:
         memory = {"evaluated": self.evaluated, "best": best}
         with self.meter.excluded():
             self.writer.flush()
-            checkpoints.save(self.root / kind, Checkpoint(self.state, self.batches.get_state(), memory), keep)
+            checkpoints.save(self.root / kind, Checkpoint(self.state, self.feed.get_state(), memory), keep)
 
     def _next_batch(self) -> dict[str, jax.Array]:
         with self.meter.waiting():
-            batch = next(self.batches)
-        return parallel.global_batch(batch, self.mesh)
+            return self.feed.take()
 
     def _train_on(self, batch: Mapping[str, jax.Array]) -> None:
         number = self.step + 1

@@ -24,7 +24,7 @@ class Meter:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Time in this block is spent waiting for data."""
+        """Time in this block is spent waiting for data: the next batch is not on the devices yet (see feeding.py)."""
         begin = time.perf_counter()
         yield
         self._waited += time.perf_counter() - begin
@@ -41,7 +41,11 @@ class Meter:
         self._steps += 1
 
     def report(self) -> dict[str, float]:
-        """`perf/steps_per_second`, `perf/images_per_second`, `perf/data_wait` (share of time, 0..1); starts anew."""
+        """`perf/steps_per_second`, `perf/images_per_second`, `perf/data_wait`; starts anew.
+
+        The data wait is the share of time, 0..1, in which the loop stood still for want of a batch; it is 0 where
+        reading and transfer hide behind the steps.
+        """
         seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
         rate = self._steps / seconds
         report = {

@@ -17,8 +17,16 @@ from l2s_jax.systems.contract import System, TrainState
 from l2s_jax.training import checkpoints, compilation, loop
 
 
-def counter(limit=10**9, batch_multiple=1):
-    """A system that counts its steps in a parameter; its loss is NaN from step `limit` on."""
+def counter(limit=10**9, batch_multiple=1, actions=()):
+    """A system that counts its steps in a parameter; its loss is NaN from step `limit` on.
+
+    It runs `actions[n]` when step n (from 1) is about to begin.
+    """
+    actions = dict(actions)
+
+    def schedule(step):
+        actions.get(step + 1, lambda: None)()
+        return ("count",)
 
     def init(rng):
         zero = {"net": {"count": jnp.zeros(())}}
@@ -35,7 +43,7 @@ def counter(limit=10**9, batch_multiple=1):
         label_set=labels.CELEBAMASK,
         init=init,
         steps={"count": step},
-        schedule=lambda _: ("count",),
+        schedule=schedule,
         variables=lambda state: state.params,
         predict=lambda variables, image: None,
         batch_multiple=batch_multiple,
@@ -43,15 +51,15 @@ def counter(limit=10**9, batch_multiple=1):
 
 
 class Fussy(Batches):
-    """Runs `actions[n]` when batch number n (from 1) is taken."""
+    """Runs `actions[n]` when batch number n (from 1) is read."""
 
     def __init__(self, config, actions):
         super().__init__(config)
-        self.actions, self.taken = actions, []
+        self.actions, self.read = actions, []
 
     def __next__(self):
         batch = super().__next__()
-        self.taken.append(self._next)
+        self.read.append(self._next)
         self.actions.get(self._next, lambda: None)()
         return batch
 
@@ -92,7 +100,7 @@ def kill(number):
 def test_counts(tmp_path):
     result, batches, evaluations = train(tmp_path, steps=7, log_every=3, eval_every=2, save_every=3)
     assert (result.step, int(result.state.step), result.interrupted) == (7, 7, 0)
-    assert batches.taken == [1, 2, 3, 4, 5, 6, 7]
+    assert batches.read == [1, 2, 3, 4, 5, 6, 7]
     assert batches.closed
     assert [step for step, _ in evaluations] == [2, 4, 6, 7]
     assert saved(tmp_path, "latest") == [7, 6]
@@ -149,13 +157,14 @@ def test_a_signal_finishes_the_step_saves_and_the_same_command_resumes(tmp_path,
     before = signal.getsignal(number)
     screen = Console(file=io.StringIO(), width=200)
     fields = {"steps": 6, "log_every": 1, "eval_every": 3}
-    result, batches, evaluations = train(tmp_path, actions={3: kill(number)}, console=screen, **fields)
+    system = counter(actions={3: kill(number)})
+    result, batches, evaluations = train(tmp_path, system=system, console=screen, **fields)
     assert (result.step, result.interrupted) == (3, number)
-    assert (batches.taken, evaluations, saved(tmp_path, "latest")) == ([1, 2, 3], [], [3])
+    assert (batches.get_state(), evaluations, saved(tmp_path, "latest")) == ({"next": 3}, [], [3])
     assert "stopped and saved at step 3 of 6; the same command resumes" in screen.file.getvalue()
     assert signal.getsignal(number) is before
     result, batches, evaluations = train(tmp_path, **fields)
-    assert (result.step, result.interrupted, batches.taken) == (6, 0, [4, 5, 6])
+    assert (result.step, result.interrupted, batches.read) == (6, 0, [4, 5, 6])
     assert [step for step, _ in evaluations] == [3, 6]  # the evaluation that the signal prevented is made up for
 
 
@@ -181,7 +190,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     train(tmp_path, steps=3)
     lines = history(tmp_path)
     result, batches, evaluations = train(tmp_path, steps=3)
-    assert (result.step, batches.taken, evaluations, result.best.score) == (3, [], [], 3.0)
+    assert (result.step, batches.read, evaluations, result.best.score) == (3, [], [], 3.0)
     assert history(tmp_path) == lines
 
 

@@ -18,28 +18,29 @@ HERE = Path(__file__).parent
 FIELDS = {"steps": 9, "save_every": 2, "eval_every": 4, "log_every": 3}
 
 KILLED_RUN = """
-import os, signal, sys
+import dataclasses, os, signal, sys
 sys.path.insert(0, sys.argv[2])
 import test_resume
 
-class Deadly(test_resume.Batches):
-    def __next__(self):
-        if self._next == 5:  # step 6: two saves behind it, one step of work that is lost
+def deadly(system):
+    def schedule(step):
+        if step == 5:  # step 6: two saves behind it, one step of work and the batches read ahead that are lost
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().__next__()
+        return system.schedule(step)
+    return dataclasses.replace(system, schedule=schedule)
 
-test_resume.run(sys.argv[1], Deadly)
+test_resume.run(sys.argv[1], deadly)
 """
 
 
-def run(workdir, batches=Batches):
+def run(workdir, change=lambda system: system):
     """One command: trains, or goes on; returns the result and the iterator."""
     jax.config.update("jax_numpy_rank_promotion", "raise")
     config = toy_config(**FIELDS)
-    stream = batches(config)
+    system, stream = change(build(config)), Batches(config)
     screen = Console(file=io.StringIO(), width=200)
     score = lambda variables: {"score": float(np.abs(variables["decode"]).mean())}  # noqa: E731
-    return loop.train(config, workdir, system=build(config), batches=stream, evaluate=score, console=screen), stream
+    return loop.train(config, workdir, system=system, batches=stream, evaluate=score, console=screen), stream
 
 
 def bits(state):

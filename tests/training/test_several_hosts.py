@@ -1,5 +1,6 @@
 """Two processes with two virtual devices each, as two hosts would be, against one process."""
 
+import dataclasses
 import io
 import os
 import signal
@@ -29,24 +30,26 @@ test_several_hosts.run_host(sys.argv[1], sys.argv[4])
 """
 
 
-class Preempted(Batches):
-    """Gets SIGTERM while it prepares batch 5."""
+def preempted(system):
+    """The same system; this process gets SIGTERM when it begins step 5."""
 
-    def __next__(self):
-        if self._next == 4:
+    def schedule(step):
+        if step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
-        return super().__next__()
+        return system.schedule(step)
+
+    return dataclasses.replace(system, schedule=schedule)
 
 
-def run(workdir, mode, fsdp, batches, process=(0, 1)):
+def run(workdir, mode, fsdp, process=(0, 1), change=lambda system: system):
     config = toy_config(steps=9, log_every=3)
     with config.unlocked():
         config.parallel.mode, config.parallel.fsdp = mode, fsdp
     return loop.train(
         config,
         workdir,
-        system=build(config),
-        batches=batches(config, *process),
+        system=change(build(config)),
+        batches=Batches(config, *process),
         evaluate=lambda variables: {"score": 0.0},
         console=Console(file=io.StringIO()),
     )
@@ -56,14 +59,14 @@ def run_host(workdir, layout):
     """One of the two processes; only the second one is told to stop."""
     mode, fsdp = layout.split(":")
     assert (jax.process_count(), jax.device_count()) == (2, 4)
-    batches = Preempted if jax.process_index() == 1 else Batches
-    result = run(workdir, mode, int(fsdp), batches, (jax.process_index(), 2))
+    change = preempted if jax.process_index() == 1 else lambda system: system
+    result = run(workdir, mode, int(fsdp), (jax.process_index(), 2), change)
     assert (result.step, result.interrupted) == (6, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("straight"), "jit", 1, Batches)
+    return run(tmp_path_factory.mktemp("straight"), "jit", 1)
 
 
 @pytest.mark.slow
@@ -87,7 +90,7 @@ def test_two_hosts_stop_together_and_one_goes_on_with_the_same_numbers(straight,
             host.kill()
     assert [host.returncode for host in hosts] == [0, 0], "\n".join(outputs)
     assert [path.name for path in checkpoints.checkpoints(tmp_path / "checkpoints" / "latest")] == ["00000006"]
-    result = run(tmp_path, "jit", 1, Batches)
+    result = run(tmp_path, "jit", 1)
     assert result.step == 9
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),

@@ -1,0 +1,63 @@
+"""Rows of a batch: what an example of the network's size contributes, and how rows become arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from input_pipeline.sources import Example
+
+Batch = dict[str, np.ndarray]
+Row = dict[str, np.ndarray]
+OPTIONAL = ("landmarks", "identity", "attributes")
+"""Arrays of an example that a batch carries along where the data have them."""
+
+
+def to_row(example: Example) -> Row:
+    """One row of a batch, images and ids still in 8 bits: `stack` converts them where they will lie.
+
+    Args:
+      example: of the network's size, its mask in the label set of the batch.
+
+    Returns:
+      `image` uint8 [H, W, 3], `mask` uint8 [H, W] (all 255 for an example without labels), `weight` 1, and `OPTIONAL`
+      arrays in float32.
+    """
+    optional = {key: example[key].astype(np.float32) for key in OPTIONAL if key in example}
+    return {"image": example["image"], "mask": mask_of(example), "weight": np.float32(1), **optional}
+
+
+def padding_like(other: Row) -> Row:
+    """A row of weight 0 with the shapes of another one; its mask is 255."""
+    padding = {key: np.zeros_like(array) for key, array in other.items()}
+    return {**padding, "mask": np.full_like(other["mask"], labels.IGNORE)}
+
+
+def mask_of(example: Example) -> np.ndarray:
+    """The mask of an example; 255 everywhere where it has none."""
+    return example["mask"] if "mask" in example else np.full(example["image"].shape[:2], labels.IGNORE, np.uint8)
+
+
+def stack(rows: Sequence[Row]) -> Batch:
+    """A batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], 0 where the weight is; masks int32."""
+    batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
+    image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
+    for place, each in zip(image, rows, strict=True):  # straight to where it stays: no float image is ever copied
+        np.divide(each["image"], np.float32(127.5), out=place)
+        np.subtract(place, np.float32(1), out=place)
+    image[batch["weight"] == 0] = 0
+    return {"image": image, "mask": np.stack([each["mask"] for each in rows], dtype=np.int32), **batch}
+
+
+def local_batch(batch_size: int, process_index: int, process_count: int) -> int:
+    """Rows of a global batch that belong to each process.
+
+    Raises:
+      UserError: the batch does not divide, or there is no such process.
+    """
+    if batch_size < 1 or batch_size % process_count:
+        raise UserError(f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")
+    if not 0 <= process_index < process_count:
+        raise UserError(f"process {process_index} does not exist among {process_count} processes")
+    return batch_size // process_count
