@@ -1,0 +1,185 @@
+"""Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 brings its own blocks (swin_v2.py)."""
+
+import math
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.layers.drop_path import DropPath, drop_rates
+from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise, separated
+
+INIT = nn.initializers.normal(0.02)
+
+
+def norm(name: str, dtype: jnp.dtype) -> nn.LayerNorm:
+    """Layer normalisation with torch's epsilon."""
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def attend(qkv: jax.Array, bias: jax.Array, cut: ShiftedWindows, scores: Any) -> jax.Array:
+    """Multi-head attention inside each window.
+
+    Args:
+      qkv: [B, N, T, 3, heads, D].
+      bias: float32 [heads, T, T], added to the logits.
+      cut: tells which tokens of a window are no neighbours.
+      scores: (query, key), both [B, N, T, heads, D] -> float32 logits [B, N, heads, T, T].
+
+    Returns:
+      [B, N, T, heads * D] in the dtype of qkv.
+    """
+    query, key, value = (qkv[:, :, :, i] for i in range(3))
+    logits = scores(query, key) + bias[None, None]
+    regions = cut.regions()
+    if regions is not None:
+        logits = logits + separated(regions)
+    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+    mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
+    return mixed.reshape(*mixed.shape[:3], -1)
+
+
+class WindowAttention(nn.Module):
+    """Attention among the tokens of a window, with a learned bias per relative position.
+
+    Attributes:
+      heads: number of heads.
+      window: side of a window.
+      shift: see `ShiftedWindows`.
+      dtype: compute dtype; logits and softmax are float32.
+    """
+
+    heads: int
+    window: int
+    shift: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        channels, side = x.shape[-1], 2 * self.window - 1
+        table = self.param("relative_bias", INIT, (side, side, self.heads), jnp.float32)
+        cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
+        qkv = nn.Dense(3 * channels, kernel_init=INIT, dtype=self.dtype, name="qkv")(cut.split(x))
+        qkv = qkv.reshape(*qkv.shape[:3], 3, self.heads, channels // self.heads)
+        mixed = attend(qkv, pairwise(table, self.window), cut, self._scores)
+        return cut.join(nn.Dense(channels, kernel_init=INIT, dtype=self.dtype, name="project")(mixed))
+
+    def _scores(self, query: jax.Array, key: jax.Array) -> jax.Array:
+        query = query / math.sqrt(query.shape[-1])
+        return jnp.einsum("bnqhd,bnkhd->bnhqk", query, key, preferred_element_type=jnp.float32)
+
+
+class MLP(nn.Module):
+    """Two dense layers with an exact GELU between them, four times as wide inside."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., C] -> [..., C]."""
+        y = nn.Dense(4 * x.shape[-1], kernel_init=INIT, dtype=self.dtype, name="expand")(x)
+        y = nn.gelu(y, approximate=False)
+        return nn.Dense(x.shape[-1], kernel_init=INIT, dtype=self.dtype, name="project")(y)
+
+
+class SwinBlock(nn.Module):
+    """Window attention and MLP, each normalised before and with an identity around it.
+
+    Attributes:
+      heads: number of heads.
+      window: side of a window.
+      shift: see `ShiftedWindows`.
+      drop_rate: of stochastic depth, drawn for each of the two branches.
+      dtype: compute dtype.
+    """
+
+    heads: int
+    window: int
+    shift: int
+    drop_rate: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        attention = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attention")
+        y = attention(norm("attention_norm", self.dtype)(x))
+        x = x + DropPath(self.drop_rate)(y, train=train)
+        y = MLP(self.dtype, name="mlp")(norm("mlp_norm", self.dtype)(x))
+        return x + DropPath(self.drop_rate)(y, train=train)
+
+
+def two_by_two(x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 4C]: top left, bottom left, top right, bottom right pixel.
+
+    An odd map is padded with zeros at its end.
+    """
+    x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 4, 2, 5)
+    return x.reshape(b, h // 2, w // 2, 4 * c)
+
+
+class PatchMerging(nn.Module):
+    """Halves the map and doubles the channels: normalisation, then a dense layer over 2x2 pixels."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
+        y = norm("norm", self.dtype)(two_by_two(x))
+        return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=INIT, dtype=self.dtype, name="reduce")(y)
+
+
+class Swin(nn.Module):
+    """Patch stem and four stages of blocks in pairs: windows, then windows shifted by half their side.
+
+    Attributes:
+      width: channels of the first stage; they double from stage to stage.
+      depths: blocks of each stage.
+      heads: heads of each stage.
+      window: side of a window.
+      block: `SwinBlock` or a module of its attributes.
+      merging: `PatchMerging` or a module of its attributes.
+      stochastic_depth: drop rate of the last block.
+      dtype: compute dtype.
+    """
+
+    width: int
+    depths: tuple[int, int, int, int]
+    heads: tuple[int, int, int, int]
+    window: int
+    block: type[nn.Module] = SwinBlock
+    merging: type[nn.Module] = PatchMerging
+    stochastic_depth: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        """Four maps at strides 4, 8, 16 and 32, not normalised.
+
+        Args:
+          images: [B, H, W, 3], normalised; pixels beyond a multiple of 4 are not seen, as published.
+          train: stochastic depth.
+        """
+        x = nn.Conv(self.width, (4, 4), (4, 4), padding="VALID", dtype=self.dtype, name="stem")(images)
+        x = norm("stem_norm", self.dtype)(x)
+        rates = iter(drop_rates(self.stochastic_depth, sum(self.depths)))
+        maps = []
+        for s, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True), start=1):
+            if s > 1:
+                x = self.merging(self.dtype, name=f"down_{s}")(x)
+            for b in range(depth):
+                shift = self.window // 2 if b % 2 else 0
+                options = {"drop_rate": next(rates), "dtype": self.dtype, "name": f"stage_{s}_block_{b}"}
+                x = self.block(heads, self.window, shift, **options)(x, train=train)
+            maps.append(x)
+        return tuple(maps)
+
+
+swin_b = partial(Swin, width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), window=7)
+tiny = partial(Swin, width=8, depths=(2, 1, 2, 1), heads=(1, 2, 2, 4), window=3)

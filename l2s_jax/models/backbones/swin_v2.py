@@ -1,0 +1,129 @@
+"""Swin Transformer V2 (arXiv 2111.09883) as torchvision builds it."""
+
+import math
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2s_jax.layers.drop_path import DropPath
+from l2s_jax.models.backbones.swin import INIT, MLP, Swin, attend, norm, two_by_two
+from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise
+
+_HIDDEN = 512  # width of the network behind the position bias
+_MAX_LOG_SCALE = math.log(100.0)
+
+
+def log_coordinates(window: int) -> np.ndarray:
+    """float32 [2 * window - 1, 2 * window - 1, 2]: row and column offsets on a logarithmic scale, in about [-1, 1]."""
+    linear = 8.0 * np.arange(1 - window, window, dtype=np.float32) / np.float32(window - 1)
+    log = np.sign(linear) * np.log2(np.abs(linear) + 1.0) / np.float32(3.0)
+    return np.stack(np.meshgrid(log, log, indexing="ij"), -1).astype(np.float32)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    x = x.astype(jnp.float32)
+    # The guard is torch's; a padded token has an all-zero key, whose gradient stays finite this way.
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=-1, keepdims=True), 1e-24))
+
+
+class QueryKeyValue(nn.Module):
+    """Dense layer to query, key and value. Keys have no bias: its third of the published parameter is ignored."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, N, T, C] -> [B, N, T, 3C]."""
+        channels = x.shape[-1]
+        kernel = self.param("kernel", INIT, (channels, 3 * channels), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (3 * channels,), jnp.float32)
+        bias = jnp.where(np.arange(3 * channels) // channels == 1, 0.0, bias)
+        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)[None, None, None]
+
+
+class CosineWindowAttention(nn.Module):
+    """Attention by cosine similarity among the tokens of a window; a small network gives the position bias.
+
+    Attributes:
+      heads: number of heads.
+      window: side of a window.
+      shift: see `ShiftedWindows`.
+      dtype: compute dtype; logits and softmax are float32.
+    """
+
+    heads: int
+    window: int
+    shift: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        channels = x.shape[-1]
+        cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
+        qkv = QueryKeyValue(self.dtype, name="qkv")(cut.split(x))
+        qkv = qkv.reshape(*qkv.shape[:3], 3, self.heads, channels // self.heads)
+        mixed = attend(qkv, self._position_bias(), cut, self._scores)
+        return cut.join(nn.Dense(channels, kernel_init=INIT, dtype=self.dtype, name="project")(mixed))
+
+    def _position_bias(self) -> jax.Array:
+        table = jnp.asarray(log_coordinates(self.window))
+        hidden = nn.relu(nn.Dense(_HIDDEN, kernel_init=INIT, name="position_hidden")(table))
+        table = nn.Dense(self.heads, use_bias=False, kernel_init=INIT, name="position_bias")(hidden)
+        return pairwise(16.0 * nn.sigmoid(table), self.window)
+
+    def _scores(self, query: jax.Array, key: jax.Array) -> jax.Array:
+        log_scale = self.param("logit_scale", nn.initializers.constant(math.log(10.0)), (self.heads,), jnp.float32)
+        query, key = _unit(query).astype(self.dtype), _unit(key).astype(self.dtype)
+        cosine = jnp.einsum("bnqhd,bnkhd->bnhqk", query, key, preferred_element_type=jnp.float32)
+        return cosine * jnp.exp(jnp.minimum(log_scale, _MAX_LOG_SCALE))[None, None, :, None, None]
+
+
+class SwinV2Block(nn.Module):
+    """Window attention and MLP, each normalised AFTER and with an identity around it.
+
+    Attributes:
+      heads: number of heads.
+      window: side of a window.
+      shift: see `ShiftedWindows`.
+      drop_rate: of stochastic depth, drawn for each of the two branches.
+      dtype: compute dtype.
+    """
+
+    heads: int
+    window: int
+    shift: int
+    drop_rate: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        attention = CosineWindowAttention(self.heads, self.window, self.shift, self.dtype, name="attention")
+        y = norm("attention_norm", self.dtype)(attention(x))
+        x = x + DropPath(self.drop_rate)(y, train=train)
+        y = norm("mlp_norm", self.dtype)(MLP(self.dtype, name="mlp")(x))
+        return x + DropPath(self.drop_rate)(y, train=train)
+
+
+class PatchMergingV2(nn.Module):
+    """Halves the map and doubles the channels: a dense layer over 2x2 pixels, then normalisation."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
+        features = 2 * x.shape[-1]
+        y = nn.Dense(features, use_bias=False, kernel_init=INIT, dtype=self.dtype, name="reduce")(two_by_two(x))
+        return norm("norm", self.dtype)(y)
+
+
+_swin_v2 = partial(Swin, block=SwinV2Block, merging=PatchMergingV2)
+swin_v2_t = partial(_swin_v2, width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=8)
+swin_v2_s = partial(_swin_v2, width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), window=8)
+swin_v2_b = partial(_swin_v2, width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), window=8)
+tiny = partial(_swin_v2, width=8, depths=(2, 1, 2, 1), heads=(1, 2, 2, 4), window=4)
