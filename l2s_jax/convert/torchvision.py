@@ -1,0 +1,255 @@
+"""torchvision's ImageNet weights -> variables of our backbones.
+
+One table of rules per family, on torchvision's own names. Checkpoints that hold the encoder as a bare sequence of
+torchvision's children (SegFace: `backbone.0.1.0.attn...`) are renamed to those first.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from input_pipeline.errors import UserError
+from l2s_jax.convert.state_dict import Constant, Layout, Rule, State, conv, convert, dense, flat, same
+from l2s_jax.models.backbones import BACKBONES, build
+from l2s_jax.models.backbones.convnext import ConvNeXt
+from l2s_jax.models.backbones.inverted_residual import InvertedResidualNet
+from l2s_jax.models.backbones.resnet import ResNet
+from l2s_jax.models.backbones.swin import Swin
+from l2s_jax.models.backbones.swin_v2 import log_coordinates
+from l2s_jax.models.backbones.windows import relative_positions
+
+Naming = Literal["torchvision", "children"]
+"""`torchvision`: names of its models. `children`: Swin, ConvNeXt and ResNet as `Sequential(*model.children())`,
+MobileNet and EfficientNet as `model.features`. Then `0.1.0...` is `features.1.0...`, `1...` Swin's last norm and `4...`
+ResNet's `layer1...`."""
+
+UNUSED = r"(norm|head|classifier|fc)\..*|.*\.num_batches_tracked"
+"""What follows the last feature map (final norm, classifier), and torch's counters of batches."""
+
+Rules = tuple[Rule, ...]
+
+
+def convert_backbone(name: str, state: State, naming: Naming = "torchvision") -> dict:
+    """Variables of `models.backbones.build(name)`.
+
+    Args:
+      name: key of `BACKBONES`.
+      state: tensors by name, without any prefix; the tail that our backbones lack may be there or not.
+      naming: what the names mean.
+
+    Returns:
+      float32 numpy arrays: `params`, and `batch_stats` where the family has batch normalisation.
+
+    Raises:
+      UserError: no such backbone, or the tensors are not its own; the sentence names them.
+    """
+    module = build(name)
+    used = _used(module, state, naming)
+    return convert(used, rules(module), constants(module), _variables(module), f"backbone {name}")
+
+
+def recognise(state: State, naming: Naming = "torchvision") -> str:
+    """Name of the backbone that the tensors, given as to `convert_backbone`, belong to.
+
+    Raises:
+      UserError: they are those of no backbone in the registry.
+    """
+    for name in BACKBONES:
+        module = build(name)
+        if _fits(module, _used(module, state, naming)):
+            return name
+    raise UserError(
+        f"the {len(state)} tensors of the encoder are those of none of the backbones {', '.join(BACKBONES)}"
+    )
+
+
+def _fits(module: nn.Module, state: State) -> bool:
+    fixed, table = constants(module), rules(module)
+    sizes = {}
+    for key, tensor in state.items():
+        if any(re.fullmatch(constant.pattern, key) for constant in fixed):
+            continue
+        path = next((p for rule in table if (p := rule.path(key)) is not None), None)
+        if path is None:  # another family: spares tracing the module
+            return False
+        sizes[path] = math.prod(tensor.shape)
+    return sizes == {path: leaf.size for path, leaf in flatten_dict(_variables(module), sep="/").items()}
+
+
+def _variables(module: nn.Module) -> dict:
+    """Shapes of all variables."""
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    return jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), images)
+
+
+def _used(module: nn.Module, state: State, naming: Naming) -> dict[str, np.ndarray]:
+    """The tensors that our backbones have too, under torchvision's names."""
+    rename = _CHILDREN[type(module)] if naming == "children" else str
+    named = {rename(key): tensor for key, tensor in state.items()}
+    return {key: tensor for key, tensor in named.items() if not re.fullmatch(UNUSED, key)}
+
+
+def _children(names: dict[str, str]) -> Callable[[str], str]:
+    def rename(key: str) -> str:
+        child, _, rest = key.partition(".")
+        return f"{names.get(child, child)}.{rest}"
+
+    return rename
+
+
+_CHILDREN = {
+    Swin: _children({"0": "features", "1": "norm"}),
+    ConvNeXt: _children({"0": "features"}),
+    ResNet: _children({"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}),
+    InvertedResidualNet: "features.{}".format,
+}
+
+
+def rules(module: nn.Module) -> Rules:
+    """The table for a backbone's module."""
+    return _inverted_residual(module) if isinstance(module, InvertedResidualNet) else _TABLES[type(module)]
+
+
+def constants(module: nn.Module) -> tuple[Constant, ...]:
+    """Window positions, which torchvision stores and we compute."""
+    if not isinstance(module, Swin):
+        return ()
+    window = module.window
+    return (
+        Constant(r".*\.relative_position_index", lambda shape: relative_positions(window)),
+        Constant(r".*\.relative_coords_table", lambda shape: log_coordinates(window)[None]),
+    )
+
+
+Target = str | Callable[[re.Match], str]
+"""Our layer, or a function of the numbers in torchvision's name."""
+
+# torchvision numbers stages and the layers between them in one sequence: stem, stage 1, down 2, stage 2, down 3 ...
+_BLOCK, _DOWN = r"features\.([1357])\.(\d+)", r"features\.([246])"
+
+
+def _block(match: re.Match) -> str:
+    return f"stage_{(int(match[1]) + 1) // 2}_block_{match[2]}"
+
+
+def _down(match: re.Match) -> str:
+    return f"down_{int(match[1]) // 2 + 1}"
+
+
+def _within(target: Target, name: str) -> Target:
+    return f"{target}/{name}" if isinstance(target, str) else lambda match: f"{target(match)}/{name}"
+
+
+def _rule(source: str, target: Target, leaf: str, layout: Layout, collection: str = "params") -> Rule:
+    if isinstance(target, str):
+        return Rule(source, f"{collection}/{target}/{leaf}", layout)
+    return Rule(source, lambda match: f"{collection}/{target(match)}/{leaf}", layout)
+
+
+def _layer(source: str, target: Target, layout: Layout) -> Rules:
+    weight = _rule(rf"{source}\.weight", target, "kernel", layout)
+    return weight, _rule(rf"{source}\.bias", target, "bias", same)
+
+
+def _norm(source: str, target: Target) -> Rules:
+    return _rule(rf"{source}\.weight", target, "scale", same), _rule(rf"{source}\.bias", target, "bias", same)
+
+
+def _conv_norm(convolution: str, norm: str, target: Target) -> Rules:
+    statistics = _within(target, "norm")
+    return (
+        _rule(rf"{convolution}\.weight", target, "conv/kernel", conv),
+        *_norm(norm, statistics),
+        _rule(rf"{norm}\.running_mean", statistics, "mean", same, "batch_stats"),
+        _rule(rf"{norm}\.running_var", statistics, "var", same, "batch_stats"),
+    )
+
+
+def _pointwise(tensor: np.ndarray) -> np.ndarray:
+    """[O, I, 1, 1] -> [I, O]."""
+    return dense(tensor.reshape(tensor.shape[:2]))
+
+
+def _bias_table(tensor: np.ndarray) -> np.ndarray:
+    """[S * S, heads] -> [S, S, heads]."""
+    side = math.isqrt(tensor.shape[0])
+    return tensor.reshape(side, side, -1)
+
+
+def _swin() -> Rules:
+    """V1 and V2: what only one of them has bears its own name."""
+    attention, source = _within(_block, "attention"), rf"{_BLOCK}\.attn"
+    return (
+        *_layer(r"features\.0\.0", "stem", conv),
+        *_norm(r"features\.0\.2", "stem_norm"),
+        _rule(rf"{_DOWN}\.reduction\.weight", _down, "reduce/kernel", dense),
+        *_norm(rf"{_DOWN}\.norm", _within(_down, "norm")),
+        *_norm(rf"{_BLOCK}\.norm1", _within(_block, "attention_norm")),
+        *_norm(rf"{_BLOCK}\.norm2", _within(_block, "mlp_norm")),
+        *_layer(rf"{_BLOCK}\.mlp\.0", _within(_block, "mlp/expand"), dense),
+        *_layer(rf"{_BLOCK}\.mlp\.3", _within(_block, "mlp/project"), dense),
+        *_layer(rf"{source}\.qkv", _within(attention, "qkv"), dense),
+        *_layer(rf"{source}\.proj", _within(attention, "project"), dense),
+        _rule(rf"{source}\.relative_position_bias_table", attention, "relative_bias", _bias_table),
+        _rule(rf"{source}\.logit_scale", attention, "logit_scale", flat),
+        *_layer(rf"{source}\.cpb_mlp\.0", _within(attention, "position_hidden"), dense),
+        _rule(rf"{source}\.cpb_mlp\.2\.weight", attention, "position_bias/kernel", dense),
+    )
+
+
+def _convnext() -> Rules:
+    return (
+        *_layer(r"features\.0\.0", "stem", conv),
+        *_norm(r"features\.0\.1", "stem_norm"),
+        *_norm(rf"{_DOWN}\.0", _within(_down, "norm")),
+        *_layer(rf"{_DOWN}\.1", _within(_down, "conv"), conv),
+        _rule(rf"{_BLOCK}\.layer_scale", _block, "layer_scale", flat),
+        *_layer(rf"{_BLOCK}\.block\.0", _within(_block, "depthwise"), conv),
+        *_norm(rf"{_BLOCK}\.block\.2", _within(_block, "norm")),
+        *_layer(rf"{_BLOCK}\.block\.3", _within(_block, "expand"), dense),
+        *_layer(rf"{_BLOCK}\.block\.5", _within(_block, "project"), dense),
+    )
+
+
+def _inverted_residual(module: InvertedResidualNet) -> Rules:
+    # MobileNet's blocks are numbered one by one, EfficientNet's within their stage; which layer a number means
+    # depends on which layers the block has.
+    source, head = r"features\.(\d+)(?:\.(\d+))?\.block\.(\d+)", rf"features\.{len(module.stages) + 1}"
+    layers = {
+        (s, b, i): f"stage_{s}_block_{b}/{layer}"
+        for s, stage in enumerate(module.stages, start=1)
+        for b, block in enumerate(stage)
+        for i, layer in enumerate(block.layers)
+    }
+
+    def layer(match: re.Match) -> str:
+        return layers.get((int(match[1]), int(match[2] or 0), int(match[3])), "no such block")
+
+    return (
+        *_conv_norm(r"features\.0\.0", r"features\.0\.1", "stem"),
+        *_conv_norm(rf"{head}\.0", rf"{head}\.1", "head"),
+        *_conv_norm(rf"{source}\.0", rf"{source}\.1", layer),
+        *_layer(rf"{source}\.fc1", _within(layer, "reduce"), _pointwise),
+        *_layer(rf"{source}\.fc2", _within(layer, "restore"), _pointwise),
+    )
+
+
+def _resnet() -> Rules:
+    block, target = r"layer(\d)\.(\d+)", r"stage_\1_block_\2"
+    return (
+        *_conv_norm("conv1", "bn1", "stem"),
+        *_conv_norm(rf"{block}\.downsample\.0", rf"{block}\.downsample\.1", f"{target}/skip"),
+        *_conv_norm(rf"{block}\.conv1", rf"{block}\.bn1", f"{target}/reduce"),
+        *_conv_norm(rf"{block}\.conv2", rf"{block}\.bn2", f"{target}/spatial"),
+        *_conv_norm(rf"{block}\.conv3", rf"{block}\.bn3", f"{target}/expand"),
+    )
+
+
+_TABLES = {Swin: _swin(), ConvNeXt: _convnext(), ResNet: _resnet()}
