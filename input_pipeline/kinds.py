@@ -73,9 +73,9 @@ def _open_records(where: str, split: str, options: Options) -> "Source":
 
 
 def _tfds_splits(where: str) -> Sequence[str]:
-    from input_pipeline import tfds_source
+    from input_pipeline import tfds_prepared
 
-    return tfds_source.splits(where)
+    return tfds_prepared.splits(where)
 
 
 def _open_tfds(where: str, split: str, options: Options) -> "Source":
@@ -95,7 +95,8 @@ def _open_layout(name: str, where: str, split: str, options: Options) -> "Source
 
     layout, variant = layouts.get(name)
     root = _folder(where)
-    _check_split(name, where, split, layout.splits(root))
+    if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
+        _check_split(name, where, split, layout.splits(root))
     raw = layout.open(root, split, variant)
     return LayoutSource(raw, require_masks=options.require_masks, strict=options.strict)
 
