@@ -1,0 +1,46 @@
+"""One process at a time works in a folder."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from input_pipeline.errors import UserError
+
+
+@contextlib.contextmanager
+def hold(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds FOLDER/.lock while the block runs.
+
+    The kernel gives the lock back when the process ends, however it ends: no lock is ever stale.
+
+    Args:
+      folder: exists.
+      wait: wait for the process that holds it, instead of refusing.
+
+    Raises:
+      UserError: another process holds it (the sentence says which), or the file system cannot lock.
+    """
+    try:
+        file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f"cannot write into the folder '{folder}': {error.strerror}; choose another") from error
+    try:
+        _lock(file, folder, wait)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, folder: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as error:
+        holder = os.pread(file, 200, 0).decode(errors="replace") or "another process"
+        raise UserError(f"{holder} works in '{folder}': wait until it is done, or stop it") from error
+    except OSError as error:
+        raise UserError(f"the folder '{folder}' cannot be locked ({error.strerror}): choose a local disk") from error

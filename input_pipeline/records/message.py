@@ -1,0 +1,97 @@
+"""One face of a shard: a safetensors message of the encoded photo, the encoded mask and what else is known."""
+
+import io
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from PIL import Image
+
+from input_pipeline.errors import UserError
+
+VECTORS = {"landmarks": 2, "identity": 1, "attributes": 1}
+"""Optional float32 arrays of a message and their number of axes; see `sources.Example`."""
+
+_MAX_NAME_BYTES = 4096
+_MAX_VALUES = 65536  # of one vector
+# Label maps at 512 px: level 8 saves 13 % over zlib's default 6 for 2 ms more, paid once; level 9 another 13 % for
+# 8 ms more. Decoding takes the same time at every level.
+_PNG_LEVEL = 8
+
+
+class Record(NamedTuple):
+    """One face.
+
+    Attributes:
+      name: as the data set calls it.
+      photo: the bytes of a JPEG or PNG file.
+      mask: the bytes of a grey PNG of class ids, or None without labels.
+      vectors: some of `VECTORS`, float32.
+    """
+
+    name: str
+    photo: bytes
+    mask: bytes | None
+    vectors: Mapping[str, np.ndarray]
+
+
+def encode(record: Record) -> bytes:
+    """The message of a face; equal faces give equal bytes."""
+    arrays = {"name": _as_array(record.name.encode()), "image": _as_array(record.photo)}
+    if record.mask is not None:
+        arrays["mask"] = _as_array(record.mask)
+    return safetensors.numpy.save({**arrays, **record.vectors})
+
+
+def decode(message: bytes, where: str) -> Record:
+    """The face in a message that nobody vouches for.
+
+    Args:
+      message: its bytes; what is returned takes no more memory.
+      where: what an error calls it.
+
+    Raises:
+      UserError: not such a message.
+    """
+    try:
+        arrays = safetensors.numpy.load(message)
+        files = {key: arrays.pop(key) for key in ("name", "image", "mask") if key in arrays}
+        _check(all(a.dtype == np.uint8 and a.ndim == 1 for a in files.values()), "a file that is not uint8 [N]")
+        _check({"name", "image"} <= files.keys(), "no name or no image")
+        _check(arrays.keys() <= VECTORS.keys(), "an unknown array")
+        for key, array in arrays.items():
+            fits = array.dtype == np.float32 and array.ndim == VECTORS[key] and array.size <= _MAX_VALUES
+            _check(fits and bool(np.isfinite(array).all()), f"unusable '{key}'")
+        _check("landmarks" not in arrays or arrays["landmarks"].shape[1] == 2, "unusable 'landmarks'")
+        _check(files["name"].size <= _MAX_NAME_BYTES, "an endless name")
+        name = files["name"].tobytes().decode()
+    # KeyError and TypeError: a dtype that safetensors knows and numpy does not.
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where} is damaged ({error}): prepare or copy the records again") from error
+    mask = files["mask"].tobytes() if "mask" in files else None
+    return Record(name, files["image"].tobytes(), mask, arrays)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The PNG file of uint8 pixels [H, W] or [H, W, 3]; decoding gives them back bit by bit."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    """The JPEG file of uint8 pixels [H, W, 3] at quality 95; colour keeps its resolution, lips are small."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def _as_array(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)

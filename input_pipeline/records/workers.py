@@ -1,0 +1,161 @@
+"""Shards written by several processes: they report over pipes, and stop when their pipe ends, however that comes."""
+
+import contextlib
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from input_pipeline.errors import UserError
+from input_pipeline.layouts.contract import RawSplit
+from input_pipeline.records import shards
+from input_pipeline.records.plan import Shard
+
+_REPORT_SECONDS = 0.2
+_STOP_SECONDS = 10  # a process stops after the face it reads; one that takes longer is ended
+
+_KILLED = "a process that wrote records was killed, perhaps for want of memory: run the same again with fewer --jobs"
+
+
+class Work(NamedTuple):
+    """What every process needs to know.
+
+    Attributes:
+      folder: of the records.
+      raws: the splits.
+      size: see `face.read`.
+    """
+
+    folder: Path
+    raws: Mapping[str, RawSplit]
+    size: int | None
+
+
+class Tick(NamedTuple):
+    """Faces read since the last report, and how many of them are broken."""
+
+    faces: int
+    broken: int
+
+
+def write_all(work: Work, tasks: Sequence[Shard], jobs: int, report: Callable[[Tick], None]) -> None:
+    """Writes shards, `jobs` at a time; one job works in this process.
+
+    Raises:
+      UserError: the disk refuses, or a process was killed. Shards that are done stay.
+    """
+    if min(jobs, len(tasks)) <= 1:
+        for task in tasks:
+            _write(work, task, lambda broken: report(Tick(1, int(broken))))
+        return
+    with _processes(work, min(jobs, len(tasks))) as pipes:
+        rest = iter(tasks)
+        idle = list(pipes)
+        busy: set[Connection] = set()
+        while True:
+            for pipe, task in zip(tuple(idle), rest, strict=False):
+                _send(pipe, task)
+                idle.remove(pipe)
+                busy.add(pipe)
+            if not busy:
+                return
+            for pipe in wait(busy):
+                if (tick := _receive(pipe)) is None:
+                    busy.remove(pipe)
+                    idle.append(pipe)
+                else:
+                    report(tick)
+
+
+def _send(pipe: Connection, task: Shard) -> None:
+    try:
+        pipe.send(task)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise UserError(_KILLED) from error
+
+
+def _receive(pipe: Connection) -> Tick | None:
+    """What a process says: faces read, or None for a shard that is done."""
+    try:
+        said = pipe.recv()
+    except (EOFError, ConnectionResetError) as error:
+        raise UserError(_KILLED) from error
+    if isinstance(said, UserError):
+        raise said
+    return said
+
+
+@contextlib.contextmanager
+def _processes(work: Work, count: int) -> Iterator[list[Connection]]:
+    """Pipes to `count` processes that wait for shards; their end ends the processes."""
+    # Spawned, not forked: a fork would copy the threads of this process in the middle of their work.
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Connection] = []
+    processes = []
+    try:
+        for _ in range(count):
+            pipe, theirs = context.Pipe()
+            pipes.append(pipe)
+            process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+            with _interrupts_blocked():
+                process.start()
+            processes.append(process)
+            theirs.close()  # so that the pipe ends with either process
+        yield pipes
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.join(_STOP_SECONDS)
+            if process.is_alive():
+                process.kill()
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal; those started here inherit the mask and leave it to their parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe: Connection, work: Work) -> None:
+    """The life of a process: shards come in; ticks, None (done) or a UserError go out."""
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            task = pipe.recv()
+            reporter = _Reporter(pipe)
+            try:
+                _write(work, task, reporter)
+                reporter.flush()
+                pipe.send(None)
+            except UserError as error:
+                pipe.send(error)
+
+
+class _Reporter:
+    """Counts faces, and says so now and then."""
+
+    def __init__(self, pipe: Connection):
+        self._pipe = pipe
+        self._tick, self._said = Tick(0, 0), time.monotonic()
+
+    def __call__(self, broken: bool) -> None:
+        if self._pipe.poll():  # nothing comes while a shard is written, but the end
+            raise EOFError
+        self._tick = Tick(self._tick.faces + 1, self._tick.broken + broken)
+        if time.monotonic() - self._said > _REPORT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._pipe.send(self._tick)
+        self._tick, self._said = Tick(0, 0), time.monotonic()
+
+
+def _write(work: Work, task: Shard, tick: Callable[[bool], None]) -> None:
+    shards.write(work.folder, task, work.raws[task.split], work.size, tick)
