@@ -72,6 +72,24 @@ def choose_split(root: epath.Path, layout: str, split: str, splits: Sequence[str
     raise UserError(f"{problem}: name one of {', '.join(splits)}, as in '{layout}:{root}?{splits[0]}'")
 
 
+def find_home(root: epath.Path, name: str, splits: Sequence[str]) -> tuple[epath.Path, tuple[str, ...]]:
+    """The folder of a download, and which of its possible `splits` are there.
+
+    Args:
+      root: the folder itself, or its parent.
+      name: of the folder in its parent.
+      splits: names of the sub-folders that may be there.
+
+    Raises:
+      UserError: neither has any of them.
+    """
+    for home in (root, root / name):
+        found = tuple(split for split in splits if (home / split).is_dir())
+        if found:
+            return home, found
+    raise UserError(f"'{root}' is not the folder {name}: it has no folder {' or '.join(splits)}; check the path")
+
+
 def _list(part: Part) -> tuple[dict[str, str], list[Problem]]:
     """File names by the name of the face, and the files whose names will not do."""
     found: dict[str, str] = {}
