@@ -38,9 +38,11 @@ def builder(where: str) -> tfds.core.DatasetBuilder:
     directory = _version_directory(where)
     try:
         _check_classes(directory / "features.json")
-        return tfds.builder_from_directory(directory)
-    except (OSError, ValueError, KeyError, RecursionError, ParseError) as error:
+        found = tfds.builder_from_directory(directory)
+        _ = found.info.metadata  # read now: TFDS would read the file when somebody asks, and fail there
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, ParseError) as error:
         raise UserError(f"'{directory}' is not a whole TFDS data set ({error}): build it anew") from error
+    return found
 
 
 def _version_directory(where: str) -> epath.Path:

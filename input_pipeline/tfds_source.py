@@ -3,6 +3,7 @@
 Their specs are `tfds:[DIR#]NAME[/CONFIG][:VERSION][?SPLIT]`, see tfds_prepared.py.
 """
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ MASK_FEATURES = ("mask", "segmentation_mask", "label")
 """What data sets call their masks; the first that is a picture or an array of [H, W] or [H, W, 1] counts."""
 
 # What a damaged record brings up: array_record (RuntimeError), the message in it, its conversion to arrays.
-_DAMAGE = (RuntimeError, DecodeError, ValueError, KeyError)
+_DAMAGE = (RuntimeError, DecodeError, ValueError, KeyError, zlib.error)
 
 
 class TfdsSource:
