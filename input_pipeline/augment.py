@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.occlusion import occlude
 from input_pipeline.sources import Example
 from input_pipeline.transforms import flip, square_matrix, warp
 
@@ -27,8 +28,12 @@ class Augment:
       rotate: degrees to either side.
       scale_min, scale_max: magnification; its logarithm is drawn uniformly.
       shift: fraction of the side, in x and in y.
+      shear: sideways for each pixel of height, and upwards for each of width (0.2 leans by 11 degrees).
       edge: repeat the border pixels outside the photo; False paints mid-grey.
       ignore_outside: mask pixels outside the photo are ignored; False makes them background (class 0).
+      occlude: probability that one to three patches lie over the face.
+      occlude_size: length of the longest of them over the side.
+      occlude_ignore: mask pixels under a patch are ignored; False keeps them: the face goes on behind it.
       brightness: factor 1 +- this.
       contrast: factor 1 +- this, about the mean grey of the image.
       saturation: factor 1 +- this, about the grey of each pixel.
@@ -50,8 +55,12 @@ class Augment:
     scale_min: float = 0.85
     scale_max: float = 1.2
     shift: float = 0.06
+    shear: float = 0.0
     edge: bool = True
     ignore_outside: bool = True
+    occlude: float = 0.0
+    occlude_size: float = 0.3
+    occlude_ignore: bool = False
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.3
@@ -65,18 +74,19 @@ class Augment:
     noise_sigma: float = 6.0
 
     def __post_init__(self):
-        for name in ("flip", "shift", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"):
-            _check(0 <= getattr(self, name) <= 1, name, getattr(self, name), "from 0 to 1")
-        for name in ("rotate", "blur_sigma", "noise_sigma"):
-            _check(0 <= getattr(self, name) <= 255, name, getattr(self, name), "from 0 to 255")
+        shares = ("flip", "shift", "occlude", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg")
+        limits = dict.fromkeys((*shares, "noise"), 1) | {"shear": 0.5, "occlude_size": 1}
+        for name, limit in (limits | dict.fromkeys(("rotate", "blur_sigma", "noise_sigma"), 255)).items():
+            _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"from 0 to {limit}")
+        _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "from 0.01 to 1")
         _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "from 1 to 95")
         _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "from 0.1 to scale_max")
 
     @classmethod
     def none(cls) -> "Augment":
         """No change: the face as `fit_square` shows it, up to the resampling."""
-        moves, colors = ("flip", "rotate", "shift"), ("brightness", "contrast", "saturation", "tint", "grey")
-        off = dict.fromkeys((*moves, *colors, "blur", "jpeg", "noise"), 0.0)
+        moves, colors = ("flip", "rotate", "shift", "shear"), ("brightness", "contrast", "saturation", "tint", "grey")
+        off = dict.fromkeys((*moves, *colors, "occlude", "blur", "jpeg", "noise"), 0.0)
         return cls(**off, scale_min=1.0, scale_max=1.0)
 
     @classmethod
@@ -125,9 +135,13 @@ def random_view(
         degrees=_about(0, options.rotate, rng),
         scale=float(np.exp(rng.uniform(np.log(options.scale_min), np.log(options.scale_max)))),
         shift=(_about(0, options.shift, rng), _about(0, options.shift, rng)),
+        # Younger than saved configs: switched off, it draws nothing, and their streams stay what they were.
+        shear=(_about(0, options.shear, rng), _about(0, options.shear, rng)) if options.shear else (0.0, 0.0),
     )
     mask_fill = IGNORE if options.ignore_outside else 0
     view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill)
+    if options.occlude and rng.random() < options.occlude:
+        view = occlude(view, size=options.occlude_size, ignore=options.occlude_ignore, rng=rng)
     view["image"] = _photograph(Image.fromarray(view["image"]), options, rng)
     return view
 

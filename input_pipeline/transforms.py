@@ -8,33 +8,11 @@ the same field of view, and landmarks count in pixels of the image.
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.landmarks import mirror_order
+from input_pipeline.resampling import affine_ids, affine_image, resize_ids, resize_image, scaled_from
 from input_pipeline.sources import Example
-
-
-def _swapped(count: int, *pairs: tuple[int, int]) -> np.ndarray:
-    order = np.arange(count)
-    for a, b in pairs:
-        order[[a, b]] = b, a
-    return order
-
-
-# Which landmark of a mirrored face plays the role of landmark k, by the number of landmarks.
-_LANDMARK_FLIP = {
-    5: _swapped(5, (0, 1), (3, 4)),  # eyes, nose, mouth corners
-    68: _swapped(  # iBUG 300-W
-        68,
-        *((k, 16 - k) for k in range(8)),  # jaw
-        *((17 + k, 26 - k) for k in range(5)),  # brows
-        *((31, 35), (32, 34)),  # nostrils
-        *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),  # eyes
-        *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58)),  # outer lips
-        *((60, 64), (61, 63), (65, 67)),  # inner lips
-    ),
-}
 
 
 def flip(example: Example, label_set: LabelSet) -> Example:
@@ -44,17 +22,15 @@ def flip(example: Example, label_set: LabelSet) -> Example:
       example: its mask in `label_set`.
 
     Raises:
-      UserError: landmarks of an order whose mirror image is not known (known: 5 and 68 points).
+      UserError: landmarks of a scheme that `landmarks.mirror_order` does not know.
     """
     flipped = {**example, "image": example["image"][:, ::-1]}
     if "mask" in example:
         flipped["mask"] = label_set.flip[example["mask"][:, ::-1]]
     if "landmarks" in example:
         points = example["landmarks"]
-        if len(points) not in _LANDMARK_FLIP:
-            raise UserError(f"faces of {len(points)} landmarks cannot be mirrored: set the flip probability to 0")
         mirrored = np.float32([example["image"].shape[1], 0]) + points * np.float32([-1, 1])
-        flipped["landmarks"] = mirrored[_LANDMARK_FLIP[len(points)]]
+        flipped["landmarks"] = mirrored[mirror_order(len(points))]
     return flipped
 
 
@@ -67,9 +43,9 @@ def resize(example: Example, height: int, width: int) -> Example:
     h, w = example["image"].shape[:2]
     resized = dict(example)
     if (h, w) != (height, width):
-        resized["image"] = np.asarray(_pillow(example["image"]).resize((width, height), Image.Resampling.BILINEAR))
+        resized["image"] = resize_image(example["image"], height, width)
     if "mask" in example and example["mask"].shape != (height, width):
-        resized["mask"] = np.asarray(_pillow(example["mask"]).resize((width, height), Image.Resampling.NEAREST))
+        resized["mask"] = resize_ids(example["mask"], height, width)
     if "landmarks" in example:
         resized["landmarks"] = example["landmarks"] * np.float32([width / w, height / h])
     return resized
@@ -116,34 +92,77 @@ def fit_square(example: Example, side: int) -> Example:
     return square
 
 
+def crop(example: Example, left: float, top: float, side: float) -> Example:
+    """A square of the picture, which may reach beyond it: there the image repeats its border, the mask is ignored.
+
+    No pixel is interpolated: the square snaps to whole pixels of image and mask (of the coarser one, where their sizes
+    differ), so that both go on covering the same field of view.
+
+    Args:
+      left, top, side: pixels of the image.
+    """
+    image = example["image"]
+    size = np.array(image.shape[1::-1])
+    grid = np.minimum(size, example["mask"].shape[::-1]) if "mask" in example else size
+    start = np.rint(np.array([left, top]) * grid / size) / grid
+    extent = np.maximum(np.rint(side * grid / size), 1) / grid
+    columns, rows = _ranges(start, extent, size)
+    cropped = {**example, "image": image.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")}
+    if "landmarks" in example:
+        cropped["landmarks"] = example["landmarks"] - np.float32([columns[0], rows[0]])
+    if "mask" in example:
+        height, width = example["mask"].shape
+        columns, rows = _ranges(start, extent, np.array([width, height]))
+        mask = example["mask"].take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+        mask[(rows < 0) | (rows >= height)] = IGNORE
+        mask[:, (columns < 0) | (columns >= width)] = IGNORE
+        cropped["mask"] = mask
+    return cropped
+
+
+def _ranges(start: np.ndarray, extent: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and rows of a picture of `size` (width, height) from `start` on, both fractions of that size."""
+    first = np.rint(start * size).astype(int)
+    count = np.maximum(np.rint(extent * size).astype(int), 1)
+    return np.arange(first[0], first[0] + count[0]), np.arange(first[1], first[1] + count[1])
+
+
 def square_matrix(
-    height: int, width: int, side: int, *, degrees: float, scale: float, shift: tuple[float, float]
+    height: int,
+    width: int,
+    side: int,
+    *,
+    degrees: float,
+    scale: float,
+    shift: tuple[float, float],
+    shear: tuple[float, float],
 ) -> np.ndarray:
-    """The affine map of a [height, width] picture into a square: `fit_square`, then a similarity about the centre.
+    """The affine map of a [height, width] picture into a square: `fit_square`, then changes about the centre.
 
     Args:
       height, width: of the picture.
       side: of the square, pixels.
-      degrees: rotation, clockwise as seen.
+      degrees: rotation, clockwise as seen, after shearing.
       scale: magnification on top of fitting.
       shift: (x, y), fractions of `side`.
+      shear: (x, y): how far a pixel moves along x for each pixel of its y, and along y for each of its x.
 
     Returns:
       float64 [2, 3] matrix M with `square_xy = M @ (x, y, 1)`.
     """
     angle, magnification = np.deg2rad(degrees), scale * side / max(height, width)
-    linear = magnification * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = magnification * rotation @ np.array([[1, shear[0]], [shear[1], 1]])
     centre = side * (0.5 + np.asarray(shift))
     return np.column_stack([linear, centre - linear @ (width / 2, height / 2)])
 
 
 def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fill: int) -> Example:
-    """One affine resampling of image, mask and landmarks.
+    """One affine map of image, mask and landmarks.
 
     Args:
       example: image and mask may differ in size.
-      matrix: float64 [2, 3], image pixels to pixels of the result. The image is not filtered: magnify it, or reduce
-        it by little (`shrink` it before).
+      matrix: float64 [2, 3], image pixels to pixels of the result; an image that it reduces by much is filtered.
       side: of the square result.
       edge: repeat the border pixels of the image outside of it, else mid-grey.
       mask_fill: id of the pixels outside the mask.
@@ -151,37 +170,10 @@ def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fi
     Returns:
       image uint8 [side, side, 3] (bilinear), mask uint8 [side, side] (id at the pixel centre), landmarks float32.
     """
-    image = example["image"]
-    warped = dict(example)
-    inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
-    pixels, margin = _with_border(image, inverse, side) if edge else (image, 0)
-    into_pixels = inverse[:2] + np.array([0, 0, margin])
-    warped["image"] = _sample(pixels, into_pixels, side, Image.Resampling.BILINEAR, (128, 128, 128))
+    warped = {**example, "image": affine_image(example["image"], matrix, side, edge=edge)}
     if "mask" in example:
-        ratio = np.divide(example["mask"].shape[::-1], image.shape[1::-1])  # mask pixels per image pixel
-        into_mask = ratio[:, None] * inverse[:2]
-        warped["mask"] = _sample(example["mask"], into_mask, side, Image.Resampling.NEAREST, mask_fill)
+        ratio = np.divide(example["image"].shape[1::-1], example["mask"].shape[::-1])  # image pixels per mask pixel
+        warped["mask"] = affine_ids(example["mask"], scaled_from(matrix, *ratio), side, fill=mask_fill)
     if "landmarks" in example:
         warped["landmarks"] = (example["landmarks"] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     return warped
-
-
-def _with_border(image: np.ndarray, inverse: np.ndarray, side: int) -> tuple[np.ndarray, int]:
-    """The image with as many border pixels repeated as the corners of the square lie outside of it."""
-    corners = inverse[:2] @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
-    outside = max(-corners.min(), *(corners.max(axis=1) - image.shape[1::-1]), 0)
-    margin = int(np.ceil(outside))
-    return (np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge") if margin else image), margin
-
-
-def _sample(
-    pixels: np.ndarray, inverse: np.ndarray, side: int, resampling: Image.Resampling, fill: int | tuple[int, ...]
-) -> np.ndarray:
-    """[side, side, ...]: the result pixel at (x, y) is read at `inverse @ (x, y, 1)`, or filled outside."""
-    coefficients = tuple(inverse.ravel().tolist())
-    picture = _pillow(pixels)
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, coefficients, resampling, fillcolor=fill))
-
-
-def _pillow(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(pixels))

@@ -127,5 +127,5 @@ def test_integer_masks_of_batches_are_labelled_alike():
 
 
 def test_too_few_blobs_for_the_classes():
-    with pytest.raises(UserError, match="2 blobs are too few for a mask of 3 classes: raise data.blobs"):
+    with pytest.raises(UserError, match="2 blobs are too few for a mask of 3 classes"):
         blobs(np.array([[0, 1, 2]], np.uint8), 2, min_pixels=1)

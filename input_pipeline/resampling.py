@@ -1,0 +1,142 @@
+"""Reading pixels where no pixel is: affine maps and any other positions, for pictures and for class ids.
+
+Pixel centres are at .5; positions are (x, y) pixels, matrices float64 [2, 3].
+"""
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from input_pipeline.labels import IGNORE
+
+REDUCTION = 0.6
+"""Magnification below which an image is filtered before it is mapped: above it, bilinear interpolation alone shows no
+aliasing to speak of, and costs a resampling less."""
+GREY = 128
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3] at another size, bilinear with a filter as wide as the reduction (no aliasing)."""
+    return np.asarray(_pillow(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def resize_ids(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W] at another size: each pixel takes the id found at its centre."""
+    return np.asarray(_pillow(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool) -> np.ndarray:
+    """The image moved by an affine map.
+
+    Args:
+      image: uint8 [H, W, 3].
+      matrix: image pixels to pixels of the result, see `reduced`.
+      side: of the square result.
+      edge: repeat the border pixels outside of the image, else mid-grey.
+
+    Returns:
+      uint8 [side, side, 3], bilinear.
+    """
+    image, matrix = reduced(image, matrix)
+    inverse = invert(matrix)
+    margin = _margin(image, inverse, side) if edge else 0
+    if margin > 2 * side:  # so much border would fill the memory
+        return sample(image, pixel_centres(side, side) @ inverse[:, :2].T + inverse[:, 2], edge=True)
+    if margin:
+        image = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    into_image = inverse + np.array([0, 0, margin])
+    return _affine(image, into_image, side, Image.Resampling.BILINEAR, (GREY, GREY, GREY))
+
+
+def affine_ids(mask: np.ndarray, matrix: np.ndarray, side: int, *, fill: int) -> np.ndarray:
+    """The mask moved by an affine map: uint8 [side, side], each pixel the id at its centre, `fill` outside.
+
+    Args:
+      mask: uint8 [H, W].
+      matrix: mask pixels to pixels of the result.
+      side: of the square result.
+      fill: id of the pixels outside the mask.
+    """
+    return _affine(mask, invert(matrix), side, Image.Resampling.NEAREST, fill)
+
+
+def reduced(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image, resized by what `matrix` reduces it where that is below `REDUCTION`, and the matrix from there.
+
+    Args:
+      image: uint8 [H, W, 3].
+      matrix: image pixels to others.
+    """
+    magnification = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if magnification >= REDUCTION:
+        return image, matrix
+    h, w = image.shape[:2]
+    height, width = max(1, round(h * magnification)), max(1, round(w * magnification))
+    return resize_image(image, height, width), scaled_from(matrix, w / width, h / height)
+
+
+def scaled_from(matrix: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The matrix from a picture whose pixels measure x times y pixels of the one that `matrix` starts from."""
+    return np.column_stack([matrix[:, :2] * (x, y), matrix[:, 2]])
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """The inverse affine map, [2, 3]."""
+    return np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+
+
+def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool) -> np.ndarray:
+    """The image at any positions, bilinear.
+
+    Args:
+      image: [H, W, C], uint8 or floating point.
+      positions: [..., 2].
+      edge: repeat the border pixels outside, else 0.
+
+    Returns:
+      [..., C] of the image's dtype.
+    """
+    at = np.moveaxis(positions - 0.5, -1, 0)[::-1]  # (y, x), and scipy counts pixel centres from 0
+    is_uint8 = image.dtype == np.uint8
+    planes = [
+        ndimage.map_coordinates(
+            plane, at, np.float32 if is_uint8 else image.dtype, order=1, mode="nearest" if edge else "grid-constant"
+        )
+        for plane in np.moveaxis(image, -1, 0)
+    ]
+    values = np.stack(planes, axis=-1)
+    return np.rint(values).astype(np.uint8) if is_uint8 else values
+
+
+def sample_ids(mask: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The ids uint8 [...] found at positions [..., 2] of a mask uint8 [H, W]; 255 outside."""
+    height, width = mask.shape
+    x, y = np.floor(positions[..., 0]), np.floor(positions[..., 1])
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    columns, rows = (np.where(inside, index, 0).astype(np.intp) for index in (x, y))
+    return np.where(inside, mask[rows, columns], np.uint8(IGNORE))
+
+
+def pixel_centres(height: int, width: int) -> np.ndarray:
+    """float64 [height, width, 2] (x, y)."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    return np.stack([x, y], axis=-1)
+
+
+def _margin(image: np.ndarray, inverse: np.ndarray, side: int) -> int:
+    """How many pixels beyond the image the corners of the square lie."""
+    corners = inverse @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    return int(np.ceil(max(-corners.min(), *(corners.max(axis=1) - image.shape[1::-1]), 0)))
+
+
+def _affine(
+    pixels: np.ndarray, inverse: np.ndarray, side: int, resampling: Image.Resampling, fill: int | tuple[int, ...]
+) -> np.ndarray:
+    """[side, side, ...]: the result pixel at (x, y) is read at `inverse @ (x, y, 1)`, or filled outside."""
+    coefficients = tuple(inverse.ravel().tolist())
+    picture = _pillow(pixels)
+    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, coefficients, resampling, fillcolor=fill))
+
+
+def _pillow(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(pixels))
