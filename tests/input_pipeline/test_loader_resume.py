@@ -1,0 +1,167 @@
+"""The resume rule: whoever goes on, at whatever number of processes, meets every remaining example once."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline.augment import Augment
+from input_pipeline.errors import UserError
+from input_pipeline.labels import CELEBAMASK, IGNORE
+from input_pipeline.loader import train_batches
+from input_pipeline.sources import Weighted, open_source
+
+COUNT, BATCH = 22, 4
+ALL = Augment(shear=0.1, occlude=1.0, blur=1.0, jpeg=1.0, noise=1.0, grey=0.5)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Noisy JPEGs of 40 pixels; the mask of example i is all class i % 19, and its landmark file is not there."""
+    root = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (root / kind).mkdir()
+    for i in range(COUNT):
+        noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(root / "images" / f"{i:02d}.jpg", quality=90)
+        Image.new("L", (40, 40), i % len(CELEBAMASK)).save(root / "masks" / f"{i:02d}.png")
+    return root
+
+
+class Numbered:
+    """Example i says i in its identity."""
+
+    label_set = CELEBAMASK
+
+    def __init__(self, count):
+        self.names = tuple(map(str, range(count)))
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        blank = np.zeros((8, 8, 3), np.uint8)
+        return {"image": blank, "mask": blank[..., 0], "identity": np.array([index, len(self)], np.float32)}
+
+
+def stream(source, process=(0, 1), **changes):
+    options = {"label_set": CELEBAMASK, "image_size": 8, "batch_size": BATCH, "seed": 5, "augment": Augment.none()}
+    return train_batches(source, process_index=process[0], process_count=process[1], **(options | changes))
+
+
+def run(source, processes, steps, state=None):
+    """What `processes` processes see in `steps` steps from a state on, row by row, and the state each of them saves."""
+    rows, states = [[] for _ in range(steps)], []
+    for index in range(processes):
+        with stream(source, (index, processes)) as batches:
+            if state is not None:
+                batches.set_state(state)
+            for step in range(steps):
+                rows[step] += [tuple(map(int, identity)) for identity in next(batches)["identity"]]
+            states.append(json.loads(json.dumps(batches.get_state())))
+    assert all(each == states[0] for each in states)
+    return [row for step in rows for row in step], states[0]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 2), (2, 1), (1, 4), (4, 2)])
+@pytest.mark.parametrize("stop", [2, 7])
+def test_a_restart_in_the_middle_of_an_epoch_loses_and_repeats_nothing(before, after, stop):
+    source = Numbered(COUNT)
+    epochs, steps = 4, 4 * COUNT // BATCH
+    seen, state = run(source, before, stop)
+    rest, _ = run(source, after, steps - stop, state)
+    order = [number for number, _ in seen + rest]
+    for epoch in range(epochs):
+        assert sorted(order[epoch * COUNT : (epoch + 1) * COUNT]) == list(range(COUNT))
+    assert seen + rest == run(source, 1, steps)[0]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 1), (1, 4)])
+def test_a_restart_keeps_the_epoch_of_each_part_of_a_mixture(before, after):
+    mixture = [Weighted(2.0, Numbered(11)), Weighted(1.0, Numbered(5))]
+    seen, state = run(mixture, before, 5)
+    rest, _ = run(mixture, after, 25, state)
+    for count in (11, 5):
+        order = [number for number, part in seen + rest if part == count]
+        assert len(order) > 3 * count
+        for start in range(0, len(order) - count + 1, count):
+            assert sorted(order[start : start + count]) == list(range(count))
+
+
+def test_every_process_gets_the_same_remaining_examples_as_without_a_restart():
+    for index in range(2):
+        with stream(Numbered(COUNT), (index, 2)) as batches:
+            for _ in range(3):
+                next(batches)
+            state = batches.get_state()
+            expected = [next(batches)["identity"] for _ in range(5)]
+        with stream(Numbered(COUNT), (index, 2)) as batches:
+            batches.set_state(state)
+            np.testing.assert_array_equal([next(batches)["identity"] for _ in range(5)], expected)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 8}, {"seed": 6}])
+def test_another_order_of_draws_is_no_continuation(change):
+    _, state = run(Numbered(COUNT), 1, 2)
+    with stream(Numbered(COUNT), **change) as batches, pytest.raises(UserError, match=next(iter(change))):
+        batches.set_state(state)
+    with stream(Numbered(COUNT - 1)) as batches, pytest.raises(UserError, match="has examples 22, this run has 21"):
+        batches.set_state(state)
+
+
+def bits(batches, start, steps):
+    """The bytes of every array of the batches from step `start` on."""
+    with batches:
+        batches.set_state(batches.get_state() | {"step": start})
+        return [{key: array.tobytes() for key, array in next(batches).items()} for _ in range(steps)]
+
+
+def test_augmented_batches_are_the_same_bytes_in_any_number_of_threads_and_processes(faces):
+    source, options = open_source(f"folder:{faces}"), {"augment": ALL, "image_size": 32, "blobs": 24}
+    expected = bits(stream(source, threads=1, **options), 4, 4)
+    assert len({batch["image"] for batch in expected}) == 4
+    assert bits(stream(source, threads=4, prefetch=1, **options), 4, 4) == expected
+    assert bits(stream(source, workers=1, prefetch=1, **options), 4, 4) == expected
+    assert bits(stream(source, workers=2, prefetch=2, **options), 4, 4) == expected
+    assert not multiprocessing.active_children()
+
+
+def drain(batches, count):
+    for _ in range(count):
+        next(batches)
+
+
+def test_an_error_is_the_same_sentence_from_a_thread_and_from_a_worker_process(faces, tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for path in sorted((faces / kind).iterdir())[:8]:
+            (tmp_path / kind / path.name).write_bytes(path.read_bytes())
+    broken = tmp_path / "images" / "03.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    sentences = []
+    for workers in (0, 1):
+        with stream(open_source(f"folder:{tmp_path}"), workers=workers) as batches:
+            with pytest.raises(UserError) as caught:
+                drain(batches, 2)  # an epoch
+            sentences.append(str(caught.value))
+    assert sentences[0] == sentences[1]
+    assert str(broken) in sentences[0]
+
+
+def test_a_worker_that_is_killed_is_one_sentence_and_the_stream_can_go_on(faces):
+    source = open_source(f"folder:{faces}")
+    with stream(source) as batches:
+        expected = [next(batches)["mask"] for _ in range(12)]
+    with stream(source, workers=1, prefetch=1) as batches:
+        first = next(batches)["mask"]
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        with pytest.raises(UserError, match="a worker process that prepares batches was killed"):
+            drain(batches, 11)
+        again = batches.get_state()["step"]
+        np.testing.assert_array_equal([first, next(batches)["mask"]], [expected[0], expected[again]])
+    assert (expected[0] != IGNORE).any()
