@@ -74,7 +74,7 @@ def test_mixture_of_skin_and_hair_is_never_background(noise):
     for part in np.linspace(0, 1, 100):
         image = np.empty((3, 7, 3), np.uint8)
         image[:, :3], image[:, 4:] = skin, hair
-        image[:, 3] = np.minimum(np.round(skin + part * (hair - skin)) + [noise, 0, 0], 255)
+        image[:, 3] = np.minimum(np.round(skin + part * (hair - skin)) + np.array([noise, 0, 0]), 255)
         ids = class_ids(image, PALETTE, "a.bmp")
         wanted = FASSEG["hair" if part > 0.5 else "skin"]
         assert (ids[:, 3] == wanted).all() or (noise and abs(part - 0.5) < 0.02 and (ids != 0).all())
