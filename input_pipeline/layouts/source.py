@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.labels import LabelSet
@@ -10,7 +12,7 @@ from input_pipeline.sources import Example
 
 
 class LayoutSource:
-    """The faces of one split of a raw download; a `sources.ReducedSource`, as picklable as its split.
+    """The faces of one split of a raw download; a `sources.ReducedSource` and `MaskSource`, as picklable as its split.
 
     Attributes:
       raw: the split.
@@ -48,11 +50,16 @@ class LayoutSource:
         """See `input_pipeline.sources.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
         return self._read(index, at_least)
 
-    def _read(self, index: int, at_least: int | None) -> Example:
-        path, mask = self.raw.image_path(index), self.raw.read_mask(index)
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `input_pipeline.sources.MaskSource`."""
+        mask = self.raw.read_mask(index)
         if mask is not None:
-            check_ids(mask, self.label_set, f"mask of {path}")
-        return assemble(path, mask, self.raw.read_landmarks(index), at_least=at_least)
+            check_ids(mask, self.label_set, f"mask of {self.raw.image_path(index)}")
+        return mask
+
+    def _read(self, index: int, at_least: int | None) -> Example:
+        path, landmarks = self.raw.image_path(index), self.raw.read_landmarks(index)
+        return assemble(path, self.read_mask(index), landmarks, at_least=at_least)
 
 
 def _first_of(problems: Sequence[Problem]) -> str:
