@@ -164,6 +164,7 @@ def test_cache_travels_empty():
 
 
 def test_reading_data_does_not_import_jax():
-    modules = "sources, folder, images, transforms, augment, cache, labels"
-    code = f"import sys; from input_pipeline import {modules}; sys.exit('jax' in sys.modules)"
+    modules = "sources, label_files, images, transforms, augment, cache, labels, layouts"
+    layouts = "[layouts.get(name) for name in layouts.NAMES]"
+    code = f"import sys; from input_pipeline import {modules}; {layouts}; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
