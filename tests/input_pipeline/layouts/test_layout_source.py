@@ -54,6 +54,7 @@ def test_is_a_reduced_source(tmp_path):
     assert source.names == ("0",)
     assert source.problems == ()
     np.testing.assert_array_equal(source[0]["mask"], mask)
+    np.testing.assert_array_equal(source.read_mask(0), mask)
     np.testing.assert_array_equal(source[0]["image"], np.asarray(Image.open(tmp_path / "0.jpg")))
     np.testing.assert_array_equal(Subset(source, -1, None)[0]["mask"], mask)
 
