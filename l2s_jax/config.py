@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
+from input_pipeline.framing import FRAMINGS
 from l2s_jax import systems
 from l2s_jax.training.parallel import MODES
 
@@ -34,11 +35,17 @@ def base() -> ConfigDict:
     config.image_size = 128  # pixels a side of what the networks see
 
     config.data = ConfigDict()
-    config.data.train = "synthetic:20000"  # KIND:WHERE[?split], see docs/architecture.md
+    config.data.train = "synthetic:20000"  # SPEC (docs/architecture.md), or a mixture "0.7*SPEC + 0.3*SPEC"
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
+    config.data.framing = "whole"  # whole | face | aligned: what of a picture is shown, in train, eval and test data
+    config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
-    config.data.workers = 0  # worker processes per host that load and augment; 0 = in this process
+    config.data.blobs = 0  # most connected pieces of a training mask that the batch's `blobs` tell apart; 0 = no blobs
+    config.data.blob_pixels = 8  # smaller pieces are joined with others of their class
+    config.data.workers = 0  # worker processes per host that load and augment; 0 = threads of this process
+    config.data.threads = 2  # how many threads, where there are no workers
+    config.data.prefetch = 4  # batches ready ahead in memory, of each worker or of all threads together
     config.data.cache = False  # keep decoded examples in memory
     config.data.augment = _augment()
 
@@ -73,8 +80,12 @@ def _augment() -> ConfigDict:
     augment.scale_min = 0.85  # smallest magnification, drawn evenly in its logarithm
     augment.scale_max = 1.2  # largest magnification
     augment.shift = 0.06  # fraction of the side, in x and in y
+    augment.shear = 0.0  # sideways for each pixel of height, and upwards for each of width
     augment.edge = True  # outside the photo: repeat its border; False = mid-grey
     augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
+    augment.occlude = 0.0  # probability of one to three patches over the face
+    augment.occlude_size = 0.3  # length of the longest of them over the side
+    augment.occlude_ignore = False  # mask under a patch: ignored; False = the face goes on behind it
     augment.brightness = 0.2  # factor 1 +- this
     augment.contrast = 0.2  # factor 1 +- this
     augment.saturation = 0.3  # factor 1 +- this
@@ -112,7 +123,7 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> ConfigDict:
       UserError: no such experiment, unknown field, or a value of the wrong type.
     """
     path = find(name_or_path)
-    config = from_json(path) if path.suffix == ".json" else _run(path)
+    config = _completed(from_json(path)) if path.suffix == ".json" else _run(path)
     for assignment in overrides:
         _override(config, assignment)
     config = _from_dict(json.loads(config.to_json()))
@@ -199,18 +210,22 @@ def validate(config: ConfigDict) -> None:
     """
     flat = flatten(config)
     at_least_one = (
-        *("image_size", "data.batch_size", "eval.batch_size", "parallel.fsdp"),
+        *("image_size", "eval.batch_size", "parallel.fsdp"),
+        *(f"data.{field}" for field in ("batch_size", "blob_pixels", "threads", "prefetch")),
         *("train.steps", "train.log_every", "train.keep"),
     )
     at_least_zero = (
-        *("seed", "data.workers"),
+        *("seed", "data.workers", "data.balance", "data.blobs"),
         *(f"train.{field}" for field in ("max_minutes", "eval_every", "save_every", "eval_examples", "profile_step")),
     )
     for least, fields in ((1, at_least_one), (0, at_least_zero)):
         for field in fields:
             if not flat[field] >= least:
                 raise UserError(f"{field}={flat[field]} must be at least {least}")
-    for field, choices in (("parallel.mode", MODES), ("precision.compute", PRECISIONS)):
+    if flat["data.balance"] > 1:
+        raise UserError(f"data.balance={flat['data.balance']} is a share of the faces: from 0 to 1")
+    choices_of = {"data.framing": FRAMINGS, "parallel.mode": MODES, "precision.compute": PRECISIONS}
+    for field, choices in choices_of.items():
         if flat[field] not in choices:
             raise UserError(f"{field}='{flat[field]}' must be one of: {', '.join(choices)}")
 
@@ -297,6 +312,13 @@ def _run(path: Path) -> ConfigDict:
     except (AttributeError, KeyError, TypeError) as error:  # how a locked ConfigDict refuses a name or a type
         raise UserError(f"config file {path}: {_refusal(error)}") from error
     return config.copy_and_resolve_references()
+
+
+def _completed(saved: ConfigDict) -> ConfigDict:
+    """A config saved by an earlier version, with the loop's fields that it did not have at their defaults."""
+    config = base().unlock()
+    config.update(saved)
+    return config.lock()
 
 
 def _refusal(error: Exception) -> str:

@@ -73,7 +73,10 @@ def test_overrides_take_the_type_of_the_default(folder):
     [
         ("data.batchsize=3", r"unknown field 'data.batchsize' \(did you mean 'data.batch_size'\?\)"),
         ("xyzzy=3", "unknown field 'xyzzy'$"),
-        ("data=3", "'data' is a group of fields; set one inside: data.augment, data.batch_size, data.cache,"),
+        (
+            "data=3",
+            "'data' is a group of fields; set one inside: data.augment, data.balance, data.batch_size, data.blob_pixels,",
+        ),
         ("train.steps", "override 'train.steps' must read FIELD=VALUE"),
         ("train.steps=1.5", "train.steps=1.5 must be a whole number, like 20"),
         ("train.steps=true", "train.steps=true must be a whole number"),
@@ -83,6 +86,10 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("model.widths=[8", r"model.widths=\[8 must be a list in \[\]"),
         ("train.steps=0", "train.steps=0 must be at least 1"),
         ("train.max_minutes=nan", "train.max_minutes=nan must be at least 0"),
+        ("data.threads=0", "data.threads=0 must be at least 1"),
+        ("data.blobs=-1", "data.blobs=-1 must be at least 0"),
+        ("data.balance=1.5", "data.balance=1.5 is a share of the faces: from 0 to 1"),
+        ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, aligned"),
         ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
     ],
@@ -133,6 +140,13 @@ def test_json_round_trip_is_exact(folder):
         assert again.is_locked
     assert configs.from_json(json.loads((folder / "config.json").read_text())) == config
     assert not list(folder.glob(".*"))
+
+
+def test_a_config_saved_before_a_field_existed_has_its_default(folder):
+    content = json.loads(configs.load("small").to_json())
+    del content["data"]["blobs"], content["data"]["framing"]
+    (folder / "config.json").write_text(json.dumps(content))
+    assert configs.load("./config.json") == configs.load("small")
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])

@@ -10,7 +10,9 @@ from rich.console import Console
 
 from input_pipeline import loader, sources
 from input_pipeline.augment import Augment
-from input_pipeline.sources import Source
+from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.framing import FramedSource
+from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
 from l2s_jax.report import html
@@ -87,23 +89,46 @@ def publish(
 
 
 def open_data(spec: str, config: ConfigDict) -> Source:
-    """The source of a spec; rendered faces have the network's size."""
-    return sources.open_source(spec, size=config.image_size)
+    """The evaluation or test data of a spec, framed as the config says; rendered faces have the network's size.
+
+    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored.
+    """
+    return _framed(sources.open_source(spec, size=config.image_size), config)
+
+
+def training_parts(config: ConfigDict) -> list[Weighted]:
+    """The parts of the training data (one, or those of a mixture), balanced and framed as the config says."""
+    parts = sources.open_mixture(config.data.train, size=config.image_size)
+    return [Weighted(weight, _framed(_balanced(source, config), config)) for weight, source in parts]
+
+
+def _balanced(source: Source, config: ConfigDict) -> Source:
+    threshold = config.data.balance
+    return RepeatFactorSource(source, threshold, config.seed) if threshold else source
+
+
+def _framed(source: Source, config: ConfigDict) -> Source:
+    return source if config.data.framing == "whole" else FramedSource(source, config.data.framing)
 
 
 def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
     """This process's part of the stream of batches that the config describes."""
+    data = config.data
     return loader.train_batches(
-        open_data(config.data.train, config),
+        training_parts(config),
         label_set=system.label_set,
         image_size=config.image_size,
-        batch_size=config.data.batch_size,
+        batch_size=data.batch_size,
         seed=config.seed,
-        augment=Augment.from_dict(config.data.augment.to_dict()),
+        augment=Augment.from_dict(data.augment.to_dict()),
+        blobs=data.blobs,
+        blob_pixels=data.blob_pixels,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
-        workers=config.data.workers,
-        cache=config.data.cache,
+        workers=data.workers,
+        threads=data.threads,
+        prefetch=data.prefetch,
+        cache=data.cache,
     )
 
 

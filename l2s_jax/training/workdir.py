@@ -21,8 +21,7 @@ FREE_FIELDS = frozenset(
         "parallel.mode",
         "parallel.fsdp",
         "data.test",
-        "data.workers",
-        "data.cache",
+        *(f"data.{name}" for name in ("workers", "threads", "prefetch", "cache")),
         "eval.batch_size",
     }
 )
@@ -54,7 +53,7 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
 
 
 def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict) -> None:
-    there = configs.flatten(before)
+    there = configs.flatten(configs.base()) | configs.flatten(before)  # a field younger than that run had its default
     here = configs.flatten(configs.from_json(json.loads(config.to_json())))
     for field in [*here, *(name for name in there if name not in here)]:
         if field not in FREE_FIELDS and there.get(field) != here.get(field):

@@ -235,6 +235,18 @@ def test_how_and_how_long_may_change(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["parallel"]["mode"] == "shard_map"
 
 
+def test_a_run_goes_on_though_its_config_is_older_than_a_field(tmp_path):
+    train(tmp_path, steps=2)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["data"]["blobs"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert train(tmp_path, steps=3)[0].step == 3
+    config["data"]["balance"] = 0.5
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"was trained with data.balance=0.5 and this config says 0.0"):
+        train(tmp_path, steps=4)
+
+
 def test_an_experiment_without_a_checkpoint_does_not_claim_the_folder(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
