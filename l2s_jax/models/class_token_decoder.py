@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers.flat_dot import flat_dot_general
 from l2s_jax.layers.fourier_position import FourierPosition
 from l2s_jax.models.two_way_transformer import TwoWayTransformer
 
@@ -39,16 +40,19 @@ class ClassTokenDecoder(nn.Module):
     def _pixels(self, image: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, 4 h, 4 w, pixel_channels]."""
         middle = 2 * self.pixel_channels
-        image = _doubled(nn.Dense(4 * middle, dtype=self.dtype, name="enlarge1")(image))
+        image = _doubled(self._dense(4 * middle, "enlarge1")(image))
         image = nn.gelu(nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="enlarge_norm")(image), approximate=False)
-        image = _doubled(nn.Dense(4 * self.pixel_channels, dtype=self.dtype, name="enlarge2")(image))
+        image = _doubled(self._dense(4 * self.pixel_channels, "enlarge2")(image))
         return nn.gelu(image, approximate=False)
 
     def _classifiers(self, tokens: jax.Array) -> jax.Array:
         """[B, K, C] -> [B, K, pixel_channels], by one perceptron for all classes."""
         for i in range(2):
-            tokens = nn.relu(nn.Dense(tokens.shape[-1], dtype=self.dtype, name=f"classifier{i}")(tokens))
-        return nn.Dense(self.pixel_channels, dtype=self.dtype, name="classifier2")(tokens)
+            tokens = nn.relu(self._dense(tokens.shape[-1], f"classifier{i}")(tokens))
+        return self._dense(self.pixel_channels, "classifier2")(tokens)
+
+    def _dense(self, features: int, name: str) -> nn.Dense:
+        return nn.Dense(features, dtype=self.dtype, dot_general=flat_dot_general, name=name)
 
 
 def _doubled(cells: jax.Array) -> jax.Array:

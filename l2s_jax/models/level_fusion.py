@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers.flat_dot import flat_dot_general
+
 
 class LevelFusion(nn.Module):
     """Projects every level, brings it to the size of the first, and mixes them.
@@ -31,7 +33,8 @@ class LevelFusion(nn.Module):
         blocks = jnp.split(mixing.astype(self.dtype), count)[::-1]
         fused = 0
         for i, (level, block) in enumerate(zip(levels, blocks, strict=True)):
-            mixed = nn.Dense(channels, dtype=self.dtype, name=f"level{i}")(level) @ block
+            project = nn.Dense(channels, dtype=self.dtype, dot_general=flat_dot_general, name=f"level{i}")
+            mixed = jnp.matmul(project(level).reshape(-1, channels), block).reshape(*level.shape[:3], channels)
             fused += _enlarged(mixed, levels[0].shape[1:3])
         return fused
 

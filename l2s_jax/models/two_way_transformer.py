@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers.flat_dot import flat_dot_general
+
 EPSILON = 1e-5
 """Of the layer norms."""
 
@@ -89,6 +91,8 @@ def _attention(module: nn.Module, name: str, reduction: int):
             out_features=channels,
             dtype=module.dtype,
             force_fp32_for_softmax=True,
+            qkv_dot_general=flat_dot_general,
+            out_dot_general=flat_dot_general,
             parent=module,
             name=name,
         )(queries, keys, values)
