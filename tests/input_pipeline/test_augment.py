@@ -109,6 +109,10 @@ def test_augment_from_a_config():
         ("noise_sigma", float("nan"), "goes from 0 to 255"),
         ("scale_min", 3.0, "goes from 0.1 to scale_max"),
         ("jpeg_quality", 0, "goes from 1 to 95"),
+        ("shear", 0.6, "goes from 0 to 0.5"),
+        ("occlude", 1.5, "goes from 0 to 1"),
+        ("occlude_size", 0.0, "goes from 0.01 to 1"),
+        ("occlude_ignore", 0, "must be a bool"),
     ],
 )
 def test_augment_refuses_senseless_values(name, value, problem):
@@ -130,21 +134,21 @@ def test_all_moves_at_once_keep_dots_together(seed, mask_scale):
     assert_together(view, window=10)
 
 
-def test_younger_augmentations_leave_old_streams_alone(noise):
-    """Saved configs do not know them: switched off, they must draw nothing."""
-    strong = Augment(blur=0.5, jpeg=0.5, noise=0.5)
-    on = dataclasses.replace(strong, shear=0.1, occlude=1.0)
-    assert strong.shear == strong.occlude == 0
-    rng, other = np.random.default_rng(3), np.random.default_rng(3)
-    random_view(noise, strong, CELEBAMASK, 24, rng)
-    random_view(noise, on, CELEBAMASK, 24, other)
-    assert rng.bit_generator.state != other.bit_generator.state
-    # The draws of a view without sharp edges: flip, four of position, eight of light, and one each of three choices.
-    plain = dataclasses.replace(strong, blur=0.0, jpeg=0.0, noise=0.0)
+def test_younger_augmentations_draw_nothing_when_off(noise):
+    """Saved configs do not know them, and their streams must stay what they were."""
+    plain = Augment(blur=0.0, jpeg=0.0, noise=0.0)
+    assert plain.shear == plain.occlude == 0
     rng, counted = np.random.default_rng(3), np.random.default_rng(3)
     random_view(noise, plain, CELEBAMASK, 24, rng)
-    counted.random(1 + 4 + 2 + 1 + 1 + 3 + 3)
+    counted.random(1)  # mirror
+    counted.random(4)  # turn, scale, shift
+    counted.random(7)  # brightness, contrast, grey or saturation, tint
+    counted.random(3)  # blur, noise, JPEG or not
     assert rng.bit_generator.state == counted.bit_generator.state
+    for younger in ({"shear": 0.1}, {"occlude": 1.0}):
+        other = np.random.default_rng(3)
+        random_view(noise, dataclasses.replace(plain, **younger), CELEBAMASK, 24, other)
+        assert other.bit_generator.state != counted.bit_generator.state
 
 
 @pytest.mark.parametrize("ignore", [False, True])

@@ -120,6 +120,14 @@ def test_nothing_to_label():
     np.testing.assert_array_equal(blobs(np.zeros((1, 1), np.uint8), 1, min_pixels=8), [[0]])
 
 
+def test_ignored_pixels_cost_no_blob():
+    mask = np.full((4, 6), IGNORE, np.uint8)
+    mask[3, 1:3], mask[3, 4:] = 7, 5
+    expected = np.full((4, 6), NONE)
+    expected[3, 1:3], expected[3, 4:] = 0, 1
+    np.testing.assert_array_equal(blobs(mask, 2, min_pixels=1), expected)
+
+
 def test_integer_masks_of_batches_are_labelled_alike():
     mask = random_mask(3)
     expected = blobs(mask, 40, min_pixels=2)
