@@ -281,13 +281,13 @@ def open_mixture(
 
 def _parse_part(part: str, text: str) -> tuple[float, str]:
     """(weight, spec) of one part of a mixture; a star after the first colon belongs to a path."""
-    weight, spec = "1", part
-    if "*" in part.partition(":")[0]:
-        weight, _, spec = part.partition("*")
+    kind, colon, where = part.partition(":")
+    weight, star, kind = kind.rpartition("*")
+    spec = kind + colon + where
     if not spec.strip():
         raise UserError(f"the mixture '{text}' has an empty part: write [NUMBER*]SPEC + [NUMBER*]SPEC")
     try:
-        value = float(weight)
+        value = float(weight) if star else 1.0
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:

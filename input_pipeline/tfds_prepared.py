@@ -77,7 +77,14 @@ def _versions(directory: epath.Path) -> list[str]:
 
 
 def _folders(directory: epath.Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    try:
+        return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    except ImportError as error:
+        raise UserError(
+            f"'{directory}' cannot be reached ({error}): install the package that reads such paths"
+        ) from error
+    except OSError as error:
+        raise UserError(f"'{directory}' cannot be read ({error.strerror or error}): check its rights") from error
 
 
 def _check_classes(path: epath.Path) -> None:
