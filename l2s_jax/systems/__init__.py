@@ -5,7 +5,7 @@ import importlib
 from input_pipeline.errors import UserError
 from l2s_jax.systems.contract import System
 
-NAMES = ("latents2segments",)
+NAMES = ("latents2segments", "segface")
 
 
 def build(config) -> System:
