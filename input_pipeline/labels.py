@@ -196,8 +196,8 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
     "face": ("skin",),
     "hair_background": ("background",),
 }
-# LaPa and Helen draw ears as skin; every other set leaves them to the background when it has no ears.
-_EARS_ARE_SKIN = ("lapa", "helen")
+# LaPa draws ears as skin; every other set leaves them to the background when it has no ears (Helen's README says so).
+_EARS_ARE_SKIN = ("lapa",)
 
 
 def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
