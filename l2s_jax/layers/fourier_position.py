@@ -25,5 +25,6 @@ class FourierPosition(nn.Module):
         ).value
         x, y = (2 * (jnp.arange(n) + 0.5) / n - 1 for n in (width, height))
         # One projection for each axis, then their sum: the grid of coordinates is never built.
-        phase = 2 * jnp.pi * (x[None, :, None] * frequencies[0] + y[:, None, None] * frequencies[1])
+        along_x, along_y = x[:, None] * frequencies[:1], y[:, None] * frequencies[1:]
+        phase = 2 * jnp.pi * (along_x[None] + along_y[:, None])
         return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

@@ -33,7 +33,7 @@ class TwoWayTransformer(nn.Module):
 
         Args:
           image: [B, N, C] features of the image's cells.
-          position: [N, C] codes of their positions.
+          position: [1, N, C] codes of their positions.
           tokens: [B, K, C]; they are their own position codes.
 
         Returns:

@@ -1,0 +1,195 @@
+"""Published SegFace weights -> variables of `models.segface.SegFace`.
+
+The published state dict holds an encoder under `backbone.` (torchvision's modules as a bare sequence, with a tail that
+nobody uses), a projection of each level (`linear_c`), their mixing (`linear_fuse`), the frequencies of the position
+code (`pe_layer`) and the decoder (`face_decoder`), NCHW. Which network it is, names and shapes tell.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.errors import UserError
+from l2s_jax.convert import torchvision
+from l2s_jax.convert.state_dict import Layout, Rule, State, convert, dense, same
+from l2s_jax.models import backbones
+from l2s_jax.models.class_token_decoder import ClassTokenDecoder
+from l2s_jax.models.level_fusion import LevelFusion
+
+CHANNELS, HEADS = 256, 8
+"""Of tokens and fused features, and of every attention, in all published models."""
+
+LABEL_SETS = {"celeb": "farl19", "lapa": "lapa", "helen": "helen"}
+"""Label set of each published head."""
+
+# One embedding for each class, in the order of the logits. The names say nothing: `rightear` belongs to logit 4, which
+# is trained on CelebAMask-HQ's `l_ear`, and so do brows and eyes.
+_CELEB_TOKENS = (
+    *("background", "neck", "face", "cloth", "rightear", "leftear", "rightbro", "leftbro", "righteye", "lefteye"),
+    *("nose", "innermouth", "lowerlip", "upperlip", "hair", "glass", "hat", "earring", "necklace"),
+)
+_PART_TOKENS = (
+    *("background", "face", "leftbro", "rightbro", "lefteye", "righteye"),
+    *("nose", "upperlip", "innermouth", "lowerlip", "hair"),
+)
+_TOKENS = {"celeb": _CELEB_TOKENS, "lapa": _PART_TOKENS, "helen": _PART_TOKENS}
+
+
+class Published(NamedTuple):
+    """Which published network some tensors are.
+
+    Attributes:
+      heads: keys of `LABEL_SETS`; LaPa's and Helen's networks have the same tensors.
+      backbone: key of `models.backbones.BACKBONES`; what the published code calls `convnext_tiny` is `convnext_small`.
+      classes: K.
+    """
+
+    heads: tuple[str, ...]
+    backbone: str
+    classes: int
+
+
+def recognise(state: State) -> Published:
+    """Which network a state dict is of, from names and shapes alone.
+
+    Raises:
+      UserError: none that was published.
+    """
+    ours = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
+    if not ours <= {name.partition(".")[0] for name in state}:
+        raise UserError("these are not SegFace's weights: its modules backbone, linear_c and face_decoder are missing")
+    found = {match[1] for name in state if (match := re.fullmatch(r"face_decoder\.(\w+)_token\.weight", name))}
+    heads = tuple(head for head, tokens in _TOKENS.items() if set(tokens) == found)
+    if not heads:
+        raise UserError(f"these {len(found)} class tokens are not those of SegFace's {', '.join(LABEL_SETS)}")
+    backbone = torchvision.recognise(_below("backbone", state), "children")
+    return Published(heads, backbone, len(found))
+
+
+def convert_checkpoint(state: State) -> tuple[Published, dict]:
+    """A published network.
+
+    Args:
+      state: its whole state dict, without the prefix of parallel training.
+
+    Returns:
+      which one it is, and the variables of
+      `SegFace(backbones.build(published.backbone), published.classes)`: `params`, `constants`, and `batch_stats` where
+      the backbone has them; float32 numpy arrays.
+
+    Raises:
+      UserError: not a published network, or a tensor too many, too few or of another shape; the sentence names it.
+    """
+    published = recognise(state)
+    encoder = torchvision.convert_backbone(published.backbone, _below("backbone", state), "children")
+    rest = {name: tensor for name, tensor in state.items() if not name.startswith("backbone.")}
+    head = convert(
+        _with_tokens(rest, _TOKENS[published.heads[0]]), RULES, (), _head_shapes(published), "SegFace decoder"
+    )
+    merged = {"params": {**head["params"], "backbone": encoder.pop("params")}, "constants": head["constants"]}
+    return published, merged | {collection: {"backbone": values} for collection, values in encoder.items()}
+
+
+def _below(module: str, state: State) -> dict[str, np.ndarray]:
+    prefix = f"{module}."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _with_tokens(state: State, tokens: Sequence[str]) -> dict[str, np.ndarray]:
+    """The tensors with the embeddings of all classes as one, [K, C], in the order of the logits."""
+    names = [f"face_decoder.{token}_token.weight" for token in tokens]
+    rest = {name: tensor for name, tensor in state.items() if name not in names}
+    return {"face_decoder.tokens": _stacked([state[name] for name in names]), **rest}
+
+
+def _stacked(rows: list[np.ndarray]) -> np.ndarray:
+    if any(row.shape != rows[0].shape for row in rows):
+        raise UserError("SegFace decoder: its class tokens differ in shape")
+    return np.concatenate([np.asarray(row, np.float32) for row in rows])
+
+
+def _head_shapes(published: Published) -> Mapping:
+    """Shapes of all that is not backbone; no backbone is built for them."""
+    channels = backbones.find(published.backbone).channels
+    levels = [jax.ShapeDtypeStruct((1, 8 >> i, 8 >> i, c), jnp.float32) for i, c in enumerate(channels)]
+    fused = jax.ShapeDtypeStruct((1, 8, 8, CHANNELS), jnp.float32)
+    fusion = jax.eval_shape(LevelFusion(CHANNELS).init, jax.random.key(0), levels)
+    decoder = jax.eval_shape(ClassTokenDecoder(published.classes).init, jax.random.key(0), fused)
+    return {
+        "params": {"fusion": fusion["params"], "decoder": decoder["params"]},
+        "constants": {"decoder": decoder["constants"]},
+    }
+
+
+def _layer(source: str, target: str, layout: Layout = dense, bias: Layout = same) -> tuple[Rule, ...]:
+    path = f"params/{target}"
+    return Rule(rf"{source}\.weight", f"{path}/kernel", layout), Rule(rf"{source}\.bias", f"{path}/bias", bias)
+
+
+def _norm(source: str, target: str) -> tuple[Rule, ...]:
+    path = f"params/{target}"
+    return Rule(rf"{source}\.weight", f"{path}/scale", same), Rule(rf"{source}\.bias", f"{path}/bias", same)
+
+
+def _attention(source: str, target: str) -> tuple[Rule, ...]:
+    inputs = (("q", "query"), ("k", "key"), ("v", "value"))
+    return (
+        *(r for s, t in inputs for r in _layer(rf"{source}\.{s}_proj", f"{target}/{t}", _to_heads, _bias_of_heads)),
+        *_layer(rf"{source}\.out_proj", f"{target}/out", _from_heads),
+    )
+
+
+def _to_heads(tensor: np.ndarray) -> np.ndarray:
+    """[heads * D, C] -> [C, heads, D]."""
+    return dense(tensor).reshape(tensor.shape[1], HEADS, -1)
+
+
+def _bias_of_heads(tensor: np.ndarray) -> np.ndarray:
+    """[heads * D] -> [heads, D]."""
+    return tensor.reshape(HEADS, -1)
+
+
+def _from_heads(tensor: np.ndarray) -> np.ndarray:
+    """[C, heads * D] -> [heads, D, C]."""
+    return dense(tensor).reshape(HEADS, -1, tensor.shape[0])
+
+
+def _enlarging(tensor: np.ndarray) -> np.ndarray:
+    """Transposed convolution of stride 2, [I, O, 2, 2] -> dense layer [I, 4 * O], pixel (i, j) in block 2 i + j."""
+    return tensor.transpose(0, 2, 3, 1).reshape(tensor.shape[0], -1)
+
+
+def _bias_of_pixels(tensor: np.ndarray) -> np.ndarray:
+    """[O] -> [4 * O], the same for the four pixels."""
+    return np.tile(tensor, 4)
+
+
+def _mixing(tensor: np.ndarray) -> np.ndarray:
+    """1 x 1 convolution [O, I, 1, 1] -> [I, O]."""
+    return dense(tensor[:, :, 0, 0])
+
+
+_DECODER, _TRANSFORMER = "face_decoder", r"face_decoder\.transformer"
+_LAYER, _BLOCK = rf"{_TRANSFORMER}\.layers\.(\d)", r"decoder/transformer/block\1"
+
+RULES: tuple[Rule, ...] = (
+    *_layer(r"linear_c\.(\d)\.proj", r"fusion/level\1"),
+    Rule(r"linear_fuse\.weight", "params/fusion/mixing", _mixing),
+    Rule(r"pe_layer\.positional_encoding_gaussian_matrix", "constants/decoder/position/frequencies", same),
+    Rule(rf"{_DECODER}\.tokens", "params/decoder/tokens", same),
+    *_attention(rf"{_LAYER}\.self_attn", f"{_BLOCK}/tokens_to_tokens"),
+    *_attention(rf"{_LAYER}\.cross_attn_token_to_image", f"{_BLOCK}/tokens_to_image"),
+    *_attention(rf"{_LAYER}\.cross_attn_image_to_token", f"{_BLOCK}/image_to_tokens"),
+    *_norm(rf"{_LAYER}\.norm(\d)", rf"{_BLOCK}/norm\2"),
+    *_layer(rf"{_LAYER}\.mlp\.lin(\d)", rf"{_BLOCK}/mlp\2"),
+    *_attention(rf"{_TRANSFORMER}\.final_attn_token_to_image", "decoder/transformer/tokens_to_image"),
+    *_norm(rf"{_TRANSFORMER}\.norm_final_attn", "decoder/transformer/norm"),
+    *_layer(rf"{_DECODER}\.output_upscaling\.0", "decoder/enlarge1", _enlarging, _bias_of_pixels),
+    *_norm(rf"{_DECODER}\.output_upscaling\.1", "decoder/enlarge_norm"),
+    *_layer(rf"{_DECODER}\.output_upscaling\.3", "decoder/enlarge2", _enlarging, _bias_of_pixels),
+    *_layer(rf"{_DECODER}\.output_hypernetwork_mlps\.layers\.(\d)", r"decoder/classifier\1"),
+)
