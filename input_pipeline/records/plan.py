@@ -114,11 +114,19 @@ def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object]
     begun = {**plan.options, "splits": sorted(plan.splits)}
     for key, value in {**options, "splits": sorted(raws)}.items():
         if begun.get(key) != value:
+            option = f"--{key.replace('_', '-')}"
             raise UserError(
-                f"these records were begun with {key} {json.dumps(begun.get(key))}, now it is {json.dumps(value)}: "
-                "give the same options, or another folder --out"
+                f"these records were begun with {option} {_spoken(begun.get(key))}, not {_spoken(value)}: give the "
+                "same options, or another folder --out"
             )
     return Plan(options, {split: _mend(split, plan.splits[split], raw, broken[split]) for split, raw in raws.items()})
+
+
+def _spoken(value: object) -> str:
+    """An option's value as it would be written, `none` where it was not given."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
 
 
 def _mend(split: str, plan: SplitPlan, raw: RawSplit, broken: set[str]) -> SplitPlan:

@@ -128,7 +128,7 @@ def prepare(
         agreed = _agree(folder, data.raws, options)
         for leftover in folder.glob(".*.part"):  # of a run that was killed
             leftover.unlink(missing_ok=True)
-        tasks = _unfinished(folder, agreed, data.raws, skip_broken, progress)
+        tasks = _unfinished(folder, agreed, data.raws, progress)
         if tasks:
             (folder / manifest.FILE).unlink(missing_ok=True)
         work = workers.Work(folder, data.raws, size)
@@ -180,24 +180,19 @@ class _Tasks:
 
 
 def _unfinished(
-    folder: Path,
-    agreed: Plan,
-    raws: Mapping[str, RawSplit],
-    skip_broken: bool,
-    progress: Callable[[Progress], None],
+    folder: Path, agreed: Plan, raws: Mapping[str, RawSplit], progress: Callable[[Progress], None]
 ) -> _Tasks:
-    """The shards to write: those not done, and unless broken faces are left out on purpose, those that hold some."""
+    """The shards to write, or to look at again: those not done, and those with broken faces, which may be mended."""
     unfinished, done, total = [], 0, 0
-    count = sum(len(raw.problems) for raw in raws.values())
     for shard in plan.shards(agreed):
         total += len(shard.faces)
         found = shards.contents(folder, shard)
-        if found is None or (found.broken and not skip_broken):
+        if found is None or found.broken:
             unfinished.append(shard)
         else:
             done += len(shard.faces)
-            count += len(found.broken)
-    return _Tasks(unfinished, Progress(done, total, count), progress)
+    problems = sum(len(raw.problems) for raw in raws.values())
+    return _Tasks(unfinished, Progress(done, total, problems), progress)
 
 
 def _problems(folder: Path, agreed: Plan, raws: Mapping[str, RawSplit]) -> Iterator[tuple[str, Problem]]:
@@ -213,7 +208,8 @@ def _finish(folder: Path, agreed: Plan, data: Data, label_set: LabelSet, size: i
         contents = (_done(folder, shard) for shard in plan.shards(agreed) if shard.split == split)
         splits[split] = summary.write(folder, split, contents, label_set, len(raw.problems))
         if not splits[split].examples:
-            raise UserError(f"no face of split '{split}' can be stored, see '{folder / broken.FILE}': mend them first")
+            where = f" of split '{split}'" if split else ""
+            raise UserError(f"no face{where} can be stored, see '{folder / broken.FILE}': mend them first")
     made = Manifest(data.layout, data.variant, data.title, data.licence, size, label_set, splits)
     files.replace_json(folder / manifest.FILE, manifest.to_json(made))
     return made

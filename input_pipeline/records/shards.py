@@ -51,6 +51,8 @@ class Contents(NamedTuple):
 def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Callable[[bool], None]) -> None:
     """Reads the faces of a shard and writes it into `folder`, then the file beside it.
 
+    A shard that is done already is left as it is, unless one of its broken faces has changed.
+
     Args:
       folder: of the records.
       shard: what to write.
@@ -61,6 +63,12 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
     Raises:
       UserError: the disk refuses. Broken faces raise nothing.
     """
+    before = contents(folder, shard)
+    if before is not None and _is_as_before(before, shard, raw, size):
+        known = {problem.name for problem in before.broken}
+        for index in shard.faces:
+            tick(raw.names[index] in known)
+        return
     path = folder / f"{shard.stem}.array_record"
     classes = len(raw.label_set)
     names, sizes, broken, labelled = [], [], [], 0
@@ -83,7 +91,7 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
                 pixels += counts
                 presence.append(counts[:classes] > 0)
         length, digest = _seal(part)
-    contents = Contents(
+    made = Contents(
         digest=shard.digest,
         file=path.name,
         bytes=length,
@@ -95,7 +103,7 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
         presence=np.array(presence, bool).reshape(-1, classes),
         broken=tuple(broken),
     )
-    files.replace(_contents_path(folder, shard), _to_json(contents))
+    files.replace(_contents_path(folder, shard), _to_json(made))
 
 
 def contents(folder: Path, shard: Shard) -> Contents | None:
@@ -107,6 +115,12 @@ def contents(folder: Path, shard: Shard) -> Contents | None:
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
     return found if done else None
+
+
+def _is_as_before(before: Contents, shard: Shard, raw: RawSplit, size: int | None) -> bool:
+    """Whether every face that was broken still is, for the same reason."""
+    index = {raw.names[index]: index for index in shard.faces}
+    return all(face.read(raw, index[problem.name], size) == problem for problem in before.broken)
 
 
 class _Writer:

@@ -225,12 +225,17 @@ def _read(path: Path) -> bytes:
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror or error}){_AGAIN}") from error
 
 
 def _open(folder: Path, shard: ShardFile) -> ArrayRecordReader:
     path = folder / shard.stored.file
+    for problem in _misfits(folder, [shard.stored]):  # ArrayRecord takes what is not there for empty
+        raise UserError(f"'{problem.path}' {problem.reason}")
     reader = ArrayRecordReader(os.fspath(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES)
     if reader.num_records() != shard.examples:
         raise UserError(f"'{path}' holds {reader.num_records()} records, its manifest says {shard.examples}{_AGAIN}")

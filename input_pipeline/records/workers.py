@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -117,6 +118,7 @@ def _processes(work: Work, count: int) -> Iterator[list[Connection]]:
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Ctrl-C reaches every process of a terminal; those started here inherit the mask and leave it to their parent."""
+    resource_tracker.ensure_running()  # the first process would start it, and that unblocks
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
