@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from input_pipeline.errors import UserError
 from l2s_jax.bundle.tensors import check_header
-from l2s_jax.convert.torch_pickle import MAX_BYTES, PickleError, Storage, Tensor, load
+from l2s_jax.convert.torch_pickle import PickleError, Storage, Tensor, load
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model")
 """Keys under which training scripts keep the weights beside their optimiser; the first is SegFace's."""
@@ -74,7 +74,7 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             records = _Records(archive, path)
-            tensors = _state_dict(load(records.read("data.pkl", MAX_BYTES)), path)
+            tensors = _state_dict(load(records.read("data.pkl")), path)
             storages = {t.storage for t in tensors.values()}
             numbers = {storage: _numbers(records, storage) for storage in storages}
     except PickleError as error:
@@ -102,17 +102,15 @@ class _Records:
         self._entries = {name.removeprefix(folder): entry for name, entry in entries.items()}
         if sum(entry.file_size for entry in entries.values()) > path.stat().st_size:
             raise UserError(f"'{path}' is damaged: its records claim to be larger than the file; {_AGAIN}")
-        if "byteorder" in self._entries and self.read("byteorder", 16) != b"little":
+        if "byteorder" in self._entries and self.read("byteorder") != b"little":
             raise UserError(f"'{path}' comes from a big-endian machine: save it again on a little-endian one")
 
     def size(self, name: str) -> int:
         """Bytes of a record."""
         return self._entry(name).file_size
 
-    def read(self, name: str, limit: int) -> bytes:
-        """A record of at most `limit` bytes, its checksum verified."""
-        if self.size(name) > limit:
-            raise UserError(f"'{self._path}' is damaged: its record '{name}' is too long; {_AGAIN}")
+    def read(self, name: str) -> bytes:
+        """A record, its checksum verified."""
         return self._archive.read(self._entry(name))
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
@@ -142,7 +140,7 @@ def _numbers(records: _Records, storage: Storage) -> np.ndarray:
     name, size = f"data/{storage.key}", storage.size * storage.dtype.itemsize
     if records.size(name) != size:
         raise PickleError(f"its record '{name}' has another size than its index says")
-    return np.frombuffer(records.read(name, size), storage.dtype)
+    return np.frombuffer(records.read(name), storage.dtype)
 
 
 def _view(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:

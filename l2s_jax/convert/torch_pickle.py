@@ -1,9 +1,9 @@
 """The pickle inside a PyTorch checkpoint, read as data: a small interpreter that cannot call anything.
 
 Python's `pickle` imports what a stream names and calls it with what the stream says; restricting it leaves the
-machinery in place and one oversight away. Here that machinery does not exist. `pickletools.genops` only cuts the stream
-into instructions; those that build numbers, strings, tuples, lists and dicts are carried out below, any other ends the
-reading. A global is a NAME from a fixed list, never an object; REDUCE looks that name up in four functions of this
+machinery in place and one oversight away. Here that machinery does not exist: `pickletools` names instructions and
+decodes their arguments; those that build numbers, strings, tuples, lists and dicts are carried out below, and any other
+ends the reading. A global is a NAME from a fixed list, never an object; REDUCE looks that name up in four functions of this
 file, which check their arguments and return plain data; BUILD drops its state. What comes out consists of None, bool,
 int, float, str, tuple, list, dict, and the descriptions `Storage` and `Tensor`.
 
@@ -12,15 +12,16 @@ of dicts are strings and small numbers, so that nothing nested is ever hashed, c
 """
 
 import dataclasses
+import io
 import math
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
 
 MAX_BYTES = 16 * 2**20
-MAX_INSTRUCTIONS = 2_000_000
+MAX_INSTRUCTIONS = 1_000_000
 """A checkpoint of 1000 tensors with its optimiser has about 0.1 million in 0.5 MB."""
 
 _FAR = 2**48  # more elements than any file holds; numpy overflows on such a shape even beside a zero
@@ -94,20 +95,38 @@ def load(stream: bytes) -> object:
     if len(stream) > MAX_BYTES:
         raise PickleError(f"its index is longer than {MAX_BYTES // 2**20} MiB")
     machine = _Machine()
-    try:
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
-            if instruction.name == "STOP":
-                return machine.pop()
-            if instruction.name not in _STEPS:
-                raise PickleError(f"its index uses the instruction {instruction.name}, which no weights need")
-            if count >= MAX_INSTRUCTIONS:
-                raise PickleError(f"its index has more than {MAX_INSTRUCTIONS} instructions")
-            _STEPS[instruction.name](machine, argument)
-    except PickleError:
-        raise
-    except ValueError as error:  # genops: cut off, unknown bytes, text that is none
-        raise PickleError("its index is damaged") from error
+    for name, argument in _instructions(io.BytesIO(stream)):
+        if name == "STOP":
+            return machine.pop()
+        _STEPS[name](machine, argument)
     raise PickleError("its index has no end")
+
+
+def _instructions(stream: io.BytesIO) -> Iterator[tuple[str, object]]:
+    """(name, argument) of the instructions; one that is not on the list is refused before its argument is read."""
+    for count, byte in enumerate(iter(lambda: stream.read(1), b"")):
+        instruction = pickletools.code2op.get(byte.decode("latin-1"))
+        if instruction is None:
+            raise PickleError("its index is damaged")
+        if instruction.name not in _STEPS and instruction.name != "STOP":
+            raise PickleError(f"its index uses the instruction {instruction.name}, which no weights need")
+        if count >= MAX_INSTRUCTIONS:
+            raise PickleError(f"its index has more than {MAX_INSTRUCTIONS} instructions")
+        try:
+            argument = _argument(instruction, stream)
+        except ValueError as error:  # cut off, or text that is none
+            raise PickleError("its index is damaged") from error
+        yield instruction.name, argument
+
+
+def _argument(instruction: pickletools.OpcodeInfo, stream: io.BytesIO) -> object:
+    if instruction.name != "GLOBAL":
+        return instruction.arg and instruction.arg.reader(stream)
+    # pickletools would interpret escapes in names, which pickle does not.
+    lines = stream.readline(), stream.readline()
+    if not all(line.endswith(b"\n") for line in lines):
+        raise ValueError("cut off")
+    return " ".join(line[:-1].decode("ascii") for line in lines)
 
 
 class _Machine:
