@@ -65,9 +65,7 @@ def recognise(state: State, naming: Naming = "torchvision") -> str:
         module = build(name)
         if _fits(module, _used(module, state, naming)):
             return name
-    raise UserError(
-        f"the {len(state)} tensors of the encoder are those of none of the backbones {', '.join(BACKBONES)}"
-    )
+    raise UserError(f"the {len(state)} tensors of the encoder fit none of the backbones {', '.join(BACKBONES)}")
 
 
 def _fits(module: nn.Module, state: State) -> bool:

@@ -182,4 +182,4 @@ class Swin(nn.Module):
 
 
 swin_b = partial(Swin, width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), window=7)
-tiny = partial(Swin, width=8, depths=(2, 1, 2, 1), heads=(1, 2, 2, 4), window=3)
+tiny = partial(Swin, width=8, depths=(2, 1, 1, 1), heads=(1, 2, 2, 4), window=3)
