@@ -13,8 +13,8 @@ COMMANDS = {
 }
 
 DATA = """\
-KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces) or folder:DIR?val (DIR/val/images and
-DIR/val/masks, paired by name)"""
+KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces), folder:DIR?val (DIR/val/images and DIR/val/masks,
+paired by name), records:DIR?train (from `l2s data prepare`), or a layout: celebamask_hq:DIR?val"""
 
 
 def natural(text: str) -> int:
@@ -45,6 +45,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 def _stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", nargs="+", help=f"{DATA}; without ?split: all its splits")
+    parser.add_argument("--recount", action="store_true", help="read every face of records too, see above")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there")
     parser.add_argument("--jobs", metavar="N", type=natural, help="processes (default: one for each CPU core)")
 
@@ -53,8 +54,8 @@ def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help=DATA)
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the picture, a PNG")
     parser.add_argument("--count", metavar="N", type=natural, default=24, help="faces (default: 24)")
-    parser.add_argument("--names", metavar="A,B", help="these faces instead of evenly spaced ones")
-    parser.add_argument("--with-class", metavar="NAME", help="only faces that have this class, e.g. necklace: neck_l")
+    parser.add_argument("--names", metavar="A,B", help="these faces instead of --count evenly spaced ones")
+    parser.add_argument("--with-class", metavar="NAME", help="only faces that have this class, e.g. hat")
     parser.add_argument("--augment", action="store_true", help="as training would see them (default augmentation)")
 
 
@@ -73,11 +74,14 @@ TEXTS = {
     "check": (
         "Look at every face: missing and damaged files, sizes that differ, unknown ids, classes that no face has,\n"
         "faces that occur twice (also across splits), faces whose left and right are swapped. Nothing is changed.\n"
-        "The exit code is 2 if files must be mended; findings to look at leave it at 0.",
+        "The exit code is 2 if files must be mended; findings to look at leave it at 0. The terminal names a few of\n"
+        "each kind, --json all of them.",
         "examples:\n  l2s data check folder:faces\n  l2s data check 'lapa:LaPa?val' --json found.json",
         _check),
     "stats": (
-        "Count faces and classes: in how many faces each class occurs and how many pixels it has.",
+        "Count faces and classes: in how many faces each class occurs, how many pixels it has, and how large it is in\n"
+        "the faces that have it (median). Records are counted at once from their manifest, but without the median;\n"
+        "--recount reads them face by face.",
         "examples:\n  l2s data stats folder:faces\n  l2s data stats 'records:records/celebamask?train'",
         _stats),
     "show": (

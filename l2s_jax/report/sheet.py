@@ -73,7 +73,7 @@ def sheet(
             canvas.paste(Image.fromarray(picture), (left + c * (width + GAP), y))
     for c, title in enumerate(column_titles):
         x = left + c * (width + GAP) + width / 2
-        draw.text((x, top - 8), _shorten(title, letters, width + GAP), fill=TEXT, font=letters, anchor="ms")
+        draw.text((x, top - 8), shorten(title, letters, width + GAP), fill=TEXT, font=letters, anchor="ms")
     y = bottom + 12
     for footer in footers:
         canvas.paste(Image.fromarray(footer), (_MARGIN, y))
@@ -93,7 +93,8 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _shorten(text: str, letters: ImageFont.FreeTypeFont, width: int) -> str:
+def shorten(text: str, letters: ImageFont.FreeTypeFont, width: float) -> str:
+    """The text, or as much of its beginning as fits `width` pixels with an ellipsis."""
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(text + "…") > width:

@@ -1,0 +1,181 @@
+"""What is wrong with a data set, and what deserves a look, from the facts of a pass over it."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from input_pipeline import sources
+from input_pipeline.inspection import duplicates, sides
+from input_pipeline.inspection.scan import Scan
+from input_pipeline.labels import LabelSet
+from input_pipeline.layouts.contract import Problem
+from input_pipeline.sources import Source
+
+
+class Kind(NamedTuple):
+    """A kind of finding.
+
+    Attributes:
+      title: for people.
+      mend: the data set must be mended; otherwise it deserves a look.
+    """
+
+    title: str
+    mend: bool
+
+
+KINDS: Mapping[str, Kind] = {  # the worst first
+    "incomplete": Kind("lacks a part", mend=True),
+    "broken": Kind("cannot be read", mend=True),
+    "unknown_ids": Kind("ids outside the label set", mend=True),
+    "damaged_records": Kind("records do not match their checksums", mend=True),
+    "leak": Kind("the same picture in two splits", mend=False),
+    "near_leak": Kind("nearly the same picture in two splits", mend=False),
+    "swapped_sides": Kind("left and right are swapped", mend=False),
+    "mixed_sides": Kind("left and right are swapped in some parts", mend=False),
+    "swapped_landmarks": Kind("left and right landmarks are swapped", mend=False),
+    "duplicate": Kind("the same picture twice", mend=False),
+    "near_duplicate": Kind("nearly the same picture twice", mend=False),
+    "unlabelled": Kind("no mask", mend=False),
+    "plain_mask": Kind("a mask of one class", mend=False),
+    "ignored_mask": Kind("a mask that is ignored everywhere", mend=False),
+    "empty_class": Kind("a class that no face has", mend=False),
+}
+
+
+class Finding(NamedTuple):
+    """One finding.
+
+    Attributes:
+      kind: key of `KINDS`.
+      split: title of the split, or "" where the finding concerns the data set as a whole.
+      name: the face; for `empty_class` the class.
+      detail: what was found, a clause for people.
+      other: (split, name) of the earlier picture, for copies.
+    """
+
+    kind: str
+    split: str
+    name: str
+    detail: str
+    other: tuple[str, str] | None = None
+
+
+@runtime_checkable
+class VerifiedSource(Source, Protocol):
+    """A source that knows checksums of its files."""
+
+    def verify(self) -> Sequence[Problem]:
+        """The files that do not match."""
+
+
+class Part(NamedTuple):
+    """A split and the pass over it."""
+
+    source: Source
+    scan: Scan
+
+
+def inspect(parts: Mapping[str, Part]) -> list[Finding]:
+    """Every finding, the worst kinds first, otherwise in the order of the faces.
+
+    Args:
+      parts: by title; copies are looked for within and across them.
+    """
+    found: list[Finding] = []
+    for title, part in parts.items():
+        found += _faults(title, part)
+        found += _masks(title, part)
+        found += _sides(title, part)
+    found += _copies(parts)
+    found += _empty_classes(parts)
+    order = list(KINDS)
+    return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def must_be_mended(found: Sequence[Finding]) -> bool:
+    """Whether some finding leaves the data set unusable as it is."""
+    return any(KINDS[finding.kind].mend for finding in found)
+
+
+def _faults(title: str, part: Part) -> Iterator[Finding]:
+    for problem in sources.problems(part.source):
+        yield Finding("incomplete", title, problem.name, f"'{problem.path}' {problem.reason}")
+    for problem in part.scan.broken:
+        yield Finding("broken", title, problem.name, problem.reason)
+    if isinstance(part.source, VerifiedSource):
+        for problem in part.source.verify():
+            yield Finding("damaged_records", title, problem.name, f"'{problem.path}' {problem.reason}")
+
+
+def _masks(title: str, part: Part) -> Iterator[Finding]:
+    facts, names, label_set = part.scan.facts, part.source.names, part.source.label_set
+    area = facts["mask_size"].astype(np.int64).prod(axis=1)
+    known = facts["pixels"].sum(axis=1, dtype=np.int64) + facts["ignored"]
+    for index in np.flatnonzero(known < area):
+        detail = f"{area[index] - known[index]} pixels have ids outside label set '{label_set.name}'"
+        yield Finding("unknown_ids", title, names[index], detail)
+    for index in np.flatnonzero(facts["readable"] & (area == 0)):
+        yield Finding("unlabelled", title, names[index], "has no mask")
+    classes = (facts["pixels"] > 0).sum(axis=1)
+    for index in np.flatnonzero((classes == 1) & (known == area)):
+        name = label_set.names[facts["pixels"][index].argmax()]
+        yield Finding("plain_mask", title, names[index], f"every pixel that counts is '{name}'")
+    for index in np.flatnonzero((area > 0) & (facts["ignored"] == area)):
+        yield Finding("ignored_mask", title, names[index], "no pixel counts")
+
+
+def _sides(title: str, part: Part) -> Iterator[Finding]:
+    facts, names, label_set = part.scan.facts, part.source.names, part.source.label_set
+    separation = sides.separations(facts, label_set)
+    verdict = sides.verdicts(separation)
+    for kind, value in (("swapped_sides", sides.Verdict.SWAPPED), ("mixed_sides", sides.Verdict.MIXED)):
+        for index in np.flatnonzero(verdict == value):
+            yield Finding(kind, title, names[index], _swapped_parts(separation[index], label_set))
+    for index in np.flatnonzero(facts["eyes_apart"] < 0):
+        yield Finding("swapped_landmarks", title, names[index], "the subject's left eye lies left of the right one")
+
+
+def _swapped_parts(separation: np.ndarray, label_set: LabelSet) -> str:
+    pairs = zip(sides.partners(label_set), separation, strict=True)
+    wrong = [f"'{left}' lies left of '{right}'" for (left, right), apart in pairs if apart <= -sides.MIN_SEPARATION]
+    return " and ".join(wrong)
+
+
+def _copies(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    places = [(title, name) for title, part in parts.items() for name in part.source.names]
+    if not places:
+        return
+    columns = ["digest", "hash", "mirrored_hash", "colours"]
+    facts = np.concatenate([part.scan.facts[["readable", *columns]] for part in parts.values()])
+    split = np.repeat(np.arange(len(parts)), [len(part.source) for part in parts.values()])
+    readable = np.flatnonzero(facts["readable"])
+    for copy in duplicates.copies(facts[columns][readable], split[readable]):
+        (title, name), other = places[readable[copy.index]], places[readable[copy.of]]
+        kind = "leak" if title != other[0] else "duplicate"
+        where = "/".join(filter(None, other))
+        if copy.same:
+            yield Finding(kind, title, name, f"has the pixels of {where}", other)
+        else:
+            mirror = "mirrored, " if copy.mirrored else ""
+            yield Finding(
+                f"near_{kind}",
+                title,
+                name,
+                f"looks like {where} ({mirror}distance {copy.distance:.0f}, at most {duplicates.LIMIT:.0f})",
+                other,
+            )
+
+
+def _empty_classes(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Over all splits of one label set together; data without masks have no classes to miss."""
+    by_set = sorted(parts.values(), key=lambda part: part.source.label_set.name)
+    for name, group in itertools.groupby(by_set, key=lambda part: part.source.label_set.name):
+        members = list(group)
+        label_set = members[0].source.label_set
+        total = sum(member.scan.facts["pixels"].sum(axis=0, dtype=np.int64) for member in members)
+        for label in label_set.labels if total.any() else ():
+            if total[label.id] == 0:
+                yield Finding("empty_class", "", label.name, f"no mask has '{label.name}' of label set '{name}'")

@@ -1,0 +1,122 @@
+"""`l2s data check`: what is wrong with a data set, and what deserves a look."""
+
+import argparse
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from rich.console import Console
+
+from input_pipeline import files
+from input_pipeline.inspection import findings, sides
+from input_pipeline.inspection.findings import KINDS, Finding, Part
+from l2s_jax.commands import console, data_pass
+
+_NAMED = 6  # faces that a row of the table names
+_SENTENCES = 5  # of each kind that must be mended
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings, write `args.json`; 2 if something must be mended, otherwise 0."""
+    if args.json is not None:
+        files.writable_folder(args.json.parent)
+    screen = console.out()
+    parts = data_pass.scan_splits(data_pass.open_splits(args.data), args.jobs, screen)
+    found = findings.inspect(parts)
+    verdicts = {title: _verdicts(part) for title, part in parts.items()}
+    _print(screen, parts, found, verdicts)
+    if args.json is not None:
+        files.replace_json(args.json, _facts(args.data, parts, found, verdicts))
+        screen.print(f"\nall findings  {console.escape(str(args.json))}", soft_wrap=True)
+    return 2 if findings.must_be_mended(found) else 0
+
+
+def _verdicts(part: Part) -> dict[str, list[str]]:
+    """Names of the labelled faces by verdict of the side test; empty for a label set without sides."""
+    facts, source = part.scan.facts, part.source
+    if not sides.partners(source.label_set):
+        return {}
+    verdict = sides.verdicts(sides.separations(facts, source.label_set))
+    labelled = facts["mask_size"].all(axis=1)
+    order = (sides.Verdict.RIGHT, sides.Verdict.SWAPPED, sides.Verdict.MIXED, sides.Verdict.UNCLEAR)
+    return {
+        value.name.lower(): [source.names[k] for k in np.flatnonzero(labelled & (verdict == value))] for value in order
+    }
+
+
+def _print(
+    screen: Console,
+    parts: Mapping[str, Part],
+    found: Sequence[Finding],
+    verdicts: Mapping[str, Mapping[str, list[str]]],
+) -> None:
+    for title, part in parts.items():
+        screen.print(
+            f"[bold]{console.escape(title or 'all')}[/]  {len(part.source)} faces, label set "
+            f"{part.source.label_set.name}{_sides_line(verdicts[title])}",
+            soft_wrap=True,
+        )
+    screen.print()
+    if not found:
+        screen.print("[green]nothing to mend, nothing to look at[/]")
+        return
+    grid = console.table(None, "", "what", "split", ">count", "which")
+    for (kind, split), group in itertools.groupby(found, key=lambda finding: (finding.kind, finding.split)):
+        members = list(group)
+        word = "[bold red]mend[/]" if KINDS[kind].mend else "[yellow]look[/]"
+        which = _plain(_first_names(members))
+        grid.add_row(word, KINDS[kind].title, console.escape(split or "all"), str(len(members)), which)
+    screen.print(grid)
+    for line in _sentences(found):
+        screen.print(line, soft_wrap=True)
+
+
+def _sides_line(verdicts: Mapping[str, list[str]]) -> str:
+    counts = {name: len(names) for name, names in verdicts.items() if names}
+    return f"  [dim]sides: {', '.join(f'{count} {name}' for name, count in counts.items())}[/]" if counts else ""
+
+
+def _first_names(members: Sequence[Finding]) -> str:
+    names = ", ".join(member.name for member in members[:_NAMED])
+    return f"{names}, ..." if len(members) > _NAMED else names
+
+
+def _sentences(found: Sequence[Finding]) -> Iterator[str]:
+    """A few findings of each kind in words: all kinds that must be mended, and copies, which need both names."""
+    for kind, group in itertools.groupby(found, key=lambda finding: finding.kind):
+        members = list(group)
+        if not KINDS[kind].mend and members[0].other is None:
+            continue
+        yield f"\n[bold]{KINDS[kind].title}[/]"
+        for member in members[:_SENTENCES]:
+            place = "/".join(filter(None, (member.split, member.name)))
+            yield f"  {_plain(place)}: {_plain(member.detail)}"
+        if len(members) > _SENTENCES:
+            yield f"  [dim]... and {len(members) - _SENTENCES} more; --json FILE writes them all[/]"
+
+
+def _plain(text: str) -> str:
+    """Names of files are hostile: no control characters and no markup to the terminal."""
+    return console.escape(re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", text))
+
+
+def _facts(
+    specs: Sequence[str],
+    parts: Mapping[str, Part],
+    found: Sequence[Finding],
+    verdicts: Mapping[str, Mapping[str, list[str]]],
+) -> dict:
+    """What `--json` says."""
+    return {
+        "data": list(specs),
+        "mend": sum(KINDS[finding.kind].mend for finding in found),
+        "look": sum(not KINDS[finding.kind].mend for finding in found),
+        "splits": {
+            title: {"faces": len(part.source), "label_set": part.source.label_set.name, "sides": verdicts[title]}
+            for title, part in parts.items()
+        },
+        "findings": [
+            {"severity": "mend" if KINDS[finding.kind].mend else "look"} | finding._asdict() for finding in found
+        ],
+    }

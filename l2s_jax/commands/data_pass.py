@@ -1,0 +1,50 @@
+"""The pass over every split of the named data, which `check` and `stats` share."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+
+from input_pipeline import sources
+from input_pipeline.errors import UserError
+from input_pipeline.inspection.findings import Part
+from input_pipeline.inspection.scan import scan
+from input_pipeline.sources import Source
+from l2s_jax.commands import console
+
+
+class Opened(NamedTuple):
+    """A split by its name in its data set, "" where that is not divided."""
+
+    split: str
+    source: Source
+
+
+def open_splits(specs: Sequence[str]) -> dict[str, Opened]:
+    """Every split of the data sets, by a short title: the split's name where there is one data set.
+
+    Faces that lack a part are left out and listed in the sources' `problems`; masks may be absent.
+
+    Raises:
+      UserError: data that are not there, or named twice.
+    """
+    found: dict[str, Opened] = {}
+    for spec in specs:
+        for split, source in sources.open_splits(spec, require_masks=False, strict=False).items():
+            whole = spec if not split or sources.parse_spec(spec).split else f"{spec}?{split}"
+            title = split if len(specs) == 1 else whole
+            if title in found:
+                raise UserError(f"'{spec}' is named twice: name every data set once")
+            found[title] = Opened(split, source)
+    return found
+
+
+def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, Part]:
+    """The facts of every face, read once, under a progress bar."""
+    result = {}
+    with console.bar(screen) as progress:
+        task = progress.add_task("looking", total=sum(len(opened.source) for opened in splits.values()))
+        for title, (_, source) in splits.items():
+            result[title] = Part(source, scan(source, jobs=jobs, progress=functools.partial(progress.advance, task)))
+    return result

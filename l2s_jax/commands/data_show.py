@@ -1,0 +1,106 @@
+"""`l2s data show`: a contact sheet of faces with their masks and landmarks."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from input_pipeline import files, sources
+from input_pipeline.augment import Augment, random_view
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+from input_pipeline.sources import Example, Source
+from l2s_jax.commands import console
+from l2s_jax.report import contact_sheet
+from l2s_jax.report.sheet import png
+
+_RENDER, _VIEW, _SEED = 256, 256, 0  # pixels of rendered faces and of augmented views; seed of the views
+_MOST = 1000  # faces on one sheet
+
+
+class _Shown(NamedTuple):
+    names: list[str]
+    examples: list[Example]
+    broken: list[str]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the sheet; faces that cannot be read are named, left out, and reported as a UserError at the end."""
+    if args.out.suffix.lower() != ".png":
+        raise UserError(f"'{args.out}' does not end in .png: the sheet is a PNG file")
+    if args.count > _MOST:
+        raise UserError(f"--count {args.count} is more than the {_MOST} faces that fit one sheet")
+    source = sources.open_source(args.data, size=_RENDER, require_masks=False)
+    indices = _choose(source, args)
+    files.writable_folder(args.out.parent)
+    screen = console.out()
+    shown = _read(source, indices, args.augment, console.errors(screen))
+    if shown.examples:
+        views = ", as training sees them" if args.augment else ""
+        title = f"{args.data}   {len(shown.examples)} of {len(source)} faces{views}   label set {source.label_set.name}"
+        sheet = contact_sheet.contact_sheet(title, shown.names, shown.examples, source.label_set)
+        files.replace(args.out, png(sheet))
+        screen.print(f"{len(shown.examples)} faces  {console.escape(str(args.out))}", soft_wrap=True)
+    if shown.broken:
+        names = ", ".join(shown.broken[:5]) + (", ..." if len(shown.broken) > 5 else "")
+        raise UserError(f"{len(shown.broken)} of {len(indices)} faces could not be read and were left out: {names}")
+    return 0
+
+
+def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
+    """Indices of the named faces, or of evenly spaced ones, that have the class asked for."""
+    chosen = range(len(source))
+    if args.names:
+        numbers = {name: index for index, name in enumerate(source.names)}
+        chosen = [_find(name.strip(), numbers, args.data) for name in args.names.split(",")]
+    if args.with_class:
+        class_id = _class_id(args.with_class, source.label_set)
+        has_class = sources.presence(source)[:, class_id]
+        chosen = [index for index in chosen if has_class[index]]
+        if not chosen:
+            raise UserError(f"none of these faces of '{args.data}' has '{source.label_set.names[class_id]}'")
+    if args.names:
+        return chosen
+    count = min(args.count, len(chosen))
+    return [chosen[k * len(chosen) // count] for k in range(count)]
+
+
+def _find(name: str, numbers: dict[str, int], data: str) -> int:
+    if name not in numbers:
+        close = difflib.get_close_matches(name, numbers, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"its faces have names like '{next(iter(numbers))}'"
+        raise UserError(f"'{data}' has no face '{name}': {hint}")
+    return numbers[name]
+
+
+def _class_id(word: str, label_set: LabelSet) -> int:
+    """Of a class by its name or its title."""
+    for label in label_set.labels:
+        if word in (label.name, label.title):
+            return label.id
+    words = [word for label in label_set.labels for word in (label.name, label.title)]
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(label_set.names)}"
+    raise UserError(f"label set '{label_set.name}' has no class '{word}': {hint}")
+
+
+def _read(source: Source, indices: Sequence[int], augment: bool, warnings: Console) -> _Shown:
+    _, side = contact_sheet.layout(len(indices))
+    shown = _Shown([], [], [])
+    for index in indices:
+        name = source.names[index]
+        try:
+            example = sources.read_reduced(source, index, _VIEW if augment else side)
+            if augment:
+                rng = np.random.default_rng((_SEED, index))
+                example = random_view(example, Augment(), source.label_set, _VIEW, rng)
+        except UserError as error:
+            warnings.print(f"[red]left out:[/] {console.escape(str(error))}", soft_wrap=True)
+            shown.broken.append(name)
+            continue
+        shown.names.append(name)
+        shown.examples.append(example)
+    return shown

@@ -1,0 +1,118 @@
+"""`l2s data stats`: how many faces, of what sizes, and how often each class occurs."""
+
+import argparse
+
+import numpy as np
+from rich.table import Table
+
+from input_pipeline import files, sources
+from input_pipeline.inspection import class_counts
+from input_pipeline.inspection.class_counts import ClassCounts
+from input_pipeline.labels import LabelSet
+from l2s_jax.commands import console, data_pass
+
+_BAR = 20  # characters of a class that every face has
+_SIZES = 4  # as many image sizes are listed, of more the limits
+_SPREAD = ("smallest", "median", "largest")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a table for each split, write `args.json`."""
+    if args.json is not None:
+        files.writable_folder(args.json.parent)
+    screen = console.out()
+    splits = data_pass.open_splits(args.data)
+    counts = {} if args.recount else {title: class_counts.stored(o.source, o.split) for title, o in splits.items()}
+    unknown = {title: opened for title, opened in splits.items() if counts.get(title) is None}
+    parts = data_pass.scan_splits(unknown, args.jobs, screen)
+    counts |= {title: class_counts.count(part.scan.facts) for title, part in parts.items()}
+    for title, opened in splits.items():
+        screen.print(f"[bold]{console.escape(title or 'all')}[/]  {_summary(counts[title])}", soft_wrap=True)
+        screen.print(_classes(counts[title], opened.source.label_set))
+        if left_out := len(opened.source) - counts[title].faces + len(sources.problems(opened.source)):
+            screen.print(f"[yellow]{left_out} faces are broken and not counted: `l2s data check` names them[/]")
+        screen.print()
+    if args.json is not None:
+        facts = {title: _facts(counts[title], opened.source.label_set) for title, opened in splits.items()}
+        files.replace_json(args.json, {"data": list(args.data), "splits": facts})
+        screen.print(f"numbers  {console.escape(str(args.json))}", soft_wrap=True)
+    return 0
+
+
+def _summary(counts: ClassCounts) -> str:
+    unlabelled = f", {counts.faces - counts.labelled} without mask" if counts.labelled < counts.faces else ""
+    return f"{counts.faces} faces{unlabelled}  [dim]{_sizes(counts)}[/]"
+
+
+def _sizes(counts: ClassCounts) -> str:
+    """The frequent sizes by width x height; their limits where there are many, or single ones are not known."""
+    if counts.image_sizes is not None and len(counts.image_sizes) <= _SIZES:
+        many = len(counts.image_sizes) > 1
+        return ", ".join(f"{w}x{h}" + f" ({faces})" * many for (h, w), faces in counts.image_sizes.items())
+    smallest, median, largest = (f"{w}x{h}" for h, w in zip(counts.heights, counts.widths, strict=True))
+    return smallest if smallest == largest else f"{smallest} to {largest}, median {median}"
+
+
+def _classes(counts: ClassCounts, label_set: LabelSet) -> Table:
+    """Median share: of the mask's area, over the faces that have the class."""
+    grid = console.table(f"label set {label_set.name}", "", "class", "", ">faces", "", "", ">pixels", ">median share")
+    for label in label_set.labels:
+        share = _share(counts.presence[label.id], counts.labelled)
+        grid.add_row(
+            console.swatch(label.color),
+            label.name,
+            f"[dim]{label.title}[/]",
+            str(counts.presence[label.id]),
+            "-" if share is None else console.percent(share),
+            "█" * round(_BAR * (share or 0)),
+            _percent(_share(counts.pixels[label.id], _area(counts))),
+            _percent(_median(counts, label.id)),
+        )
+    if counts.ignored:
+        grid.add_row("", "[dim]ignored[/]", "", "", "", "", _percent(_share(counts.ignored, _area(counts))), "")
+    return grid
+
+
+def _area(counts: ClassCounts) -> int:
+    return int(counts.pixels.sum()) + counts.ignored
+
+
+def _median(counts: ClassCounts, class_id: int) -> float | None:
+    share = np.nan if counts.median_share is None else counts.median_share[class_id]
+    return None if np.isnan(share) else float(share)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return int(part) / whole if whole else None
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _facts(counts: ClassCounts, label_set: LabelSet) -> dict:
+    """What `--json` says of a split; shares are fractions, null where they are not known."""
+    sizes = counts.image_sizes
+    classes = {
+        label.name: {
+            "id": label.id,
+            "faces": int(counts.presence[label.id]),
+            "face_share": _share(counts.presence[label.id], counts.labelled),
+            "pixels": int(counts.pixels[label.id]),
+            "pixel_share": _share(counts.pixels[label.id], _area(counts)),
+            "median_share": _median(counts, label.id),
+        }
+        for label in label_set.labels
+    }
+    return {
+        "faces": counts.faces,
+        "labelled": counts.labelled,
+        "label_set": label_set.name,
+        "heights": dict(zip(_SPREAD, counts.heights, strict=True)),
+        "widths": dict(zip(_SPREAD, counts.widths, strict=True)),
+        "image_sizes": None
+        if sizes is None
+        else [{"height": h, "width": w, "faces": n} for (h, w), n in sizes.items()],
+        "ignored_pixels": counts.ignored,
+        "classes": classes,
+    }

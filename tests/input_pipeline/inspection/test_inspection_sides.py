@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from input_pipeline.inspection import sides
+from input_pipeline.inspection.facts import look_at
+from input_pipeline.inspection.sides import Verdict
+from input_pipeline.labels import CELEBAMASK, FASSEG, LAPA
+from input_pipeline.synthetic import SyntheticSource
+from input_pipeline.transforms import flip
+
+PHOTO = np.zeros((40, 100, 3), np.uint8)
+
+
+def mask_with(**columns: int) -> np.ndarray:
+    """uint8 [40, 100]: 4 x 4 pixels of each class from a column on, in a row of its own."""
+    mask = np.zeros((40, 100), np.uint8)
+    for row, (name, column) in enumerate(columns.items()):
+        mask[4 * row : 4 * row + 4, column : column + 4] = CELEBAMASK[name]
+    return mask
+
+
+def judged(*masks: np.ndarray, label_set=CELEBAMASK) -> list[Verdict]:
+    facts = np.stack([look_at({"image": PHOTO, "mask": mask}, label_set) for mask in masks])
+    return [Verdict(v) for v in sides.verdicts(sides.separations(facts, label_set))]
+
+
+def test_partners_of_the_label_sets():
+    assert sides.partners(CELEBAMASK) == [("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear")]
+    assert sides.partners(FASSEG) == []
+
+
+def test_separation_is_in_units_of_the_parts():
+    facts = look_at({"image": PHOTO, "mask": mask_with(l_eye=60, r_eye=20)}, CELEBAMASK)[None]
+    np.testing.assert_allclose(sides.separations(facts, CELEBAMASK), [[10, np.nan, np.nan]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "verdict"),
+    [
+        ({"l_eye": 60, "r_eye": 20}, Verdict.RIGHT),
+        ({"l_eye": 20, "r_eye": 60}, Verdict.SWAPPED),
+        ({"l_eye": 20, "r_eye": 60, "l_brow": 20, "r_brow": 60, "l_ear": 5, "r_ear": 90}, Verdict.SWAPPED),
+        ({"l_eye": 20, "r_eye": 60, "l_brow": 60, "r_brow": 20, "l_ear": 90, "r_ear": 5}, Verdict.MIXED),
+        ({"l_eye": 51, "r_eye": 50, "l_brow": 60, "r_brow": 20}, Verdict.RIGHT),
+        ({"l_eye": 50, "r_eye": 51}, Verdict.UNCLEAR),
+        ({"l_eye": 60, "l_brow": 60, "r_ear": 5}, Verdict.UNCLEAR),
+        ({"hair": 10}, Verdict.UNCLEAR),
+    ],
+)
+def test_verdict_by_hand(columns, verdict):
+    assert judged(mask_with(**columns)) == [verdict]
+
+
+def test_label_sets_without_sides_are_unclear():
+    assert judged(np.full((40, 100), FASSEG["eyes"], np.uint8), label_set=FASSEG) == [Verdict.UNCLEAR]
+
+
+def test_procedural_faces_are_right_and_mirroring_pixels_alone_swaps_every_clear_one():
+    source = SyntheticSource(40, 64, seed=11)
+    examples = [source[k] for k in range(len(source))]
+
+    def verdicts(change) -> np.ndarray:
+        facts = np.stack([look_at(change(example), CELEBAMASK) for example in examples])
+        assert np.isfinite(facts["eyes_apart"]).all()
+        return sides.verdicts(sides.separations(facts, CELEBAMASK))
+
+    right = verdicts(lambda x: x)
+    assert set(right) <= {Verdict.RIGHT, Verdict.UNCLEAR}
+    assert (right == Verdict.RIGHT).sum() >= 35
+    np.testing.assert_array_equal(verdicts(lambda x: flip(x, CELEBAMASK)), right)
+    naive = verdicts(lambda x: {**x, "mask": x["mask"][:, ::-1]})
+    np.testing.assert_array_equal(naive, np.where(right == Verdict.RIGHT, Verdict.SWAPPED, right))
+
+
+def test_label_sets_in_other_orders():
+    lapa = np.zeros((40, 100), np.uint8)
+    lapa[:4, 10:14], lapa[:4, 80:84] = LAPA["l_brow"], LAPA["r_brow"]
+    assert judged(lapa, label_set=LAPA) == [Verdict.SWAPPED]
