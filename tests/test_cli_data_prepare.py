@@ -95,6 +95,10 @@ def test_control_characters_do_not_reach_the_terminal(capsys, faces):
         (["faces", "--layout", "foldr"], "unknown layout 'foldr' (did you mean 'folder'?)"),
         (["faces", "--layout", "folder", "--splits", "train,tset"], "has no split 'tset': there are train, val"),
         (["faces", "--layout", "folder", "--jobs", "0"], "'0' is not a number above 0"),
+        (
+            ["faces", "--layout", "folder", "--out", "gs://bucket/records"],
+            "is no local folder: write the records to a disk",
+        ),
         (["faces", "--layout", "folder", "--out", "faces"], "is not empty and holds no records"),
     ],
 )

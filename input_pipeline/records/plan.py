@@ -180,16 +180,20 @@ def write(folder: Path, plan: Plan) -> None:
     files.replace(folder / FILE, json.dumps(content).encode())
 
 
+def check_folder(folder: Path) -> None:
+    """Raises UserError where `folder` holds other things than records."""
+    if not (folder / FILE).is_file() and any(entry.name != ".lock" for entry in folder.iterdir()):
+        raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
+
+
 def read(folder: Path) -> Plan | None:
     """The plan in a folder, None in a new one.
 
     Raises:
-      UserError: a damaged plan, or a folder that holds other things.
+      UserError: a damaged plan.
     """
     path = folder / FILE
     if not path.is_file():
-        if any(entry.name != ".lock" for entry in folder.iterdir()):
-            raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
         return None
     try:
         content = json.loads(path.read_bytes())

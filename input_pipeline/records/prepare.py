@@ -124,6 +124,7 @@ def prepare(
     label_set = _only_label_set(data)
     options = {"layout": data.layout, "variant": data.variant, "size": size, "shard_mb": shard_mb}
     folder = files.writable_folder(out)
+    plan.check_folder(folder)
     with lock.hold(folder):
         agreed = _agree(folder, data.raws, options)
         for leftover in folder.glob(".*.part"):  # of a run that was killed

@@ -18,7 +18,10 @@ from input_pipeline.records.plan import Shard
 _REPORT_SECONDS = 0.2
 _STOP_SECONDS = 10  # a process stops after the face it reads; one that takes longer is ended
 
-_KILLED = "a process that wrote records was killed, perhaps for want of memory: run the same again with fewer --jobs"
+_KILLED = (
+    "a process that wrote records ended before its time (for want of memory, if no other error stands above): run the "
+    "same again with fewer --jobs"
+)
 
 
 class Work(NamedTuple):

@@ -1,6 +1,7 @@
 """`l2s data prepare`: a raw download becomes sharded records."""
 
 import argparse
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ _PLAIN_SECONDS = 10  # between two lines of progress where there is no terminal
 def run(args: argparse.Namespace) -> int:
     """Writes the records and says what they hold, or lists the faces in their way (a UserError)."""
     screen = console.out()
+    if re.match(r"\w+:/", str(args.out)):
+        raise UserError(
+            f"--out '{args.out}' is no local folder: write the records to a disk, then copy the folder there"
+        )
     splits = args.splits.split(",") if args.splits is not None else None
     data = open_data(args.source, args.layout, splits)
     with _progress(screen) as progress:

@@ -143,7 +143,7 @@ def test_a_killed_worker_is_one_sentence(tmp_path, raw, clean):
     os.kill(run.workers()[-1], signal.SIGKILL)
     code, output = run.end()
     assert code == 2
-    assert output.startswith("a process that wrote records was killed")
+    assert output.startswith("a process that wrote records ended before its time")
     check_resumable(run, clean)
     assert finish(raw, tmp_path) == clean
 

@@ -178,7 +178,7 @@ def test_folders_with_other_things_are_refused(tmp_path):
     raws = {"": make_faces(tmp_path / "raw", 1)}
     with pytest.raises(UserError, match="is not empty and holds no records"):
         prepare(data(raws), tmp_path / "raw", jobs=1)
-    assert {path.name for path in (tmp_path / "raw").iterdir()} == {"0", ".lock"}
+    assert {path.name for path in (tmp_path / "raw").iterdir()} == {"0"}
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "plan.json").write_text('{"options": 3}')
     with pytest.raises(UserError, match=r"plan.json' is damaged"):
