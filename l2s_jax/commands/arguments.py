@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "score a model on a data set",
     "parse": "write the face parts of your photos",
     "data": "prepare, check, count and show data sets",
+    "convert": "make a model of published weights",
     "report": "write the HTML report of a training run",
     "labels": "show the label sets and how they map onto each other",
     "models": "list the models that are here, with their scores",
@@ -128,6 +129,21 @@ def _parse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", metavar="N", type=natural, default=8, help="photos at a time (default: 8)")
 
 
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("system", metavar="SYSTEM", choices=("segface",), help="whose weights: segface")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the authors' checkpoint, .pt or .safetensors")
+    parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: that of its folder)")
+    parser.add_argument(
+        "--head",
+        choices=("celeb", "lapa", "helen"),
+        help="data set of the weights, where they do not tell it themselves",
+    )
+    parser.add_argument(
+        "--image-size", metavar="N", type=natural, default=512, help="pixels a side it was trained on (default: 512)"
+    )
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="folder of a training run")
 
@@ -168,6 +184,11 @@ _TEXTS = {
         "fills most of the picture.",
         "examples:\n  l2s parse photo.jpg --out masks\n  l2s parse album/ more/*.png --out masks --model runs/demo",
         _parse),
+    "convert": (
+        "Make a model of published weights, for all other commands. The file is read as data: nothing is executed.\n"
+        "Every tensor must have its place, otherwise the sentence names it.",
+        "examples:\n  l2s convert segface mobilenet_celeba_512/model_299.pt --out models/segface-mobilenet\n"
+        "  l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen", _convert),
     "report": (
         "Write WORKDIR/report.html: one self-contained page with curves, panels, bars and the region-effect map.",
         "examples:\n  l2s report runs/demo", _report),

@@ -85,13 +85,13 @@ def convert_checkpoint(state: State) -> tuple[Published, dict]:
       UserError: not a published network, or a tensor too many, too few or of another shape; the sentence names it.
     """
     published = recognise(state)
-    encoder = torchvision.convert_backbone(published.backbone, _below("backbone", state), "children")
     rest = {name: tensor for name, tensor in state.items() if not name.startswith("backbone.")}
-    head = convert(
-        _with_tokens(rest, _TOKENS[published.heads[0]]), RULES, (), _head_shapes(published), "SegFace decoder"
-    )
-    merged = {"params": {**head["params"], "backbone": encoder.pop("params")}, "constants": head["constants"]}
-    return published, merged | {collection: {"backbone": values} for collection, values in encoder.items()}
+    rest = _with_tokens(rest, _TOKENS[published.heads[0]])
+    variables = convert(rest, RULES, (), _head_shapes(published), "SegFace decoder")
+    encoder = torchvision.convert_backbone(published.backbone, _below("backbone", state), "children")
+    for collection, values in encoder.items():
+        variables.setdefault(collection, {})["backbone"] = values
+    return published, variables
 
 
 def _below(module: str, state: State) -> dict[str, np.ndarray]:

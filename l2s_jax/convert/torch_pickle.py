@@ -3,9 +3,9 @@
 Python's `pickle` imports what a stream names and calls it with what the stream says; restricting it leaves the
 machinery in place and one oversight away. Here that machinery does not exist: `pickletools` names instructions and
 decodes their arguments; those that build numbers, strings, tuples, lists and dicts are carried out below, and any other
-ends the reading. A global is a NAME from a fixed list, never an object; REDUCE looks that name up in four functions of this
-file, which check their arguments and return plain data; BUILD drops its state. What comes out consists of None, bool,
-int, float, str, tuple, list, dict, and the descriptions `Storage` and `Tensor`.
+ends the reading. A global is a NAME from a fixed list, never an object; REDUCE looks that name up in four functions of
+this file, which check their arguments and return plain data; BUILD drops its state. What comes out consists of None,
+bool, int, float, str, tuple, list, dict, and the descriptions `Storage` and `Tensor`.
 
 Bounded: the length of the stream and the number of instructions bound the memory; references share and never copy; keys
 of dicts are strings and small numbers, so that nothing nested is ever hashed, compared or walked.
