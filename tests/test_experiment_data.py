@@ -1,0 +1,67 @@
+"""What a config makes of its data: mixtures, balance and framing for training, framing alone for what is scored."""
+
+import numpy as np
+import pytest
+from fake_system import fake_config
+from PIL import Image
+
+from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.errors import UserError
+from input_pipeline.framing import FramedSource
+from input_pipeline.labels import CELEBAMASK
+from l2s_jax.commands import experiment
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four faces; only one of them wears a hat."""
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for i in range(4):
+        mask = np.full((40, 40), CELEBAMASK["background"], np.uint8)
+        mask[10:30, 10:30] = CELEBAMASK["skin"]
+        mask[:4] = CELEBAMASK["hat"] if i == 3 else CELEBAMASK["background"]
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{i}.png")
+        Image.new("RGB", (40, 40)).save(tmp_path / "images" / f"{i}.png")
+    return f"folder:{tmp_path}"
+
+
+def config(train, **data):
+    conf = fake_config()
+    conf.data.train = train
+    conf.data.update(data)
+    return conf
+
+
+def test_a_plain_spec_is_one_part_untouched(folder):
+    (part,) = experiment.training_parts(config(folder))
+    assert part.weight == 1
+    assert len(part.source) == 4
+    assert not isinstance(part.source, (FramedSource, RepeatFactorSource))
+
+
+def test_training_data_are_mixed_balanced_and_framed(folder):
+    conf = config(f"0.75*{folder} + 0.25*synthetic:8", balance=1.0, framing="face")
+    faces, rendered = experiment.training_parts(conf)
+    assert (faces.weight, rendered.weight) == (0.75, 0.25)
+    assert len(faces.source) == 5  # sqrt(1 / 0.25): the hat comes twice
+    assert faces.source[0]["image"].shape[0] < 40
+    assert rendered.source[0]["image"].shape[0] == rendered.source[0]["image"].shape[1]
+
+
+def test_scored_data_are_framed_and_nothing_else(folder):
+    conf = config("synthetic:8", balance=1.0, framing="face")
+    scored = experiment.open_data(folder, conf)
+    assert isinstance(scored, FramedSource)
+    assert len(scored) == 4
+    with pytest.raises(UserError):
+        experiment.open_data(f"0.5*{folder} + 0.5*synthetic:8", conf)
+
+
+def test_the_config_decides_how_batches_are_made(folder):
+    conf = config(f"{folder} + synthetic:8", batch_size=4, blobs=20, threads=1, prefetch=1)
+    system = type("System", (), {"label_set": CELEBAMASK})
+    with experiment.training_batches(conf, system) as batches:
+        batch = next(batches)
+        assert batches.get_state()["shares"] == [1, 1]
+    assert batch["blobs"].shape == batch["mask"].shape == (4, conf.image_size, conf.image_size)
