@@ -26,8 +26,10 @@ CHANNELS, HEADS = 256, 8
 LABEL_SETS = {"celeb": "farl19", "lapa": "lapa", "helen": "helen"}
 """Label set of each published head."""
 
+_MODULES = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
+
 # One embedding for each class, in the order of the logits. The names say nothing: `rightear` belongs to logit 4, which
-# is trained on CelebAMask-HQ's `l_ear`, and so do brows and eyes.
+# is trained on CelebAMask-HQ's `l_ear`; likewise brows and eyes.
 _CELEB_TOKENS = (
     *("background", "neck", "face", "cloth", "rightear", "leftear", "rightbro", "leftbro", "righteye", "lefteye"),
     *("nose", "innermouth", "lowerlip", "upperlip", "hair", "glass", "hat", "earring", "necklace"),
@@ -59,9 +61,9 @@ def recognise(state: State) -> Published:
     Raises:
       UserError: none that was published.
     """
-    ours = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
-    if not ours <= {name.partition(".")[0] for name in state}:
-        raise UserError("these are not SegFace's weights: its modules backbone, linear_c and face_decoder are missing")
+    missing = sorted(_MODULES - {name.partition(".")[0] for name in state})
+    if missing:
+        raise UserError(f"these are not SegFace's weights: of its modules, {', '.join(missing)} are missing")
     found = {match[1] for name in state if (match := re.fullmatch(r"face_decoder\.(\w+)_token\.weight", name))}
     heads = tuple(head for head, tokens in _TOKENS.items() if set(tokens) == found)
     if not heads:
