@@ -42,7 +42,6 @@ from input_pipeline.sources import Source, open_source
 from input_pipeline.synthetic import render
 
 BATCH = 8
-PHOTOS = (512, 1024)
 MASK = 512
 GRAIN, QUALITY = 8.0, 75  # 40 kB at 512 px and 110 kB at 1024 px
 BASELINE = "decode + resize"
@@ -129,9 +128,9 @@ def write_folder(root: Path, faces: Sequence[tuple[np.ndarray, np.ndarray]], sid
     return pairs
 
 
-def build(root: Path, drawn: Sequence[tuple[np.ndarray, np.ndarray]], place: str, cold: bool) -> Iterator[Faces]:
-    """The faces as folders and as records under `root`."""
-    for side in PHOTOS:
+def build(root: Path, drawn: Sequence[tuple[np.ndarray, np.ndarray]], sides, place: str, cold: bool) -> Iterator[Faces]:
+    """The faces as folders and as records under `root`, photos of each of `sides` pixels."""
+    for side in sides:
         folder, records = root / f"folder_{side}", root / f"records_{side}"
         pairs = write_folder(folder, drawn, side)
         prepare(open_data(str(folder), "folder"), records)
@@ -257,6 +256,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=128, help="faces of a run (%(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind (%(default)s)")
     parser.add_argument("--size", type=int, default=512, help="pixels a side of the batches (%(default)s)")
+    parser.add_argument("--photos", type=int, nargs="+", default=[512, 1024], help="pixels a side (%(default)s)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="how many work (%(default)s)")
     parser.add_argument("--kinds", nargs="+", choices=("threads", "processes"), default=["threads", "processes"])
     parser.add_argument("--dir", type=Path, action="append", default=[], help="also measure files here, uncached")
@@ -276,10 +276,10 @@ def main() -> None:
         drawn = draw_faces(args.images)
         measured = [Faces("rendered on the fly", "-", open_source(f"synthetic:{args.images}", size=args.size))]
         cached = Path(folders.enter_context(tempfile.TemporaryDirectory()))
-        measured += build(cached, drawn, "page cache", cold=False)
+        measured += build(cached, drawn, args.photos, "page cache", cold=False)
         for place in args.dir:
             root = Path(folders.enter_context(tempfile.TemporaryDirectory(dir=place)))
-            measured += build(root, drawn, f"{place}, not cached", cold=True)
+            measured += build(root, drawn, args.photos, f"{place}, not cached", cold=True)
         for spec in args.data:
             scratch = Path(folders.enter_context(tempfile.TemporaryDirectory()))
             measured.append(given(spec, args.images, scratch))
