@@ -48,9 +48,11 @@ def convert_backbone(name: str, state: State, naming: Naming = "torchvision") ->
       float32 numpy arrays: `params`, and `batch_stats` where the family has batch normalisation.
 
     Raises:
-      UserError: no such backbone, or the tensors are not its own; the sentence names them.
+      UserError: no such backbone, none that torchvision has, or the tensors are not its own; the sentence names them.
     """
     module = build(name)
+    if type(module) not in _CHILDREN:
+        raise UserError(f"backbone {name} is ours: there are no published weights for it")
     used = _used(module, state, naming)
     return convert(used, rules(module), constants(module), _variables(module), f"backbone {name}")
 
@@ -63,7 +65,7 @@ def recognise(state: State, naming: Naming = "torchvision") -> str:
     """
     for name in BACKBONES:
         module = build(name)
-        if _fits(module, _used(module, state, naming)):
+        if type(module) in _CHILDREN and _fits(module, _used(module, state, naming)):
             return name
     raise UserError(f"the {len(state)} tensors of the encoder fit none of the backbones {', '.join(BACKBONES)}")
 
@@ -102,6 +104,7 @@ def _children(names: dict[str, str]) -> Callable[[str], str]:
     return rename
 
 
+# The families that torchvision has.
 _CHILDREN = {
     Swin: _children({"0": "features", "1": "norm"}),
     ConvNeXt: _children({"0": "features"}),

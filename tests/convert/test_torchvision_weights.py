@@ -1,5 +1,6 @@
 """torchvision's ResNet by its own names, computed directly in NCHW, against our converted network; refusals."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from jax import lax
 
 from input_pipeline.errors import UserError
+from l2s_jax.convert import torchvision
 from l2s_jax.convert.torchvision import convert_backbone, recognise
-from l2s_jax.models.backbones import build
+from l2s_jax.models import backbones
+from l2s_jax.models.backbones import BACKBONES, Backbone, build
 from l2s_jax.models.backbones.windows import relative_positions
 
 TINY = {"depths": (1, 2, 1, 1), "width": 4}
@@ -120,6 +123,15 @@ def test_tensors_of_another_network_are_named(state):
         convert_backbone("tiny_mobilenet", state)
     with pytest.raises(UserError, match="fit none of the backbones"):
         recognise(lacking)
+
+
+def test_our_own_backbones_have_no_published_weights(state, monkeypatch):
+    ours = Backbone(lambda **_: nn.Dense(1), (1, 1, 1, 1))
+    monkeypatch.setattr(backbones, "BACKBONES", {"ours": ours, **BACKBONES})
+    with pytest.raises(UserError, match="backbone ours is ours"):
+        convert_backbone("ours", state)
+    monkeypatch.setattr(torchvision, "BACKBONES", {"ours": ours, "tiny_resnet": BACKBONES["tiny_resnet"]})
+    assert recognise(state) == "tiny_resnet"
 
 
 def test_window_positions_must_be_ours():
