@@ -128,7 +128,9 @@ def write_folder(root: Path, faces: Sequence[tuple[np.ndarray, np.ndarray]], sid
     return pairs
 
 
-def build(root: Path, drawn: Sequence[tuple[np.ndarray, np.ndarray]], sides, place: str, cold: bool) -> Iterator[Faces]:
+def build(
+    root: Path, drawn: Sequence[tuple[np.ndarray, np.ndarray]], sides: Sequence[int], place: str, cold: bool
+) -> Iterator[Faces]:
     """The faces as folders and as records under `root`, photos of each of `sides` pixels."""
     for side in sides:
         folder, records = root / f"folder_{side}", root / f"records_{side}"
