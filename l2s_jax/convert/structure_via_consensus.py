@@ -1,0 +1,82 @@
+"""Published weights of Structure via Consensus -> variables of `models.face_occ_net.FaceOccNet`.
+
+The published state dict numbers the modules of three sequences (`model_enc`, `model_dilation`, `model_dec`), with
+borders, activations and pixel shuffles in between, and ends in `model_class`; NCHW.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.errors import UserError
+from l2s_jax.convert.state_dict import Rule, State, conv, convert, same
+from l2s_jax.models.face_occ_net import FaceOccNet
+
+_CONVOLUTIONS = {
+    "model_enc": {1: "enc0", 4: "enc1", 8: "enc2", 12: "enc3", 16: "enc4"},
+    "model_dilation": {1: "dil0", 5: "dil1"},
+    "model_dec": {1: "dec0", 6: "dec1", 10: "dec2", 15: "dec3", 18: "dec4"},
+}
+_BARE = ("enc0", "dec3", "dec4")
+"""Convolutions without a normalisation; the others have theirs two modules later, behind the activation."""
+
+_COUNTER = "num_batches_tracked"
+"""Of every normalisation: PyTorch reads it only to average without a decay, which is not done here."""
+
+
+def convert_checkpoint(state: State) -> tuple[FaceOccNet, dict]:
+    """A published network.
+
+    Args:
+      state: its whole state dict, without the prefix of parallel training.
+
+    Returns:
+      the module, and its variables `params` and `batch_stats`, float32 numpy arrays.
+
+    Raises:
+      UserError: not FaceOccNet, or a tensor too many, too few or of another shape; the sentence names it.
+    """
+    head = state.get("model_class.weight")
+    if head is None or np.ndim(head) != 4:
+        raise UserError("these are not FaceOccNet's weights: no tensor 'model_class.weight' of rank 4")
+    module = FaceOccNet(classes=head.shape[0])
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    target = jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), image)
+    weights = {name: tensor for name, tensor in state.items() if name not in _COUNTERS}
+    return module, convert(weights, RULES, (), target, "FaceOccNet")
+
+
+def _conv(source: str, layer: str) -> tuple[Rule, ...]:
+    return Rule(rf"{source}\.weight", f"params/{layer}/kernel", conv), Rule(
+        rf"{source}\.bias", f"params/{layer}/bias", same
+    )
+
+
+def _norm(source: str, layer: str) -> tuple[Rule, ...]:
+    leaves = {
+        "weight": f"params/{layer}/scale",
+        "bias": f"params/{layer}/bias",
+        "running_mean": f"batch_stats/{layer}/mean",
+        "running_var": f"batch_stats/{layer}/var",
+    }
+    return tuple(Rule(rf"{source}\.{leaf}", path, same) for leaf, path in leaves.items())
+
+
+_NORMS = {
+    f"{part}.{number + 2}": f"{layer}_norm"
+    for part, layers in _CONVOLUTIONS.items()
+    for number, layer in layers.items()
+    if layer not in _BARE
+}
+_COUNTERS = {f"{norm}.{_COUNTER}" for norm in _NORMS}
+
+RULES: tuple[Rule, ...] = (
+    *(
+        r
+        for part, layers in _CONVOLUTIONS.items()
+        for n, layer in layers.items()
+        for r in _conv(rf"{part}\.{n}", layer)
+    ),
+    *(r for source, layer in _NORMS.items() for r in _norm(source.replace(".", r"\."), layer)),
+    *_conv("model_class", "classes"),
+)

@@ -1,0 +1,153 @@
+"""Structure via consensus: every blob of a mask agrees with itself (Masi, Mathai and AbdAlmageed, CVPR 2020, eq. 8).
+
+With q the mean of the softmax p over the pixels of a blob, and t the frequencies of the classes of the mask in it:
+
+    label term   -sum_c t_c log q_c           the cross entropy of the AVERAGE: no single pixel can blow it up
+    consensus    mean_i KL(q || p_i) = sum_c q_c (log q_c - mean_i log p_ic)
+
+The paper's blobs hold one class y, so its label term is -log q_y; for blobs of several classes (superpixels) ours is
+the straight generalisation. The gradient flows through q and p. Blobs are any map of ids: the connected components of
+the mask (`batch["blobs"]`), the mask itself (one blob for each class, the usage that was published), superpixels.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.losses.blob_sums import Summation, blob_sums
+from l2s_jax.losses.sums import Total, expand, ratio
+
+
+class BlobTerms(NamedTuple):
+    """The two terms of every blob, float32 [B, S]; 0 where a blob is empty.
+
+    Attributes:
+      size: pixels.
+      label: cross entropy of the blob's mean probability, in nats.
+      consensus: mean divergence of its pixels from their mean, in nats.
+    """
+
+    size: jax.Array
+    label: jax.Array
+    consensus: jax.Array
+
+
+def consensus(
+    logits: jax.Array,
+    mask: jax.Array,
+    blobs: jax.Array,
+    weight: jax.Array,
+    total: Total,
+    *,
+    max_blobs: int,
+    alpha: float,
+    beta: float,
+    min_pixels: int = 1,
+    size_power: float = 0.0,
+    summation: Summation = "auto",
+) -> jax.Array:
+    """alpha * label term + beta * consensus: the mean over the blobs of an image, then over the images.
+
+    An image counts the same whatever the batch around it and however many blobs it has, and alpha : beta means the same
+    for any batch size and number of classes (in the published normalisation it does not: `published_consensus`).
+
+    Args:
+      logits: [B, H, W, K], any float type; the arithmetic is float32.
+      mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore: such pixels take no part.
+      blobs: int32 [B, H, W] ids in 0..max_blobs-1, of each image by itself; pixels of other ids (-1) take no part.
+      weight: [B], 0 = padding.
+      total: sum over devices.
+      max_blobs: static number of ids.
+      alpha: factor of the label term.
+      beta: factor of the consensus.
+      min_pixels: blobs of fewer pixels take no part.
+      size_power: a blob counts |blob|^size_power; 0 counts all blobs the same, 1 all pixels.
+      summation: see `blob_sums`.
+
+    Returns:
+      float32 scalar in nats; 0 if no image has a blob. Value and gradient are finite for all finite logits.
+    """
+    terms = blob_terms(logits, mask, blobs, max_blobs, summation)
+    counts = (terms.size >= max(min_pixels, 1)) * jnp.maximum(terms.size, 1.0) ** size_power
+    cost = jnp.sum(counts * (alpha * terms.label + beta * terms.consensus), axis=1)
+    share = jnp.sum(counts, axis=1)
+    weight = expand(weight, 1) * (share > 0)
+    return ratio(*total((jnp.sum(weight * ratio(cost, share)), jnp.sum(weight))))
+
+
+def published_consensus(
+    logits: jax.Array,
+    mask: jax.Array,
+    blobs: jax.Array,
+    weight: jax.Array,
+    total: Total,
+    *,
+    max_blobs: int,
+    alpha: float,
+    beta: float,
+    reduce: Literal["idx", "all"] = "idx",
+    shared_ids: bool = True,
+    summation: Summation = "auto",
+) -> jax.Array:
+    """The loss in the normalisation of the authors' code, to reproduce their numbers.
+
+    Over N images, the mean over all blobs s of
+
+        alpha / N sum_n label_ns  +  beta / (K sum_n |blob_ns|) sum_n |blob_ns| consensus_ns
+
+    Where ids are shared over the batch, a blob lies in several images and its label term is summed over them; where
+    they are not, that term still shrinks with N, so that alpha : beta depends on the batch. `all` divides the mean
+    probability by the pixels of the image instead of the blob's, and the consensus by N H W instead of K |blob|.
+
+    Args:
+      logits: as in `consensus`.
+      mask: as in `consensus`.
+      blobs: as in `consensus`.
+      weight: [B], 1, or 0 = padding.
+      total: sum over devices.
+      max_blobs: static number of ids.
+      alpha: factor of the label term; published with beta as 10 : 5.
+      beta: factor of the consensus.
+      reduce: how a blob is averaged; the authors advise against `all`.
+      shared_ids: whether an id means the same blob in all images (classes), or another one in each (components).
+      summation: see `blob_sums`.
+
+    Returns:
+      float32 scalar; 0 if there is no blob. Value and gradient are finite for all finite logits, also where those of
+      the published code are not.
+    """
+    size, label, spread = blob_terms(logits, mask, blobs, max_blobs, summation)
+    pixels, weight = mask.shape[1] * mask.shape[2], expand(weight, 2)
+    if reduce == "all":
+        # Dividing by all pixels multiplies q by the blob's share of them; log q gains the logarithm of that share.
+        share = jnp.where(size > 0, size, pixels) / pixels
+        label, spread = label - jnp.log(share), share * (spread + jnp.log(share))
+    size, label, spread = weight * size, weight * label, weight * size * spread
+
+    def per_blob(spread, size):
+        return ratio(spread, logits.shape[-1] * size) if reduce == "idx" else spread / pixels
+
+    images = jnp.sum(weight)
+    if shared_ids:
+        size, label, spread, images = total((*(jnp.sum(x, axis=0) for x in (size, label, spread)), images))
+        label, spread, count = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0)
+    else:
+        local = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0), images
+        label, spread, count, images = total(local)
+    spread = spread if reduce == "idx" else ratio(spread, images)
+    return ratio(alpha * ratio(label, images) + beta * spread, count.astype(jnp.float32))
+
+
+def blob_terms(
+    logits: jax.Array, mask: jax.Array, blobs: jax.Array, max_blobs: int, summation: Summation = "auto"
+) -> BlobTerms:
+    """Label term and consensus of every blob; arguments as of `consensus`."""
+    sums = blob_sums(logits.astype(jnp.float32), mask, blobs, max_blobs, summation)
+    size = jnp.sum(sums.labels, axis=-1)
+    truth, q, log_p = (ratio(x, size[..., None]) for x in sums)
+    # A mean probability below the smallest float32 is 0, but its logarithm is finite: mean log p bounds it (Jensen),
+    # and has the gradient of plain cross entropy, which leads out of there.
+    lost = q < jnp.finfo(jnp.float32).tiny
+    log_q = jnp.where(lost, log_p, jnp.log(jnp.where(lost, 1.0, q)))
+    return BlobTerms(size, -jnp.sum(truth * log_q, axis=-1), jnp.sum(q * (log_q - log_p), axis=-1))

@@ -1,0 +1,131 @@
+"""Scores of structure, which F1 and IoU do not see: how many pieces a mask falls into, and where its borders run.
+
+All are (sum, count) of a batch: add batches and devices up, then divide.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from input_pipeline.labels import IGNORE
+from l2s_jax.layers.components import Connectivity, components, neighbours, shifted
+
+MAX_CLASSES = 32
+"""Of `boundary_f1`, which keeps one bit for each class."""
+
+
+class ComponentCountError(NamedTuple):
+    """Sums over images of |number of components predicted - number of true ones|, float32.
+
+    Attributes:
+      image: [], all classes but class 0 counted together, as published.
+      classes: [K], each class by itself.
+      count: [], images.
+    """
+
+    image: jax.Array
+    classes: jax.Array
+    count: jax.Array
+
+
+def component_counts(labels: jax.Array, num_classes: int, *, connectivity: Connectivity = 8) -> jax.Array:
+    """How many components each class has: int [B, H, W], 255 = ignore -> int32 [B, num_classes]."""
+    ids = components(labels, connectivity=connectivity).reshape(labels.shape[0], -1)
+    first = ids == jnp.arange(ids.shape[1])[None]
+    classes = jnp.where(first, labels.reshape(ids.shape), num_classes)
+    return jax.vmap(lambda row: jnp.bincount(row, length=num_classes + 1)[:-1])(classes).astype(jnp.int32)
+
+
+def component_count_error(
+    pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array, *, connectivity: Connectivity = 8
+) -> ComponentCountError:
+    """The sparsity metric of Structure via Consensus (Masi et al., CVPR 2020; err_l1_cc of their code).
+
+    Components are those of all classes in one map: pieces of two classes never join. As published, connectivity is 8
+    and class 0 is not counted.
+
+    Args:
+      pred: int [B, H, W] class ids in 0..num_classes-1.
+      truth: int [B, H, W] class ids, 255 = ignore; what is ignored in the truth is ignored in the prediction too.
+      num_classes: K.
+      weight: [B]; examples of weight 0 are left out, all others count once.
+      connectivity: 4 or 8.
+
+    Returns:
+      sums and the number of images.
+    """
+    counted = (weight > 0).astype(jnp.float32)
+    found, expected = (component_counts(x, num_classes, connectivity=connectivity) for x in (_seen(pred, truth), truth))
+    surplus = found - expected
+    image = jnp.sum(counted * jnp.abs(jnp.sum(surplus[:, 1:], axis=1)))
+    return ComponentCountError(image, jnp.sum(counted[:, None] * jnp.abs(surplus), axis=0), jnp.sum(counted))
+
+
+def boundary_f1(
+    pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array, *, tolerance: float
+) -> tuple[jax.Array, jax.Array]:
+    """Boundary F1 of each class (Csurka, Larlus and Perronnin, BMVC 2013), per image.
+
+    The boundary of a class are its pixels with a 4-neighbour of another class; neither the border of the image nor
+    ignored pixels make one. Precision is the part of the predicted boundary within `tolerance` of the true one,
+    recall the part of the true one within `tolerance` of the predicted one, F1 their harmonic mean. The usual
+    tolerance is 0.0075 of the image's diagonal.
+
+    Args:
+      pred: int [B, H, W] class ids in 0..num_classes-1.
+      truth: int [B, H, W] class ids, 255 = ignore; what is ignored in the truth is ignored in the prediction too.
+      num_classes: K, at most 32.
+      weight: [B]; examples of weight 0 are left out, all others count once.
+      tolerance: Euclidean distance of pixel centres in pixels, at least 0.
+
+    Returns:
+      float32 [K], the sums of F1 over images, and float32 [K], the number of images in which the class has a boundary
+      in the truth or in the prediction (in only one of them, F1 is 0).
+
+    Raises:
+      ValueError: more than 32 classes.
+    """
+    if num_classes > MAX_CLASSES:
+        raise ValueError(f"{num_classes} classes: boundaries are told apart for at most {MAX_CLASSES}")
+    edges = [_boundary_bits(x) for x in (_seen(pred, truth), truth)]
+    near = [_dilated(x, tolerance) for x in edges]
+    size = [_per_class(x, num_classes) for x in edges]
+    hits = [_per_class(edges[0] & near[1], num_classes), _per_class(edges[1] & near[0], num_classes)]
+    precision, recall = (hit / jnp.maximum(n, 1.0) for hit, n in zip(hits, size, strict=True))
+    score = 2 * precision * recall / jnp.maximum(precision + recall, jnp.finfo(jnp.float32).tiny)
+    counted = (weight > 0)[:, None] & (size[0] + size[1] > 0)
+    return jnp.sum(jnp.where(counted, score, 0.0), axis=0), jnp.sum(counted.astype(jnp.float32), axis=0)
+
+
+def _seen(pred: jax.Array, truth: jax.Array) -> jax.Array:
+    return jnp.where(truth == IGNORE, IGNORE, pred.astype(jnp.int32))
+
+
+def _boundary_bits(labels: jax.Array) -> jax.Array:
+    """Bit k is set on the boundary of class k: int [B, H, W] -> uint32 [B, H, W]."""
+    labels = labels.astype(jnp.int32)
+    differs = [(other != labels) & (other != IGNORE) for other in neighbours(labels, IGNORE)]
+    edge = jnp.any(jnp.stack(differs), axis=0) & (labels != IGNORE)
+    return jnp.where(edge, jnp.uint32(1) << jnp.where(edge, labels, 0).astype(jnp.uint32), jnp.uint32(0))
+
+
+def _dilated(bits: jax.Array, radius: float) -> jax.Array:
+    """Each pixel takes the bits of all pixels within `radius`, all classes at once: [B, H, W] -> [B, H, W]."""
+    result = jnp.zeros_like(bits)
+    for dy in range(-math.floor(radius), math.floor(radius) + 1):
+        reach = math.floor(math.sqrt(radius**2 - dy**2))
+        window = (1, 1, 2 * reach + 1)
+        row = jax.lax.reduce_window(bits, jnp.uint32(0), jax.lax.bitwise_or, window, (1, 1, 1), "SAME")
+        result |= shifted(row, dy, 0, 0)
+    return result
+
+
+def _per_class(bits: jax.Array, num_classes: int) -> jax.Array:
+    """How many pixels have each bit: uint32 [B, H, W] -> float32 [B, num_classes]."""
+    one = jnp.uint32(1)
+    return jax.lax.map(
+        lambda k: jnp.sum(((bits >> k) & one).astype(jnp.float32), axis=(1, 2)),
+        jnp.arange(num_classes, dtype=jnp.uint32),
+    ).T
