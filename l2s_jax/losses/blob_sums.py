@@ -94,12 +94,13 @@ def _dispatch(segment: Callable, matmul: Callable, summation: Summation) -> Call
 
 def _add_by_segment(values, ids, slots):
     """[B, H, W, C] -> [B, slots, C]."""
-    batch, rows, _, channels = values.shape
     # Row by row, and then the rows: adding 10^5 small numbers to one float32 would lose three of its digits.
-    image = jnp.arange(batch).reshape(batch, 1, 1)
-    row = jnp.arange(rows).reshape(1, rows, 1)
-    by_row = jnp.zeros((batch, rows, slots, channels), values.dtype).at[image, row, ids].add(values, mode="drop")
-    return jnp.sum(by_row, axis=1)
+    return jnp.sum(jax.vmap(jax.vmap(functools.partial(_scatter, slots=slots)))(values, ids), axis=1)
+
+
+def _scatter(values, ids, slots):
+    """[N, C] -> [slots, C]. Mapped over images, not indexed by them: a batch spread over devices stays where it is."""
+    return jnp.zeros((slots, values.shape[-1]), values.dtype).at[ids].add(values, mode="drop")
 
 
 def _add_by_matmul(values, ids, slots):
@@ -120,8 +121,7 @@ def _take_by_matmul(table, ids, slots):
 
 def _count_by_segment(mask, ids, slots, classes):
     """Pixels of each class in each blob, [B, H, W] -> float32 [B, slots, classes]; exact below 2^24."""
-    image = jnp.arange(mask.shape[0]).reshape(-1, 1, 1)
-    return jnp.zeros((mask.shape[0], slots, classes)).at[image, ids, mask].add(1.0, mode="drop")
+    return jax.vmap(lambda k, i: jnp.zeros((slots, classes)).at[i, k].add(1.0, mode="drop"))(mask, ids)
 
 
 def _count_by_matmul(mask, ids, slots, classes):

@@ -76,9 +76,9 @@ def boundary_f1(
     Args:
       pred: int [B, H, W] class ids in 0..num_classes-1.
       truth: int [B, H, W] class ids, 255 = ignore; what is ignored in the truth is ignored in the prediction too.
-      num_classes: K, at most 32.
+      num_classes: K, at most 32, static under jit.
       weight: [B]; examples of weight 0 are left out, all others count once.
-      tolerance: Euclidean distance of pixel centres in pixels, at least 0.
+      tolerance: Euclidean distance of pixel centres in pixels, at least 0, static under jit.
 
     Returns:
       float32 [K], the sums of F1 over images, and float32 [K], the number of images in which the class has a boundary

@@ -261,6 +261,17 @@ def test_two_devices_agree_with_one(batch, loss, on_two_devices):
         np.testing.assert_allclose(split_gradient, gradient, rtol=1e-5)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_batch_spread_over_devices_under_jit(batch, way):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    value, gradient = shared(consensus, way)(*jax.device_put(batch, rows))
+    assert len(gradient.sharding.device_set) == 2
+    expected, expected_gradient = shared(consensus, way)(*batch)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-6, atol=1e-7)
+
+
 def test_bfloat16_logits_are_computed_in_float32(batch):
     logits = jnp.asarray(batch[0], jnp.bfloat16)
     value, gradient = shared(consensus)(logits, *batch[1:])
