@@ -7,16 +7,23 @@ possible. Ours; the ranges are usual for aligned faces.
 import dataclasses
 import difflib
 import io
+import math
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
+from scipy import special
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.occlusion import occlude
 from input_pipeline.sources import Example
 from input_pipeline.transforms import flip, square_matrix, warp
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)
+"""The standard normal distribution as 256 equally likely values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +149,7 @@ def random_view(
     view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill)
     if options.occlude and rng.random() < options.occlude:
         view = occlude(view, size=options.occlude_size, ignore=options.occlude_ignore, rng=rng)
-    view["image"] = _photograph(Image.fromarray(view["image"]), options, rng)
+    view["image"] = _photograph(view["image"], options, rng)
     return view
 
 
@@ -157,40 +164,42 @@ def color_matrix(mean: float, *, brightness: float, contrast: float, saturation:
     Returns:
       float64 [3, 4] matrix C with `rgb' = C @ (r, g, b, 1)`.
     """
-    luma = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-    mix = saturation * np.eye(3) + (1 - saturation) * luma
+    mix = saturation * np.eye(3) + (1 - saturation) * _LUMA
     linear = contrast * brightness * tint[:, None] * mix
     return np.column_stack([linear, np.full(3, (1 - contrast) * brightness * mean)])
 
 
-def _photograph(image: Image.Image, options: Augment, rng: np.random.Generator) -> np.ndarray:
+def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -> np.ndarray:
     """Light, lens, sensor and compression, in the order in which a camera applies them."""
     colors = color_matrix(
-        float(np.asarray(image.convert("L")).mean()),
+        float(np.dot(_LUMA, cv2.mean(image)[:3])),
         brightness=_about(1, options.brightness, rng),
         contrast=_about(1, options.contrast, rng),
         saturation=0.0 if rng.random() < options.grey else _about(1, options.saturation, rng),
         tint=1 + rng.uniform(-options.tint, options.tint, 3),
     )
-    image = image.convert("RGB", tuple(colors.ravel().tolist()))
+    image = cv2.transform(image, colors)
     if rng.random() < options.blur:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, options.blur_sigma)))
+        sigma = rng.uniform(0, options.blur_sigma)
+        window = 2 * math.ceil(3 * sigma) + 1
+        image = cv2.GaussianBlur(image, (window, window), sigma, borderType=cv2.BORDER_REPLICATE)
     if rng.random() < options.noise:
         image = _with_noise(image, rng.uniform(0, options.noise_sigma), rng)
     if rng.random() < options.jpeg:
         image = _compressed(image, int(rng.integers(options.jpeg_quality, 96)))
-    return np.asarray(image)
+    return image
 
 
-def _with_noise(image: Image.Image, sigma: float, rng: np.random.Generator) -> Image.Image:
-    noise = sigma * rng.standard_normal((image.height, image.width, 3), dtype=np.float32)
-    return Image.fromarray(np.clip(np.rint(np.asarray(image) + noise), 0, 255).astype(np.uint8))
+def _with_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise. Each value is one random byte, looked up among 256 equally likely ones: several times faster."""
+    draws = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
+    return cv2.add(image, cv2.LUT(draws, np.rint(sigma * _NORMAL).astype(np.int16)), dtype=cv2.CV_8U)
 
 
-def _compressed(image: Image.Image, quality: int) -> Image.Image:
+def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def _about(centre: float, spread: float, rng: np.random.Generator) -> float:

@@ -3,6 +3,7 @@
 Pixel centres are at .5; positions are (x, y) pixels, matrices float64 [2, 3].
 """
 
+import cv2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -13,6 +14,11 @@ REDUCTION = 0.6
 """Magnification below which an image is filtered before it is mapped: above it, bilinear interpolation alone shows no
 aliasing to speak of, and costs a resampling less."""
 GREY = 128
+LONGEST = 32766
+"""Side that OpenCV's maps accept, pixels."""
+
+# The loader's threads and processes are the parallelism; a pool inside each call would only get in their way.
+cv2.setNumThreads(1)
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -39,13 +45,17 @@ def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool
     """
     image, matrix = reduced(image, matrix)
     inverse = invert(matrix)
-    margin = _margin(image, inverse, side) if edge else 0
-    if margin > 2 * side:  # so much border would fill the memory
-        return sample(image, pixel_centres(side, side) @ inverse[:, :2].T + inverse[:, 2], edge=True)
-    if margin:
-        image = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-    into_image = inverse + np.array([0, 0, margin])
-    return _affine(image, into_image, side, Image.Resampling.BILINEAR, (GREY, GREY, GREY))
+    if max(image.shape) > LONGEST:
+        return sample(image, pixel_centres(side, side) @ inverse[:, :2].T + inverse[:, 2], edge=edge, fill=GREY)
+    # Three to four times faster than Pillow's map. OpenCV counts pixel centres from 0.
+    return cv2.warpAffine(
+        np.ascontiguousarray(image),
+        _centres_from_zero(inverse),
+        (side, side),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT,
+        borderValue=(GREY, GREY, GREY),
+    )
 
 
 def affine_ids(mask: np.ndarray, matrix: np.ndarray, side: int, *, fill: int) -> np.ndarray:
@@ -57,7 +67,11 @@ def affine_ids(mask: np.ndarray, matrix: np.ndarray, side: int, *, fill: int) ->
       side: of the square result.
       fill: id of the pixels outside the mask.
     """
-    return _affine(mask, invert(matrix), side, Image.Resampling.NEAREST, fill)
+    coefficients = tuple(invert(matrix).ravel().tolist())
+    picture = _pillow(mask)
+    return np.asarray(
+        picture.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.NEAREST, fillcolor=fill)
+    )
 
 
 def reduced(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,13 +99,14 @@ def invert(matrix: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
 
 
-def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool) -> np.ndarray:
+def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool, fill: int = 0) -> np.ndarray:
     """The image at any positions, bilinear.
 
     Args:
       image: [H, W, C], uint8 or floating point.
       positions: [..., 2].
-      edge: repeat the border pixels outside, else 0.
+      edge: repeat the border pixels outside, else `fill`.
+      fill: value outside.
 
     Returns:
       [..., C] of the image's dtype.
@@ -100,7 +115,12 @@ def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool) -> np.ndarra
     is_uint8 = image.dtype == np.uint8
     planes = [
         ndimage.map_coordinates(
-            plane, at, np.float32 if is_uint8 else image.dtype, order=1, mode="nearest" if edge else "grid-constant"
+            plane,
+            at,
+            np.float32 if is_uint8 else image.dtype,
+            order=1,
+            mode="nearest" if edge else "grid-constant",
+            cval=fill,
         )
         for plane in np.moveaxis(image, -1, 0)
     ]
@@ -123,19 +143,9 @@ def pixel_centres(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=-1)
 
 
-def _margin(image: np.ndarray, inverse: np.ndarray, side: int) -> int:
-    """How many pixels beyond the image the corners of the square lie."""
-    corners = inverse @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
-    return int(np.ceil(max(-corners.min(), *(corners.max(axis=1) - image.shape[1::-1]), 0)))
-
-
-def _affine(
-    pixels: np.ndarray, inverse: np.ndarray, side: int, resampling: Image.Resampling, fill: int | tuple[int, ...]
-) -> np.ndarray:
-    """[side, side, ...]: the result pixel at (x, y) is read at `inverse @ (x, y, 1)`, or filled outside."""
-    coefficients = tuple(inverse.ravel().tolist())
-    picture = _pillow(pixels)
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, coefficients, resampling, fillcolor=fill))
+def _centres_from_zero(inverse: np.ndarray) -> np.ndarray:
+    """The affine map between positions whose pixel centres are at .5, for positions whose centres are at .0."""
+    return np.column_stack([inverse[:, :2], inverse @ (0.5, 0.5, 1.0) - 0.5])
 
 
 def _pillow(pixels: np.ndarray) -> Image.Image:
