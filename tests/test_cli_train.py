@@ -157,3 +157,18 @@ def test_demo_scores_unseen_faces(place, capsys, monkeypatch):
     assert json.loads((place / "shown/metrics.json").read_text())["data"]["spec"] == val(place)
     assert "shown/report.html" in out
     assert "l2s parse PHOTO" in out
+
+
+def test_from_a_raw_folder_through_records_to_a_scored_model(place, capsys):
+    records = place / "records"
+    code, out, _ = l2s(capsys, "data", "prepare", place / "faces", "--layout", "folder", "--out", records)
+    assert code == 0
+    assert ["train", "16"] in [line.split()[:2] for line in out.splitlines()]
+    run = place / "runs" / "from_records"
+    mixture = f"0.75*records:{records}?train + 0.25*folder:{place / 'faces'}?train"
+    held_out = f"records:{records}?val"
+    data = [f"--config.data.train={mixture}", f"--config.data.eval={held_out}", "--config.data.balance=0.3"]
+    assert l2s(capsys, "train", "--config", "tiny.json", "--workdir", run, *OPTIONS, *data)[0] == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["data"] == {"spec": held_out, "examples": 6}
+    assert metrics["segmentation"]["per_class"]["hair"]["f1"] > 0.8  # its training is real
