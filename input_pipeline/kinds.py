@@ -1,14 +1,16 @@
 """The kinds of data that a source spec can name, and how each is opened; each imports what it needs when it is used."""
 
+import contextlib
 import difflib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from etils import epath
 
 from input_pipeline import layouts
 from input_pipeline.errors import UserError
+from input_pipeline.splits import check_split
 
 if TYPE_CHECKING:  # sources.py stands on this file
     from input_pipeline.sources import Source
@@ -68,7 +70,6 @@ def _records_splits(where: str) -> Sequence[str]:
 def _open_records(where: str, split: str, options: Options) -> "Source":
     from input_pipeline.records.source import RecordsSource
 
-    _check_split("records", where, split, _records_splits(where))
     return RecordsSource(where, split, require_masks=options.require_masks)
 
 
@@ -81,13 +82,15 @@ def _tfds_splits(where: str) -> Sequence[str]:
 def _open_tfds(where: str, split: str, options: Options) -> "Source":
     from input_pipeline.tfds_source import TfdsSource
 
-    _check_split("tfds", where, split, _tfds_splits(where))
+    check_split("tfds", where, split, _tfds_splits(where))
     return TfdsSource(where, split, require_masks=options.require_masks)
 
 
 def _layout_splits(name: str, where: str) -> Sequence[str]:
     layout, _ = layouts.get(name)
-    return layout.splits(_folder(where))
+    root = _folder(where)
+    with _records_named(root):
+        return layout.splits(root)
 
 
 def _open_layout(name: str, where: str, split: str, options: Options) -> "Source":
@@ -95,9 +98,10 @@ def _open_layout(name: str, where: str, split: str, options: Options) -> "Source
 
     layout, variant = layouts.get(name)
     root = _folder(where)
-    if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
-        _check_split(name, where, split, layout.splits(root))
-    raw = layout.open(root, split, variant)
+    with _records_named(root):
+        if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
+            check_split(name, where, split, layout.splits(root))
+        raw = layout.open(root, split, variant)
     return LayoutSource(raw, require_masks=options.require_masks, strict=options.strict)
 
 
@@ -113,14 +117,17 @@ def _folder(where: str) -> epath.Path:
     return path
 
 
-def _check_split(kind: str, where: str, split: str, found: Sequence[str]) -> None:
-    """Raises UserError unless data divided into the splits `found` (not at all: ()) have a split called `split`."""
-    if split in (found or ("",)):
-        return
-    if not found:
-        raise UserError(f"'{where}' is not divided into splits, so it has no '{split}': write '{kind}:{where}'")
-    problem = f"has no split '{split}'" if split else "is divided into splits"
-    raise UserError(f"'{where}' {problem}: name one of {', '.join(found)}, as in '{kind}:{where}?{found[0]}'")
+@contextlib.contextmanager
+def _records_named(root: epath.Path) -> Iterator[None]:
+    """Says so where the folder that does not look like a layout's holds records."""
+    from input_pipeline.records import plan
+
+    try:
+        yield
+    except UserError as error:
+        if (root / plan.FILE).is_file():
+            raise UserError(f"'{root}' holds records: name them as 'records:{root}'") from error
+        raise
 
 
 _KINDS = {

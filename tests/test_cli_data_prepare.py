@@ -55,6 +55,12 @@ def test_one_split_at_another_size_in_two_processes(capsys, faces):
     assert "begun with --size 10, not 12" in err
 
 
+def test_splits_may_have_blanks_after_their_commas(capsys, faces):
+    code, out, _ = prepare(capsys, faces, "--splits", "val, train")
+    assert code == 0
+    assert {"train", "val"} <= {line.split()[0] for line in out.splitlines()}
+
+
 def test_broken_faces_are_listed_then_left_out(capsys, faces):
     for k in range(11):
         content = (faces / "train" / "images" / f"face{k}.png").read_bytes()
@@ -93,7 +99,7 @@ def test_control_characters_do_not_reach_the_terminal(capsys, faces):
     [
         (["nowhere", "--layout", "folder"], "the folder 'nowhere' does not exist"),
         (["faces", "--layout", "foldr"], "unknown layout 'foldr' (did you mean 'folder'?)"),
-        (["faces", "--layout", "folder", "--splits", "train,tset"], "has no split 'tset': there are train, val"),
+        (["faces", "--layout", "folder", "--splits", "train,tset"], "has no split 'tset': name one of train, val"),
         (["faces", "--layout", "folder", "--jobs", "0"], "'0' is not a number above 0"),
         (
             ["faces", "--layout", "folder", "--out", "gs://bucket/records"],

@@ -19,6 +19,7 @@ from input_pipeline.labels import BISENET19, CELEBAMASK, FARL19, LabelSet
 from input_pipeline.layouts import celebamask_files as files
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.painting import paint
+from input_pipeline.splits import check_split
 
 PAINT_ORDERS = {"official": CELEBAMASK.names[1:], "farl": FARL19.names[1:], "zllrunning": BISENET19.names[1:]}
 """Variant -> parts, a later one covers an earlier one. Each code base paints in the order of its own ids; the label
@@ -97,8 +98,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> CelebAMaskSplit:
 
 def _select(root: epath.Path, split: str, numbers: set[int]) -> tuple[set[int], list[Problem]]:
     """The faces of a split and, with the first one, the problems of faces that belong to none."""
-    if split not in files.SPLITS:
-        raise UserError(f"CelebAMask-HQ has no split '{split}': name one of {', '.join((*files.SPLITS, UNDIVIDED))}")
+    check_split("celebamask_hq", str(root), split, (*files.SPLITS, UNDIVIDED))
     partition, origins = files.read_partition(root), files.read_origins(root)
     homes = {number: partition.get(origins.get(number, "")) for number in numbers}
     problems = []

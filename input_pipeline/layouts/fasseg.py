@@ -25,7 +25,8 @@ from input_pipeline.labels import FASSEG, LabelSet
 from input_pipeline.layouts.color_masks import class_ids
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
-from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Paired, Part, choose_split, pair
+from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Paired, Part, pair
+from input_pipeline.splits import check_split
 
 COLORS = {
     "background": (255, 0, 0),
@@ -98,7 +99,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 def _open(root: epath.Path, split: str, variant: str | None) -> FassegSplit:
     folders = _find_folders(root)
-    choose_split(root, "fasseg", split, tuple(name for name in folders if name))
+    check_split("fasseg", str(root), split, tuple(name for name in folders if name))
     photos, label_images = folders[split]
     poses = [name for name in entries(root / photos) if _POSE.fullmatch(name)]
     groups = [(f"{photos}/{pose}", f"{label_images}/{pose}") for pose in poses] or [(photos, label_images)]

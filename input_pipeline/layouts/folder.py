@@ -12,7 +12,8 @@ from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
-from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, choose_split, pair
+from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.splits import check_split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> FolderSplit:
-    choose_split(root, "folder", split, _splits(root))
+    check_split("folder", str(root), split, _splits(root))
     directory = root / split if split else root
     images = Part("photo", directory / "images", PHOTO_ENDINGS)
     masks = Part("mask", directory / "masks", (".png",))

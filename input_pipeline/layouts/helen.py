@@ -22,8 +22,9 @@ from input_pipeline.images import read_mask
 from input_pipeline.labels import HELEN, LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import read_text
-from input_pipeline.layouts.pairing import Part, choose_split, find_home, pair
+from input_pipeline.layouts.pairing import Part, find_home, pair
 from input_pipeline.layouts.points import parse_points
+from input_pipeline.splits import check_split
 
 LANDMARKS = 68
 LANDMARK_SCALE = 2.0
@@ -74,7 +75,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 def _open(root: epath.Path, split: str, variant: str | None) -> HelenSplit:
     home, splits = find_home(root, "helen", SPLITS)
-    choose_split(root, "helen", split, splits)
+    check_split("helen", str(root), split, splits)
     paired = pair(
         Part("photo", home / split, ("_image.jpg",)),
         Part("label image", home / split, ("_label.png",)),

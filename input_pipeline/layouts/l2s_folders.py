@@ -23,7 +23,8 @@ from input_pipeline.images import read_image
 from input_pipeline.labels import L2S_REGIONS, LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
-from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, choose_split, pair
+from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.splits import check_split
 
 REGIONS = L2S_REGIONS.names[1:]
 """In the order in which they are painted."""
@@ -105,7 +106,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> RegionFolders:
-    choose_split(root, "l2s_folders", split, _splits(root))
+    check_split("l2s_folders", str(root), split, _splits(root))
     folder = root / split if split else root
     paired = pair(
         Part("photo", folder / "full", PHOTO_ENDINGS),

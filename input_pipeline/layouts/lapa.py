@@ -19,8 +19,9 @@ from input_pipeline.images import read_mask
 from input_pipeline.labels import LAPA, LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import read_text
-from input_pipeline.layouts.pairing import Part, choose_split, find_home, pair
+from input_pipeline.layouts.pairing import Part, find_home, pair
 from input_pipeline.layouts.points import parse_points
+from input_pipeline.splits import check_split
 
 LANDMARKS = 106
 SPLITS = ("train", "val", "test")
@@ -71,7 +72,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 def _open(root: epath.Path, split: str, variant: str | None) -> LapaSplit:
     home, splits = find_home(root, "LaPa", SPLITS)
-    choose_split(root, "lapa", split, splits)
+    check_split("lapa", str(root), split, splits)
     folder = home / split
     paired = pair(
         Part("photo", folder / "images", (".jpg",)),

@@ -62,16 +62,6 @@ def pair(*parts: Part) -> Paired:
     return Paired(tuple(names), files, tuple(problems))
 
 
-def choose_split(root: epath.Path, layout: str, split: str, splits: Sequence[str]) -> None:
-    """Raises UserError unless `split` is one of the `splits` that `root` has; () = `root` is not divided."""
-    if split in (splits or ("",)):
-        return
-    if not splits:
-        raise UserError(f"'{root}' is not divided into splits: leave '?{split}' out")
-    problem = f"'{root}' has no split '{split}'" if split else f"'{root}' is divided into splits"
-    raise UserError(f"{problem}: name one of {', '.join(splits)}, as in '{layout}:{root}?{splits[0]}'")
-
-
 def find_home(root: epath.Path, name: str, splits: Sequence[str]) -> tuple[epath.Path, tuple[str, ...]]:
     """The folder of a download, and which of its possible `splits` are there.
 

@@ -17,6 +17,7 @@ from input_pipeline.records.broken import Broken
 from input_pipeline.records.manifest import Manifest
 from input_pipeline.records.plan import Plan, Shard
 from input_pipeline.records.shards import Contents
+from input_pipeline.splits import check_split
 
 
 class Data(NamedTuple):
@@ -77,9 +78,8 @@ def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> 
         if not root.is_dir():
             raise UserError(f"the folder '{source}' does not exist: check the path")
     found = form.splits(root)
-    unknown = [split for split in splits or () if split not in found]
-    if unknown:
-        raise UserError(f"'{source}' has no split '{unknown[0]}': there are {', '.join(found) or 'no splits'}")
+    for split in splits or ():
+        check_split(layout, source, split, found)
     chosen = [split for split in found or ("",) if splits is None or split in splits]
     raws = {split: form.open(root, split, variant) for split in chosen}
     return Data(raws, form.name, variant, form.title, form.licence)

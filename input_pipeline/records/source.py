@@ -19,6 +19,7 @@ from input_pipeline.layouts.contract import Problem
 from input_pipeline.records import manifest, message, plan, remote
 from input_pipeline.records.manifest import Manifest, ShardFile, Split, Stored
 from input_pipeline.sources import Example
+from input_pipeline.splits import check_split
 
 # Without read-ahead and without threads of its own a reader costs 25 us a record and survives a fork.
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
@@ -32,8 +33,7 @@ def splits(where: str | os.PathLike) -> tuple[str, ...]:
     Raises:
       UserError: no records there, or they are not finished.
     """
-    found = tuple(_read_manifest(epath.Path(where).expanduser())[0].splits)
-    return () if found == ("",) else found
+    return _divided(_read_manifest(epath.Path(where).expanduser())[0])
 
 
 class RecordsSource:
@@ -196,14 +196,13 @@ def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
 
 
 def _choose(found: Manifest, split: str, directory: epath.Path) -> Split:
-    if split not in found.splits:
-        there = ", ".join(found.splits)
-        raise UserError(
-            f"'{directory}' has no split '{split}': name one of {there}"
-            if there
-            else f"'{directory}' is not divided into splits: leave '?{split}' out"
-        )
+    check_split("records", os.fspath(directory), split, _divided(found))
     return found.splits[split]
+
+
+def _divided(found: Manifest) -> tuple[str, ...]:
+    """The names of the splits, () for data that are not divided."""
+    return () if tuple(found.splits) == ("",) else tuple(found.splits)
 
 
 def _misfits(folder: Path, wanted: Sequence[Stored]) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"--out '{args.out}' is no local folder: write the records to a disk, then copy the folder there"
         )
-    splits = args.splits.split(",") if args.splits is not None else None
+    splits = [word.strip() for word in args.splits.split(",")] if args.splits is not None else None
     data = open_data(args.source, args.layout, splits)
     with _progress(screen) as progress:
         made = prepare(

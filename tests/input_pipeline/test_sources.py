@@ -16,6 +16,7 @@ from input_pipeline import labels
 from input_pipeline.cache import CachedSource, ShrunkSource
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.records.prepare import open_data, prepare
 from input_pipeline.sources import (
     Source,
     Spec,
@@ -30,6 +31,7 @@ from input_pipeline.sources import (
     read_reduced,
     stored_presence,
 )
+from input_pipeline.splits import check_split
 
 
 class NumberedSource:
@@ -158,6 +160,24 @@ def test_splits_are_named(folder):
         open_source(f"folder:{folder}?test")
     with pytest.raises(UserError, match="is not divided into splits"):
         open_source(f"folder:{folder / 'train'}?train")
+
+
+def test_every_kind_says_the_same_of_its_splits(folder):
+    with pytest.raises(UserError, match=r"is not divided into splits: leave '\?train' out, as in 'folder:.*val'"):
+        open_source(f"folder:{folder / 'val'}?train")
+    with pytest.raises(UserError, match=r"has no split 'a': name one of train, as in 'kind:where\?train'"):
+        check_split("kind", "where", "a", ["train"])
+    check_split("kind", "where", "", [])
+    check_split("kind", "where", "train", ["train"])
+
+
+@pytest.mark.parametrize("spec", ["folder:{}", "lapa:{}?train", "celebamask_hq:{}"])
+def test_records_that_are_taken_for_a_download_are_named(folder, tmp_path, spec):
+    prepare(open_data(str(folder), "folder"), tmp_path / "records", jobs=1)
+    spec = spec.format(tmp_path / "records")
+    for open_it in (open_source, open_splits):
+        with pytest.raises(UserError, match=r"holds records: name them as 'records:.*/records'"):
+            open_it(spec)
 
 
 def test_home_folder(folder, monkeypatch):

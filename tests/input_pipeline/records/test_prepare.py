@@ -275,7 +275,7 @@ def test_nothing_but_broken_faces(tmp_path):
 
 def test_opening_raw_data(faces):
     assert list(open_data(str(faces), "folder", ["val"]).raws) == ["val"]
-    with pytest.raises(UserError, match="has no split 'test': there are train, val"):
+    with pytest.raises(UserError, match="has no split 'test': name one of train, val"):
         open_data(str(faces), "folder", ["val", "test"])
     with pytest.raises(UserError, match="does not exist"):
         open_data(str(faces / "none"), "folder")
