@@ -12,7 +12,10 @@ twice in an epoch and none is left out (with a mixture: in each part's own epoch
 import dataclasses
 import json
 import math
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -142,7 +145,7 @@ class TrainBatches(Iterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker.
             rest = self._batches[self._step :].to_iter_dataset(self._read)
-            self._iterator = iter(rest.mp_prefetch(self._processes, _ignore_interrupts))
+            self._iterator = iter(rest.mp_prefetch(self._processes, _begin_worker))
         try:
             batch = next(self._iterator)
         except UserError:
@@ -209,6 +212,15 @@ class _TrainView(grain.transforms.RandomMap):
         return row
 
 
-def _ignore_interrupts(worker_index: int, worker_count: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the one that trains decides when its workers stop."""
+def _begin_worker(worker_index: int, worker_count: int) -> None:
+    """Ties a worker to the process that trains: its end, however sudden, ends the worker, and nothing else does.
+
+    Ctrl-C reaches every process of a terminal, but the one that trains decides when its workers stop.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # whatever the other threads are waiting for

@@ -1,16 +1,23 @@
 """The resume rule: whoever goes on, at whatever number of processes, meets every remaining example once."""
 
+import contextlib
 import json
 import multiprocessing
 import os
+import random
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from input_pipeline.augment import Augment
+from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError
+from input_pipeline.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK, IGNORE
 from input_pipeline.loader import train_batches
 from input_pipeline.sources import Weighted, open_source
@@ -34,7 +41,7 @@ def faces(tmp_path_factory):
 
 
 class Numbered:
-    """Example i says i in its identity."""
+    """Example i says i in its identity; every fifth one has a necklace."""
 
     label_set = CELEBAMASK
 
@@ -45,8 +52,10 @@ class Numbered:
         return len(self.names)
 
     def __getitem__(self, index):
-        blank = np.zeros((8, 8, 3), np.uint8)
-        return {"image": blank, "mask": blank[..., 0], "identity": np.array([index, len(self)], np.float32)}
+        mask = np.full((8, 8), CELEBAMASK["skin"], np.uint8)
+        mask[0] = CELEBAMASK["background" if index % 5 else "neck_l"]
+        grey = np.full((8, 8, 3), index, np.uint8)
+        return {"image": grey, "mask": mask, "identity": np.array([index, len(self)], np.float32)}
 
 
 def stream(source, process=(0, 1), **changes):
@@ -54,11 +63,11 @@ def stream(source, process=(0, 1), **changes):
     return train_batches(source, process_index=process[0], process_count=process[1], **(options | changes))
 
 
-def run(source, processes, steps, state=None):
+def run(source, processes, steps, state=None, **changes):
     """What `processes` processes see in `steps` steps from a state on, row by row, and the state each of them saves."""
     rows, states = [[] for _ in range(steps)], []
     for index in range(processes):
-        with stream(source, (index, processes)) as batches:
+        with stream(source, (index, processes), **changes) as batches:
             if state is not None:
                 batches.set_state(state)
             for step in range(steps):
@@ -91,6 +100,33 @@ def test_a_restart_keeps_the_epoch_of_each_part_of_a_mixture(before, after):
         assert len(order) > 3 * count
         for start in range(0, len(order) - count + 1, count):
             assert sorted(order[start : start + count]) == list(range(count))
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_any_history_of_restarts_gives_the_stream_of_one_run(case):
+    """Up to three parts, balanced and framed or not, fewer examples than a batch or more, stopped anywhere."""
+    rng = random.Random(case)
+    parts, repeats = [], {}
+    for count in rng.sample([1, 2, 3, 7, 13, 29], rng.randint(1, 3)):
+        part, repeats[count] = Numbered(count), np.ones(count, int)
+        if rng.random() < 0.5:
+            part = RepeatFactorSource(part, 1.0, seed=rng.randrange(9))
+            repeats[count] = part.repeats
+        if rng.random() < 0.5:
+            part = FramedSource(part, "face")
+        parts.append(Weighted(rng.choice([0.1, 0.3, 1, 2]), part))
+    steps = rng.randint(6, 16)
+    options = {"batch_size": rng.choice([4, 8, 12]), "seed": rng.randrange(2**32), "threads": 1, "prefetch": 1}
+    seen, state, done = [], None, 0
+    for stop in (*sorted(rng.sample(range(steps + 1), 2)), steps):
+        rows, state = run(parts, rng.choice([1, 2, 4]), stop - done, state, **options)
+        seen, done = seen + rows, stop
+    assert seen == run(parts, 1, steps, **options)[0]
+    for count, expected in repeats.items():
+        order = [index for index, part in seen if part == count]
+        epoch = expected.sum()
+        for start in range(0, len(order) - epoch + 1, epoch):
+            np.testing.assert_array_equal(np.bincount(order[start : start + epoch], minlength=count), expected)
 
 
 def test_every_process_gets_the_same_remaining_examples_as_without_a_restart():
@@ -165,3 +201,31 @@ def test_a_worker_that_is_killed_is_one_sentence_and_the_stream_can_go_on(faces)
         again = batches.get_state()["step"]
         np.testing.assert_array_equal([first, next(batches)["mask"]], [expected[0], expected[again]])
     assert (expected[0] != IGNORE).any()
+
+
+KILLED_RUN = """
+import multiprocessing, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import test_loader_resume
+if __name__ == "__main__":
+    batches = test_loader_resume.stream(test_loader_resume.Numbered(8), workers=2, prefetch=1)
+    next(batches)
+    print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_the_process_they_work_for(tmp_path):
+    """They inherit its output, which is closed when the last of them has ended."""
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED_RUN)
+    process = subprocess.Popen([sys.executable, script, Path(__file__).parent], stdout=subprocess.PIPE)
+    workers = [int(word) for word in process.stdout.readline().split()]
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert len(workers) == 2
+    try:
+        process.communicate(timeout=20)
+    finally:
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
