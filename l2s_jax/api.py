@@ -83,12 +83,14 @@ class Model:
     Attributes:
       path: folder it came from.
       meta: its description.
+      config: the one it was trained with, complete.
       system: the pure functions; `system.predict(variables, image)` is all there is to parsing.
       variables: nested dicts of arrays on the default device.
     """
 
     path: Path
     meta: bundle.Meta
+    config: ConfigDict
     system: System
     variables: PyTree
 
@@ -103,9 +105,10 @@ class Model:
           UserError: no such model, a damaged one, or one that does not fit its system.
         """
         model = bundle.load(bundle.resolve(where))
-        system = systems.build(_stored_config(model))
+        stored = _stored_config(model)
+        system = systems.build(stored)
         expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
-        return cls(model.path, model.meta, system, jax.device_put(bundle.fit(model, expected)))
+        return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
 
 
 def _stored_config(model: bundle.Bundle) -> ConfigDict:

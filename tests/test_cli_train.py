@@ -101,6 +101,15 @@ def test_evaluate_repeats_the_scores(place, capsys):
     assert all(label.title in out for label in LABELS.labels)
 
 
+def test_evaluate_frames_faces_as_the_model_knows_them(place, capsys):
+    framed = ["--config.data.framing=face", "--workdir", "runs/framed"]
+    assert l2s(capsys, "train", "--config", "tiny.json", *OPTIONS, *framed)[0] == 0
+    argv = ["evaluate", "--model", "runs/framed", "--data", val(place), "--batch", 4, "--json", "framed.json"]
+    assert l2s(capsys, *argv)[0] == 0
+    metrics = json.loads((place / "framed.json").read_text())
+    assert metrics["segmentation"] == json.loads((place / "runs/framed/metrics.json").read_text())["segmentation"]
+
+
 def test_report_can_be_written_again(place, capsys):
     page = place / "runs" / "tiny" / "report.html"
     page.unlink()
