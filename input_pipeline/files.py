@@ -54,6 +54,18 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def writable_file(path: Path) -> Path:
+    """Try that a file could be written to `path`, making its folder, before work is spent on what goes into it.
+
+    Raises:
+      UserError: no file can have that name, or its folder cannot be made or written.
+    """
+    if not path.name or path.is_dir():
+        raise UserError(f"cannot write '{path}', which is a folder: name a file")
+    writable_folder(path.parent)
+    return path
+
+
 def writable_folder(path: Path) -> Path:
     """Make the folder `path` and try that files can be written there, before work is spent.
 

@@ -105,15 +105,26 @@ def test_control_characters_do_not_reach_the_terminal(capsys, faces):
             ["faces", "--layout", "folder", "--out", "gs://bucket/records"],
             "is no local folder: write the records to a disk",
         ),
-        (["faces", "--layout", "folder", "--out", "faces"], "is not empty and holds no records"),
+        (["faces", "--layout", "folder", "--out", "faces"], "lies in the source 'faces': choose another folder"),
+        (["faces", "--layout", "folder", "--out", "faces/train/../new"], "lies in the source 'faces'"),
+        (["faces", "--layout", "folder", "--out", "link/new"], "lies in the source 'faces'"),
+        (["circle", "--layout", "folder", "--out", "new"], "the folder 'circle' does not exist"),
+        (["faces", "--layout", "folder", "--out", "circle/new"], "cannot write into the folder 'circle/new'"),
+        (["faces", "--layout", "folder", "--out", "other"], "is not empty and holds no records"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, faces, monkeypatch, argv, sentence):
     monkeypatch.chdir(faces.parent)
+    (faces.parent / "link").symlink_to(faces)
+    (faces.parent / "circle").symlink_to("circle")
+    (faces.parent / "other").mkdir()
+    (faces.parent / "other" / "mine.txt").write_text("mine")
+    before = sorted(faces.parent.rglob("*"))
     assert cli.main(["data", "prepare", "--out", "out", *argv]) == 2
     captured = capsys.readouterr()
     assert sentence in captured.err
     assert captured.err.count("\n") == 1
+    assert sorted(faces.parent.rglob("*")) == before
 
 
 def test_no_room_on_the_disk_is_one_sentence(capsys, faces):

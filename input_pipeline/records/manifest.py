@@ -17,7 +17,7 @@ _FORMAT = "l2s_jax records"
 _VERSION = 1
 _FILE_NAME = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST = 1 << 62
+_MOST = 1 << 53  # what every reader of JSON knows exactly; the sum over all classes still fits 64 bits
 
 
 class Stored(NamedTuple):
@@ -152,8 +152,10 @@ def _split(content: dict, label_set: LabelSet) -> Split:
         heights=_three(content["heights"]),
         widths=_three(content["widths"]),
     )
+    _check(split.examples > 0, "it has a split without faces")
     _check(sum(shard.examples for shard in split.shards) == split.examples, "its shards do not add up")
     _check(split.labelled <= split.examples, "it has more masks than faces")
+    _check(max(split.class_images.values()) <= split.labelled, "more faces have a class than there are masks")
     _check(split.presence.bytes == split.examples * -(-len(label_set) // 8), "its presence has another size")
     names = [stored.file for stored in split.files]
     _check(len(set(names)) == len(names), "it names one file twice")

@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,8 +181,12 @@ def write(folder: Path, plan: Plan) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises UserError where `folder` holds other things than records."""
-    if not (folder / FILE).is_file() and any(entry.name != ".lock" for entry in folder.iterdir()):
+    """Raises UserError where `folder` holds other things than records.
+
+    Hidden files do not count: locks, what a run leaves that was killed before its plan had a name, and what file
+    managers strew about.
+    """
+    if not (folder / FILE).is_file() and not all(entry.name.startswith(".") for entry in folder.iterdir()):
         raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
 
 
@@ -200,9 +204,23 @@ def read(folder: Path) -> Plan | None:
         return Plan(
             dict(content["options"]),
             {
-                split: SplitPlan(tuple(map(tuple, part["shards"])), tuple(part["problems"]))
+                split: SplitPlan(_some(map(_names, part["shards"])), _names(part["problems"]))
                 for split, part in content["splits"].items()
             },
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again") from error
+
+
+def _some(shards: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    found = tuple(shards)
+    if not found:
+        raise ValueError("a split without shards")
+    return found
+
+
+def _names(words: Iterable[object]) -> tuple[str, ...]:
+    found = tuple(words)
+    if not all(isinstance(word, str) for word in found):
+        raise TypeError("a name that is no text")
+    return found

@@ -107,7 +107,7 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
 
 
 def contents(folder: Path, shard: Shard) -> Contents | None:
-    """What is in a shard that is done; None where it is not done, or was for another plan."""
+    """What is in a shard that is done; None where it is not done, was for another plan, or what told of it changed."""
     try:
         found = _from_json(_contents_path(folder, shard).read_bytes())
         path = folder / f"{shard.stem}.array_record"
@@ -165,11 +165,20 @@ def _to_json(found: Contents) -> bytes:
         "presence": [np.flatnonzero(row).tolist() for row in found.presence],
         "classes": found.presence.shape[1],
     }
-    return json.dumps({**found._asdict(), **arrays}).encode()
+    content = {**found._asdict(), **arrays}
+    return json.dumps({"check": _check(content), "contents": content}).encode()
+
+
+def _check(content: dict) -> str:
+    """Of the JSON of `Contents`: what somebody edited is not believed, however it looks."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _from_json(text: bytes) -> Contents:
-    content = json.loads(text)
+    told = json.loads(text)
+    content = told["contents"]
+    if told["check"] != _check(content):
+        raise ValueError("these contents are not those that were written")
     presence = np.zeros((len(content["names"]), content.pop("classes")), bool)
     for row, ids in zip(presence, content["presence"], strict=True):
         row[ids] = True

@@ -20,7 +20,7 @@ _SENTENCES = 5  # of each kind that must be mended
 def run(args: argparse.Namespace) -> int:
     """Print the findings, write `args.json`; 2 if something must be mended, otherwise 0."""
     if args.json is not None:
-        files.writable_folder(args.json.parent)
+        files.writable_file(args.json)
     screen = console.out()
     parts = data_pass.scan_splits(data_pass.open_splits(args.data), args.jobs, screen)
     found = findings.inspect(parts)

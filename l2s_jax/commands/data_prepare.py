@@ -1,10 +1,12 @@
 """`l2s data prepare`: a raw download becomes sharded records."""
 
 import argparse
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -23,10 +25,7 @@ _PLAIN_SECONDS = 10  # between two lines of progress where there is no terminal
 def run(args: argparse.Namespace) -> int:
     """Writes the records and says what they hold, or lists the faces in their way (a UserError)."""
     screen = console.out()
-    if re.match(r"\w+:/", str(args.out)):
-        raise UserError(
-            f"--out '{args.out}' is no local folder: write the records to a disk, then copy the folder there"
-        )
+    _check_out(args)
     splits = [word.strip() for word in args.splits.split(",")] if args.splits is not None else None
     data = open_data(args.source, args.layout, splits)
     with _progress(screen) as progress:
@@ -45,6 +44,17 @@ def run(args: argparse.Namespace) -> int:
         raise _stopped(args, made)
     _show(screen, args, made.manifest)
     return 0
+
+
+def _check_out(args: argparse.Namespace) -> None:
+    if re.match(r"\w+:/", str(args.out)):
+        raise UserError(
+            f"--out '{args.out}' is no local folder: write the records to a disk, then copy the folder there"
+        )
+    # Not Path.resolve, which raises where links turn in circles.
+    out, source = map(os.path.realpath, (args.out, os.path.expanduser(args.source)))
+    if Path(out).is_relative_to(source):
+        raise UserError(f"--out '{args.out}' lies in the source '{args.source}': choose another folder")
 
 
 @contextmanager

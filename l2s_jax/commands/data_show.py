@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--count {args.count} is more than the {_MOST} faces that fit one sheet")
     source = sources.open_source(args.data, size=_RENDER, require_masks=False)
     indices = _choose(source, args)
-    files.writable_folder(args.out.parent)
+    files.writable_file(args.out)
     screen = console.out()
     shown = _read(source, indices, args.augment, console.errors(screen))
     if shown.examples:

@@ -19,7 +19,7 @@ _SPREAD = ("smallest", "median", "largest")
 def run(args: argparse.Namespace) -> int:
     """Print a table for each split, write `args.json`."""
     if args.json is not None:
-        files.writable_folder(args.json.parent)
+        files.writable_file(args.json)
     screen = console.out()
     splits = data_pass.open_splits(args.data)
     counts = {} if args.recount else {title: class_counts.stored(o.source, o.split) for title, o in splits.items()}

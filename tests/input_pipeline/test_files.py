@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,22 @@ def test_a_parent_that_is_a_file_or_missing_is_one_sentence(tmp_path):
         files.replace(tmp_path / "none" / "a", b"x")
     with pytest.raises(UserError, match="cannot write into the folder"):
         files.writable_folder(tmp_path / "file" / "a")
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "folder", "file/a.json"])
+def test_a_name_that_no_file_can_have_is_refused_before_any_work(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot write"):
+        files.writable_file(Path(path))
+
+
+def test_a_file_that_can_be_written_keeps_what_it_holds(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"old")
+    assert files.writable_file(tmp_path / "a.json") == tmp_path / "a.json"
+    assert files.writable_file(tmp_path / "new" / "b.json").parent.is_dir()
+    assert (tmp_path / "a.json").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, UserError])

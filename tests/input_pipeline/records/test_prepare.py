@@ -273,6 +273,60 @@ def test_nothing_but_broken_faces(tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_a_run_that_was_killed_before_its_plan_was_there(faces, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (".lock", ".plan.json.123.part", ".DS_Store"):
+        (out / name).write_bytes(b"{")
+    assert prepare(open_data(str(faces), "folder"), out, jobs=1).manifest is not None
+    assert not (out / ".plan.json.123.part").exists()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda c: c.update(pixels=[1, 2]),
+        lambda c: c.update(pixels=[10**30] * 256),
+        lambda c: c.update(labelled="x"),
+        lambda c: c.update(sha256=5),
+        lambda c: c.update(classes=10**12),
+        lambda c: c.update(sizes=[[1, 2]]),
+        lambda c: c.update(broken=[["a", "b", "c"]]),
+        lambda c: c.pop("names"),
+    ],
+)
+def test_a_shard_whose_contents_were_edited_is_written_anew(faces, tmp_path, edit):
+    raw = open_data(str(faces), "folder")
+    prepare(raw, tmp_path / "out", jobs=1)
+    before = contents(tmp_path / "out")
+    path = tmp_path / "out" / "train-00000-of-00001.json"
+    told = json.loads(path.read_text())
+    edit(told["contents"])
+    path.write_text(json.dumps(told))
+    prepare(raw, tmp_path / "out", jobs=1)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda p: p["splits"]["train"].update(shards=[[[1]]]),
+        lambda p: p["splits"]["train"].update(shards=[]),
+        lambda p: p["splits"]["train"].update(problems=[["x"]]),
+        lambda p: p.update(options=3),
+    ],
+)
+def test_an_edited_plan_is_refused(faces, tmp_path, edit):
+    raw = open_data(str(faces), "folder")
+    prepare(raw, tmp_path / "out", jobs=1)
+    path = tmp_path / "out" / "plan.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"plan.json' is damaged: delete the folder"):
+        prepare(raw, tmp_path / "out", jobs=1)
+
+
 def test_opening_raw_data(faces):
     assert list(open_data(str(faces), "folder", ["val"]).raws) == ["val"]
     with pytest.raises(UserError, match="has no split 'test': name one of train, val"):

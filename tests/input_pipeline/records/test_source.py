@@ -186,6 +186,11 @@ def change(records, edit):
         lambda m: m["splits"]["train"]["shards"][0].update(sha256="0"),
         lambda m: m["splits"]["train"]["presence"].update(bytes=3),
         lambda m: m["splits"]["train"].update(shards=7),
+        lambda m: m["splits"]["train"].update(ignored_pixels=1 << 60),
+        lambda m: m["splits"]["train"]["class_images"].update(skin=COUNT + 1),
+        lambda m: m["splits"]["val"].update(
+            examples=0, labelled=0, shards=[], presence={**m["splits"]["val"]["presence"], "bytes": 0}
+        ),
         lambda m: m["label_set"].update(classes=["a"]),
     ],
 )
