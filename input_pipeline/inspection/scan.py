@@ -1,22 +1,19 @@
 """One pass over a source in parallel processes: every face is read once, and a row of facts is kept."""
 
 import contextlib
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 import numpy as np
 
+from input_pipeline import processes
 from input_pipeline.errors import UserError
 from input_pipeline.inspection.facts import look_at, row_dtype
 from input_pipeline.layouts.contract import Problem
 from input_pipeline.sources import Source
 
 _CHUNK = 32  # faces of one task: long enough to hide its hand-over, short enough for a lively progress bar
-_STOP_SECONDS = 10  # a process stops after its task; one that takes longer is ended
 
 
 class Scan(NamedTuple):
@@ -40,32 +37,37 @@ def scan(source: Source, *, jobs: int | None = None, progress: Callable[[int], N
       progress: called with the number of faces that were added.
 
     Raises:
-      UserError: a process was killed from outside, as for want of memory. Faces that cannot be read raise nothing.
+      UserError: a process was killed from outside, as for want of memory, or the names cannot be read. Faces that
+        cannot be read raise nothing.
     """
-    facts, broken = np.zeros(len(source), row_dtype(source.label_set)), {}
+    facts, faults = np.zeros(len(source), row_dtype(source.label_set)), {}
     tasks = [range(start, min(start + _CHUNK, len(source))) for start in range(0, len(source), _CHUNK)]
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(tasks))
+    jobs = min(jobs or processes.cores(), len(tasks))
     results = _in_processes(source, tasks, jobs) if jobs > 1 else ((task, _look(source, task)) for task in tasks)
     for task, result in results:
-        facts[task.start : task.stop], broken[task.start] = result
+        facts[task.start : task.stop], found = result
+        faults.update(found)
         progress(len(task))
-    return Scan(facts, [problem for start in sorted(broken) for problem in broken[start]])
+    return Scan(facts, [Problem(source.names[index], "", faults[index]) for index in sorted(faults)])
 
 
-def _look(source: Source, task: range) -> Scan:
-    facts, broken = np.zeros(len(task), row_dtype(source.label_set)), []
+def _look(source: Source, task: range) -> tuple[np.ndarray, dict[int, str]]:
+    """Rows of facts, and what is wrong with the faces that cannot be read, by their index."""
+    facts, faults = np.zeros(len(task), row_dtype(source.label_set)), {}
     for row, index in enumerate(task):
         try:
             facts[row] = look_at(source[index], source.label_set)
         except UserError as error:
-            broken.append(Problem(source.names[index], "", str(error)))
-    return Scan(facts, broken)
+            faults[index] = str(error)
+    return facts, faults
 
 
-def _in_processes(source: Source, tasks: list[range], jobs: int) -> Iterator[tuple[range, Scan]]:
+def _in_processes(
+    source: Source, tasks: list[range], jobs: int
+) -> Iterator[tuple[range, tuple[np.ndarray, dict[int, str]]]]:
     """Results as they come; every process holds one task, so no more than `jobs` of them wait anywhere."""
     rest = iter(tasks)
-    with _processes(source, jobs) as idle:
+    with processes.serving(_serve, source, jobs) as idle:
         busy: dict[Connection, range] = {}
         try:
             while True:
@@ -83,33 +85,8 @@ def _in_processes(source: Source, tasks: list[range], jobs: int) -> Iterator[tup
             ) from error
 
 
-@contextlib.contextmanager
-def _processes(source: Source, count: int) -> Iterator[list[Connection]]:
-    """Pipes to `count` processes that wait for tasks; the end of its pipe ends a process, however the parent ends."""
-    # Spawned, not forked: a fork would copy the threads of this process in the middle of their work.
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    try:
-        for _ in range(count):
-            pipe, theirs = context.Pipe()
-            pipes.append(pipe)
-            process = context.Process(target=_serve, args=(theirs, source), daemon=True)
-            process.start()
-            processes.append(process)
-            theirs.close()  # so that the pipe ends with either process
-        yield pipes
-    finally:
-        for pipe in pipes:
-            pipe.close()
-        for process in processes:
-            process.join(_STOP_SECONDS)
-            if process.is_alive():
-                process.kill()
-
-
 def _serve(pipe: Connection, source: Source) -> None:
-    """The life of a process: tasks come in, scans go out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then closes the pipes
+    """The life of a process: tasks come in, what `_look` says goes out."""
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             pipe.send(_look(source, pipe.recv()))

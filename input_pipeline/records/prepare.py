@@ -1,14 +1,13 @@
 """From a raw download to records: planned once, written in parallel, resumed after any interruption."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline import files, layouts
+from input_pipeline import files, layouts, processes
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.layouts.contract import Problem, RawSplit
@@ -133,7 +132,7 @@ def prepare(
         if tasks:
             (folder / manifest.FILE).unlink(missing_ok=True)
         work = workers.Work(folder, data.raws, size)
-        workers.write_all(work, tasks.shards, jobs or len(os.sched_getaffinity(0)), tasks.report)
+        workers.write_all(work, tasks.shards, jobs or processes.cores(), tasks.report)
         listed = broken.write(folder, _problems(folder, agreed, data.raws))
         if listed.count and not skip_broken:
             (folder / manifest.FILE).unlink(missing_ok=True)

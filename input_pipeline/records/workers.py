@@ -1,22 +1,19 @@
 """Shards written by several processes: they report over pipes, and stop when their pipe ends, however that comes."""
 
 import contextlib
-import multiprocessing
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from input_pipeline import processes
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.contract import RawSplit
 from input_pipeline.records import shards
 from input_pipeline.records.plan import Shard
 
 _REPORT_SECONDS = 0.2
-_STOP_SECONDS = 10  # a process stops after the face it reads; one that takes longer is ended
 
 _KILLED = (
     "a process that wrote records ended before its time (for want of memory, if no other error stands above): run the "
@@ -55,7 +52,7 @@ def write_all(work: Work, tasks: Sequence[Shard], jobs: int, report: Callable[[T
         for task in tasks:
             _write(work, task, lambda broken: report(Tick(1, int(broken))))
         return
-    with _processes(work, min(jobs, len(tasks))) as pipes:
+    with processes.serving(_serve, work, min(jobs, len(tasks))) as pipes:
         rest = iter(tasks)
         idle = list(pipes)
         busy: set[Connection] = set()
@@ -90,43 +87,6 @@ def _receive(pipe: Connection) -> Tick | None:
     if isinstance(said, UserError):
         raise said
     return said
-
-
-@contextlib.contextmanager
-def _processes(work: Work, count: int) -> Iterator[list[Connection]]:
-    """Pipes to `count` processes that wait for shards; their end ends the processes."""
-    # Spawned, not forked: a fork would copy the threads of this process in the middle of their work.
-    context = multiprocessing.get_context("spawn")
-    pipes: list[Connection] = []
-    processes = []
-    try:
-        for _ in range(count):
-            pipe, theirs = context.Pipe()
-            pipes.append(pipe)
-            process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-            with _interrupts_blocked():
-                process.start()
-            processes.append(process)
-            theirs.close()  # so that the pipe ends with either process
-        yield pipes
-    finally:
-        for pipe in pipes:
-            pipe.close()
-        for process in processes:
-            process.join(_STOP_SECONDS)
-            if process.is_alive():
-                process.kill()
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal; those started here inherit the mask and leave it to their parent."""
-    resource_tracker.ensure_running()  # the first process would start it, and that unblocks
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, work: Work) -> None:

@@ -92,6 +92,22 @@ def test_processes_find_the_same_as_one():
     assert alone.broken == together.broken
 
 
+@dataclasses.dataclass(frozen=True)
+class Nameless(Patchy):
+    """Its names are damaged too."""
+
+    @property
+    def names(self):
+        raise UserError("the names are damaged")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_damaged_names_are_one_sentence(jobs, capfd):
+    with pytest.raises(UserError, match="the names are damaged"):
+        scan.scan(Nameless(70, broken=(3,)), jobs=jobs)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_killed_process_is_one_sentence():
     with pytest.raises(UserError, match=r"was killed.*fewer jobs"):
         scan.scan(Patchy(200, deadly=(50,)), jobs=2)
