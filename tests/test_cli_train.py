@@ -142,6 +142,18 @@ def test_mistakes_are_one_sentence(place, capsys, argv, sentence):
     assert sorted(os.listdir(place)) == before
 
 
+def test_a_broken_face_ends_training_in_one_sentence(place, capsys):
+    draw_faces(place / "broken", 8)
+    (place / "broken" / "images" / "5.png").write_bytes(b"not a picture")
+    broken = [f"--config.data.train=folder:{place / 'broken'}", "--workdir", "stopped_by_data"]
+    code, _, err = l2s(capsys, "train", "--config", "tiny.json", *OPTIONS, *broken)
+    assert code == 2
+    assert err.startswith("l2s: ")
+    assert err.count("\n") == 1
+    assert "broken/images/5.png' is not a readable image" in err
+    assert not (place / "stopped_by_data" / "model").exists()
+
+
 def test_a_signal_ends_with_its_code_and_exports_nothing(place, capsys, monkeypatch):
     import signal
 

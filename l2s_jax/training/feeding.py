@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
@@ -45,6 +45,7 @@ class Feed:
     def __init__(self, batches: Batches, place: Callable[[Mapping[str, np.ndarray]], GlobalBatch], count: int):
         self._batches, self._place, self._left = batches, place, count
         self._state = batches.get_state()
+        self._broken = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
         self._pending: collections.deque[Future] = collections.deque()
         self._read_ahead()
@@ -74,6 +75,11 @@ class Feed:
             self._left -= 1
 
     def _read(self) -> tuple[GlobalBatch, dict[str, Any]]:
+        if self._broken:
+            raise CancelledError  # the stream would start its workers again, to meet the same error
+        self._broken = True  # until the batch is there
         batch = self._place(next(self._batches))
         # Only a batch that has arrived is ready: the wait for a slow transfer is a wait for data.
-        return jax.block_until_ready(batch), self._batches.get_state()
+        ready = jax.block_until_ready(batch), self._batches.get_state()
+        self._broken = False
+        return ready

@@ -19,9 +19,10 @@ class Watched(Batches):
 
     def __init__(self, fails=None):
         super().__init__(toy_config())
-        self.reads, self.fails, self.threads = threading.Semaphore(0), fails, set()
+        self.reads, self.fails, self.threads, self.attempts = threading.Semaphore(0), fails, set(), 0
 
     def __next__(self):
+        self.attempts += 1
         self.threads.add(threading.get_ident())
         if self._next + 1 == self.fails:
             raise ZeroDivisionError
@@ -95,6 +96,16 @@ def test_an_error_waits_for_its_turn_and_leaves_the_stream_before_it(place):
         with pytest.raises(ZeroDivisionError):
             ahead.take()
     assert stream.get_state() == {"next": 2}
+
+
+def test_after_an_error_nothing_more_is_read(place):
+    """A stream that was asked again would start its workers again, to meet the same error."""
+    stream = Watched(fails=2)
+    with feed(stream, place) as ahead:
+        ahead.take()
+        with pytest.raises(ZeroDivisionError):
+            ahead.take()
+    assert stream.attempts == 2
 
 
 def test_closing_waits_for_the_thread(place):
