@@ -140,7 +140,7 @@ class _Tally:
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.errors = None
         self.effects = dict.fromkeys(("noise", "swap"))
-        self.shown: list[tuple[np.ndarray, np.ndarray]] = []  # image and mask of the examples for the report
+        self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
         probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
@@ -153,7 +153,7 @@ class _Tally:
         if self.full:
             self._add_codec(number, batch)
         missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
-        self.shown += list(zip(batch["image"][:missing], batch["mask"][:missing], strict=True))
+        self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
 
     def _add_codec(self, number: int, batch: dict[str, np.ndarray]) -> None:
         codec, variables, weight = self.system.codec, self.variables, batch["weight"]
@@ -168,13 +168,9 @@ class _Tally:
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """The arrays of the report's panels, all examples as one batch."""
-        image, mask = (np.stack(column) for column in zip(*self.shown, strict=True))
-        probabilities, _ = _segment(
-            self.system.predict,
-            self.classes,
-            self.variables,
-            {"image": image, "mask": mask, "weight": np.ones(len(mask))},
-        )
+        batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
+        image, mask = batch["image"], batch["mask"]
+        probabilities, _ = _segment(self.system.predict, self.classes, self.variables, batch)
         probabilities = np.asarray(probabilities)
         pictures = {
             "image": _to_bytes(image),
@@ -210,7 +206,7 @@ class _Tally:
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array]:
     """Probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
-    prediction = predict(variables, batch["image"])
+    prediction = predict(variables, batch["image"], batch.get("landmarks"))
     return prediction.probabilities, segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
 
 

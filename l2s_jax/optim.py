@@ -1,5 +1,7 @@
 """Optimisers, learning-rate schedules, lazy-regularisation correction, running averages of weights."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -9,7 +11,10 @@ from input_pipeline.errors import UserError
 from l2s_jax.systems.contract import PyTree
 
 OPTIMISERS = ("adam", "adamw")
-DECAYS = ("constant", "cosine", "linear")
+DECAYS = ("constant", "cosine", "linear", "steps")
+
+RateFactor = Callable[[tuple[str, ...]], float]
+"""Path of a parameter in its tree -> factor of its learning rate."""
 
 
 def default_config() -> ConfigDict:
@@ -20,16 +25,24 @@ def default_config() -> ConfigDict:
     config.b1 = 0.9  # decay of the first moment
     config.b2 = 0.999  # decay of the second moment
     config.eps = 1e-8  # added to the root of the second moment
-    config.weight_decay = 0.0  # adamw only, on arrays of two or more axes (not on biases and gains)
+    config.weight_decay = 0.0  # adamw only
+    config.decay_vectors = False  # weight decay also on arrays of fewer than two axes: biases and gains
     config.warmup_steps = 0  # linear from learning_rate / warmup_steps to learning_rate
-    config.decay = "constant"  # after the warm-up: constant | cosine | linear, down to 0 at total_steps
+    config.decay = "constant"  # after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
     config.total_steps = 0  # where the decay ends; 0 = with the training
+    config.milestones = ()  # for decay=steps: the updates after which the rate is multiplied by step_factor
+    config.step_factor = 0.1  # see milestones
     config.clip_norm = 0.0  # largest global norm of the gradients, 0 = no clipping
     return config
 
 
-def build(config: ConfigDict) -> optax.GradientTransformation:
+def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.GradientTransformation:
     """The optax transformation of a `default_config`-like config.
+
+    Args:
+      config: see `default_config`.
+      rate_factor: parameters that learn slower or faster than the config says, e.g. `stage_decay`; None = none do. The
+        factor also holds for their weight decay, as a learning rate of their own would.
 
     Raises:
       UserError: an unknown name or decay, or numbers that contradict each other.
@@ -42,28 +55,65 @@ def build(config: ConfigDict) -> optax.GradientTransformation:
     if config.name == "adam":
         update = optax.adam(rate, b1=config.b1, b2=config.b2, eps=config.eps)
     else:
+        decayed = None if config.decay_vectors else _matrices
         update = optax.adamw(
-            rate, b1=config.b1, b2=config.b2, eps=config.eps, weight_decay=config.weight_decay, mask=_matrices
+            rate, b1=config.b1, b2=config.b2, eps=config.eps, weight_decay=config.weight_decay, mask=decayed
         )
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update) if config.clip_norm else update
+    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    scale = [_scaled(rate_factor)] if rate_factor is not None else []
+    return optax.chain(*clip, update, *scale) if clip or scale else update
+
+
+def stage_decay(stage: Callable[[tuple[str, ...]], int | None], last: int, decay: float) -> RateFactor:
+    """Layer-wise learning-rate decay (Clark et al., ICLR 2020): what lies deeper in a pretrained network moves less.
+
+    Args:
+      stage: path of a parameter -> its stage, 0 nearest to the input, or None for what is not pretrained.
+      last: the stage nearest to the output.
+      decay: in (0, 1]; stage s learns at `decay ** (last + 1 - s)` of the rate, what has no stage at the full rate.
+    """
+
+    def factor(path: tuple[str, ...]) -> float:
+        found = stage(path)
+        return 1.0 if found is None else decay ** (last + 1 - found)
+
+    return factor
+
+
+def _scaled(rate_factor: RateFactor) -> optax.GradientTransformation:
+    def scale(updates: PyTree, params: PyTree | None = None) -> PyTree:
+        del params
+        return jax.tree_util.tree_map_with_path(
+            lambda path, update: rate_factor(tuple(key.key for key in path)) * update, updates
+        )
+
+    return optax.stateless(scale)
 
 
 def schedule(config: ConfigDict) -> optax.Schedule:
     """Learning rate as a function of the number of updates made so far.
 
     Raises:
-      UserError: unknown decay, or a decay that would end before the warm-up does.
+      UserError: unknown decay, a decay that would end before the warm-up does, or milestones that do not fit.
     """
     if config.decay not in DECAYS:
         raise UserError(f"unknown decay '{config.decay}'; there are: {', '.join(DECAYS)}")
     peak, warmup = config.learning_rate, config.warmup_steps
     span = config.total_steps - warmup
-    if config.decay != "constant" and span <= 0:
+    if config.decay in ("cosine", "linear") and span <= 0:
         raise UserError(f"{config.decay} decay needs total_steps > warmup_steps, not {config.total_steps} and {warmup}")
+    milestones = tuple(config.milestones)
+    if (config.decay == "steps") != bool(milestones):
+        raise UserError(f"decay='{config.decay}' with milestones={milestones}: decay=steps is what needs milestones")
+    if any(b <= a for a, b in zip((warmup, *milestones), milestones, strict=False)):
+        raise UserError(f"milestones={milestones} must grow and come after the {warmup} updates of the warm-up")
     main = {
         "constant": lambda: optax.constant_schedule(peak),
         "cosine": lambda: optax.cosine_decay_schedule(peak, span),
         "linear": lambda: optax.linear_schedule(peak, 0.0, span),
+        "steps": lambda: optax.piecewise_constant_schedule(
+            peak, {milestone - warmup: config.step_factor for milestone in milestones}
+        ),
     }[config.decay]()
     if not warmup:
         return main

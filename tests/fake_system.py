@@ -78,7 +78,7 @@ def build(conf) -> System:
         steps={"g": step, "r1": step},
         schedule=lambda n: ("g", "r1") if n % 16 == 0 else ("g",),
         variables=lambda state: state.ema,
-        predict=lambda variables, image: Prediction(logits(variables, image)),
+        predict=lambda variables, image, landmarks=None: Prediction(logits(variables, image)),
         codec=None if first is None else Codec(encode, decode, tuple(range(first, classes))),
     )
 

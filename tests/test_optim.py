@@ -46,6 +46,26 @@ def test_adamw_decays_matrices_and_spares_vectors():
     np.testing.assert_array_equal(update["bias"], 0)
 
 
+def test_adamw_may_decay_everything():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    zero = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}
+    config = make(name="adamw", learning_rate=0.1, weight_decay=0.01, decay_vectors=True)
+    (update,) = updates(config, [zero], params)
+    for leaf in update.values():
+        np.testing.assert_allclose(leaf, -0.1 * 0.01, rtol=1e-5)
+
+
+def test_stages_learn_the_slower_the_nearer_they_are_to_the_input():
+    params = {"stem": {"w": jnp.ones(2)}, "last": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
+    stage = {"stem": 0, "last": 2, "head": None}
+    factor = optim.stage_decay(lambda path: stage[path[0]], last=2, decay=0.5)
+    config = make(learning_rate=0.1, clip_norm=1.0)
+    transform = optim.build(config, factor)
+    update, _ = transform.update(params, transform.init(params), params)
+    for name, expected in (("stem", 0.1 / 8), ("last", 0.1 / 2), ("head", 0.1)):
+        np.testing.assert_allclose(update[name]["w"], -expected, rtol=1e-4)
+
+
 def test_clipping_is_by_the_global_norm():
     gradient = {"a": jnp.array([30.0]), "b": jnp.array([40.0])}
     config = make(learning_rate=1.0, b1=0.0, b2=0.0, eps=1e8, clip_norm=5.0)  # a huge eps makes Adam linear
@@ -61,6 +81,8 @@ def test_clipping_is_by_the_global_norm():
         ({"warmup_steps": 1}, [1, 1, 1, 1, 1, 1, 1]),
         ({"decay": "linear", "total_steps": 4}, [1, 0.75, 0.5, 0.25, 0, 0, 0]),
         ({"decay": "linear", "warmup_steps": 2, "total_steps": 4}, [0.5, 1, 1, 0.5, 0, 0, 0]),
+        ({"decay": "steps", "milestones": (2, 5)}, [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]),
+        ({"decay": "steps", "milestones": (3,), "step_factor": 0.5, "warmup_steps": 2}, [0.5, 1, 1, 0.5, 0.5, 0.5, 0.5]),
         ({"decay": "cosine", "total_steps": 4}, [1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5, 0, 0, 0]),
     ],
 )
@@ -82,7 +104,11 @@ def test_lazy_correction_of_stylegan2():
     ("fields", "message"),
     [
         ({"name": "sgd"}, "unknown optimiser 'sgd'; there are: adam, adamw"),
-        ({"decay": "step"}, "unknown decay 'step'"),
+        ({"decay": "stairs"}, "unknown decay 'stairs'"),
+        ({"decay": "steps"}, "decay=steps is what needs milestones"),
+        ({"milestones": (3,)}, "decay='constant' with milestones"),
+        ({"decay": "steps", "milestones": (5, 5)}, "must grow"),
+        ({"decay": "steps", "milestones": (5,), "warmup_steps": 5}, "come after the 5 updates of the warm-up"),
         ({"decay": "cosine"}, "cosine decay needs total_steps > warmup_steps, not 0 and 0"),
         ({"weight_decay": 0.1}, "use name=adamw"),
     ],

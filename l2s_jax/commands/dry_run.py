@@ -41,6 +41,8 @@ def run(config: ConfigDict, devices: int) -> int:
     state = jax.eval_shape(system.init, jax.random.key(0))
     # A device may hold fewer rows than a step needs by itself (pairs are made across devices): trace the fewest it can.
     batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
+    if system.needs_landmarks:
+        batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
     costs = {name: _step_cost(step, state, batch) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)
@@ -95,7 +97,8 @@ def _step_cost(step, state: TrainState, batch: Mapping) -> cost.Cost:
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:
     grid = console.table("shapes on one device" if devices > 1 else "shapes", "array", "shape", "dtype")
     variables = jax.eval_shape(system.variables, state)
-    arrays = dict(batch) | {"logits": jax.eval_shape(system.predict, variables, batch["image"]).logits}
+    prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
+    arrays = dict(batch) | {"logits": prediction.logits}
     if system.codec is not None:
         code = jax.eval_shape(system.codec.encode, variables, batch["image"])
         arrays |= {"code.structure": code.structure, "code.style": code.style}

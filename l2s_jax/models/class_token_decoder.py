@@ -14,12 +14,19 @@ class ClassTokenDecoder(nn.Module):
 
     Attributes:
       classes: K; token k belongs to class k of the label set.
-      pixel_channels: of the pixels' descriptors at full size.
+      depth, heads, mlp: of the transformer.
+      pixel_channels: of the pixels' descriptors.
+      doublings: 2 = every pixel has its descriptor (published); 1 = every 2 x 2 square of pixels has one, and the
+        logits are interpolated (ours, for slow machines).
       dtype: of the computation; logits are float32.
     """
 
     classes: int
+    depth: int = 2
+    heads: int = 8
+    mlp: int = 2048
     pixel_channels: int = 32
+    doublings: int = 2
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -28,21 +35,30 @@ class ClassTokenDecoder(nn.Module):
         batch, height, width, channels = features.shape
         tokens = self.param("tokens", nn.initializers.normal(1.0), (self.classes, channels))
         position = FourierPosition(channels, name="position")(height, width)
-        queries, image = TwoWayTransformer(dtype=self.dtype, name="transformer")(
+        transformer = TwoWayTransformer(self.depth, self.heads, self.mlp, dtype=self.dtype, name="transformer")
+        queries, image = transformer(
             features.reshape(batch, height * width, channels),
             position.reshape(height * width, channels).astype(self.dtype)[None],
             jnp.broadcast_to(tokens.astype(self.dtype), (batch, *tokens.shape)),
         )
-        pixels = self._pixels(image.reshape(features.shape))
-        classifiers = self._classifiers(queries)
-        return jnp.einsum("bhwc,bkc->bhwk", pixels, classifiers, preferred_element_type=jnp.float32)
+        pixels = self._pixels(image)
+        logits = jnp.einsum("bnc,bkc->bnk", pixels, self._classifiers(queries), preferred_element_type=jnp.float32)
+        logits = _assembled(logits, height, width, self.doublings)
+        full = (batch, 4 * height, 4 * width, self.classes)
+        return logits if logits.shape == full else jax.image.resize(logits, full, "bilinear")
 
     def _pixels(self, image: jax.Array) -> jax.Array:
-        """[B, h, w, C] -> [B, 4 h, 4 w, pixel_channels]."""
-        middle = 2 * self.pixel_channels
-        image = _doubled(self._dense(4 * middle, "enlarge1")(image))
-        image = nn.gelu(nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="enlarge_norm")(image), approximate=False)
-        image = _doubled(self._dense(4 * self.pixel_channels, "enlarge2")(image))
+        """[B, h w, C] -> [B, 4^doublings h w, pixel_channels], the pixels of each cell in the order of `_assembled`.
+
+        Dense layers to 4 times the channels, read as 4 pixels: transposed 2 x 2 convolutions of stride 2, whose windows
+        do not overlap. Nothing here looks at neighbours, so the pixels can stay with their cells until the end.
+        """
+        for i in range(1, self.doublings + 1):
+            if i > 1:
+                image = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="enlarge_norm")(image)
+                image = nn.gelu(image, approximate=False)
+            width = self.pixel_channels * 2 ** (self.doublings - i)
+            image = self._dense(4 * width, f"enlarge{i}")(image).reshape(image.shape[0], -1, width)
         return nn.gelu(image, approximate=False)
 
     def _classifiers(self, tokens: jax.Array) -> jax.Array:
@@ -55,11 +71,10 @@ class ClassTokenDecoder(nn.Module):
         return nn.Dense(features, dtype=self.dtype, dot_general=flat_dot_general, name=name)
 
 
-def _doubled(cells: jax.Array) -> jax.Array:
-    """[B, h, w, 4 C] -> [B, 2 h, 2 w, C]: channel block 2 i + j becomes the pixel (i, j) of its cell.
-
-    With a dense layer before it, this is a transposed 2 x 2 convolution of stride 2, whose windows do not overlap.
-    """
-    batch, height, width, channels = cells.shape
-    cells = cells.reshape(batch, height, width, 2, 2, channels // 4)
-    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
+def _assembled(logits: jax.Array, height: int, width: int, doublings: int) -> jax.Array:
+    """[B, 4^d h w, K] -> [B, 2^d h, 2^d w, K]: number 8 i + 4 j + 2 k + l of a cell lies at (2 i + k, 2 j + l)."""
+    batch, _, classes = logits.shape
+    cells = logits.reshape(batch, height, width, *(2, 2) * doublings, classes)
+    rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)
+    size = 2**doublings
+    return cells.transpose(0, *rows, *columns, cells.ndim - 1).reshape(batch, size * height, size * width, classes)

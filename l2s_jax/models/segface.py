@@ -16,16 +16,32 @@ class SegFace(nn.Module):
       classes: K.
       channels: of tokens and fused features.
       dtype: of fusion and decoder.
+      depth, heads, mlp, pixel_channels, doublings: of `ClassTokenDecoder`.
     """
 
     backbone: nn.Module
     classes: int
     channels: int = 256
     dtype: jnp.dtype = jnp.float32
+    depth: int = 2
+    heads: int = 8
+    mlp: int = 2048
+    pixel_channels: int = 32
+    doublings: int = 2
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, 3], normalised as the backbone expects, H and W multiples of 32 -> logits float32 [B, H, W, K]."""
         levels = self.backbone(images, train=train)
         features = LevelFusion(self.channels, dtype=self.dtype, name="fusion")(levels)
-        return ClassTokenDecoder(self.classes, dtype=self.dtype, name="decoder")(features)
+        decoder = ClassTokenDecoder(
+            self.classes,
+            self.depth,
+            self.heads,
+            self.mlp,
+            self.pixel_channels,
+            self.doublings,
+            dtype=self.dtype,
+            name="decoder",
+        )
+        return decoder(features)

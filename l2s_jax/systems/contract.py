@@ -7,7 +7,7 @@ devices, files or time.
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +88,20 @@ class Prediction(struct.PyTreeNode):
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
 
+class Predict(Protocol):
+    """Masks and nothing else: the fast path of a system."""
+
+    def __call__(self, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
+        """Parse a batch.
+
+        Args:
+          variables: what `System.variables` exports.
+          image: float32 [B, H, W, 3] in [-1, 1].
+          landmarks: float32 [B, K, 2] (x, y) pixels where they are known. A system that aligns faces by them parses the
+            picture as it is without; all others leave them alone.
+        """
+
+
 class Code(struct.PyTreeNode):
     """A face as a sliced autoencoder sees it.
 
@@ -140,9 +154,12 @@ class System:
       schedule: the steps to run, in order, on the batch number `step` (a Python int). Alternation and lazy
         regularisation live here, never in `lax.cond`.
       variables: state -> what is exported and what `predict` and `codec` take (the EMA where there is one).
-      predict: (variables, image [B, H, W, 3] float32 in [-1, 1]) -> Prediction. The fast path: masks only.
+      predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       codec: encode and decode, or None for a pure parser.
       batch_multiple: the global batch size must be a multiple of it.
+      needs_landmarks: the steps read `batch["landmarks"]`.
+      start: state -> state, what a fresh state takes from files before its first step (weights that were trained
+        before), or None. It reads files, so it is neither traced nor called where a training goes on.
     """
 
     name: str
@@ -151,9 +168,11 @@ class System:
     steps: Mapping[str, Step]
     schedule: Callable[[int], tuple[str, ...]]
     variables: Callable[[TrainState], PyTree]
-    predict: Callable[[PyTree, jax.Array], Prediction]
+    predict: Predict
     codec: Codec | None = None
     batch_multiple: int = 1
+    needs_landmarks: bool = False
+    start: Callable[[TrainState], TrainState] | None = None
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:

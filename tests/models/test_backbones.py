@@ -26,12 +26,14 @@ PARAMETERS = {
     "mobilenet": 2_971_952,
     "efficientnet": 52_858_356,
     "resnet": 42_500_160,
+    "mini": 2_341_840,
     "tiny_swin": 79_570,
     "tiny_swinv2": 91_906,
     "tiny_convnext": 71_912,
     "tiny_mobilenet": 8_744,
     "tiny_efficientnet": 11_348,
     "tiny_resnet": 34_180,
+    "tiny_mini": 33_776,
 }
 TINY = [name for name in BACKBONES if name.startswith("tiny_")]
 
@@ -63,6 +65,7 @@ def test_odd_images_and_low_precision(name):
         "tiny_swin": [(18, 12), (9, 6), (5, 3), (3, 2)],
         "tiny_swinv2": [(18, 12), (9, 6), (5, 3), (3, 2)],
         "tiny_convnext": [(18, 12), (9, 6), (4, 3), (2, 1)],
+        "tiny_mini": [(18, 12), (9, 6), (4, 3), (2, 1)],
     }
     assert [m.shape[1:3] for m in maps] == expected.get(name, [(19, 13), (10, 7), (5, 4), (3, 2)])
     assert {m.dtype for m in maps} == {jnp.dtype("bfloat16")}

@@ -45,7 +45,7 @@ def counter(limit=10**9, batch_multiple=1, actions=()):
         steps={"count": step},
         schedule=schedule,
         variables=lambda state: state.params,
-        predict=lambda variables, image: None,
+        predict=lambda variables, image, landmarks=None: None,
         batch_multiple=batch_multiple,
     )
 

@@ -126,7 +126,7 @@ def build(config) -> System:
             return ("autoencoder",)
         return ("critic", "critic_r1") if step % 4 == 0 else ("critic",)
 
-    def predict(variables, image):
+    def predict(variables, image, landmarks=None):
         logits = decode(variables, encode(variables, image)).reshape(-1, SIDE, SIDE, 1)
         return Prediction(logits=jnp.concatenate([-logits, logits], axis=-1))
 

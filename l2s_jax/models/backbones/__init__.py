@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from input_pipeline.errors import UserError
-from l2s_jax.models.backbones import convnext, efficientnet_v2, mobilenet_v3, resnet, swin, swin_v2
+from l2s_jax.models.backbones import convnext, efficientnet_v2, mini, mobilenet_v3, resnet, swin, swin_v2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +47,14 @@ BACKBONES = {
     # torchvision divides by the number of blocks, not by one less: its 0.2 is never reached.
     "efficientnet": Backbone(efficientnet_v2.medium, (48, 80, 176, 1280), 0.2 * 56 / 57),
     "resnet": Backbone(resnet.resnet101, (256, 512, 1024, 2048)),
+    "mini": Backbone(mini.Mini, (40, 80, 128, 192), 0.1),  # ours, for two CPU cores
     "tiny_swin": Backbone(swin.tiny, _TINY, 0.2),
     "tiny_swinv2": Backbone(swin_v2.tiny, _TINY, 0.2),
     "tiny_convnext": Backbone(convnext.tiny, _TINY, 0.2),
     "tiny_mobilenet": Backbone(mobilenet_v3.tiny, (8, 16, 16, 32)),
     "tiny_efficientnet": Backbone(efficientnet_v2.tiny, (8, 16, 16, 32), 0.2),
     "tiny_resnet": Backbone(resnet.tiny, (16, 32, 64, 128)),
+    "tiny_mini": Backbone(mini.tiny, (8, 16, 16, 32), 0.2),
 }
 """By the names of the SegFace models; `tiny_*` are one small network per family, for tests."""
 

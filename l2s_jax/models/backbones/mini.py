@@ -4,6 +4,8 @@ What is slow in XLA on CPUs, forward and above all backward, is left out: stride
 convolutions and pooling. Resolution falls by cutting the map into 2x2 patches instead.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,10 +17,10 @@ from l2s_jax.layers.flat_dot import flat_dot_general
 
 
 def patches(x: jax.Array) -> jax.Array:
-    """Every 2x2 square of pixels as one: [B, H, W, C] -> [B, H / 2, W / 2, 4 C]."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+    """Every 2x2 square of pixels as one: [B, H, W, C] -> [B, H // 2, W // 2, 4 C]; an odd last row is left out."""
+    batch, height, width, channels = x.shape[0], x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
+    x = x[:, : 2 * height, : 2 * width].reshape(batch, height, 2, width, 2, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height, width, 4 * channels)
 
 
 class Halving(nn.Module):
@@ -34,10 +36,8 @@ class Halving(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C], H and W even -> [B, H / 2, W / 2, features]."""
-        dense = nn.Dense(
-            self.features, use_bias=False, dtype=self.dtype, dot_general=flat_dot_general, name="dense"
-        )
+        """[B, H, W, C] -> [B, H // 2, W // 2, features]."""
+        dense = nn.Dense(self.features, use_bias=False, dtype=self.dtype, dot_general=flat_dot_general, name="dense")
         return BatchNorm(dtype=self.dtype, name="norm")(dense(patches(x)), train=train)
 
 
@@ -73,7 +73,7 @@ class Mini(nn.Module):
     """
 
     depths: tuple[int, int, int, int] = (1, 2, 2, 2)
-    widths: tuple[int, int, int, int] = (48, 96, 128, 192)
+    widths: tuple[int, int, int, int] = (40, 80, 128, 192)
     stem: int = 24
     stochastic_depth: float = 0.0
     dtype: jnp.dtype = jnp.float32
@@ -83,7 +83,7 @@ class Mini(nn.Module):
         """Four maps at strides 4, 8, 16 and 32.
 
         Args:
-          images: [B, H, W, 3], normalised, H and W multiples of 32.
+          images: [B, H, W, 3], normalised; pixels beyond a multiple of the stride are not seen.
           train: stochastic depth, statistics of the batch.
         """
         x = nn.relu(Halving(self.stem, self.dtype, name="stem")(images.astype(self.dtype), train=train))
@@ -98,3 +98,4 @@ class Mini(nn.Module):
         return tuple(maps)
 
 
+tiny = partial(Mini, depths=(1, 1, 1, 1), widths=(8, 16, 16, 32), stem=8)

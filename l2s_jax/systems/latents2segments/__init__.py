@@ -167,7 +167,10 @@ def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
     return networks.decode(variables, code.structure, code.style)
 
 
-def _predict(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Prediction:
+def _predict(
+    networks: Networks, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
+    del landmarks  # this method aligns nothing
     codes, style = networks.encode(variables, image)
     if networks.presence is not None:
         return Prediction(networks.parse(variables, codes))

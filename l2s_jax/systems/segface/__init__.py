@@ -1,21 +1,23 @@
 """SegFace (Narayan, VS and Patel, AAAI 2025, arXiv 2412.08647): face parsing with one token per class.
 
-One network, one step. See config.py for the recipes.
+One network, one step. With `model.warp` the network sees the tanh-warped face and the loss sees its logits back in the
+picture's pixels. See config.py for the recipes.
 """
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from l2s_jax import optim
-from l2s_jax.layers import drop_path
+from l2s_jax.layers import drop_path, tanh_warp
 from l2s_jax.losses import segmentation
-from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
 from l2s_jax.systems.contract import (
     WHOLE_BATCH,
@@ -29,46 +31,75 @@ from l2s_jax.systems.contract import (
     step_rng,
 )
 from l2s_jax.systems.segface.config import default_config, published
+from l2s_jax.systems.segface.forward import build_network, find_convention, forward
+from l2s_jax.systems.segface.initial import with_backbone
 
 __all__ = ["build", "default_config", "published"]
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's RGB in [0, 1]: what the backbones expect to be normalised by."""
+Warp = tanh_warp.Convention | None
 
 
 def build(config: ConfigDict) -> System:
     """The system of one config.
 
     Raises:
-      UserError: an unknown backbone or label set, or an image size that the strides do not divide.
+      UserError: an unknown backbone, label set or warp, or fields that do not fit together.
     """
     if config.image_size % 32:
         raise UserError(f"image_size={config.image_size} must be a multiple of 32, the coarsest stride of a backbone")
     label_set = labels.get(config.label_set)
-    network = _network(config, len(label_set))
-    optimiser = optim.build(optim.ending(config.optim.network, config.train.steps))
+    network, warp = build_network(config, len(label_set)), find_convention(config.model.warp)
+    optimiser = _optimiser(config, network)
+    class_weights = _class_weights(config.loss, len(label_set))
     return System(
         name="segface",
         label_set=label_set,
         init=functools.partial(_init, network, optimiser, config),
-        steps={"train": functools.partial(_train, network, optimiser, config)},
+        steps={"train": functools.partial(_train, network, warp, optimiser, class_weights, config)},
         schedule=lambda step: ("train",),
         variables=functools.partial(_variables, config),
-        predict=functools.partial(_predict, network),
+        predict=functools.partial(_predict, network, warp),
+        start=functools.partial(with_backbone, config) if config.model.init_from else None,
+        needs_landmarks=warp is not None,
     )
 
 
-def _network(config: ConfigDict, classes: int) -> SegFace:
-    model, dtype = config.model, jnp.dtype(config.precision.compute)
-    depth = None if model.stochastic_depth < 0 else model.stochastic_depth
-    backbone = backbones.build(model.backbone, stochastic_depth=depth, dtype=dtype)
-    return SegFace(backbone, classes, model.channels, dtype)
+def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransformation:
+    decay = config.optim.stage_decay
+    if not 0 < decay <= 1:
+        raise UserError(f"optim.stage_decay={decay} must be above 0 and at most 1")
+    own = optim.ending(config.optim.network, config.train.steps)
+    if decay == 1:
+        return optim.build(own)
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    variables = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), image)
+    last = max(_stage(("backbone", name)) for name in variables["params"]["backbone"])
+    return optim.build(own, optim.stage_decay(_stage, last, decay))
 
 
-def normalise(image: jax.Array) -> jax.Array:
-    """[..., 3] in [-1, 1] -> as ImageNet's networks expect it."""
-    mean, std = jnp.asarray(MEAN, image.dtype), jnp.asarray(STD, image.dtype)
-    return ((image + 1) / 2 - mean) / std
+def _stage(path: tuple[str, ...]) -> int | None:
+    """Where in the backbone a parameter lies: its stem is stage 0; None outside of the backbone."""
+    if path[0] != "backbone":
+        return None
+    numbered = re.match(r"(?:stage|down)_(\d+)", path[1])
+    if numbered:
+        return int(numbered[1])
+    return 0 if path[1].startswith("stem") else 5  # the head of mobile networks follows their fifth stage
+
+
+def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
+    """float32 [K], s**-rarity for pixel shares s, in the mean 1 over the pixels; None = all the same."""
+    if not loss.rarity:
+        return None
+    shares = np.asarray(loss.pixel_shares, np.float64)
+    if shares.shape != (classes,) or not (shares > 0).all():
+        raise UserError(
+            f"loss.rarity={loss.rarity} needs loss.pixel_shares: {classes} numbers above 0, one for each class "
+            "(`l2s data stats SPEC --json FILE` counts them)"
+        )
+    shares = shares / shares.sum()
+    weights = shares**-loss.rarity
+    return np.asarray(weights / (shares * weights).sum(), np.float32)
 
 
 def _init(network: SegFace, optimiser: optax.GradientTransformation, config: ConfigDict, rng: jax.Array) -> TrainState:
@@ -90,24 +121,34 @@ def _init(network: SegFace, optimiser: optax.GradientTransformation, config: Con
 
 def _train(
     network: SegFace,
+    warp: Warp,
     optimiser: optax.GradientTransformation,
+    class_weights: np.ndarray | None,
     config: ConfigDict,
     state: TrainState,
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
     _check_axis(network, state, axis)
+    if warp is not None and "landmarks" not in batch:
+        raise UserError(
+            f"model.warp={config.model.warp} needs faces with landmarks, and the training data have none: "
+            "set model.warp=none"
+        )
     params, stats = state.params["network"], state.stats["network"]
 
     def objective(trained):
-        logits, moved = network.apply(
+        logits, moved = forward(
+            network,
+            warp,
             {"params": trained, **stats},
-            normalise(batch["image"]),
+            batch["image"],
+            batch.get("landmarks"),
             train=True,
             rngs={drop_path.RNG: step_rng(state, "train")},
             mutable=["batch_stats"],
         )
-        terms = _terms(config.loss, logits, batch, axis)
+        terms = _terms(config.loss, class_weights, logits, batch, axis)
         return sum(config.loss[name] * value for name, value in terms.items()), (terms, moved)
 
     (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
@@ -122,13 +163,15 @@ def _train(
     return state, {"loss": loss, **terms}
 
 
-def _terms(loss: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
+def _terms(
+    loss: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
+) -> dict[str, jax.Array]:
     """The unweighted terms by the names of their weights."""
     mask, weight = batch["mask"], batch["weight"]
     terms = {}
     if loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(
-            logits, mask, weight, axis.total, label_smoothing=loss.label_smoothing
+            logits, mask, weight, axis.total, class_weights=class_weights, label_smoothing=loss.label_smoothing
         )
     if loss.dice:
         terms["dice"] = segmentation.dice(
@@ -160,5 +203,8 @@ def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
     return {"network": {"params": state.params["network"], **state.stats["network"]}}
 
 
-def _predict(network: SegFace, variables: dict[str, PyTree], image: jax.Array) -> Prediction:
-    return Prediction(network.apply(variables["network"], normalise(image), train=False))
+def _predict(
+    network: SegFace, warp: Warp, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
+    logits, _ = forward(network, warp, variables["network"], image, landmarks, train=False)
+    return Prediction(logits)

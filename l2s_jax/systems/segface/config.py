@@ -9,13 +9,12 @@ def default_config() -> ConfigDict:
     """Our training recipe; `published` is the authors'."""
     config = ConfigDict()
     config.label_set = "farl19"
-    config.model = ConfigDict()
-    config.model.backbone = "mobilenet"  # see l2s_jax.models.backbones
-    config.model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = as published for it
-    config.model.channels = 256  # of fused features and class tokens
+    config.model = _model()
     config.loss = ConfigDict()  # weights of terms that are means; 0 = without the term
     config.loss.cross_entropy = 0.5
     config.loss.label_smoothing = 0.0  # in the cross entropy, share of the probability spread over all classes
+    config.loss.pixel_shares = ()  # of all classes: `classes.NAME.pixel_share` of `l2s data stats --json`
+    config.loss.rarity = 0.0  # a class of share s weighs s**-rarity in the cross entropy; 0 = all weigh the same
     config.loss.dice = 0.5
     config.loss.dice_present_only = True  # mean over the classes that the batch shows; False: over all (published)
     config.optim = ConfigDict()
@@ -26,16 +25,34 @@ def default_config() -> ConfigDict:
     config.optim.network.warmup_steps = 100
     config.optim.network.decay = "cosine"
     config.optim.network.clip_norm = 1.0
-    config.optim.ema = 0.998  # decay of the exported weights; 0 = export the raw weights
+    config.optim.stage_decay = 1.0  # each stage of the backbone learns at this times the rate of the next one
+    config.optim.ema = 0.998  # decay of the exported weights and batch statistics; 0 = export the raw ones
     return config
 
 
+def _model() -> ConfigDict:
+    model = ConfigDict()
+    model.backbone = "mobilenet"  # see l2s_jax.models.backbones
+    model.init_from = ""  # where the backbone's first weights come from (initial.py); "" = random
+    model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = as published for it
+    model.channels = 256  # of fused features and class tokens
+    model.warp = "none"  # none | exact | published: the tanh warp around the landmarks, see layers/tanh_warp.py
+    model.decoder = ConfigDict()
+    model.decoder.depth = 2  # two-way blocks
+    model.decoder.heads = 8  # of every attention
+    model.decoder.mlp = 2048  # hidden width of the tokens' perceptrons
+    model.decoder.pixel_channels = 32  # of the pixels' descriptors
+    model.decoder.doublings = 2  # from stride 4 to the descriptors: 2 = one for each pixel, 1 = one for 2 x 2 pixels
+    return model
+
+
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' recipe (spec A11, A12) but for the steps of its learning rate; edits and returns `config`."""
+    """The authors' recipe (spec A11, A12) but for the milestones of its learning rate; edits and returns `config`."""
     config.loss.dice_present_only = False
     config.optim.network = optim.default_config()
     config.optim.network.name = "adamw"
     config.optim.network.learning_rate = 1e-4
     config.optim.network.weight_decay = 1e-5
+    config.optim.network.decay_vectors = True
     config.optim.ema = 0.0
     return config

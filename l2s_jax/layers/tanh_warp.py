@@ -1,0 +1,159 @@
+"""RoI tanh warp on the device: `input_pipeline.tanh_warp` for batches of images and of logits, and the published one.
+
+The formulas are in `input_pipeline.tanh_warp`. A convention says where the centre of pixel i lies:
+
+| convention | pixel i of the result is computed for | and reads the source at | template |
+|---|---|---|---|
+| `exact` | i + 0.5 | its position | times the side |
+| `published` | i | its position | times the side - 1 |
+
+where a source pixel lies at its index + 0.5 in both. The published code (FaRL, SegFace) thereby shifts the picture by
+half a pixel on the way there and by another half on the way back; its weights have learnt to expect that.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from input_pipeline.landmarks import TEMPLATE, five_points
+from input_pipeline.tanh_warp import FACTOR, LIMIT
+
+
+class Convention(NamedTuple):
+    """Where pixels lie.
+
+    Attributes:
+      centre: position of pixel 0 of a result.
+      short: the template's unit is the side less this many pixels.
+      edge: sampled logits repeat the border instead of becoming 0 in the outermost half pixel.
+    """
+
+    centre: float
+    short: int
+    edge: bool
+
+
+CONVENTIONS = {"exact": Convention(0.5, 0, True), "published": Convention(0.0, 1, False)}
+
+
+def alignment(landmarks: jax.Array, side: int, convention: Convention) -> jax.Array:
+    """The similarity that lays the five points of each face on the template, in the sense of least squares.
+
+    Args:
+      landmarks: [B, K, 2] (x, y) pixels, a scheme of `input_pipeline.landmarks`.
+      side: of the aligned square.
+
+    Returns:
+      float32 [B, 2, 3], picture to aligned square. A face whose points are all in one place or not finite stays where
+      it is in the picture.
+
+    Raises:
+      UserError: a scheme that is not known.
+    """
+    # Which scheme it is, its number of points says: the five points as a matrix, [5, K].
+    choice = jnp.asarray(five_points(np.eye(landmarks.shape[1])), jnp.float32)
+    points = jnp.einsum("fk,bkd->bfd", choice, landmarks, precision="highest")
+    targets = jnp.asarray(TEMPLATE * (side - convention.short), jnp.float32)
+    return jax.vmap(_similarity, in_axes=(0, None))(points, targets)
+
+
+def _similarity(points: jax.Array, targets: jax.Array) -> jax.Array:
+    """[N, 2], [N, 2] -> [2, 3]; see `input_pipeline.landmarks.similarity`."""
+    centre, aim = points.mean(axis=0), targets.mean(axis=0)
+    p, q = points - centre[None], targets - aim[None]
+    spread = jnp.sum(p * p)
+    usable = jnp.isfinite(spread) & (spread > 0)
+    spread = jnp.where(usable, spread, 1.0)
+    real = jnp.sum(p * q) / spread
+    imaginary = jnp.sum(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) / spread
+    linear = jnp.array([[real, -imaginary], [imaginary, real]])
+    shift = aim - jnp.sum(linear * centre[None], axis=1)
+    return jnp.where(usable, jnp.concatenate([linear, shift[:, None]], axis=1), jnp.eye(2, 3))
+
+
+def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:
+    """The warped squares of faces.
+
+    Args:
+      images: [B, S, S, C]; what lies outside of them is 0.
+      matrices: [B, 2, 3] of `alignment`, constants to differentiation.
+      factor: 0 < f <= 1.
+
+    Returns:
+      [B, S, S, C], bilinear.
+    """
+    side = images.shape[1]
+
+    def positions(matrix: jax.Array) -> jax.Array:
+        aligned = side / 2 * (_stretch(2 * _grid(side, convention) / side - 1, factor) + 1)
+        # The inverse of a similarity is a transposition: no solver, and float32 is enough.
+        linear = matrix[:, :2]
+        scale = jnp.sum(linear[0] ** 2)
+        return _product(aligned - matrix[:, 2][None, None], linear.T / scale)
+
+    return jax.vmap(lambda image, matrix: sample(image, positions(matrix), edge=False))(images, matrices)
+
+
+def unwarp(warped: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:
+    """Back from the warped squares to the pictures, [B, S, S, C]; arguments as for `warp`."""
+    side = warped.shape[1]
+
+    def positions(matrix: jax.Array) -> jax.Array:
+        aligned = _product(_grid(side, convention), matrix[:, :2]) + matrix[:, 2][None, None]
+        return side / 2 * (_squash(2 * aligned / side - 1, factor) + 1)
+
+    return jax.vmap(lambda square, matrix: sample(square, positions(matrix), edge=convention.edge))(warped, matrices)
+
+
+def sample(image: jax.Array, positions: jax.Array, *, edge: bool) -> jax.Array:
+    """An image at any positions, bilinear; differentiable in the image.
+
+    Args:
+      image: [H, W, C], pixel centres at .5.
+      positions: float32 [h, w, 2] (x, y).
+      edge: repeat the border pixels outside, else 0.
+
+    Returns:
+      [h, w, C] of the image's dtype.
+    """
+    height, width, channels = image.shape
+    pixels = image.reshape(height * width, channels)
+    corner = jnp.floor(positions - 0.5)
+    fraction = positions - 0.5 - corner
+    total = 0
+    for right in (0, 1):
+        for down in (0, 1):
+            x, y = corner[..., 0] + right, corner[..., 1] + down
+            share = jnp.abs(1 - right - fraction[..., 0]) * jnp.abs(1 - down - fraction[..., 1])
+            if not edge:
+                share = jnp.where((x >= 0) & (x < width) & (y >= 0) & (y < height), share, 0.0)
+            # Clipped as floats: positions far outside do not fit into int32.
+            column = jnp.clip(x, 0, width - 1).astype(jnp.int32)
+            row = jnp.clip(y, 0, height - 1).astype(jnp.int32)
+            total += share[..., None].astype(image.dtype) * jnp.take(pixels, row * width + column, axis=0)
+    return total
+
+
+def _grid(side: int, convention: Convention) -> jax.Array:
+    """float32 [side, side, 2], (x, y) of every pixel."""
+    at = jnp.arange(side) + convention.centre
+    return jnp.stack(jnp.meshgrid(at, at), axis=-1)
+
+
+def _product(points: jax.Array, linear: jax.Array) -> jax.Array:
+    """`linear @ (x, y)` for points [h, w, 2]."""
+    return jnp.einsum("hwd,ed->hwe", points, linear, precision="highest")
+
+
+def _squash(u: jax.Array, factor: float) -> jax.Array:
+    size, inner = jnp.abs(u), 1 - factor
+    return jnp.where(size <= inner, u, jnp.sign(u) * (inner + factor * jnp.tanh((size - inner) / factor)))
+
+
+def _stretch(v: jax.Array, factor: float) -> jax.Array:
+    size, inner = jnp.abs(v), 1 - factor
+    # Clipped at 0 as well: artanh of the pixels that stay is computed, too, and must be a number.
+    squeezed = jnp.clip((size - inner) / factor, 0, LIMIT)
+    return jnp.where(size <= inner, v, jnp.sign(v) * (inner + factor * jnp.arctanh(squeezed)))

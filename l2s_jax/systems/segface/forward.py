@@ -1,0 +1,86 @@
+"""From an image in [-1, 1] to logits in its own pixels, through the network and, where asked for, the tanh warp."""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax.layers import tanh_warp
+from l2s_jax.models import backbones
+from l2s_jax.models.segface import SegFace
+from l2s_jax.systems.contract import PyTree
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's RGB in [0, 1]: what the backbones expect to be normalised by."""
+
+
+def build_network(config: ConfigDict, classes: int) -> SegFace:
+    """The network of a config.
+
+    Raises:
+      UserError: an unknown backbone, a rate that is none, or widths that the heads do not divide.
+    """
+    model, dtype = config.model, jnp.dtype(config.precision.compute)
+    if model.channels % 4 or (model.channels // 2) % model.decoder.heads:
+        raise UserError(
+            f"model.channels={model.channels} must be a multiple of 4 and of twice model.decoder.heads="
+            f"{model.decoder.heads}"
+        )
+    if model.decoder.doublings not in (1, 2):
+        raise UserError(f"model.decoder.doublings={model.decoder.doublings} must be 1 or 2")
+    depth = None if model.stochastic_depth < 0 else model.stochastic_depth
+    backbone = backbones.build(model.backbone, stochastic_depth=depth, dtype=dtype)
+    return SegFace(backbone, classes, model.channels, dtype, **model.decoder)
+
+
+def find_convention(name: str) -> tanh_warp.Convention | None:
+    """The warp that `model.warp` names.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    if name != "none" and name not in tanh_warp.CONVENTIONS:
+        raise UserError(f"model.warp='{name}' is unknown; choose none, {' or '.join(tanh_warp.CONVENTIONS)}")
+    return tanh_warp.CONVENTIONS.get(name)
+
+
+def normalise(image: jax.Array) -> jax.Array:
+    """[..., 3] in [-1, 1] -> as ImageNet's networks expect it."""
+    mean, std = jnp.asarray(MEAN, image.dtype), jnp.asarray(STD, image.dtype)
+    # Written out: ranks must not be promoted by accident.
+    shape = (1,) * (image.ndim - 1) + (3,)
+    return ((image + 1) / 2 - mean.reshape(shape)) / std.reshape(shape)
+
+
+def forward(
+    network: SegFace,
+    convention: tanh_warp.Convention | None,
+    variables: PyTree,
+    image: jax.Array,
+    landmarks: jax.Array | None,
+    **options,
+) -> tuple[jax.Array, PyTree]:
+    """Logits of faces, always in the pixels of `image`.
+
+    Args:
+      network: the module.
+      convention: of the tanh warp, or None for none.
+      variables: the module's collections.
+      image: [B, S, S, 3] in [-1, 1].
+      landmarks: [B, K, 2] pixels; None = the network sees the picture as it is, whatever the convention.
+      options: of `network.apply`: `train`, `rngs`, `mutable`.
+
+    Returns:
+      float32 [B, S, S, K] and the collections that `mutable` names.
+    """
+    image = normalise(image)
+    if convention is None or landmarks is None:
+        return _applied(network, variables, image, options)
+    matrices = jax.lax.stop_gradient(tanh_warp.alignment(landmarks, image.shape[1], convention))
+    logits, moved = _applied(network, variables, tanh_warp.warp(image, matrices, convention), options)
+    return tanh_warp.unwarp(logits, matrices, convention), moved
+
+
+def _applied(network: SegFace, variables: PyTree, image: jax.Array, options: dict) -> tuple[jax.Array, PyTree]:
+    result = network.apply(variables, image, **options)
+    return result if "mutable" in options else (result, {})

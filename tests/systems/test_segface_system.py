@@ -1,0 +1,307 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_l2s
+import tiny_segface
+from flax.traverse_util import flatten_dict
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax import bundle, systems
+from l2s_jax.models import backbones
+from l2s_jax.systems import segface
+from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax.training import checkpoints, parallel
+
+BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
+"""Batch normalisation and stochastic depth."""
+
+
+@pytest.fixture(scope="module")
+def system():
+    return systems.build(tiny_segface.config(**BOTH))
+
+
+@pytest.fixture(scope="module")
+def state(system):
+    return jax.jit(system.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def step(system):
+    """The step of `system` on one device, compiled; it donates nothing."""
+    return jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A system without batch normalisation and stochastic depth, its state and its compiled step."""
+    system = systems.build(tiny_segface.config())
+    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    # Placed as checkpoints are restored, or the step would compile again for them.
+    return system, parallel.init_state(system.init, jax.random.key(0), one_device()), step
+
+
+def one_device():
+    return parallel.make_mesh("jit", 1, jax.devices()[:1])
+
+
+def copied(tree):
+    return jax.tree.map(jnp.copy, tree)
+
+
+def advanced(state):
+    return state.replace(step=state.step + 1)
+
+
+def test_it_learns_a_batch_and_the_average_follows(system, state, step):
+    batch, before = tiny_segface.faces(4), state
+    losses = []
+    for _ in range(30):
+        state, metrics = step(state, batch)
+        state = advanced(state)
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
+    np.testing.assert_allclose(metrics["loss"], 0.5 * metrics["cross_entropy"] + 0.5 * metrics["dice"], rtol=1e-5)
+    # The exported variables are the averages of weights AND batch statistics.
+    exported, fresh = system.variables(state)["network"], system.variables(before)["network"]
+    for collection in ("params", "batch_stats"):
+        assert tiny_l2s.difference(exported[collection], fresh[collection]) > 0
+    assert tiny_l2s.difference(exported["constants"], before.stats["network"]["constants"]) == 0
+    assert tiny_l2s.difference(exported["params"], state.params["network"]) > 0
+
+
+def test_predict_speaks_of_every_pixel(system, state):
+    prediction = jax.jit(system.predict)(system.variables(state), tiny_segface.faces(3)["image"])
+    assert prediction.logits.shape == (3, 32, 32, 11)
+    assert prediction.logits.dtype == jnp.float32
+    assert prediction.labels.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("label_set", ["lapa", "helen", "farl19", "celebamask"])
+def test_one_token_and_one_logit_for_each_class(label_set):
+    system = systems.build(tiny_segface.config(label_set=label_set))
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    count = len(labels.get(label_set))
+    assert state.params["network"]["decoder"]["tokens"].shape == (count, 16)
+    image = jax.ShapeDtypeStruct((2, 64, 32, 3), jnp.float32)
+    assert jax.eval_shape(system.predict, system.variables(state), image).logits.shape == (2, 64, 32, count)
+
+
+def test_interpolated_logits_have_the_size_of_the_image():
+    system = systems.build(tiny_segface.config(model__decoder__doublings=1))
+    variables = system.variables(jax.eval_shape(system.init, jax.random.key(0)))
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    assert jax.eval_shape(system.predict, variables, image).logits.shape == (1, 32, 32, 11)
+
+
+def test_two_devices_compute_what_one_does(system, state, step):
+    """Statistics of the batch and draws of stochastic depth are those of the global batch."""
+    batch = tiny_segface.faces(4)
+    expected, scores = step(state, batch)
+    mesh = parallel.make_mesh("jit", 1)
+    assert mesh.size == 2
+    placed = parallel.put_state(copied(state), mesh)
+    found, metrics = parallel.data_parallel(system.steps["train"], mesh, "jit")(
+        placed, parallel.global_batch(batch, mesh)
+    )
+    for name, value in scores.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
+    assert tiny_l2s.difference(found.stats, expected.stats) < 1e-5
+    check_moments(found.opt_state, expected.opt_state)
+
+
+def check_moments(found, expected):
+    """Adam forgets the scale of a gradient, its moments do not: here an N-fold gradient would show."""
+    expected, found = jax.tree.leaves(expected), jax.tree.leaves(found)
+    largest = max(float(np.abs(leaf).max()) for leaf in expected)
+    for ours, theirs in zip(expected, found, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=2e-3, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("mode", ["jit", "shard_map", "pmap"])
+def test_without_both_all_modes_agree(plain, mode):
+    system, state, step = plain
+    batch = tiny_segface.faces(4)
+    batch["weight"][-1] = 0  # the devices hold different numbers of faces
+    expected, scores = step(state, batch)
+    mesh = parallel.make_mesh(mode, 1)
+    placed = parallel.put_state(copied(state), mesh)
+    found, metrics = parallel.data_parallel(system.steps["train"], mesh, mode)(
+        placed, parallel.global_batch(batch, mesh)
+    )
+    for name, value in scores.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
+    check_moments(found.opt_state, expected.opt_state)
+    with pytest.raises(RuntimeError, match="deleted"):
+        jax.block_until_ready(placed.params)  # the state is donated
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model__backbone": "tiny_resnet"}, {"model__stochastic_depth": 0.2}], ids=["norm", "depth"]
+)
+def test_what_needs_the_global_batch_needs_jit(changes):
+    system = systems.build(tiny_segface.config(**changes))
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    local = WHOLE_BATCH._replace(total=lambda tree: tree)
+    with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
+        jax.eval_shape(lambda s, b: system.steps["train"](s, b, local), state, tiny_segface.faces(2))
+
+
+def test_a_resumed_training_goes_on_to_the_bit(tmp_path, plain):
+    system, state, step = plain
+    batches = [tiny_segface.faces(2, seed=seed) for seed in range(4)]
+    through = state
+    for batch in batches:
+        through = advanced(step(through, batch)[0])
+    half = state
+    for batch in batches[:2]:
+        half = advanced(step(half, batch)[0])
+    checkpoints.save(tmp_path, checkpoints.Checkpoint(half, {"at": 2}, {}), 1)
+    like = parallel.abstract_state(system.init, jax.random.key(0), one_device())
+    half = checkpoints.restore(tmp_path, like, print).state
+    for batch in batches[2:]:
+        half = advanced(step(half, batch)[0])
+    assert tiny_l2s.difference(dataclasses.replace(through, rng=()), dataclasses.replace(half, rng=())) == 0
+
+
+def test_everything_computes_in_the_precision_of_the_config():
+    system = systems.build(tiny_segface.config(**BOTH, precision__compute="bfloat16"))
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
+    network = segface.build_network(tiny_segface.config(**BOTH, precision__compute="bfloat16"), 11)
+    variables = {"params": state.params["network"], **state.stats["network"]}
+
+    def run(variables, image):
+        return network.apply(variables, image, train=False, capture_intermediates=True, mutable=["intermediates"])
+
+    logits, seen = jax.eval_shape(run, variables, jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32))
+    assert logits.dtype == jnp.float32
+    float32 = {
+        name
+        for name, outputs in flatten_dict(seen["intermediates"], sep="/").items()
+        if any(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(outputs))
+    }
+    # The logits, and the position code, which is cast where it is added.
+    assert float32 == {"__call__", "decoder/__call__", "decoder/position/__call__"}
+
+
+@pytest.fixture(scope="module")
+def aligning():
+    system = systems.build(tiny_segface.config(model__warp="exact"))
+    return system, jax.jit(system.init)(jax.random.key(0))
+
+
+def test_warped_training_happens_in_the_pixels_of_the_picture(aligning):
+    system, state = aligning
+    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    batch = tiny_segface.faces(4)
+    batch["weight"][-1], batch["landmarks"][-1] = 0, 0  # padding
+    losses = []
+    for _ in range(24):
+        state, metrics = step(state, batch)
+        state = advanced(state)
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
+
+
+def test_without_landmarks_the_picture_is_seen_as_it_is(aligning, plain):
+    system, state = aligning
+    other, _, _ = plain
+    batch, variables = tiny_segface.faces(2), system.variables(state)
+    predict = jax.jit(system.predict)
+    free = predict(variables, batch["image"]).logits
+    np.testing.assert_allclose(free, jax.jit(other.predict)(variables, batch["image"]).logits, rtol=1e-6)
+    assert np.abs(predict(variables, batch["image"], batch["landmarks"]).logits - free).max() > 1e-3
+    del batch["landmarks"]
+    with pytest.raises(UserError, match="needs faces with landmarks"):
+        jax.eval_shape(lambda s, b: system.steps["train"](s, b, WHOLE_BATCH), state, batch)
+
+
+def test_rare_classes_weigh_more():
+    shares = tuple(float(k) for k in range(1, 12))
+    weights = segface._class_weights(tiny_segface.config(loss__pixel_shares=shares, loss__rarity=0.5).loss, 11)
+    np.testing.assert_allclose(weights[0] / weights[3], 2.0, rtol=1e-6)
+    np.testing.assert_allclose(np.average(weights, weights=shares), 1.0, rtol=1e-6)
+    assert segface._class_weights(tiny_segface.config().loss, 11) is None
+
+
+@pytest.mark.parametrize("name", [name for name in backbones.BACKBONES if name.startswith("tiny") or name == "mini"])
+def test_every_part_of_a_backbone_has_its_stage(name):
+    module = backbones.build(name)
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    variables = jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), image)
+    for part in variables["params"]:
+        kind, _, number = part.partition("_")
+        wanted = {"stem": 0, "head": 5}[kind] if kind in ("stem", "head") else int(number[0])
+        assert segface._stage(("backbone", part)) == wanted
+    assert segface._stage(("decoder", "stage_1")) is None
+
+
+def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
+    system = systems.build(tiny_segface.config(optim__stage_decay=0.5))
+    _, state, step = plain
+    batch = tiny_segface.faces(2)
+    own = state.replace(opt_state=jax.jit(system.init)(jax.random.key(0)).opt_state)
+    slow_step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    slow, fast = (
+        jax.tree.map(jnp.subtract, run(before, batch)[0].params["network"], before.params["network"])
+        for run, before in ((slow_step, own), (step, state))
+    )
+    for part, factor in (("stem", 0.5**5), ("stage_2_block_0", 0.5**3), ("stage_4_block_0", 0.5)):
+        ours, theirs = jax.tree.leaves(slow["backbone"][part]), jax.tree.leaves(fast["backbone"][part])
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, factor * b, rtol=1e-3, atol=1e-7)
+    assert tiny_l2s.difference(slow["decoder"], fast["decoder"]) < 1e-7
+
+
+def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
+    meta = bundle.Meta(
+        name="other",
+        system="segface",
+        config=tiny_segface.config(**BOTH).to_dict(),
+        label_set=labels.get("lapa"),
+        preprocessing=bundle.Preprocessing(32),
+        licence="Apache-2.0",
+    )
+    bundle.save(tmp_path / "other", system.variables(state), meta)
+    source = str(tmp_path / "other")
+    pretrained = systems.build(tiny_segface.config(**BOTH, label_set="farl19", model__init_from=source))
+    fresh = jax.jit(pretrained.init)(jax.random.key(1))
+    started = pretrained.start(fresh)
+    for mine, theirs in ((started.params, state.params), (started.ema, state.ema), (started.stats, state.stats)):
+        node, other = mine["network"], theirs["network"]
+        node, other = (n.get("params", n.get("batch_stats", n)) for n in (node, other))
+        assert tiny_l2s.difference(node["backbone"], other["backbone"]) == 0
+    assert tiny_l2s.difference(started.params["network"]["decoder"], fresh.params["network"]["decoder"]) == 0
+    stranger = systems.build(tiny_segface.config(model__init_from=source))
+    with pytest.raises(UserError, match="is of another backbone"):
+        stranger.start(jax.jit(stranger.init)(jax.random.key(0)))
+    (tmp_path / "weights.pth").write_bytes(b"nothing")
+    with pytest.raises(UserError):
+        systems.build(tiny_segface.config(model__init_from=str(tmp_path / "weights.pth"))).start(fresh)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
+        ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
+        ({"model__stochastic_depth": 1.0}, "is no rate"),
+        ({"model__warp": "tanh"}, "choose none, exact or published"),
+        ({"model__channels": 18}, "model.channels=18 must be a multiple"),
+        ({"model__decoder__heads": 3}, "model.decoder.heads=3"),
+        ({"model__decoder__doublings": 3}, "must be 1 or 2"),
+        ({"label_set": "lappa"}, "unknown label set 'lappa'"),
+        ({"loss__rarity": 0.5}, "needs loss.pixel_shares: 11 numbers"),
+        ({"loss__rarity": 0.5, "loss__pixel_shares": (0.0,) * 11}, "11 numbers above 0"),
+        ({"optim__stage_decay": 0.0}, "optim.stage_decay=0.0 must be above 0"),
+        ({"optim__network__decay": "steps"}, "decay=steps is what needs milestones"),
+    ],
+)
+def test_configs_that_do_not_fit_are_named(changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        systems.build(tiny_segface.config(**changes))
