@@ -65,6 +65,14 @@ class PresenceSource(Source, Protocol):
         """bool [N, K] as from the function `presence`, or None where nothing is stored."""
 
 
+@runtime_checkable
+class VerifiedSource(Source, Protocol):
+    """A source that may know checksums of its files."""
+
+    def verify(self) -> Sequence["Problem"]:
+        """The files that do not match, all of them read."""
+
+
 def read_reduced(source: Source, index: int, at_least: int) -> Example:
     """The example at `index`, its image possibly decoded small (see `ReducedSource`) where the source knows how to."""
     return source.read_reduced(index, at_least) if isinstance(source, ReducedSource) else source[index]
@@ -78,6 +86,11 @@ def read_mask(source: Source, index: int) -> np.ndarray | None:
 def problems(source: Source) -> Sequence["Problem"]:
     """The faces that a source leaves out and why; () for sources that leave nothing out."""
     return getattr(source, "problems", ())
+
+
+def verify(source: Source) -> Sequence["Problem"]:
+    """The files that do not match their checksums; () for sources without checksums."""
+    return source.verify() if isinstance(source, VerifiedSource) else ()
 
 
 def stored_presence(source: Source) -> np.ndarray | None:
@@ -160,6 +173,10 @@ class Subset:
         """See `PresenceSource`."""
         stored = stored_presence(self.source)
         return None if stored is None else stored[self.range.start : self.range.stop]
+
+    def verify(self) -> Sequence["Problem"]:
+        """See `VerifiedSource`; all files of the source count."""
+        return verify(self.source)
 
 
 class Weighted(NamedTuple):

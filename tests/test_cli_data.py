@@ -1,6 +1,7 @@
 """`l2s data check`, `stats` and `show` on small folders."""
 
 import json
+import shutil
 
 import face_folders
 import numpy as np
@@ -27,6 +28,9 @@ def folder(tmp_path):
 def test_check_of_a_whole_folder(capsys, folder, tmp_path):
     code, out, _ = l2s(capsys, "check", f"folder:{folder}", "--jobs", 1, "--json", tmp_path / "found.json")
     assert code == 0
+    assert out.startswith(
+        "train  8 faces, label set lapa  sides: 8 correct\nval  3 faces"
+    )  # a bar leaves no blank line
     assert "nothing to mend, nothing to look at" in out
     found = json.loads((tmp_path / "found.json").read_text())
     assert (found["mend"], found["look"], found["findings"]) == (0, 0, [])
@@ -47,7 +51,7 @@ def test_check_names_every_planted_fault(capsys, folder, tmp_path):
     assert keys == planted.keys()
     assert (found["mend"], found["look"]) == (4, 4)
     assert found["splits"]["train"]["sides"]["swapped"] == ["t7"]
-    assert found["splits"]["train"]["sides"]["right"] == ["t0", "t5", "t6"]
+    assert found["splits"]["train"]["sides"]["correct"] == ["t0", "t5", "t6"]
 
 
 def test_check_leaves_the_exit_code_at_0_where_nothing_must_be_mended(capsys, folder):
@@ -104,7 +108,8 @@ def test_stats_of_records_come_from_their_manifest_or_from_the_faces(capsys, fol
     written = {}
     for spec, options in ((f"folder:{folder}", ()), (f"records:{records}", ()), (f"records:{records}", ("--recount",))):
         path = tmp_path / f"{len(written)}.json"
-        assert l2s(capsys, "stats", spec, "--jobs", 1, "--json", path, *options)[0] == 0
+        code, out, _ = l2s(capsys, "stats", spec, "--jobs", 1, "--json", path, *options)
+        assert (code, "median share" in out) == (0, len(written) != 1)
         written[spec, options] = json.loads(path.read_text())["splits"]
     raw, stored, recounted = written.values()
     assert raw == recounted
@@ -113,6 +118,25 @@ def test_stats_of_records_come_from_their_manifest_or_from_the_faces(capsys, fol
         for label in split["classes"].values():
             label["median_share"] = None
     assert stored == raw
+
+
+def test_stats_of_photos_without_masks_have_no_shares(capsys, folder):
+    shutil.rmtree(folder / "val" / "masks")
+    code, out, _ = l2s(capsys, "stats", f"folder:{folder}?val", "--jobs", 1)
+    assert code == 0
+    assert "3 faces, 3 without mask" in out
+    assert "median share" not in out
+
+
+def test_check_of_a_slice_of_records_verifies_its_files(capsys, folder, tmp_path):
+    records = tmp_path / "records"
+    assert l2s(capsys, "prepare", folder, "--layout", "folder", "--out", records, "--jobs", 1)[0] == 0
+    path = records / "train.presence"
+    path.write_bytes(bytes(len(path.read_bytes())))
+    code, out, _ = l2s(capsys, "check", f"records:{records}?train[:4]", "--jobs", 1)
+    assert code == 2
+    assert "train.presence" in out
+    assert l2s(capsys, "check", f"folder:{folder}?train[:4]", "--jobs", 1)[0] == 0
 
 
 def test_check_of_records_verifies_their_checksums(capsys, folder, tmp_path):
@@ -208,7 +232,11 @@ def test_show_leaves_broken_faces_out_and_says_so(capsys, folder, tmp_path):
         (["show", "synthetic:9", "--out", "x.png", "--names", "train-00000"], "did you mean 'train-00000"),
         (["show", "synthetic:9", "--out", "x.png", "--count", "5000"], "more than the 1000 faces"),
         (["show", "sinthetic:9", "--out", "x.png"], "did you mean 'synthetic'?"),
+        (["show", "synthetic:9", "--out", "x.png", "--names", ""], "has no face ''"),
+        (["show", "synthetic:9", "--out", "x.png", "--with-class", ""], "has no class ''"),
         (["show", "synthetic:9"], "required: --out"),
+        (["check", "synthetic:2", "--json", ""], "cannot write '.', which is a folder: name a file"),
+        (["stats", "synthetic:2", "--json", "/"], "cannot write '/', which is a folder: name a file"),
         (["check", "folder:nowhere"], "the folder 'nowhere' does not exist"),
         (["check", "synthetic:2", "--json", "/dev/null/x.json"], "cannot write into the folder"),
         (["stats", "synthetic:0"], "'0' is not a number of faces"),

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,6 @@ from input_pipeline import sources
 from input_pipeline.inspection import duplicates, sides
 from input_pipeline.inspection.scan import Scan
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.sources import Source
 
 
@@ -63,14 +62,6 @@ class Finding(NamedTuple):
     other: tuple[str, str] | None = None
 
 
-@runtime_checkable
-class VerifiedSource(Source, Protocol):
-    """A source that knows checksums of its files."""
-
-    def verify(self) -> Sequence[Problem]:
-        """The files that do not match."""
-
-
 class Part(NamedTuple):
     """A split and the pass over it."""
 
@@ -105,9 +96,8 @@ def _faults(title: str, part: Part) -> Iterator[Finding]:
         yield Finding("incomplete", title, problem.name, f"'{problem.path}' {problem.reason}")
     for problem in part.scan.broken:
         yield Finding("broken", title, problem.name, problem.reason)
-    if isinstance(part.source, VerifiedSource):
-        for problem in part.source.verify():
-            yield Finding("damaged_records", title, problem.name, f"'{problem.path}' {problem.reason}")
+    for problem in sources.verify(part.source):
+        yield Finding("damaged_records", title, problem.name, f"'{problem.path}' {problem.reason}")
 
 
 def _masks(title: str, part: Part) -> Iterator[Finding]:

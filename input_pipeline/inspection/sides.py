@@ -20,13 +20,13 @@ class Verdict(enum.IntEnum):
     """What the side test says of a face.
 
     UNCLEAR: no pair of partners is there whole and apart (profiles, labels without sides).
-    RIGHT: the subject's left lies at larger x.
+    CORRECT: the subject's left lies at larger x.
     SWAPPED: it lies at smaller x, by the majority of the pairs, each weighted with its separation.
-    MIXED: the majority is right, but some pair is swapped.
+    MIXED: the majority is correct, but some pair is swapped.
     """
 
     UNCLEAR = 0
-    RIGHT = 1
+    CORRECT = 1
     SWAPPED = 2
     MIXED = 3
 
@@ -58,7 +58,7 @@ def separations(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
 def verdicts(separation: np.ndarray) -> np.ndarray:
     """uint8 [N] of `Verdict` from `separations` [N, P]."""
     telling = np.where(np.abs(separation) >= MIN_SEPARATION, separation, 0)  # NaN is not >= anything
-    result = np.full(len(separation), Verdict.RIGHT, np.uint8)
+    result = np.full(len(separation), Verdict.CORRECT, np.uint8)
     result[(telling < 0).any(axis=1)] = Verdict.MIXED
     result[telling.sum(axis=1) < 0] = Verdict.SWAPPED
     result[(telling == 0).all(axis=1)] = Verdict.UNCLEAR

@@ -27,7 +27,8 @@ def errors(screen: Console) -> Console:
 def bar(console: Console) -> Progress:
     """A progress bar with count and time left, gone when it is done."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=console, transient=True)
+    # Where there is no terminal a bar would leave an empty line.
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def table(title: str | None, *columns: str) -> Table:

@@ -39,7 +39,7 @@ def _verdicts(part: Part) -> dict[str, list[str]]:
         return {}
     verdict = sides.verdicts(sides.separations(facts, source.label_set))
     labelled = facts["mask_size"].all(axis=1)
-    order = (sides.Verdict.RIGHT, sides.Verdict.SWAPPED, sides.Verdict.MIXED, sides.Verdict.UNCLEAR)
+    order = (sides.Verdict.CORRECT, sides.Verdict.SWAPPED, sides.Verdict.MIXED, sides.Verdict.UNCLEAR)
     return {
         value.name.lower(): [source.names[k] for k in np.flatnonzero(labelled & (verdict == value))] for value in order
     }

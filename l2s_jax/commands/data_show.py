@@ -53,16 +53,16 @@ def run(args: argparse.Namespace) -> int:
 def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
     """Indices of the named faces, or of evenly spaced ones, that have the class asked for."""
     chosen = range(len(source))
-    if args.names:
+    if args.names is not None:
         numbers = {name: index for index, name in enumerate(source.names)}
         chosen = [_find(name.strip(), numbers, args.data) for name in args.names.split(",")]
-    if args.with_class:
+    if args.with_class is not None:
         class_id = _class_id(args.with_class, source.label_set)
         has_class = sources.presence(source)[:, class_id]
         chosen = [index for index in chosen if has_class[index]]
         if not chosen:
             raise UserError(f"none of these faces of '{args.data}' has '{source.label_set.names[class_id]}'")
-    if args.names:
+    if args.names is not None:
         return chosen
     count = min(args.count, len(chosen))
     return [chosen[k * len(chosen) // count] for k in range(count)]

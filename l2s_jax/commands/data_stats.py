@@ -54,9 +54,12 @@ def _sizes(counts: ClassCounts) -> str:
 
 
 def _classes(counts: ClassCounts, label_set: LabelSet) -> Table:
-    """Median share: of the mask's area, over the faces that have the class."""
-    grid = console.table(f"label set {label_set.name}", "", "class", "", ">faces", "", "", ">pixels", ">median share")
-    for label in label_set.labels:
+    """Median share: of the mask's area, over the faces that have the class; no column where none is known."""
+    medians = [_median(counts, label.id) for label in label_set.labels]
+    known = any(median is not None for median in medians)
+    columns = ("", "class", "", ">faces", "", "", ">pixels", *([">median share"] if known else []))
+    grid = console.table(f"label set {label_set.name}", *columns)
+    for label, median in zip(label_set.labels, medians, strict=True):
         share = _share(counts.presence[label.id], counts.labelled)
         grid.add_row(
             console.swatch(label.color),
@@ -66,10 +69,10 @@ def _classes(counts: ClassCounts, label_set: LabelSet) -> Table:
             "-" if share is None else console.percent(share),
             "█" * round(_BAR * (share or 0)),
             _percent(_share(counts.pixels[label.id], _area(counts))),
-            _percent(_median(counts, label.id)),
+            *([_percent(median)] if known else []),
         )
     if counts.ignored:
-        grid.add_row("", "[dim]ignored[/]", "", "", "", "", _percent(_share(counts.ignored, _area(counts))), "")
+        grid.add_row("", "[dim]ignored[/]", "", "", "", "", _percent(_share(counts.ignored, _area(counts))))
     return grid
 
 

@@ -37,11 +37,11 @@ def test_separation_is_in_units_of_the_parts():
 @pytest.mark.parametrize(
     ("columns", "verdict"),
     [
-        ({"l_eye": 60, "r_eye": 20}, Verdict.RIGHT),
+        ({"l_eye": 60, "r_eye": 20}, Verdict.CORRECT),
         ({"l_eye": 20, "r_eye": 60}, Verdict.SWAPPED),
         ({"l_eye": 20, "r_eye": 60, "l_brow": 20, "r_brow": 60, "l_ear": 5, "r_ear": 90}, Verdict.SWAPPED),
         ({"l_eye": 20, "r_eye": 60, "l_brow": 60, "r_brow": 20, "l_ear": 90, "r_ear": 5}, Verdict.MIXED),
-        ({"l_eye": 51, "r_eye": 50, "l_brow": 60, "r_brow": 20}, Verdict.RIGHT),
+        ({"l_eye": 51, "r_eye": 50, "l_brow": 60, "r_brow": 20}, Verdict.CORRECT),
         ({"l_eye": 50, "r_eye": 51}, Verdict.UNCLEAR),
         ({"l_eye": 60, "l_brow": 60, "r_ear": 5}, Verdict.UNCLEAR),
         ({"hair": 10}, Verdict.UNCLEAR),
@@ -55,7 +55,7 @@ def test_label_sets_without_sides_are_unclear():
     assert judged(np.full((40, 100), FASSEG["eyes"], np.uint8), label_set=FASSEG) == [Verdict.UNCLEAR]
 
 
-def test_procedural_faces_are_right_and_mirroring_pixels_alone_swaps_every_clear_one():
+def test_procedural_faces_are_correct_and_mirroring_pixels_alone_swaps_every_clear_one():
     source = SyntheticSource(40, 64, seed=11)
     examples = [source[k] for k in range(len(source))]
 
@@ -64,12 +64,12 @@ def test_procedural_faces_are_right_and_mirroring_pixels_alone_swaps_every_clear
         assert np.isfinite(facts["eyes_apart"]).all()
         return sides.verdicts(sides.separations(facts, CELEBAMASK))
 
-    right = verdicts(lambda x: x)
-    assert set(right) <= {Verdict.RIGHT, Verdict.UNCLEAR}
-    assert (right == Verdict.RIGHT).sum() >= 35
-    np.testing.assert_array_equal(verdicts(lambda x: flip(x, CELEBAMASK)), right)
+    correct = verdicts(lambda x: x)
+    assert set(correct) <= {Verdict.CORRECT, Verdict.UNCLEAR}
+    assert (correct == Verdict.CORRECT).sum() >= 35
+    np.testing.assert_array_equal(verdicts(lambda x: flip(x, CELEBAMASK)), correct)
     naive = verdicts(lambda x: {**x, "mask": x["mask"][:, ::-1]})
-    np.testing.assert_array_equal(naive, np.where(right == Verdict.RIGHT, Verdict.SWAPPED, right))
+    np.testing.assert_array_equal(naive, np.where(correct == Verdict.CORRECT, Verdict.SWAPPED, correct))
 
 
 def test_label_sets_in_other_orders():
