@@ -4,7 +4,7 @@ import numpy as np
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.images import Encoded, Picture, image_size, read_image
+from input_pipeline.images import Encoded, Picture, read_sized
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Example
 
@@ -24,10 +24,8 @@ def assemble(
       UserError: a photo that cannot be read, or a mask that does not cover it: their sizes must be equal, or one a
         whole multiple of the other (CelebAMask-HQ draws at half the size of its photos).
     """
-    image = read_image(picture, at_least=at_least)
+    image, (height, width) = read_sized(picture, at_least=at_least)
     example = {"image": image}
-    # The size in the file's header: the photo may have been decoded smaller.
-    height, width = image.shape[:2] if at_least is None else image_size(picture)
     if mask is not None:
         if not _same_view((height, width), mask.shape):
             name = picture.name if isinstance(picture, Encoded) else str(picture)

@@ -60,23 +60,30 @@ def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int
     Raises:
       UserError: no such file, no picture, damaged, or too large.
     """
+    return read_sized(picture, at_least=at_least, max_pixels=max_pixels)[0]
+
+
+def read_sized(
+    picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `read_image`; and (height, width) of the whole picture, however much smaller it was decoded."""
     with _open(picture, max_pixels) as image, _damage_named(picture):
-        if at_least is not None:
-            scale = min(1.0, at_least / max(image.size))
-            image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
-        image.load()
-        return to_rgb(image, name=f"'{_name(picture)}'")
-
-
-def image_size(picture: Picture) -> tuple[int, int]:
-    """(height, width) in pixels of the picture as a viewer shows it, from the file's header alone.
-
-    Raises:
-      UserError: no such file, no picture, or damaged.
-    """
-    with _open(picture, max_pixels=MAX_PIXELS) as image, _damage_named(picture):
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+        size = (image.width, image.height) if turned else (image.height, image.width)
+        pixels = _decoded(image, at_least)
+        return to_rgb(pixels, name=f"'{_name(picture)}'"), size
+
+
+def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
+    drafted = None
+    if at_least is not None:
+        scale = min(1.0, at_least / max(image.size))
+        drafted = image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
+    image.load()
+    if drafted is None or drafted[1][2:] == image.size:
+        return image
+    # JPEG rounds up: its last pixels show less of the picture than the others, as if there were more beyond the border.
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=drafted[1])
 
 
 def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -3,10 +3,11 @@ import zlib
 
 import numpy as np
 import pytest
+from dots import centroid, dot_face
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import image_size, read_image, read_mask, to_rgb
+from input_pipeline.images import read_image, read_mask, read_sized, to_rgb
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_exif_orientation_is_applied(tmp_path, ramp, orientation):
     exif[0x0112] = orientation
     path = save(tmp_path / "a.png", ramp, exif=exif)
     np.testing.assert_array_equal(read_image(path), seen)
-    assert image_size(path) == seen.shape[:2]
+    assert read_sized(path)[1] == seen.shape[:2]
 
 
 def test_large_jpeg_is_decoded_small_on_request(tmp_path, ramp):
@@ -96,7 +97,20 @@ def test_large_jpeg_is_decoded_small_on_request(tmp_path, ramp):
     assert small.shape == (120, 200, 3)
     assert np.abs(small.reshape(24, 5, 40, 5, 3).mean(axis=(1, 3)) - ramp).mean() < 3
     assert read_image(path, at_least=5000).shape == (480, 800, 3)
-    assert image_size(path) == (480, 800)
+    np.testing.assert_array_equal(read_sized(path, at_least=150)[0], small)
+    assert read_sized(path, at_least=150)[1] == (480, 800)
+
+
+@pytest.mark.parametrize(("orientation", "xy"), [(1, (236, 30)), (6, (250 - 30, 236))])
+def test_a_jpeg_decoded_small_shows_the_same_field_of_view(tmp_path, orientation, xy):
+    """At 1/8, 250 pixels become 32, the last of which JPEG fills only by a quarter; here all 32 cover the 250."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.jpg", dot_face(250, 250, 236, 30, radius=16)["image"], quality=95, exif=exif)
+    image, (height, width) = read_sized(path, at_least=31)
+    assert (image.shape, height, width) == ((32, 32, 3), 250, 250)
+    expected = np.multiply(xy, np.divide(image.shape[1::-1], (width, height)))
+    np.testing.assert_allclose(centroid(image[..., 0]), expected, atol=0.15)
 
 
 def test_floating_point_pixels_are_refused_by_name(tmp_path):
