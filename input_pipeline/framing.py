@@ -130,9 +130,9 @@ class FramedSource:
         """
         example = read_reduced(self.source, index, at_least)
         framed = self._framed(index, example, at_least)
-        longer = max(framed["image"].shape)
-        if longer < at_least:
-            larger = read_reduced(self.source, index, -(-max(example["image"].shape) * at_least // longer))
+        longer, whole = max(framed["image"].shape), max(example["image"].shape)
+        if longer < at_least <= whole:  # a smaller picture was not reduced
+            larger = read_reduced(self.source, index, -(-whole * at_least // longer))
             if larger["image"].shape != example["image"].shape:
                 framed = self._framed(index, larger, at_least)
         return framed

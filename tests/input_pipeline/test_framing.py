@@ -176,6 +176,16 @@ def test_reduced_reading_reads_once_where_the_face_is_large_enough():
     assert len(faces.asked) == 2
 
 
+@pytest.mark.parametrize("framing", ["face", "aligned"])
+def test_what_was_read_whole_is_not_read_again(framing):
+    faces = Faces(five_dots(200, 260, POINTS, radius=4))
+    source = FramedSource(faces, framing)
+    reduced, whole = source.read_reduced(0, 300), source[0]
+    assert faces.asked == [300]
+    for key in whole:
+        np.testing.assert_array_equal(reduced[key], whole[key])
+
+
 def test_a_framed_source_is_a_source():
     source = FramedSource(SyntheticSource(count=3, size=64, seed=0), "face")
     copy = pickle.loads(pickle.dumps(source))  # noqa: S301
