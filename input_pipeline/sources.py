@@ -3,8 +3,6 @@
 Sources are small, picklable and read-only: threads and worker processes share them freely.
 """
 
-import math
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -14,6 +12,7 @@ import numpy as np
 from input_pipeline import kinds
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
+from input_pipeline.specs import Spec, parse_mixture, parse_spec
 
 if TYPE_CHECKING:  # layouts.contract describes what sources stand on, and only its type is named here
     from input_pipeline.layouts.contract import Problem
@@ -191,49 +190,6 @@ class Weighted(NamedTuple):
     source: Source
 
 
-class Spec(NamedTuple):
-    """A parsed source spec.
-
-    Attributes:
-      kind: name of the kind, `NAME` or `NAME/VARIANT`.
-      where: what that kind needs to find the data.
-      split: part of the data, or None.
-      start, stop: the Python slice of the split, or None.
-    """
-
-    kind: str
-    where: str
-    split: str | None
-    start: int | None
-    stop: int | None
-
-
-_TAIL = re.compile(r"(?P<split>[\w.-]+)?(?P<slice>\[(?P<start>-?\d+)?:(?P<stop>-?\d+)?\])?")
-
-
-def parse_spec(text: str) -> Spec:
-    """Takes `KIND:WHERE[?SPLIT][START:STOP]` apart, e.g. `folder:DIR?train[0:700]` or `synthetic:2000?[:100]`.
-
-    WHERE may hold colons and question marks, as in `folder:gs://bucket/dir?train`: the kind ends at the first colon,
-    and the split begins after the last question mark unless a slash follows it.
-
-    Raises:
-      UserError: the text has another form.
-    """
-    kind, _, rest = text.partition(":")
-    where, mark, tail = rest.rpartition("?")
-    if not mark or "/" in tail:
-        where, mark, tail = rest, "", ""
-    match = _TAIL.fullmatch(tail)
-    if not kind or not where or match is None or (mark and not tail):
-        raise UserError(
-            f"'{text}' does not name a data set: write KIND:WHERE[?SPLIT], for example 'folder:faces?train', "
-            "'folder:faces?train[0:700]' or 'synthetic:2000?val'"
-        )
-    start, stop = (None if match[key] is None else int(match[key]) for key in ("start", "stop"))
-    return Spec(kind, where, match["split"], start, stop)
-
-
 def open_source(
     spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
 ) -> Source:
@@ -292,21 +248,4 @@ def open_mixture(
       UserError: an empty part, a weight that is not a positive number, and as `open_source`.
     """
     options = {"size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
-    parts = [_parse_part(part.strip(), text) for part in text.split(" + ")]
-    return [Weighted(weight, open_source(spec, **options)) for weight, spec in parts]
-
-
-def _parse_part(part: str, text: str) -> tuple[float, str]:
-    """(weight, spec) of one part of a mixture; a star after the first colon belongs to a path."""
-    kind, colon, where = part.partition(":")
-    weight, star, kind = kind.rpartition("*")
-    spec = kind + colon + where
-    if not spec.strip():
-        raise UserError(f"the mixture '{text}' has an empty part: write [NUMBER*]SPEC + [NUMBER*]SPEC")
-    try:
-        value = float(weight) if star else 1.0
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise UserError(f"the weight '{weight}' in '{text}' is not a positive number: write for example '0.7*{spec}'")
-    return value, spec.strip()
+    return [Weighted(weight, open_source(spec, **options)) for weight, spec in parse_mixture(text)]

@@ -39,11 +39,10 @@ class Copy(NamedTuple):
 
 
 def copies(facts: np.ndarray, split: np.ndarray) -> list[Copy]:
-    """Every face that shows the picture of an earlier face; of several in one split, the nearest is named.
+    """Every face that shows the picture of an earlier face: for each split, the nearest one in it.
 
-    Faces of equal pixels, and those of equal hashes, are represented by the first of them: a picture that occurs a
-    thousand times is found a thousand times and not half a million times. As faces are ordered by split, the first one
-    also lies in the earliest split, so no copy across splits is lost by that.
+    Faces of equal pixels, and those of equal hashes, are represented in each split by the first of them: a picture that
+    occurs a thousand times is found a thousand times and not half a million times.
 
     Args:
       facts: records [N] with the fields `digest`, `hash`, `mirrored_hash` and `colours` of `facts.row_dtype`.
@@ -52,8 +51,8 @@ def copies(facts: np.ndarray, split: np.ndarray) -> list[Copy]:
     Returns:
       Sorted by (index, split of the earlier face).
     """
-    pictures, equal = _first_of_each(np.arange(len(facts)), facts["digest"])
-    hashes, alike = _first_of_each(pictures, facts["hash"][pictures])
+    pictures, equal = _firsts(np.arange(len(facts)), facts["digest"], split)
+    hashes, alike = _firsts(pictures, facts["hash"][pictures], split[pictures])
     found = [Copy(int(j), int(i), 0.0, True, False) for i, j in equal]
     found += _near(facts, alike, np.zeros(len(alike)), mirrored=False)
     for field in ("hash", "mirrored_hash"):
@@ -64,11 +63,28 @@ def copies(facts: np.ndarray, split: np.ndarray) -> list[Copy]:
     return _nearest(found, split)
 
 
-def _first_of_each(faces: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first of the faces [N] for each distinct row of `keys` [N, 2], and (first, later) [P, 2] for all others."""
-    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    later = np.flatnonzero(first[group] != np.arange(len(keys)))
-    return faces[np.sort(first)], np.stack([faces[first[group[later]]], faces[later]], axis=1)
+def _firsts(faces: np.ndarray, keys: np.ndarray, split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first face of each key in each split, and every pair (such a face, a later one of its key).
+
+    Args:
+      faces: int [N], ascending.
+      keys: [N, 2], of each face.
+      split: int [N], of each face.
+
+    Returns:
+      faces [M], ascending, and pairs [P, 2].
+    """
+    _, key = np.unique(keys, axis=0, return_inverse=True)
+    firsts, pairs = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)]
+    for value in np.unique(split):
+        here = np.flatnonzero(split == value)
+        known, place = np.unique(key[here], return_index=True)
+        first = np.full(key.max() + 1, len(faces))
+        first[known] = here[place]
+        later = np.flatnonzero(first[key] < np.arange(len(faces)))
+        firsts.append(here[place])
+        pairs.append(np.stack([first[key[later]], later], axis=1))
+    return faces[np.sort(np.concatenate(firsts))], faces[np.concatenate(pairs)]
 
 
 def _near(facts: np.ndarray, pairs: np.ndarray, bits: np.ndarray, *, mirrored: bool) -> Iterator[Copy]:

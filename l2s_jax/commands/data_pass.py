@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from input_pipeline import sources
+from input_pipeline import sources, specs
 from input_pipeline.errors import UserError
 from input_pipeline.inspection.findings import Part
 from input_pipeline.inspection.scan import scan
@@ -21,7 +21,7 @@ class Opened(NamedTuple):
     source: Source
 
 
-def open_splits(specs: Sequence[str]) -> dict[str, Opened]:
+def open_splits(data: Sequence[str]) -> dict[str, Opened]:
     """Every split of the data sets, by a short title: the split's name where there is one data set.
 
     Faces that lack a part are left out and listed in the sources' `problems`; masks may be absent.
@@ -30,10 +30,10 @@ def open_splits(specs: Sequence[str]) -> dict[str, Opened]:
       UserError: data that are not there, or named twice.
     """
     found: dict[str, Opened] = {}
-    for spec in specs:
+    for spec in data:
         for split, source in sources.open_splits(spec, require_masks=False, strict=False).items():
-            whole = spec if not split or sources.parse_spec(spec).split else f"{spec}?{split}"
-            title = split if len(specs) == 1 else whole
+            whole = spec if not split or specs.parse_spec(spec).split else f"{spec}?{split}"
+            title = split if len(data) == 1 else whole
             if title in found:
                 raise UserError(f"'{spec}' is named twice: name every data set once")
             found[title] = Opened(split, source)

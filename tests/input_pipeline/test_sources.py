@@ -19,18 +19,17 @@ from input_pipeline.layouts.source import LayoutSource
 from input_pipeline.records.prepare import open_data, prepare
 from input_pipeline.sources import (
     Source,
-    Spec,
     Subset,
     open_mixture,
     open_source,
     open_splits,
-    parse_spec,
     presence,
     problems,
     read_mask,
     read_reduced,
     stored_presence,
 )
+from input_pipeline.specs import Spec, parse_spec
 from input_pipeline.splits import check_split
 
 
@@ -108,7 +107,18 @@ def test_spec(text, spec):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "folder", "folder:", ":dir", "folder:d?", "folder:d?train[3]", "folder:d?a b", "synthetic:3?x[1:2:3]"]
+    "text",
+    [
+        "",
+        "folder",
+        "folder:",
+        ":dir",
+        "folder:d?",
+        "folder:d?train[3]",
+        "folder:d?a b",
+        "synthetic:3?x[1:2:3]",
+        f"synthetic:3?[{'9' * 5000}:]",
+    ],
 )
 def test_malformed_spec_shows_the_form(text):
     with pytest.raises(UserError, match=r"write KIND:WHERE\[\?SPLIT\], for example 'folder:faces\?train'"):

@@ -62,6 +62,24 @@ def test_the_nearest_copy_of_every_earlier_split_is_named(photos):
     assert found == [(1, 0), (3, 0), (4, 0), (4, 3)]
 
 
+def test_equal_pictures_in_three_splits_name_a_partner_in_each_earlier_split(photos):
+    rows = facts([photos[0], photos[1], photos[0], photos[0], photos[0]])
+    found = [(copy.index, copy.of, copy.same) for copy in copies(rows, np.array([0, 0, 1, 1, 2]))]
+    assert found == [(2, 0, True), (3, 0, True), (3, 2, True), (4, 0, True), (4, 2, True)]
+
+
+def test_equal_hashes_do_not_hide_a_copy_in_another_split(photos):
+    """The first face has the hash of all others but other colours; the second and the last are one picture."""
+    rows = facts([photos[0], photos[1], photos[1] ^ 1])
+    rows["hash"], rows["mirrored_hash"] = rows["hash"][0], rows["mirrored_hash"][0]
+    rows["colours"][0] = 100
+    assert [(copy.index, copy.of) for copy in copies(rows, np.array([0, 1, 2]))] == [(2, 1)]
+    near = rows.copy()
+    near["hash"][2, 0] ^= 1  # no longer equal, but near
+    assert [(copy.index, copy.of) for copy in copies(near, np.array([0, 1, 2]))] == [(2, 1)]
+    assert [(copy.index, copy.of) for copy in copies(near[[1, 0, 2]], np.array([0, 1, 2]))] == [(2, 0)]
+
+
 def test_a_picture_that_occurs_often_is_reported_as_often(photos):
     rows = facts([photos[0]])[np.zeros(2000, int)]
     assert len(copies(rows, np.zeros(2000, int))) == 1999
