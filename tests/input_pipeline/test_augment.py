@@ -169,3 +169,18 @@ def test_occlusion_happens_as_often_as_asked():
     face, rng = {"image": np.full((24, 24, 3), 9, np.uint8)}, np.random.default_rng(5)
     occluded = [(random_view(face, options, CELEBAMASK, 24, rng)["image"] != 9).any() for _ in range(300)]
     assert 60 < sum(occluded) < 120
+
+
+def test_noise_is_normal_with_the_drawn_deviation():
+    options = dataclasses.replace(Augment.none(), noise=1.0, noise_sigma=40.0)
+    face, deviations = {"image": np.full((128, 128, 3), 128, np.uint8)}, []
+    for seed in range(40):
+        image = random_view(face, options, CELEBAMASK, 128, np.random.default_rng(seed))["image"].astype(float) - 128
+        if image.std() > 5:  # finer noise is rounded to few levels
+            z = image / image.std()
+            assert abs(z.mean()) < 0.02
+            np.testing.assert_allclose([(np.abs(z) < 1).mean(), (np.abs(z) < 2).mean()], [0.683, 0.954], atol=0.05)
+        deviations.append(image.std())
+    assert min(deviations) < 5
+    assert 35 < max(deviations) < 41  # drawn uniformly from 0 to 40
+    assert 16 < np.mean(deviations) < 24
