@@ -7,10 +7,12 @@ import face_folders
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from input_pipeline import sources
 from input_pipeline.labels import CELEBAMASK, LAPA
 from l2s_jax import cli
+from l2s_jax.commands import console
 from l2s_jax.report import contact_sheet, overlays
 
 
@@ -93,6 +95,15 @@ def test_stats_are_the_numbers_of_numpy(capsys, folder, tmp_path):
     row = next(line.split() for line in train.splitlines() if line.split()[:1] == ["skin"])
     assert row[:6] == ["skin", "skin", "8", "100.0", "%", "█" * 20]
     assert "8 faces  96x96" in out
+
+
+def test_bars_are_whole_on_a_narrow_terminal(capsys, folder, monkeypatch):
+    monkeypatch.setattr(console, "out", lambda: Console(width=80, highlight=False))
+    code, out, _ = l2s(capsys, "stats", f"folder:{folder}?train", "--jobs", 1)
+    assert code == 0
+    assert "…" not in out
+    assert {line.count("█") for line in out.splitlines() if "100.0 %" in line} == {5}
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_stats_say_what_they_leave_out(capsys, folder):

@@ -43,6 +43,8 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
 def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, Part]:
     """The facts of every face, read once, under a progress bar."""
     result = {}
+    if not splits:
+        return result
     with console.bar(screen) as progress:
         task = progress.add_task("looking", total=sum(len(opened.source) for opened in splits.values()))
         for title, (_, source) in splits.items():

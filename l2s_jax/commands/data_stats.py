@@ -11,7 +11,7 @@ from input_pipeline.inspection.class_counts import ClassCounts
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console, data_pass
 
-_BAR = 20  # characters of a class that every face has
+_BAR, _BESIDE = 20, 75  # characters of the bar of a class that every face has, and of all other columns
 _SIZES = 4  # as many image sizes are listed, of more the limits
 _SPREAD = ("smallest", "median", "largest")
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     counts |= {title: class_counts.count(part.scan.facts) for title, part in parts.items()}
     for title, opened in splits.items():
         screen.print(f"[bold]{console.escape(title or 'all')}[/]  {_summary(counts[title])}", soft_wrap=True)
-        screen.print(_classes(counts[title], opened.source.label_set))
+        screen.print(_classes(counts[title], opened.source.label_set, screen.width))
         if left_out := len(opened.source) - counts[title].faces + len(sources.problems(opened.source)):
             screen.print(f"[yellow]{left_out} faces are broken and not counted: `l2s data check` names them[/]")
         screen.print()
@@ -53,11 +53,12 @@ def _sizes(counts: ClassCounts) -> str:
     return smallest if smallest == largest else f"{smallest} to {largest}, median {median}"
 
 
-def _classes(counts: ClassCounts, label_set: LabelSet) -> Table:
+def _classes(counts: ClassCounts, label_set: LabelSet, width: int) -> Table:
     """Median share: of the mask's area, over the faces that have the class; no column where none is known."""
+    longest = min(_BAR, max(width - _BESIDE, 4))  # narrow terminals would cut long bars off, all to one length
     medians = [_median(counts, label.id) for label in label_set.labels]
     known = any(median is not None for median in medians)
-    columns = ("", "class", "", ">faces", "", "", ">pixels", *([">median share"] if known else []))
+    columns = ("", "class", "", ">faces", ">", "", ">pixels", *([">median share"] if known else []))
     grid = console.table(f"label set {label_set.name}", *columns)
     for label, median in zip(label_set.labels, medians, strict=True):
         share = _share(counts.presence[label.id], counts.labelled)
@@ -67,7 +68,7 @@ def _classes(counts: ClassCounts, label_set: LabelSet) -> Table:
             f"[dim]{label.title}[/]",
             str(counts.presence[label.id]),
             "-" if share is None else console.percent(share),
-            "█" * round(_BAR * (share or 0)),
+            "█" * round(longest * (share or 0)),
             _percent(_share(counts.pixels[label.id], _area(counts))),
             *([_percent(median)] if known else []),
         )
