@@ -26,12 +26,13 @@ class LayoutSource:
       strict: False leaves faces with problems out; True refuses the data set because of them.
 
     Raises:
-      UserError: a data set without labels where masks are required, or with problems where `strict`. Reading an
-        example raises it for a damaged file, a mask that does not cover its photo, and an id outside the label set.
+      UserError: a data set without labels, or without any whole face, where masks are required, or with problems where
+        `strict`. Reading an example raises it for a damaged file, a mask that does not cover its photo, and an id
+        outside the label set.
     """
 
     def __init__(self, raw: RawSplit, *, require_masks: bool = True, strict: bool = True):
-        if strict and raw.problems:
+        if raw.problems and (strict or (require_masks and not raw.names)):
             raise UserError(_first_of(raw.problems))
         if require_masks and not _is_labelled(raw):
             raise UserError(f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks")

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -178,6 +179,14 @@ def write(folder: Path, plan: Plan) -> None:
     """
     content = {"options": plan.options, "splits": {split: part._asdict() for split, part in plan.splits.items()}}
     files.replace(folder / FILE, json.dumps(content).encode())
+
+
+def check_path(folder: os.PathLike) -> None:
+    """Raises UserError where ArrayRecord could not open files in `folder`: it takes paths of UTF-8 alone."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the path '{folder}' is not UTF-8: name a folder by letters that are") from error
 
 
 def check_folder(folder: Path) -> None:

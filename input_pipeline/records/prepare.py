@@ -120,6 +120,7 @@ def prepare(
       UserError: `out` holds other things or other records, another process works there, or the disk refuses. What is
         done stays.
     """
+    plan.check_path(out)
     label_set = _only_label_set(data)
     options = {"layout": data.layout, "variant": data.variant, "size": size, "shard_mb": shard_mb}
     folder = files.writable_folder(out)

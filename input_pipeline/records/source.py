@@ -186,6 +186,7 @@ class _Names(Sequence[str]):
 
 def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
     """The manifest and its bytes."""
+    plan.check_path(directory)
     path = directory / manifest.FILE
     content = remote.read_file(path, manifest.MAX_BYTES)
     if content is not None:

@@ -131,3 +131,11 @@ def test_upright_mask_of_a_rotated_photo(tmp_path):
     for example in (source[0], source.read_reduced(0, 8)):
         assert example["mask"].shape == (30, 20)
     assert source[0]["image"].shape == (30, 20, 3)
+
+
+def test_no_whole_face_is_data_to_check_but_not_to_learn_from(tmp_path):
+    raw = Photos(str(tmp_path), (), problems=(Problem("0", "raw/0.jpg", "has no mask"),))
+    with pytest.raises(UserError, match=r"'raw/0.jpg' has no mask; `l2s data check` lists what is wrong"):
+        LayoutSource(raw, strict=False)
+    source = LayoutSource(raw, strict=False, require_masks=False)
+    assert (len(source), source.problems) == (0, raw.problems)

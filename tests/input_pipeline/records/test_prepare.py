@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -325,6 +326,18 @@ def test_an_edited_plan_is_refused(faces, tmp_path, edit):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"plan.json' is damaged: delete the folder"):
         prepare(raw, tmp_path / "out", jobs=1)
+
+
+def test_paths_that_are_not_utf8(faces, tmp_path):
+    raw = open_data(str(faces), "folder")
+    out = tmp_path / os.fsdecode(b"out\xff")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        prepare(raw, out, jobs=1)
+    assert not out.exists()
+    prepare(raw, tmp_path / "out", jobs=1)
+    (tmp_path / "out").rename(out)
+    with pytest.raises(UserError, match="is not UTF-8"):
+        RecordsSource(out, "train")
 
 
 def test_opening_raw_data(faces):
