@@ -35,7 +35,7 @@ def base() -> ConfigDict:
     config.image_size = 128  # pixels a side of what the networks see
 
     config.data = ConfigDict()
-    config.data.train = "synthetic:20000"  # SPEC (docs/architecture.md), or a mixture "0.7*SPEC + 0.3*SPEC"
+    config.data.train = "synthetic:20000"  # SPEC (docs/data.md), or a mixture "0.7*SPEC + 0.3*SPEC"
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
     config.data.framing = "whole"  # whole | face | aligned: what of a picture is shown, in train, eval and test data
