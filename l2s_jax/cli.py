@@ -5,6 +5,7 @@ and keeps its traceback.
 """
 
 import importlib
+import io
 import logging
 import os
 import re
@@ -21,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `l2s` with `argv` (the process's own by default); returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
+        # A terminal that knows no bars or no umlauts shows question marks for them.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
         args = arguments.read(argv)
         _quiet()
         return importlib.import_module(f"l2s_jax.commands.{args.command}").run(args)

@@ -1,7 +1,9 @@
 """`l2s data check`, `stats` and `show` on small folders."""
 
+import io
 import json
 import shutil
+import sys
 
 import face_folders
 import numpy as np
@@ -104,6 +106,15 @@ def test_bars_are_whole_on_a_narrow_terminal(capsys, folder, monkeypatch):
     assert "…" not in out
     assert {line.count("█") for line in out.splitlines() if "100.0 %" in line} == {5}
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_terminal_that_knows_ascii_alone_shows_question_marks(monkeypatch):
+    screen = io.BytesIO()
+    with io.TextIOWrapper(screen, encoding="ascii", write_through=True) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert cli.main(["data", "stats", "synthetic:1", "--jobs", "1"]) == 0
+        assert b"????" in screen.getvalue()
+        monkeypatch.undo()
 
 
 def test_stats_say_what_they_leave_out(capsys, folder):
