@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 AHEAD = 2
-"""Batches on the devices that no step has taken yet; with those of the steps in flight (`parallel.Throttle`), up to five."""
+"""Batches on the devices that no step has taken yet; those of the steps in flight (`parallel.Throttle`) make five."""
 
 GlobalBatch = dict[str, jax.Array]
 
