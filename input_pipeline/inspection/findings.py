@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {  # the worst first
     "duplicate": Kind("the same picture twice", mend=False),
     "near_duplicate": Kind("nearly the same picture twice", mend=False),
     "unlabelled": Kind("no mask", mend=False),
+    "small_photo": Kind("a photo smaller than its mask", mend=False),
     "plain_mask": Kind("a mask of one class", mend=False),
     "ignored_mask": Kind("a mask that is ignored everywhere", mend=False),
     "empty_class": Kind("a class that no face has", mend=False),
@@ -109,6 +110,10 @@ def _masks(title: str, part: Part) -> Iterator[Finding]:
         yield Finding("unknown_ids", title, names[index], detail)
     for index in np.flatnonzero(facts["readable"] & (area == 0)):
         yield Finding("unlabelled", title, names[index], "has no mask")
+    # Whole multiples may be read, but nobody draws masks finer than photos: a placeholder of one pixel looks like this.
+    for index in np.flatnonzero((facts["mask_size"] > facts["image_size"]).any(axis=1)):
+        (height, width), (h, w) = facts["mask_size"][index], facts["image_size"][index]
+        yield Finding("small_photo", title, names[index], f"has {w} x {h} pixels, its mask {width} x {height}")
     classes = (facts["pixels"] > 0).sum(axis=1)
     for index in np.flatnonzero((classes == 1) & (known == area)):
         name = label_set.names[facts["pixels"][index].argmax()]

@@ -102,6 +102,15 @@ def test_masks_that_say_little_or_nothing():
     assert found[0].detail == "8 pixels have ids outside label set 'celebamask'"
 
 
+def test_photos_smaller_than_their_masks():
+    """CelebAMask-HQ's masks are half the photo's size, which is fine; the other way round is not."""
+    mask = np.tile(np.uint8([[0, 1]]), (8, 4))
+    large = {"image": noise(0, None)["image"].repeat(2, axis=0).repeat(2, axis=1), "mask": mask}
+    found = inspect(all=Fixed((noise(1, mask), large, {"image": np.zeros((1, 1, 3), np.uint8), "mask": mask})))
+    assert kinds(found) == [("small_photo", "face2")]
+    assert found[0].detail == "has 1 x 1 pixels, its mask 8 x 8"
+
+
 def test_empty_classes_count_over_all_splits():
     def only(name: str) -> np.ndarray:
         mask = np.zeros((8, 8), np.uint8)
