@@ -40,7 +40,17 @@ def mask_of(example: Example) -> np.ndarray:
 
 
 def stack(rows: Sequence[Row]) -> Batch:
-    """A batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], 0 where the weight is; masks int32."""
+    """A batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], 0 where the weight is; masks int32.
+
+    Raises:
+      UserError: rows that carry different `OPTIONAL` arrays, or of different shapes.
+    """
+    for key in OPTIONAL:
+        if len({each[key].shape if key in each else None for each in rows}) > 1:
+            raise UserError(
+                f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that differ "
+                "parts of a mixture, which keeps what all parts have"
+            )
     batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
     image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
     for place, each in zip(image, rows, strict=True):  # straight to where it stays: no float image is ever copied

@@ -321,6 +321,19 @@ def test_evaluation_reads_ahead_but_not_everything():
     assert 4 <= len(reads) <= 4 + 4 + 2 + 1
 
 
+@pytest.mark.parametrize("odd", [{}, {"landmarks": np.zeros((68, 2), np.float32)}])
+def test_faces_that_differ_in_what_they_carry_are_one_sentence(odd):
+    class Uneven(LandmarkSource):
+        def __getitem__(self, index):
+            example = super().__getitem__(index)
+            return example if index else {"image": example["image"], "mask": example["mask"]} | odd
+
+    with stream(Uneven(), batch_size=5) as batches, pytest.raises(UserError, match="not all faces have 'landmarks'"):
+        next(batches)
+    with pytest.raises(UserError, match="not all faces have 'landmarks'"):
+        evaluate(Uneven())
+
+
 def test_data_without_examples():
     class Empty(LandmarkSource):
         def __len__(self):
