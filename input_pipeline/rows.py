@@ -48,8 +48,8 @@ def stack(rows: Sequence[Row]) -> Batch:
     for key in OPTIONAL:
         if len({each[key].shape if key in each else None for each in rows}) > 1:
             raise UserError(
-                f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that differ "
-                "parts of a mixture, which keeps what all parts have"
+                f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that "
+                "differ parts of a mixture, which keeps what all parts have"
             )
     batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
     image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
