@@ -24,7 +24,7 @@ def get_config():
     config.data.augment.rotate = 15.0
     config.data.augment.scale_min = 0.75
     config.data.augment.scale_max = 1.3
-    config.train.steps = 6000
+    config.train.steps = 3000
     config.train.max_minutes = 88.0
     config.train.log_every = 50
     config.train.eval_every = 250

@@ -82,7 +82,7 @@ def test_clipping_is_by_the_global_norm():
         ({"decay": "linear", "total_steps": 4}, [1, 0.75, 0.5, 0.25, 0, 0, 0]),
         ({"decay": "linear", "warmup_steps": 2, "total_steps": 4}, [0.5, 1, 1, 0.5, 0, 0, 0]),
         ({"decay": "steps", "milestones": (2, 5)}, [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]),
-        ({"decay": "steps", "milestones": (3,), "step_factor": 0.5, "warmup_steps": 2}, [0.5, 1, 1, 0.5, 0.5, 0.5, 0.5]),
+        ({"decay": "steps", "milestones": (3,), "step_factor": 0.2, "warmup_steps": 2}, [0.5, 1, 1, *[0.2] * 4]),
         ({"decay": "cosine", "total_steps": 4}, [1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5, 0, 0, 0]),
     ],
 )

@@ -8,9 +8,9 @@ import tiny_l2s
 import tiny_segface
 from flax.traverse_util import flatten_dict
 
-from input_pipeline import labels
+from input_pipeline import labels, sources
 from input_pipeline.errors import UserError
-from l2s_jax import bundle, systems
+from l2s_jax import bundle, evaluation, systems
 from l2s_jax.models import backbones
 from l2s_jax.systems import segface
 from l2s_jax.systems.contract import WHOLE_BATCH
@@ -219,6 +219,34 @@ def test_without_landmarks_the_picture_is_seen_as_it_is(aligning, plain):
     del batch["landmarks"]
     with pytest.raises(UserError, match="needs faces with landmarks"):
         jax.eval_shape(lambda s, b: system.steps["train"](s, b, WHOLE_BATCH), state, batch)
+
+
+def test_evaluation_hands_over_the_landmarks(plain):
+    system, state, _ = plain
+    seen = []
+
+    def predict(variables, image, landmarks=None):
+        seen.append(landmarks.shape)
+        return system.predict(variables, image, landmarks)
+
+    watched, source = dataclasses.replace(system, predict=predict), sources.open_source("synthetic:3", size=32)
+    options = {"image_size": 32, "batch_size": 2, "seed": 0}
+    scores = evaluation.score(watched, system.variables(state), source, **options)
+    assert 0 <= scores["segmentation.mean_iou"] <= 1
+    assert seen == [(2, len(source[0]["landmarks"]), 2)]  # traced once
+
+
+def test_the_published_recipe_exports_raw_weights():
+    config = segface.published(tiny_segface.config().unlock())
+    config.optim.network.decay, config.optim.network.milestones = "steps", (10, 20)
+    system = systems.build(config.lock())
+    state = jax.eval_shape(system.init, jax.random.key(0))
+    assert state.ema == {}
+    variables = jax.eval_shape(system.variables, state)["network"]
+    assert set(variables) == {"params", "constants"}
+    train = system.steps["train"]
+    after, _ = jax.eval_shape(lambda s, b: train(s, b, WHOLE_BATCH), state, tiny_segface.faces(2))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
 def test_rare_classes_weigh_more():
