@@ -25,6 +25,8 @@ MARGIN = 1.2
 """Side of the square over the longer side of what it surrounds (Helen in SegFace, there around the 68 landmarks)."""
 FIVE_POINT_MARGIN = 2.4
 """The same around eyes, nose and mouth corners alone: about the square of the 68 landmarks (ours)."""
+LARGEST = 4
+"""Longest side of the square over the longer side of the picture: beyond, landmarks are wrong and memory is wasted."""
 # What hangs around a face does not say where it is.
 _AROUND = ("background", "hair_background", "hair", "hat", "neck", "cloth", "neck_l", "ear_r")
 
@@ -57,7 +59,7 @@ def face_square(example: Example, label_set: LabelSet) -> tuple[float, float, fl
       label_set: of the mask; every class but background, hair and what is worn on or lies below the head is the face.
 
     Raises:
-      UserError: neither landmarks nor pixels of a face, or a square of more than `MAX_PIXELS`.
+      UserError: neither landmarks nor pixels of a face, or a square of more than `MAX_PIXELS` or `LARGEST`.
     """
     if "landmarks" in example:
         points = example["landmarks"].astype(np.float64)
@@ -67,7 +69,8 @@ def face_square(example: Example, label_set: LabelSet) -> tuple[float, float, fl
         low, high = _face_box(example, label_set)
         margin = MARGIN
     side = margin * (high - low).max()
-    if not 0 < side**2 <= MAX_PIXELS:
+    longest = min(LARGEST * max(example["image"].shape[:2]), MAX_PIXELS**0.5)
+    if not 0 < side <= longest:
         raise UserError("a face spans no sensible square: correct or remove its landmarks")
     _check_visible(low, high, example)
     left, top = (low + high - side) / 2

@@ -218,6 +218,7 @@ def test_unknown_framing():
         ("face", {"landmarks": np.full((5, 2), np.nan)}, "spans no sensible square"),
         ("face", {"landmarks": np.full((5, 2), 3.0)}, "spans no sensible square"),
         ("face", {"landmarks": POINTS * 1e5}, "spans no sensible square"),
+        ("face", {"landmarks": (POINTS - POINTS[2]) * 20 + POINTS[2]}, "spans no sensible square"),
         ("face", {"landmarks": None, "mask": None}, "without landmarks and mask cannot be framed"),
         ("face", {"landmarks": None, "mask": np.zeros((9, 9), np.uint8)}, "a mask without a face cannot be framed"),
     ],
