@@ -123,12 +123,19 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> ConfigDict:
       UserError: no such experiment, unknown field, or a value of the wrong type.
     """
     path = find(name_or_path)
-    config = _completed(from_json(path)) if path.suffix == ".json" else _run(path)
+    config = completed(from_json(path)) if path.suffix == ".json" else _run(path)
     for assignment in overrides:
         _override(config, assignment)
     config = _from_dict(json.loads(config.to_json()))
     validate(config)
     return config
+
+
+def completed(saved: ConfigDict) -> ConfigDict:
+    """A config saved by an earlier version, with the fields that it did not have at their defaults."""
+    config = (default(saved.system) if saved.system in systems.NAMES else base()).unlock()
+    config.update(saved)
+    return config.lock()
 
 
 def find(name_or_path: str) -> Path:
@@ -312,13 +319,6 @@ def _run(path: Path) -> ConfigDict:
     except (AttributeError, KeyError, TypeError) as error:  # how a locked ConfigDict refuses a name or a type
         raise UserError(f"config file {path}: {_refusal(error)}") from error
     return config.copy_and_resolve_references()
-
-
-def _completed(saved: ConfigDict) -> ConfigDict:
-    """A config saved by an earlier version, with the loop's fields that it did not have at their defaults."""
-    config = base().unlock()
-    config.update(saved)
-    return config.lock()
 
 
 def _refusal(error: Exception) -> str:

@@ -223,3 +223,13 @@ def test_read_cli(argv, expected):
 def test_read_cli_faults(argv, message):
     with pytest.raises(UserError, match=message):
         configs.read_cli(argv)
+
+
+def test_a_saved_config_that_is_older_than_a_field_of_its_system_takes_the_default(tmp_path):
+    saved = json.loads(configs.default("latents2segments").to_json())
+    del saved["optim"]["encoder"]["clip_norm"], saved["data"]["blobs"]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(saved))
+    loaded = configs.load(str(path))
+    assert loaded.optim.encoder.clip_norm == configs.default("latents2segments").optim.encoder.clip_norm
+    assert loaded.data.blobs == 0

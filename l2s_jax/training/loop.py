@@ -130,6 +130,8 @@ class _Run:
         self.best: Best | None = None
         if restored is None:
             self.state = parallel.init_state(self.system.init, key, self.mesh)
+            if self.system.start is not None:
+                self.state = parallel.put_state(self.system.start(self.state), self.mesh)
         else:
             self.state = restored.state
             self.step = int(self.state.step)

@@ -53,7 +53,7 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
 
 
 def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict) -> None:
-    there = configs.flatten(configs.base()) | configs.flatten(before)  # a field younger than that run had its default
+    there = configs.flatten(configs.completed(before))  # a field younger than that run had its default
     here = configs.flatten(configs.from_json(json.loads(config.to_json())))
     for field in [*here, *(name for name in there if name not in here)]:
         if field not in FREE_FIELDS and there.get(field) != here.get(field):

@@ -1,5 +1,6 @@
 """The order and the book-keeping of the loop, with a system of one number that compiles at once."""
 
+import dataclasses
 import io
 import json
 import os
@@ -245,6 +246,17 @@ def test_a_run_goes_on_though_its_config_is_older_than_a_field(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"was trained with data.balance=0.5 and this config says 0.0"):
         train(tmp_path, steps=4)
+
+
+def test_a_head_start_is_taken_once(tmp_path):
+    def start(state):
+        return state.replace(params={"net": {"count": state.params["net"]["count"] + 100}})
+
+    system = dataclasses.replace(counter(), start=start)
+    result, _, _ = train(tmp_path, steps=2, system=system)
+    assert int(result.state.params["net"]["count"]) == 102
+    result, _, _ = train(tmp_path, steps=3, system=system)
+    assert int(result.state.params["net"]["count"]) == 103
 
 
 def test_an_experiment_without_a_checkpoint_does_not_claim_the_folder(tmp_path):
