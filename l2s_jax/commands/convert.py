@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
         f"{TRAINED_ON[head]}, {meta.parameters / 1e6:.2f} M numbers, {config.image_size} px"
     )
     if head == "lapa":
-        screen.print("LaPa's network was trained on faces warped by their landmarks: photos as they are score less.")
+        screen.print(
+            "LaPa's network was trained on faces warped by their landmarks: `l2s evaluate` takes those of the data, "
+            "`l2s parse` has none, so photos as they are come out worse."
+        )
     screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
     return 0
 
@@ -68,6 +71,7 @@ def segface_config(head: str, backbone: str, image_size: int) -> ConfigDict:
     config.label_set = segface.LABEL_SETS[head]
     config.image_size = image_size
     config.model.backbone = backbone
+    config.model.warp = "published" if head == "lapa" else "none"
     systems.build(config)
     return config.lock()
 

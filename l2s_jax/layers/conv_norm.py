@@ -7,6 +7,30 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.layers.batch_norm import BatchNorm
+from l2s_jax.layers.flat_dot import flat_dot_general
+
+INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution without bias as a flat matrix product, several times faster on CPUs (see `flat_dot`).
+
+    Attributes:
+      features: output channels.
+      stride: of the convolution.
+      dtype: compute dtype.
+    """
+
+    features: int
+    stride: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
+        kernel = self.param("kernel", INIT, (1, 1, x.shape[-1], self.features), jnp.float32)
+        x = x[:, :: self.stride, :: self.stride].astype(self.dtype)
+        return flat_dot_general(x, kernel[0, 0].astype(self.dtype), (((3,), (0,)), ((), ())))
 
 
 class ConvNorm(nn.Module):
@@ -38,16 +62,19 @@ class ConvNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
-        x = nn.Conv(
-            self.features,
-            (self.kernel, self.kernel),
-            (self.stride, self.stride),
-            padding=self.kernel // 2,
-            feature_group_count=self.groups,
-            use_bias=False,
-            kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-            dtype=self.dtype,
-            name="conv",
-        )(x)
+        if self.kernel == 1 and self.groups == 1:
+            x = Pointwise(self.features, self.stride, self.dtype, name="conv")(x)
+        else:
+            x = nn.Conv(
+                self.features,
+                (self.kernel, self.kernel),
+                (self.stride, self.stride),
+                padding=self.kernel // 2,
+                feature_group_count=self.groups,
+                use_bias=False,
+                kernel_init=INIT,
+                dtype=self.dtype,
+                name="conv",
+            )(x)
         x = BatchNorm(self.decay, self.epsilon, dtype=self.dtype, name="norm")(x, train=train)
         return x if self.activation is None else self.activation(x)
