@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from input_pipeline import files
+from input_pipeline import files, processes
 from input_pipeline.augment import Augment
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.loader import train_batches
@@ -246,7 +246,7 @@ def show(screen: Console, rows: Sequence[dict], side: int) -> None:
 def machine() -> dict[str, str | int]:
     turbo = features.version_feature("libjpeg_turbo")
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": processes.cores(),
         "python": platform.python_version(),
         "pillow": PIL.__version__,
         "jpeg": f"libjpeg-turbo {turbo}" if turbo else "libjpeg",

@@ -75,7 +75,7 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("xyzzy=3", "unknown field 'xyzzy'$"),
         (
             "data=3",
-            "'data' is a group of fields; set one inside: data.augment, data.balance, data.batch_size, data.blob_pixels,",
+            "'data' is a group of fields; set one inside: data.augment, data.balance, data.batch_size,",
         ),
         ("train.steps", "override 'train.steps' must read FIELD=VALUE"),
         ("train.steps=1.5", "train.steps=1.5 must be a whole number, like 20"),
