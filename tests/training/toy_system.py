@@ -5,7 +5,6 @@ global sums (dice, cross-covariance), partners from other devices, padding rows,
 """
 
 import collections
-import logging
 import math
 
 import jax
@@ -142,25 +141,26 @@ def build(config) -> System:
     )
 
 
-class CompilationCount(logging.Handler):
-    """Context manager: `count` is how many programs XLA has compiled inside."""
+class CompilationCount:
+    """Context manager: `count` is how many programs XLA has compiled inside.
+
+    It listens to JAX's own events: log messages depend on the level that a command left behind.
+    """
+
+    EVENT = "/jax/core/compile/backend_compile_duration"
 
     def __init__(self):
-        super().__init__()
         self.count = 0
 
-    def emit(self, record):
-        self.count += "Finished XLA compilation" in record.getMessage()
+    def _hear(self, event: str, seconds: float, **_) -> None:
+        self.count += event == self.EVENT
 
     def __enter__(self):
-        self._logging = jax.log_compiles()
-        self._logging.__enter__()
-        logging.getLogger("jax").addHandler(self)
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
         return self
 
-    def __exit__(self, *error):
-        logging.getLogger("jax").removeHandler(self)
-        self._logging.__exit__(*error)
+    def __exit__(self, *_):
+        jax.monitoring.unregister_event_duration_listener(self._hear)
 
 
 class Batches:
