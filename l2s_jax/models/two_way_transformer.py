@@ -95,7 +95,7 @@ def _attention(module: nn.Module, name: str, reduction: int):
             out_dot_general=flat_dot_general,
             parent=module,
             name=name,
-        )(queries, keys, values)
+        )(queries, inputs_k=keys, inputs_v=values)
 
     return attend
 
