@@ -12,30 +12,20 @@ Recipe      0.5 cross entropy + 0.5 Dice over all classes, AdamW 1e-4 with decay
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published
+from l2s_jax.systems.segface import published, published_schedule
 
-FACES, BATCH, EPOCHS = 24_183, 32, 300
+FACES = 24_183
 
 
 def get_config():
     config = published(default("segface").unlock())
-    epoch = FACES // BATCH
     config.label_set = "farl19"
     config.image_size = 512
     config.model.backbone = "swin_base"
     config.data.train = "records:data/celebamask_hq?train"
     config.data.eval = "records:data/celebamask_hq?val"
     config.data.test = "records:data/celebamask_hq?test"
-    config.data.batch_size = BATCH
+    config.data.batch_size = 32
     config.data.workers = 8
-    for name in ("flip", "rotate", "shift", "brightness", "contrast", "saturation", "tint"):
-        config.data.augment[name] = 0.0
-    for name in ("grey", "blur", "jpeg", "noise"):
-        config.data.augment[name] = 0.0
-    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
-    config.train.steps = EPOCHS * epoch
-    config.train.eval_every = 10 * epoch
-    config.train.save_every = epoch
-    config.optim.network.decay = "steps"
-    config.optim.network.milestones = (80 * epoch, 200 * epoch)
+    published_schedule(config, FACES)
     return config.lock()

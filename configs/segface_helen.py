@@ -11,14 +11,13 @@ Recipe      as segface_celebamask_hq, with batches of 16; a square of 1.2 times 
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published
+from l2s_jax.systems.segface import published, published_schedule
 
-FACES, BATCH, EPOCHS = 1_800, 16, 300
+FACES = 1_800
 
 
 def get_config():
     config = published(default("segface").unlock())
-    epoch = FACES // BATCH
     config.label_set = "helen"
     config.image_size = 512
     config.model.backbone = "swin_base"
@@ -26,16 +25,8 @@ def get_config():
     config.data.eval = "records:data/helen?train[-200:]"
     config.data.test = "records:data/helen?test"
     config.data.framing = "face"
-    config.data.batch_size = BATCH
+    config.data.batch_size = 16
     config.data.workers = 8
-    for name in ("flip", "rotate", "shift", "brightness", "contrast", "saturation", "tint"):
-        config.data.augment[name] = 0.0
-    for name in ("grey", "blur", "jpeg", "noise"):
-        config.data.augment[name] = 0.0
-    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
-    config.train.steps = EPOCHS * epoch
-    config.train.eval_every = 10 * epoch
-    config.train.save_every = 10 * epoch
-    config.optim.network.decay = "steps"
-    config.optim.network.milestones = (80 * epoch, 200 * epoch)
+    published_schedule(config, FACES)
+    config.train.save_every = config.train.eval_every
     return config.lock()

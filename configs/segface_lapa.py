@@ -11,14 +11,13 @@ Recipe      as segface_celebamask_hq; turned by 30 degrees, magnified 0.5 to 3 t
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published
+from l2s_jax.systems.segface import published, published_schedule
 
-FACES, BATCH, EPOCHS = 18_176, 32, 300
+FACES = 18_176
 
 
 def get_config():
     config = published(default("segface").unlock())
-    epoch = FACES // BATCH
     config.label_set = "lapa"
     config.image_size = 512
     config.model.backbone = "swin_base"
@@ -26,17 +25,11 @@ def get_config():
     config.data.train = "records:data/lapa?train"
     config.data.eval = "records:data/lapa?val"
     config.data.test = "records:data/lapa?test"
-    config.data.batch_size = BATCH
+    config.data.batch_size = 32
     config.data.workers = 8
-    for name in ("flip", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"):
-        config.data.augment[name] = 0.0
     config.data.augment.rotate = 30.0
     config.data.augment.scale_min, config.data.augment.scale_max = 0.5, 3.0
     config.data.augment.shift = 0.04  # 20 of 512 pixels
     config.data.augment.edge = config.data.augment.ignore_outside = False
-    config.train.steps = EPOCHS * epoch
-    config.train.eval_every = 10 * epoch
-    config.train.save_every = epoch
-    config.optim.network.decay = "steps"
-    config.optim.network.milestones = (80 * epoch, 200 * epoch)
+    published_schedule(config, FACES)
     return config.lock()

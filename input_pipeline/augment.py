@@ -5,7 +5,6 @@ possible. Ours; the ranges are usual for aligned faces.
 """
 
 import dataclasses
-import difflib
 import io
 import math
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import special
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.occlusion import occlude
 from input_pipeline.sources import Example
@@ -106,8 +105,7 @@ class Augment:
         defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         for name, value in values.items():
             if name not in defaults:
-                close = difflib.get_close_matches(name, defaults, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(defaults)}"
+                hint = nearest(name, defaults, f"there are: {', '.join(defaults)}", cutoff=0.6)
                 raise UserError(f"unknown augmentation '{name}': {hint}")
             accepted = (int, float) if type(defaults[name]) is float else type(defaults[name])
             is_bool = isinstance(value, bool)

@@ -1,4 +1,7 @@
-"""The one exception for what a user can get wrong."""
+"""The one exception for what a user can get wrong, and the hint at what was meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -6,3 +9,16 @@ class UserError(Exception):
 
     The command line prints the sentence (no traceback) and exits with code 2.
     """
+
+
+def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float = 0.5) -> str:
+    """The hint of a sentence about an unknown word: `did you mean 'CHOICE'?`, or `otherwise` where none is near.
+
+    Args:
+      word: what the user wrote.
+      choices: what there is.
+      otherwise: the hint where no choice is near.
+      cutoff: how alike a choice must be, in [0, 1] (`difflib`).
+    """
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
+    return f"did you mean '{close[0]}'?" if close else otherwise

@@ -4,7 +4,7 @@ import numpy as np
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.images import Encoded, Picture, read_sized
+from input_pipeline.images import Picture, name_of, read_sized
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Example
 
@@ -28,10 +28,9 @@ def assemble(
     example = {"image": image}
     if mask is not None:
         if not _same_view((height, width), mask.shape):
-            name = picture.name if isinstance(picture, Encoded) else str(picture)
             raise UserError(
-                f"the mask of '{name}' has {mask.shape[1]} x {mask.shape[0]} pixels, but the photo has {width} x "
-                f"{height}: they must be equal, or one a whole multiple of the other"
+                f"the mask of '{name_of(picture)}' has {mask.shape[1]} x {mask.shape[0]} pixels, but the photo has "
+                f"{width} x {height}: they must be equal, or one a whole multiple of the other"
             )
         example["mask"] = mask
     if landmarks is not None:

@@ -71,7 +71,7 @@ def read_sized(
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         size = (image.width, image.height) if turned else (image.height, image.width)
         pixels = _decoded(image, at_least)
-        return to_rgb(pixels, name=f"'{_name(picture)}'"), size
+        return to_rgb(pixels, name=f"'{name_of(picture)}'"), size
 
 
 def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
@@ -105,11 +105,13 @@ def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "1") and not mode.startswith("I"):
         raise UserError(
-            f"'{_name(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
+            f"'{name_of(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
             "save it as a palette or 8-bit grey PNG"
         )
     if values.max() > 255 or values.min() < 0:
-        raise UserError(f"'{_name(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255")
+        raise UserError(
+            f"'{name_of(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255"
+        )
     return values.astype(np.uint8)
 
 
@@ -143,7 +145,8 @@ def _scaled_grey(values: np.ndarray, name: str) -> np.ndarray:
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def _name(picture: Picture) -> str:
+def name_of(picture: Picture) -> str:
+    """What an error calls the picture."""
     return picture.name if isinstance(picture, Encoded) else os.fspath(picture)
 
 
@@ -156,7 +159,7 @@ def _open(picture: Picture, max_pixels: int) -> Iterator[Image.Image]:
             image = stack.enter_context(Image.open(stack.enter_context(file), formats=FORMATS))
         if image.width * image.height > max_pixels:
             raise UserError(
-                f"'{_name(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
+                f"'{name_of(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
                 "make a smaller copy of it"
             )
         yield image
@@ -168,13 +171,15 @@ def _damage_named(picture: Picture) -> Iterator[None]:
     try:
         yield
     except Image.DecompressionBombError as error:
-        raise UserError(f"'{_name(picture)}' claims far too many pixels: make a smaller copy of it") from error
+        raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
     except FileNotFoundError as error:
-        raise UserError(f"'{_name(picture)}' does not exist: check the path") from error
+        raise UserError(f"'{name_of(picture)}' does not exist: check the path") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"'{_name(picture)}' cannot be read ({error.strerror}): name a readable image file") from error
+        raise UserError(
+            f"'{name_of(picture)}' cannot be read ({error.strerror}): name a readable image file"
+        ) from error
     except UnidentifiedImageError as error:
-        raise UserError(f"'{_name(picture)}' is not a readable image: give a {', '.join(FORMATS)} file") from error
+        raise UserError(f"'{name_of(picture)}' is not a readable image: give a {', '.join(FORMATS)} file") from error
     except _DAMAGE as error:
-        name = _name(picture)
+        name = name_of(picture)
         raise UserError(f"'{name}' is damaged and cannot be decoded ({error}): replace or remove it") from error

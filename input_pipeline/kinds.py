@@ -1,7 +1,6 @@
 """The kinds of data that a source spec can name, and how each is opened; each imports what it needs when it is used."""
 
 import contextlib
-import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from etils import epath
 
 from input_pipeline import layouts
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.splits import check_split
 
 if TYPE_CHECKING:  # sources.py stands on this file
@@ -48,8 +47,7 @@ def get(name: str) -> Kind:
     if name.partition("/")[0] in layouts.NAMES:
         return Kind(functools.partial(_layout_splits, name), functools.partial(_open_layout, name))
     known = sorted((*_KINDS, *layouts.NAMES))
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"the kinds are {', '.join(known)}"
+    hint = nearest(name, known, f"the kinds are {', '.join(known)}", cutoff=0.6)
     raise UserError(f"cannot read data of kind '{name}': {hint}")
 
 

@@ -6,12 +6,11 @@ necklace. Code never holds a bare class number: it asks `CELEBAMASK["l_eye"]`.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 
 IGNORE = 255
 """Mask value of pixels that take part in no loss and no score."""
@@ -124,8 +123,8 @@ def _label_set(name: str, *parts: str) -> LabelSet:
 
 
 def _suggest(name: str, choices) -> str:
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f" (did you mean '{close[0]}'?)" if close else f" (it has: {', '.join(choices)})"
+    hint = nearest(name, choices, f"it has: {', '.join(choices)}")
+    return f" ({hint})"
 
 
 # fmt: off

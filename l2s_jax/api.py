@@ -6,7 +6,6 @@ parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("lab
 """
 
 import dataclasses
-import difflib
 import itertools
 import json
 import os
@@ -20,7 +19,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from input_pipeline import images
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
 from l2s_jax import bundle, config, preprocess, systems
 from l2s_jax.report import overlays
@@ -211,8 +210,7 @@ class Editor:
         """
         for name in regions:
             if name not in self.regions:
-                close = difflib.get_close_matches(name, self.regions, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(self.regions)}"
+                hint = nearest(name, self.regions, f"there are: {', '.join(self.regions)}", cutoff=0.6)
                 raise UserError(f"'{self.model.path}' has no slice for the region '{name}': {hint}")
         return swap_slices(code_a, code_b, [self.regions.index(name) for name in regions])
 

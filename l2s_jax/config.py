@@ -5,7 +5,6 @@ one system needs; `configs/NAME.py` joins and edits them in `get_config()`; `--c
 """
 
 import ast
-import difflib
 import importlib.util
 import json
 import os
@@ -18,7 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.framing import FRAMINGS
 from l2s_jax import systems
 from l2s_jax.training.parallel import MODES
@@ -357,5 +356,5 @@ def _fields(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _closest(word: str, known) -> str:
-    matches = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""
+    hint = nearest(word, known, "", cutoff=0.6)
+    return f" ({hint})" if hint else ""

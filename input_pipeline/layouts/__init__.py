@@ -1,10 +1,9 @@
 """Raw downloads, one file a layout; every one is also a kind of source (`celebamask_hq:DIR?val`)."""
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 
 if TYPE_CHECKING:  # the command line reads NAMES before anything heavy is imported
     from input_pipeline.layouts.contract import Layout
@@ -31,5 +30,5 @@ def get(name: str) -> tuple["Layout", str | None]:
 
 
 def _suggest(word: str, choices: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f" (did you mean '{close[0]}'?)" if close else f" (there are: {', '.join(choices) or 'none'})"
+    hint = nearest(word, choices, f"there are: {', '.join(choices) or 'none'}")
+    return f" ({hint})"

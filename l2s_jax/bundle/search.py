@@ -1,10 +1,9 @@
 """Finding models by name, by folder, or by the workdir that trained them."""
 
-import difflib
 import os
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from l2s_jax.bundle.model import JSON_FILE, TENSOR_FILE
 
 WORKDIR_MODEL = "model"
@@ -73,12 +72,8 @@ def resolve(where: str | os.PathLike) -> Path:
 
 
 def _way_out(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    if known:
-        return f"`l2s models` lists the ones there are ({', '.join(known[:5])})"
-    return "there is none here yet, `l2s demo` trains one"
+    listed = f"`l2s models` lists the ones there are ({', '.join(known[:5])})"
+    return nearest(name, known, listed if known else "there is none here yet, `l2s demo` trains one")
 
 
 def _entries(folder: Path) -> list[Path]:

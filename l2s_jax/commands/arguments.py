@@ -1,13 +1,12 @@
 """The words of the command line. Imports nothing heavy: every `--help` answers at once."""
 
 import argparse
-import difflib
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import l2s_jax
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from l2s_jax.commands import data_arguments
 from l2s_jax.commands.data_arguments import DATA, natural
 
@@ -230,5 +229,4 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _nearest(word: str, choices) -> str:
-    close = difflib.get_close_matches(word.partition("=")[0], list(choices), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(choices)}"
+    return "; " + nearest(word.partition("=")[0], choices, f"there are: {', '.join(choices)}")

@@ -1,7 +1,6 @@
 """`l2s data show`: a contact sheet of faces with their masks and landmarks."""
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from input_pipeline import files, sources
 from input_pipeline.augment import Augment, random_view
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Example, Source
 from l2s_jax.commands import console
@@ -70,8 +69,7 @@ def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
 
 def _find(name: str, numbers: dict[str, int], data: str) -> int:
     if name not in numbers:
-        close = difflib.get_close_matches(name, numbers, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"its faces have names like '{next(iter(numbers))}'"
+        hint = nearest(name, numbers, f"its faces have names like '{next(iter(numbers))}'", cutoff=0.6)
         raise UserError(f"'{data}' has no face '{name}': {hint}")
     return numbers[name]
 
@@ -82,8 +80,7 @@ def _class_id(word: str, label_set: LabelSet) -> int:
         if word in (label.name, label.title):
             return label.id
     words = [word for label in label_set.labels for word in (label.name, label.title)]
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(label_set.names)}"
+    hint = nearest(word, words, f"it has {', '.join(label_set.names)}")
     raise UserError(f"label set '{label_set.name}' has no class '{word}': {hint}")
 
 

@@ -8,13 +8,12 @@ In training pass `rngs={"drop_path": key}` and `mutable=["batch_stats"]`. What t
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from l2s_jax.models.backbones import convnext, efficientnet_v2, mini, mobilenet_v3, resnet, swin, swin_v2
 
 
@@ -66,8 +65,7 @@ def find(name: str) -> Backbone:
       UserError: no such backbone.
     """
     if name not in BACKBONES:
-        close = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(BACKBONES)}"
+        hint = nearest(name, BACKBONES, f"there are: {', '.join(BACKBONES)}")
         raise UserError(f"unknown backbone '{name}'; {hint}")
     return BACKBONES[name]
 

@@ -1,6 +1,7 @@
 """Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 brings its own blocks (swin_v2.py)."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ class MLP(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention and MLP, each normalised before and with an identity around it.
+    """Window attention and MLP, each normalised and with an identity around it.
 
     Attributes:
       heads: number of heads.
@@ -94,6 +95,8 @@ class SwinBlock(nn.Module):
       shift: see `ShiftedWindows`.
       drop_rate: of stochastic depth, drawn for each of the two branches.
       dtype: compute dtype.
+      attention: `WindowAttention` or a module of its attributes.
+      normalised_first: what enters a branch is normalised (Swin); False: what leaves it (Swin V2).
     """
 
     heads: int
@@ -101,15 +104,18 @@ class SwinBlock(nn.Module):
     shift: int
     drop_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    attention: type[nn.Module] = WindowAttention
+    normalised_first: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, C] -> [B, H, W, C]."""
-        attention = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attention")
-        y = attention(norm("attention_norm", self.dtype)(x))
-        x = x + DropPath(self.drop_rate)(y, train=train)
-        y = MLP(self.dtype, name="mlp")(norm("mlp_norm", self.dtype)(x))
-        return x + DropPath(self.drop_rate)(y, train=train)
+        attention = self.attention(self.heads, self.window, self.shift, self.dtype, name="attention")
+        for branch, name in ((attention, "attention_norm"), (MLP(self.dtype, name="mlp"), "mlp_norm")):
+            normalise = norm(name, self.dtype)
+            y = branch(normalise(x)) if self.normalised_first else normalise(branch(x))
+            x = x + DropPath(self.drop_rate)(y, train=train)
+        return x
 
 
 def two_by_two(x: jax.Array) -> jax.Array:
@@ -143,7 +149,7 @@ class Swin(nn.Module):
       depths: blocks of each stage.
       heads: heads of each stage.
       window: side of a window.
-      block: `SwinBlock` or a module of its attributes.
+      block: `SwinBlock`, or a partial of it.
       merging: `PatchMerging` or a module of its attributes.
       stochastic_depth: drop rate of the last block.
       dtype: compute dtype.
@@ -153,7 +159,7 @@ class Swin(nn.Module):
     depths: tuple[int, int, int, int]
     heads: tuple[int, int, int, int]
     window: int
-    block: type[nn.Module] = SwinBlock
+    block: Callable[..., nn.Module] = SwinBlock
     merging: type[nn.Module] = PatchMerging
     stochastic_depth: float = 0.0
     dtype: jnp.dtype = jnp.float32

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.layers.drop_path import DropPath
-from l2s_jax.models.backbones.swin import INIT, MLP, Swin, attend, norm, two_by_two
+from l2s_jax.models.backbones.swin import INIT, Swin, SwinBlock, attend, norm, two_by_two
 from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise
 
 _HIDDEN = 512  # width of the network behind the position bias
@@ -82,33 +81,6 @@ class CosineWindowAttention(nn.Module):
         return cosine * jnp.exp(jnp.minimum(log_scale, _MAX_LOG_SCALE))[None, None, :, None, None]
 
 
-class SwinV2Block(nn.Module):
-    """Window attention and MLP, each normalised AFTER and with an identity around it.
-
-    Attributes:
-      heads: number of heads.
-      window: side of a window.
-      shift: see `ShiftedWindows`.
-      drop_rate: of stochastic depth, drawn for each of the two branches.
-      dtype: compute dtype.
-    """
-
-    heads: int
-    window: int
-    shift: int
-    drop_rate: float = 0.0
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
-        attention = CosineWindowAttention(self.heads, self.window, self.shift, self.dtype, name="attention")
-        y = norm("attention_norm", self.dtype)(attention(x))
-        x = x + DropPath(self.drop_rate)(y, train=train)
-        y = norm("mlp_norm", self.dtype)(MLP(self.dtype, name="mlp")(x))
-        return x + DropPath(self.drop_rate)(y, train=train)
-
-
 class PatchMergingV2(nn.Module):
     """Halves the map and doubles the channels: a dense layer over 2x2 pixels, then normalisation."""
 
@@ -122,7 +94,8 @@ class PatchMergingV2(nn.Module):
         return norm("norm", self.dtype)(y)
 
 
-_swin_v2 = partial(Swin, block=SwinV2Block, merging=PatchMergingV2)
+_block = partial(SwinBlock, attention=CosineWindowAttention, normalised_first=False)
+_swin_v2 = partial(Swin, block=_block, merging=PatchMergingV2)
 swin_v2_t = partial(_swin_v2, width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=8)
 swin_v2_s = partial(_swin_v2, width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), window=8)
 swin_v2_b = partial(_swin_v2, width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), window=8)

@@ -47,7 +47,15 @@ def _model() -> ConfigDict:
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' recipe (spec A11, A12) but for the milestones of its learning rate; edits and returns `config`."""
+    """The authors' recipe (spec A10 to A12), without augmentation; edits and returns `config`.
+
+    `published_schedule` adds what depends on the number of faces.
+    """
+    augment = config.data.augment
+    augment.scale_min = augment.scale_max = 1.0
+    augment.flip = augment.rotate = augment.shift = 0.0
+    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
+    augment.blur = augment.jpeg = augment.noise = 0.0
     config.loss.dice_present_only = False
     config.optim.network = optim.default_config()
     config.optim.network.name = "adamw"
@@ -55,4 +63,20 @@ def published(config: ConfigDict) -> ConfigDict:
     config.optim.network.weight_decay = 1e-5
     config.optim.network.decay_vectors = True
     config.optim.ema = 0.0
+    return config
+
+
+def published_schedule(config: ConfigDict, faces: int) -> ConfigDict:
+    """300 epochs, a tenth of the rate after 80 and after 200 of them (spec A12); edits and returns `config`.
+
+    Args:
+      config: its `data.batch_size` is set.
+      faces: of the training data.
+    """
+    epoch = faces // config.data.batch_size
+    config.train.steps = 300 * epoch
+    config.train.eval_every = 10 * epoch
+    config.train.save_every = epoch
+    config.optim.network.decay = "steps"
+    config.optim.network.milestones = (80 * epoch, 200 * epoch)
     return config
