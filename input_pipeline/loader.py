@@ -48,6 +48,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     augment: Augment,
+    smaller_first: Sequence[tuple[int, int]] = (),
     blobs: int = 0,
     blob_pixels: int = 8,
     process_index: int = 0,
@@ -65,6 +66,8 @@ def train_batches(
         `attributes` a mixture keeps what all its parts have, in one shape.
       label_set: of the masks of the batches; each source is mapped to it before anything else.
       image_size: side of the images, pixels.
+      smaller_first: pairs (step, side): until this step the images have this side, then that of the next pair, at last
+        `image_size` (progressive resizing). Which examples come and how they are changed does not depend on it.
       batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
       seed: 0 <= seed < 2**32, of the order and of the random changes.
       augment: the random changes.
@@ -81,9 +84,9 @@ def train_batches(
       an iterator of batches (docs/architecture.md), all rows with weight 1.
 
     Raises:
-      UserError: an empty source, weights that are not positive, a batch that does not divide among the processes, a
-        label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or a worker
-        that died.
+      UserError: an empty source, weights or sides that are not positive, a batch that does not divide among the
+        processes, a label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or
+        a worker that died.
     """
     parts = [Weighted(1.0, source)] if isinstance(source, Source) else list(source)
     if not parts or not all(len(part.source) for part in parts):
@@ -94,15 +97,19 @@ def train_batches(
         raise UserError(f"the data seed is {seed}, but it goes from 0 to {2**32 - 1}")
     local = local_batch(batch_size, process_index, process_count)
     turns = Turns([part.weight for part in parts], seed)
-    view = _TrainView(augment, label_set, image_size, blobs, blob_pixels)
-    stream = _draws(_working(parts, label_set, image_size, cache), turns, seed).random_map(view)
+    draws = _draws(_working(parts, label_set, image_size, cache), turns, seed)
+    stages = []
+    for until, side in [*_checked(smaller_first), (None, image_size)]:
+        view = _TrainView(augment, label_set, side, blobs, blob_pixels)
+        batches = draws.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
+        # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
+        stages.append((until, batches[process_index::process_count]))
     read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
     position = {"seed": seed, "batch_size": batch_size, "examples": len(parts[0].source)}
     if len(parts) > 1:
         position |= {"examples": [len(part.source) for part in parts], "shares": list(turns.shares)}
     return TrainBatches(
-        # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
-        stream.batch(local, drop_remainder=True, batch_fn=stack)[process_index::process_count],
+        stages,
         grain.ReadOptions(num_threads=0, prefetch_buffer_size=0) if workers else read,
         grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(prefetch, 1)),
         position,
@@ -115,6 +122,16 @@ def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, ca
     alike = [RelabelledSource(part.source, label_set, keys) for part in parts]
     sides = {"side": math.ceil(OVERSAMPLE * image_size), "at_least": image_size}
     return [(CachedSource if cache else ShrunkSource)(source, **sides) for source in alike]
+
+
+def _checked(smaller_first: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    steps = [step for step, _ in smaller_first]
+    if min([*steps, *(side for _, side in smaller_first)], default=1) < 1 or steps != sorted(set(steps)):
+        raise UserError(
+            f"data.smaller_first={json.dumps(smaller_first)} must be pairs [step, side] of whole numbers above 0, "
+            "each with a later step than the one before"
+        )
+    return list(smaller_first)
 
 
 def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:
@@ -131,20 +148,24 @@ class TrainBatches(Iterator[Batch]):
 
     def __init__(
         self,
-        batches: grain.MapDataset,
+        stages: Sequence[tuple[int | None, grain.MapDataset]],
         read: grain.ReadOptions,
         processes: grain.MultiprocessingOptions,
         stream: Mapping[str, Any],
     ):
-        self._batches, self._read, self._processes, self._stream = batches, read, processes, dict(stream)
+        self._stages, self._read, self._processes, self._stream = stages, read, processes, dict(stream)
         self._step = 0
+        self._until: int | None = None  # the step at which the iterator ends
         self._iterator: grain.DatasetIterator | None = None
 
     def __next__(self) -> Batch:
+        if self._step == self._until:
+            self.close()
         if self._iterator is None:
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker.
-            rest = self._batches[self._step :].to_iter_dataset(self._read)
+            self._until, batches = next(s for s in self._stages if s[0] is None or self._step < s[0])
+            rest = batches[self._step : self._until].to_iter_dataset(self._read)
             self._iterator = iter(rest.mp_prefetch(self._processes, _begin_worker))
         try:
             batch = next(self._iterator)
@@ -186,7 +207,7 @@ class TrainBatches(Iterator[Batch]):
         """Stops threads and worker processes; the next batch would start them anew."""
         if self._iterator is not None:
             self._iterator.close()
-            self._iterator = None
+            self._iterator = self._until = None
 
     def __enter__(self) -> "TrainBatches":
         return self

@@ -40,6 +40,8 @@ def base() -> ConfigDict:
     config.data.framing = "whole"  # whole | face | aligned: what of a picture is shown, in train, eval and test data
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
+    config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
+    config.data.smaller_first = ()  # pairs (step, side): up to this step images have this side (progressive resizing)
     config.data.blobs = 0  # most connected pieces of a training mask that the batch's `blobs` tell apart; 0 = no blobs
     config.data.blob_pixels = 8  # smaller pieces are joined with others of their class
     config.data.workers = 0  # worker processes per host that load and augment; 0 = threads of this process
@@ -56,6 +58,7 @@ def base() -> ConfigDict:
     config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
     config.train.eval_examples = 0  # faces per evaluation; 0 = all
     config.train.best_metric = "segmentation.mean_f1"  # the best checkpoint has the highest of it
+    config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
     config.train.keep = 2  # latest checkpoints kept
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
 
@@ -222,7 +225,8 @@ def validate(config: ConfigDict) -> None:
     )
     at_least_zero = (
         *("seed", "data.workers", "data.balance", "data.blobs"),
-        *(f"train.{field}" for field in ("max_minutes", "eval_every", "save_every", "eval_examples", "profile_step")),
+        *(f"train.{field}" for field in ("max_minutes", "eval_every", "save_every", "eval_examples")),
+        *("train.patience", "train.profile_step"),
     )
     for least, fields in ((1, at_least_one), (0, at_least_zero)):
         for field in fields:

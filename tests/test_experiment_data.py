@@ -1,5 +1,6 @@
 """What a config makes of its data: mixtures, balance and framing for training, framing alone for what is scored."""
 
+import fake_system
 import numpy as np
 import pytest
 from fake_system import fake_config
@@ -8,6 +9,7 @@ from PIL import Image
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
+from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import CELEBAMASK
 from l2s_jax.commands import experiment
 
@@ -47,6 +49,18 @@ def test_training_data_are_mixed_balanced_and_framed(folder):
     assert len(faces.source) == 5  # sqrt(1 / 0.25): the hat comes twice
     assert faces.source[0]["image"].shape[0] < 40
     assert rendered.source[0]["image"].shape[0] == rendered.source[0]["image"].shape[1]
+
+
+def test_training_data_are_mended_where_the_config_asks(folder):
+    (part,) = experiment.training_parts(config(folder, mend_sides=True, balance=1.0))
+    assert isinstance(part.source, MendedSides)
+    assert len(part.source) == 5
+
+
+def test_a_system_of_one_size_takes_no_smaller_images(folder):
+    conf = config(folder, smaller_first=((2, 16),))
+    with pytest.raises(UserError, match=r"data.smaller_first must be \[\]: fake trains at one image size"):
+        experiment.training_batches(conf, fake_system.build(conf))
 
 
 def test_scored_data_are_framed_and_nothing_else(folder):

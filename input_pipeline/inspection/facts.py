@@ -65,14 +65,23 @@ def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
     row["eyes_apart"] = _eyes_apart(example.get("landmarks"), image.shape[1])
     row["centroid"] = np.nan
     if "mask" in example:
-        mask = example["mask"]
-        row["mask_size"] = mask.shape
-        by_column, by_row = _profiles(mask), _profiles(mask.T)
-        pixels = by_column.sum(axis=1)
-        row["pixels"], row["ignored"] = pixels[: len(label_set)], pixels[IGNORE]
-        means = np.stack([_means(by_column), _means(by_row)], axis=-1)
-        row["centroid"] = means[: len(label_set)]
+        look_at_mask(row, example["mask"], label_set)
     return row
+
+
+def look_at_mask(row: np.ndarray, mask: np.ndarray, label_set: LabelSet) -> None:
+    """Writes the fields of a row that need the mask alone.
+
+    Args:
+      row: record [] of `row_dtype(label_set)`.
+      mask: uint8 [h, w].
+      label_set: of the mask.
+    """
+    row["mask_size"] = mask.shape
+    by_column, by_row = _profiles(mask), _profiles(mask.T)
+    pixels = by_column.sum(axis=1)
+    row["pixels"], row["ignored"] = pixels[: len(label_set)], pixels[IGNORE]
+    row["centroid"] = np.stack([_means(by_column), _means(by_row)], axis=-1)[: len(label_set)]
 
 
 def _profiles(mask: np.ndarray) -> np.ndarray:

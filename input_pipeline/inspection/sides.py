@@ -9,7 +9,9 @@ import enum
 
 import numpy as np
 
+from input_pipeline.inspection.facts import look_at_mask, row_dtype
 from input_pipeline.labels import LabelSet
+from input_pipeline.sources import Example, Source, read_reduced
 
 MIN_SEPARATION = 0.5
 """Partners nearer than this, in units of their own size (square root of their mean area), say nothing. On 900 real
@@ -63,3 +65,35 @@ def verdicts(separation: np.ndarray) -> np.ndarray:
     result[telling.sum(axis=1) < 0] = Verdict.SWAPPED
     result[(telling == 0).all(axis=1)] = Verdict.UNCLEAR
     return result
+
+
+def mended(mask: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    """The mask uint8 [h, w] with left and right exchanged if they are `SWAPPED`, else as it is."""
+    row = np.zeros(1, row_dtype(label_set))
+    look_at_mask(row[0], mask, label_set)
+    swapped = verdicts(separations(row, label_set))[0] == Verdict.SWAPPED
+    return np.take(label_set.flip, mask) if swapped else mask
+
+
+class MendedSides:
+    """The examples of a source, those with swapped masks `mended`; images and landmarks stay as they are.
+
+    Args:
+      source: any source.
+    """
+
+    def __init__(self, source: Source):
+        self.source, self.label_set, self.names = source, source.label_set, source.names
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._mended(self.source[index])
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `ReducedSource`."""
+        return self._mended(read_reduced(self.source, index, at_least))
+
+    def _mended(self, example: Example) -> Example:
+        return example | {"mask": mended(example["mask"], self.label_set)} if "mask" in example else example

@@ -11,7 +11,9 @@ from rich.console import Console
 from input_pipeline import loader, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
+from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
@@ -97,9 +99,13 @@ def open_data(spec: str, config: ConfigDict) -> Source:
 
 
 def training_parts(config: ConfigDict) -> list[Weighted]:
-    """The parts of the training data (one, or those of a mixture), balanced and framed as the config says."""
+    """The parts of the training data (one, or those of a mixture): balanced, mended, framed as the config says."""
     parts = sources.open_mixture(config.data.train, size=config.image_size)
-    return [Weighted(weight, _framed(_balanced(source, config), config)) for weight, source in parts]
+    return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
+
+
+def _mended(source: Source, config: ConfigDict) -> Source:
+    return MendedSides(source) if config.data.mend_sides else source
 
 
 def _balanced(source: Source, config: ConfigDict) -> Source:
@@ -112,8 +118,14 @@ def _framed(source: Source, config: ConfigDict) -> Source:
 
 
 def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
-    """This process's part of the stream of batches that the config describes."""
+    """This process's part of the stream of batches that the config describes.
+
+    Raises:
+      UserError: data that cannot be read or do not fit together, or small images for a system of one size.
+    """
     data = config.data
+    if data.smaller_first and not system.any_size:
+        raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
     return loader.train_batches(
         training_parts(config),
         label_set=system.label_set,
@@ -121,6 +133,7 @@ def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
         batch_size=data.batch_size,
         seed=config.seed,
         augment=Augment.from_dict(data.augment.to_dict()),
+        smaller_first=data.smaller_first,
         blobs=data.blobs,
         blob_pixels=data.blob_pixels,
         process_index=jax.process_index(),

@@ -158,6 +158,7 @@ class System:
       codec: encode and decode, or None for a pure parser.
       batch_multiple: the global batch size must be a multiple of it.
       needs_landmarks: the steps read `batch["landmarks"]`.
+      any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       start: state -> state, what a fresh state takes from files before its first step (weights that were trained
         before), or None. It reads files, so it is neither traced nor called where a training goes on.
     """
@@ -172,6 +173,7 @@ class System:
     codec: Codec | None = None
     batch_multiple: int = 1
     needs_landmarks: bool = False
+    any_size: bool = False
     start: Callable[[TrainState], TrainState] | None = None
 
 

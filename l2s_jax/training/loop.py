@@ -64,7 +64,7 @@ def train(
     evaluate: Evaluate,
     console: Console | None = None,
 ) -> TrainResult:
-    """Trains until `config.train.steps`, `config.train.max_minutes`, Ctrl-C or SIGTERM; resumes what the folder holds.
+    """Trains until `config.train.steps`, `.max_minutes`, `.patience`, Ctrl-C or SIGTERM; resumes what the folder holds.
 
     Args:
       config: the resolved config.
@@ -115,7 +115,7 @@ class _Run:
         self.steps = {
             name: parallel.data_parallel(step, mesh, config.parallel.mode) for name, step in system.steps.items()
         }
-        self.compiled: set[str] = set()
+        self.compiled: set[tuple[str, int]] = set()
         self.throttle = parallel.Throttle()
         self.window = Window()
         self.meter = progress.Meter(config.data.batch_size)
@@ -149,6 +149,7 @@ class _Run:
                 finished = timed_out or self.step >= train.steps
                 if not signal and self._due(train.eval_every, finished) and self.evaluated != self.step:
                     signal = self._evaluate()
+                finished = finished or self._out_of_patience()
                 if (signal or self._due(train.save_every, finished)) and self.saved != self.step:
                     self._save(layout.LATEST, train.keep)
                     self.saved = self.step
@@ -175,6 +176,14 @@ class _Run:
 
     def _due(self, every: int, finished: bool) -> bool:
         return finished or (every > 0 and self.step % every == 0)
+
+    def _out_of_patience(self) -> bool:
+        """No new best for `train.patience` evaluations; those at a smaller image size do not count."""
+        train, small = self.config.train, self.config.data.smaller_first
+        if not train.patience or self.best is None:
+            return False
+        since = max(self.best.step, small[-1][0] if small else 0)
+        return self.evaluated - since >= train.patience * train.eval_every
 
     def _ending(self) -> tuple[int, bool]:
         """(signal or 0, time is up). Several processes decide together, only where they log: agreeing costs time."""
@@ -224,7 +233,7 @@ class _Run:
         number = self.step + 1
         with self._profiled(number == self.config.train.profile_step):
             for name in self.system.schedule(self.step):
-                with self._announced(name):
+                with self._announced(name, batch["image"].shape[1]):
                     self.state, metrics = self.steps[name](self.state, batch)
                 self.throttle(self.state, metrics)
                 self.window.add(number, name, metrics)
@@ -238,13 +247,13 @@ class _Run:
             self.display.write_scalars(number, scalars | ({"best": self.best.score} if self.best else {}))
 
     @contextlib.contextmanager
-    def _announced(self, name: str) -> Iterator[None]:
-        """Says that the first call of a step compiles, and does not count it as training time."""
-        if name in self.compiled:
+    def _announced(self, name: str, side: int) -> Iterator[None]:
+        """Says that the first call of a step at an image size compiles, and does not count it as training time."""
+        if (name, side) in self.compiled:
             yield
             return
-        self.compiled.add(name)
-        self.display.message(f"compiling step '{name}' ...")
+        self.compiled.add((name, side))
+        self.display.message(f"compiling step '{name}' for {side} px ...")
         with self.meter.excluded():
             yield
 

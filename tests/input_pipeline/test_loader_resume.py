@@ -102,6 +102,32 @@ def test_a_restart_keeps_the_epoch_of_each_part_of_a_mixture(before, after):
             assert sorted(order[start : start + count]) == list(range(count))
 
 
+@pytest.mark.parametrize("options", [{}, {"threads": 4}, {"workers": 2}])
+def test_sizes_change_at_their_steps_and_examples_do_not(faces, options):
+    source, augment = open_source(f"folder:{faces}"), ALL
+    growing = {"smaller_first": ((2, 16), (5, 24)), "image_size": 32, "augment": augment, **options}
+    with stream(source, **growing) as batches:
+        whole = [next(batches) for _ in range(8)]
+    assert [batch["image"].shape[1] for batch in whole] == [16, 16, 24, 24, 24, 32, 32, 32]
+    for side, steps in ((16, (0, 1)), (24, (2, 3, 4)), (32, (5, 6, 7))):
+        with stream(source, image_size=side, augment=augment) as batches:
+            alone = [next(batches) for _ in range(8)]
+        for step in steps:
+            np.testing.assert_array_equal(whole[step]["mask"], alone[step]["mask"])
+    for stop in (1, 2, 5, 7):
+        with stream(source, **growing) as batches:
+            batches.set_state({**batches.get_state(), "step": stop})
+            for step in range(stop, 8):
+                for name, array in next(batches).items():
+                    np.testing.assert_array_equal(array, whole[step][name])
+
+
+@pytest.mark.parametrize("pairs", [((2, 16), (2, 24)), ((3, 16), (2, 24)), ((0, 16),), ((2, 0),)])
+def test_sizes_that_make_no_sense(pairs):
+    with pytest.raises(UserError, match=r"data.smaller_first=.* must be pairs"):
+        stream(Numbered(8), smaller_first=pairs)
+
+
 @pytest.mark.parametrize("case", range(5))
 def test_any_history_of_restarts_gives_the_stream_of_one_run(case):
     """Up to three parts, balanced and framed or not, fewer examples than a batch or more, stopped anywhere."""

@@ -65,9 +65,11 @@ class Fussy(Batches):
         return batch
 
 
-def train(tmp_path, evaluate=None, system=None, actions=(), console=None, **fields):
+def train(tmp_path, evaluate=None, system=None, actions=(), console=None, smaller_first=(), **fields):
     """Trains; returns the result, its batches, and (step, score) of the evaluations."""
     config, evaluations = toy_config(**fields), []
+    with config.unlocked():
+        config.data.smaller_first = smaller_first
 
     def score(variables):
         value = evaluate(variables) if evaluate else float(variables["net"]["count"])
@@ -132,6 +134,22 @@ def test_best_is_the_highest_score_and_not_the_last(tmp_path):
     assert saved(tmp_path, "best") == [4]
     best = loop.best_state(tmp_path, toy_config(), counter(), warn=pytest.fail)
     assert int(best.params["net"]["count"]) == 4
+
+
+def test_patience_ends_a_run_that_no_longer_improves_and_its_restart(tmp_path):
+    scores = {2: 0.5, 4: 0.9, 6: 0.7, 8: 0.9, 10: 1.0}
+    fields = {"steps": 12, "eval_every": 2, "patience": 2}
+    result, _, evaluations = train(tmp_path, lambda v: scores[int(v["net"]["count"])], **fields)
+    assert [step for step, _ in evaluations] == [2, 4, 6, 8]
+    assert (result.step, result.best, saved(tmp_path, "latest")) == (8, loop.Best(4, 0.9), [8])
+    result, _, evaluations = train(tmp_path, **fields)
+    assert (result.step, int(result.state.step), evaluations) == (8, 8, [])
+
+
+def test_evaluations_at_smaller_sizes_do_not_try_the_patience(tmp_path):
+    fields = {"steps": 12, "eval_every": 2, "patience": 2, "smaller_first": ((3, 8), (5, 16))}
+    _, _, evaluations = train(tmp_path, lambda v: 1.0 / float(v["net"]["count"]), **fields)
+    assert [step for step, _ in evaluations] == [2, 4, 6, 8, 10]  # the last size begins after step 5
 
 
 def test_best_state_of_a_run_without_a_finite_score_is_the_latest(tmp_path):
@@ -297,7 +315,7 @@ def test_plain_output_is_a_line_per_log(tmp_path):
     screen = Console(file=io.StringIO(), width=200)
     train(tmp_path, steps=4, log_every=2, console=screen)
     output = screen.file.getvalue()
-    assert output.count("compiling step 'count' ...") == 1
+    assert output.count("compiling step 'count' for 4 px ...") == 1
     logs = [line for line in output.splitlines() if line.startswith("step ") and "count/loss" in line]
     assert [line.split()[1] for line in logs] == ["2", "4"]
     assert "  train/count/loss 1.5  " in logs[0]

@@ -76,3 +76,33 @@ def test_label_sets_in_other_orders():
     lapa = np.zeros((40, 100), np.uint8)
     lapa[:4, 10:14], lapa[:4, 80:84] = LAPA["l_brow"], LAPA["r_brow"]
     assert judged(lapa, label_set=LAPA) == [Verdict.SWAPPED]
+
+
+def test_only_swapped_masks_are_mended():
+    correct, swapped = mask_with(l_eye=60, r_eye=20, nose=40), mask_with(l_eye=20, r_eye=60, nose=40)
+    unclear = mask_with(l_eye=60, hair=10)
+    for mask in (correct, unclear):
+        np.testing.assert_array_equal(sides.mended(mask, CELEBAMASK), mask)
+    np.testing.assert_array_equal(sides.mended(swapped, CELEBAMASK), mask_with(r_eye=20, l_eye=60, nose=40))
+
+
+def test_a_view_of_mended_masks_leaves_everything_else():
+    faces = SyntheticSource(3, size=64, seed=0)
+
+    class Mirrored:
+        label_set, names = faces.label_set, faces.names
+
+        def __len__(self):
+            return len(faces)
+
+        def __getitem__(self, index):
+            example = faces[index]
+            return example | {"mask": np.take(self.label_set.flip, example["mask"])} if index else {"image": PHOTO}
+
+    view = sides.MendedSides(Mirrored())
+    assert len(view) == 3
+    assert set(view[0]) == {"image"}
+    for index in (1, 2):
+        for name, array in faces[index].items():
+            np.testing.assert_array_equal(view[index][name], array)
+        np.testing.assert_array_equal(view.read_reduced(index, 8)["mask"], faces[index]["mask"])
