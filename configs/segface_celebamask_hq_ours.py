@@ -7,9 +7,9 @@ Command     l2s train --config segface_celebamask_hq_ours
 Hardware    8 accelerators with 40 GB; batch 32 over all of them, bfloat16
 Time        60 epochs of 755 batches
 Score       not yet trained. To beat: 89.22 (published ConvNeXt-B, last epoch), 89.68 (best public)
-Recipe      flips with swapped ids and real augmentation; faces with rare classes come oftener;
+Recipe      flips with swapped ids and real augmentation; faces with rare classes come oftener; swapped sides mended;
             cosine with warm-up, layer-wise decay of the rate, clipping, running average; the validation faces, which
-            nobody uses, choose the checkpoint
+            nobody uses, choose the checkpoint and end the training early
 """
 
 from l2s_jax.config import default
@@ -29,9 +29,11 @@ def get_config():
     config.data.test = "records:data/celebamask_hq?test"
     config.data.batch_size = BATCH
     config.data.balance = 0.1
+    config.data.mend_sides = True  # left and right are exchanged in 7 % of the masks
     config.data.workers = 8
     config.train.steps = EPOCHS * epoch
     config.train.eval_every = 2 * epoch
+    config.train.patience = 8
     config.train.save_every = epoch
     config.optim.network.learning_rate = 3e-4
     config.optim.network.warmup_steps = 2 * epoch

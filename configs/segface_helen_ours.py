@@ -29,6 +29,7 @@ def get_config():
     config.data.workers = 8
     config.train.steps = EPOCHS * epoch
     config.train.eval_every = 5 * epoch
+    config.train.patience = 8
     config.train.save_every = 5 * epoch
     config.optim.network.learning_rate = 3e-4
     config.optim.network.warmup_steps = 4 * epoch

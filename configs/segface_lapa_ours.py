@@ -29,6 +29,7 @@ def get_config():
     config.data.workers = 8
     config.train.steps = EPOCHS * epoch
     config.train.eval_every = 2 * epoch
+    config.train.patience = 8
     config.train.save_every = epoch
     config.optim.network.learning_rate = 3e-4
     config.optim.network.warmup_steps = 2 * epoch
