@@ -33,10 +33,10 @@ def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
     Raises:
       UserError: the mask holds more classes than `max_blobs`.
     """
-    components, count = _components(mask)
-    owned = components > 0
+    numbered, count = components(mask)
+    owned = numbered > 0
     # From here on component k of scipy is number k - 1.
-    numbers = components[owned] - 1
+    numbers = numbered[owned] - 1
     sizes = np.bincount(numbers, minlength=count)
     classes = np.zeros(count, np.int64)
     classes[numbers] = mask[owned]
@@ -51,8 +51,14 @@ def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
     return result
 
 
-def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Component numbers int32 [H, W] from 1 on in raster order (0 = ignored), and how many there are.
+def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """The 4-connected components of all classes.
+
+    Args:
+      mask: [H, W] class ids, 255 = ignore.
+
+    Returns:
+      their numbers int32 [H, W], from 1 on in raster order (0 = ignored), and how many there are.
 
     One pass for all classes: pixels are laid out with gaps, and a gap is filled where both its neighbours are of one
     class. So the time does not grow with the number of classes.

@@ -12,9 +12,9 @@ import numpy as np
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
+from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.rows import Batch, Row, local_batch, mask_of, padding_like, stack, to_row
 from input_pipeline.sources import Source
-from input_pipeline.transforms import fit_square
 
 
 def eval_batches(
@@ -23,6 +23,7 @@ def eval_batches(
     label_set: LabelSet,
     image_size: int,
     batch_size: int,
+    resize: ResizeRule = PAD_SQUARE,
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 2,
@@ -34,6 +35,7 @@ def eval_batches(
 
     Args:
       source, label_set, image_size, batch_size, process_index, process_count: as in `train_batches`.
+      resize: how a face becomes a square of the network's size.
       threads: how many read ahead.
 
     Yields:
@@ -47,7 +49,7 @@ def eval_batches(
         raise UserError("the evaluation data holds no example")
     local = local_batch(batch_size, process_index, process_count)
     table = labels.remap(source.label_set, label_set)
-    read = functools.partial(_eval_row, source, table, image_size)
+    read = functools.partial(_eval_row, source, table, resize, image_size)
     starts = range(process_index * local, math.ceil(len(source) / batch_size) * batch_size, batch_size)
     indices = [index for start in starts for index in range(start, start + local)]
     return _in_batches(_read_ahead(read, indices, threads, ahead=local + threads), local, read)
@@ -68,13 +70,13 @@ def _in_batches(
         yield stack([row for row, _ in filled]), [native for _, native in filled]
 
 
-def _eval_row(source: Source, table: np.ndarray, side: int, index: int) -> EvalRow | None:
+def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, index: int) -> EvalRow | None:
     """Row and native mask of the example at `index`, None beyond the last one."""
     if index >= len(source):
         return None
     example = source[index]
     native = table[mask_of(example)]
-    square = fit_square(example, side)
+    square = resize.fit(example, side)
     return to_row(square | {"mask": table[mask_of(square)]}), native
 
 

@@ -4,9 +4,10 @@
 |---|---|
 | `whole` | the picture |
 | `face` | a square around the landmarks, else around the face in the mask, cropped without interpolation |
+| `face_inside` | the part of that square that lies in the picture, often oblong (Helen in the published SegFace) |
 | `aligned` | a square in which eyes, nose and mouth lie where `landmarks.TEMPLATE` has them |
 
-Beyond the picture the image repeats its border and the mask is ignored.
+Beyond the picture the image of a square repeats its border and the mask is ignored.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from input_pipeline.landmarks import TEMPLATE, alignment_matrix, five_points
 from input_pipeline.sources import Example, Source, read_reduced
 from input_pipeline.transforms import crop, warp
 
-FRAMINGS = ("whole", "face", "aligned")
+FRAMINGS = ("whole", "face", "face_inside", "aligned")
 MARGIN = 1.2
 """Side of the square over the longer side of what it surrounds (Helen in SegFace, there around the 68 landmarks)."""
 FIVE_POINT_MARGIN = 2.4
@@ -144,8 +145,8 @@ class FramedSource:
         try:
             if self.framing == "whole":
                 return example
-            if self.framing == "face":
-                return crop(example, *face_square(example, self.label_set))
+            if self.framing in ("face", "face_inside"):
+                return crop(example, *face_square(example, self.label_set), inside=self.framing == "face_inside")
             if "landmarks" not in example:
                 raise UserError("a face without landmarks cannot be aligned: set data.framing to 'face' or 'whole'")
             return align(example, TEMPLATE, _natural_side(example, at_least))

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from input_pipeline.labels import IGNORE
 
+Kernel = Image.Resampling
 REDUCTION = 0.6
 """Magnification below which an image is filtered before it is mapped: above it, bilinear interpolation alone shows no
 aliasing to speak of, and costs a resampling less."""
@@ -21,9 +22,9 @@ LONGEST = 32766
 cv2.setNumThreads(1)
 
 
-def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W, 3] at another size, bilinear with a filter as wide as the reduction (no aliasing)."""
-    return np.asarray(_pillow(image).resize((width, height), Image.Resampling.BILINEAR))
+def resize_image(image: np.ndarray, height: int, width: int, kernel: Kernel = Kernel.BILINEAR) -> np.ndarray:
+    """uint8 [H, W, 3] at another size; the kernel grows with the reduction (no aliasing)."""
+    return np.asarray(_pillow(image).resize((width, height), kernel))
 
 
 def resize_ids(mask: np.ndarray, height: int, width: int) -> np.ndarray:

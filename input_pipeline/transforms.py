@@ -12,7 +12,7 @@ import numpy as np
 
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.landmarks import mirror_order
-from input_pipeline.resampling import affine_ids, affine_image, resize_ids, resize_image, scaled_from
+from input_pipeline.resampling import Kernel, affine_ids, affine_image, resize_ids, resize_image, scaled_from
 from input_pipeline.sources import Example
 
 
@@ -35,16 +35,16 @@ def flip(example: Example, label_set: LabelSet) -> Example:
     return flipped
 
 
-def resize(example: Example, height: int, width: int) -> Example:
+def resize(example: Example, height: int, width: int, kernel: Kernel = Kernel.BILINEAR) -> Example:
     """The whole picture at another size; its shape may change.
 
-    The image is interpolated bilinearly with a filter as wide as the reduction (no aliasing); each pixel of the mask
-    takes the id found at its centre.
+    The image is interpolated with a kernel that grows with the reduction (no aliasing); each pixel of the mask takes
+    the id found at its centre.
     """
     h, w = example["image"].shape[:2]
     resized = dict(example)
     if (h, w) != (height, width):
-        resized["image"] = resize_image(example["image"], height, width)
+        resized["image"] = resize_image(example["image"], height, width, kernel)
     if "mask" in example and example["mask"].shape != (height, width):
         resized["mask"] = resize_ids(example["mask"], height, width)
     if "landmarks" in example:
@@ -80,7 +80,7 @@ def fit_square(example: Example, side: int) -> Example:
     """The whole picture, centred in a square: nothing is cropped, nothing is stretched.
 
     The longer side is resized to `side` (see `resize`), the rest of the square repeats the border pixels of the image
-    and is ignored in the mask. Rule `pad-square-bilinear`.
+    and is ignored in the mask.
     """
     left, top, right, bottom = fit_box(*example["image"].shape[:2], side)
     margins = ((top, side - bottom), (left, side - right))
@@ -93,7 +93,7 @@ def fit_square(example: Example, side: int) -> Example:
     return square
 
 
-def crop(example: Example, left: float, top: float, side: float) -> Example:
+def crop(example: Example, left: float, top: float, side: float, *, inside: bool = False) -> Example:
     """A square of the picture, which may reach beyond it: there the image repeats its border, the mask is ignored.
 
     No pixel is interpolated: the square snaps to whole pixels of image and mask (of the coarser one, where their sizes
@@ -101,19 +101,20 @@ def crop(example: Example, left: float, top: float, side: float) -> Example:
 
     Args:
       left, top, side: pixels of the image.
+      inside: leave out what lies beyond the picture; the rest may be oblong, and is one pixel at least.
     """
     image = example["image"]
     size = np.array(image.shape[1::-1])
     grid = np.minimum(size, example["mask"].shape[::-1]) if "mask" in example else size
     start = np.rint(np.array([left, top]) * grid / size) / grid
     extent = np.maximum(np.rint(side * grid / size), 1) / grid
-    columns, rows = _ranges(start, extent, size)
+    columns, rows = _ranges(start, extent, size, inside)
     cropped = {**example, "image": image.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")}
     if "landmarks" in example:
         cropped["landmarks"] = example["landmarks"] - np.float32([columns[0], rows[0]])
     if "mask" in example:
         height, width = example["mask"].shape
-        columns, rows = _ranges(start, extent, np.array([width, height]))
+        columns, rows = _ranges(start, extent, np.array([width, height]), inside)
         mask = example["mask"].take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
         mask[(rows < 0) | (rows >= height)] = IGNORE
         mask[:, (columns < 0) | (columns >= width)] = IGNORE
@@ -121,11 +122,14 @@ def crop(example: Example, left: float, top: float, side: float) -> Example:
     return cropped
 
 
-def _ranges(start: np.ndarray, extent: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ranges(start: np.ndarray, extent: np.ndarray, size: np.ndarray, inside: bool) -> tuple[np.ndarray, np.ndarray]:
     """The columns and rows of a picture of `size` (width, height) from `start` on, both fractions of that size."""
     first = np.rint(start * size).astype(int)
     count = np.maximum(np.rint(extent * size).astype(int), 1)
-    return np.arange(first[0], first[0] + count[0]), np.arange(first[1], first[1] + count[1])
+    ranges = np.arange(first[0], first[0] + count[0]), np.arange(first[1], first[1] + count[1])
+    if not inside:
+        return ranges
+    return tuple(np.unique(numbers.clip(0, length - 1)) for numbers, length in zip(ranges, size, strict=True))
 
 
 def square_matrix(

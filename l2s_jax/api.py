@@ -8,6 +8,7 @@ parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("lab
 import dataclasses
 import itertools
 import json
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image
 from input_pipeline import images
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
+from input_pipeline.sources import Example
 from l2s_jax import bundle, config, preprocess, systems
 from l2s_jax.report import overlays
 from l2s_jax.systems.contract import Code, Decoded, PyTree, System
@@ -133,43 +135,101 @@ class Parser:
 
     `parser.predict(parser.variables, image)` is the pure function under it: float32 [B, S, S, 3] in [-1, 1] ->
     `Prediction`, with S = `parser.image_size`.
+
+    Args:
+      model: of any system.
+      clean: connected pieces of fewer pixels than this, at the picture's own size, take the class of what surrounds
+        them (`input_pipeline.islands`); 0 = none do.
+
+    Raises:
+      UserError: `clean` is below 0 or not a whole number.
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, clean: int = 0):
+        if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
+            raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
         self.model = model
+        self.clean = int(clean)
         self.variables = model.variables
         self.predict = model.system.predict
         self.label_set = model.system.label_set
         self.image_size = model.meta.preprocessing.image_size
-        self._probabilities = jax.jit(lambda variables, image: model.system.predict(variables, image).probabilities)
+        self.resize = model.meta.preprocessing.rule
+        self._probabilities = jax.jit(
+            lambda variables, image, landmarks: model.system.predict(variables, image, landmarks).probabilities
+        )
 
     @classmethod
-    def load(cls, where: str | os.PathLike) -> "Parser":
+    def load(cls, where: str | os.PathLike, clean: int = 0) -> "Parser":
         """See `Model.load`."""
-        return cls(Model.load(where))
+        return cls(Model.load(where), clean)
 
-    def __call__(self, image: Picture) -> Parsing:
-        """Parse one picture: uint8 [H, W, 3], a PIL image or a path, any size (see `l2s_jax.preprocess`).
+    def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing:
+        """Parse one picture.
+
+        Args:
+          image: uint8 [H, W, 3], a PIL image or a path, any size.
+          landmarks: [K, 2] (x, y) pixels of the picture, pixel centres at .5, a scheme of `input_pipeline.landmarks`.
+            A model that was trained on faces aligned by them (SegFace's LaPa weights) needs them to be at its best;
+            without, it parses the picture as it is. All other models leave them alone.
 
         Raises:
-          UserError: an unreadable file or an array of another kind.
+          UserError: an unreadable file, an array of another kind, or landmarks of a scheme that is not known.
         """
-        return next(self.batch([image], batch_size=1))
+        return next(self.batch([image], 1, None if landmarks is None else [landmarks]))
 
-    def batch(self, images: Iterable[Picture], batch_size: int = 8) -> Iterator[Parsing]:
+    def batch(
+        self, images: Iterable[Picture], batch_size: int = 8, landmarks: Iterable[np.ndarray] | None = None
+    ) -> Iterator[Parsing]:
         """Parse many pictures, in order. One compiled program serves all: the last batch is padded.
 
+        Args:
+          images: as for `__call__`.
+          batch_size: pictures at a time.
+          landmarks: those of each picture, all of one scheme, or None.
+
         Raises:
-          UserError: as `__call__`.
+          UserError: as `__call__`, and landmarks of another number than the pictures.
         """
-        pictures = map(read, images)
-        while chunk := list(itertools.islice(pictures, batch_size)):
-            squares = np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32)
-            for row, pixels in enumerate(chunk):
-                squares[row] = preprocess.to_square(pixels, self.image_size)
-            probabilities = np.asarray(self._probabilities(self.variables, squares))
-            for row, pixels in enumerate(chunk):
-                yield Parsing(*preprocess.decide(probabilities[row], *pixels.shape[:2]), self.label_set)
+        faces = _faces(images, landmarks)
+        while chunk := list(itertools.islice(faces, batch_size)):
+            squares = [preprocess.to_square(face, self.image_size, self.resize) for face in chunk]
+            batch = _stacked(squares, batch_size)
+            found = np.asarray(self._probabilities(self.variables, batch["image"], batch.get("landmarks")))
+            for face, probabilities in zip(chunk, found, strict=False):  # the rest is padding
+                yield self._decided(probabilities, *face["image"].shape[:2])
+
+    def _decided(self, probabilities: np.ndarray, height: int, width: int) -> Parsing:
+        """The parsing of a [height, width] picture, of the probabilities [S, S, K] of its square."""
+        ids, confidence = preprocess.decide(probabilities, height, width, self.resize)
+        if self.clean:
+            ids, confidence = preprocess.clean(ids, confidence, probabilities, self.clean, self.resize)
+        return Parsing(ids, confidence, self.label_set)
+
+
+def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:
+    """Pictures with their landmarks, where there are any."""
+    if landmarks is None:
+        yield from ({"image": read(image)} for image in images)
+        return
+    nothing = object()
+    for image, points in itertools.zip_longest(images, landmarks, fillvalue=nothing):
+        if image is nothing or points is nothing:
+            raise UserError("there are more pictures than landmarks, or the reverse: give each picture its own")
+        yield {"image": read(image), "landmarks": points}
+
+
+def _stacked(squares: Sequence[Example], batch_size: int) -> dict[str, np.ndarray]:
+    """Rows as arrays [batch_size, ...], the missing ones 0."""
+    batch = {}
+    for key in squares[0]:
+        shapes = {square[key].shape for square in squares}
+        if len(shapes) > 1:
+            counts = " and ".join(str(shape[0]) for shape in sorted(shapes))
+            raise UserError(f"pictures of one batch come with {counts} landmarks: parse them in separate calls")
+        batch[key] = np.zeros((batch_size, *shapes.pop()), np.float32)
+        batch[key][: len(squares)] = [square[key] for square in squares]
+    return batch
 
 
 class Editor:
@@ -182,6 +242,7 @@ class Editor:
         self.variables = model.variables
         self.regions = tuple(model.system.label_set.names[c] for c in model.system.codec.classes)
         self.image_size = model.meta.preprocessing.image_size
+        self.resize = model.meta.preprocessing.rule
         self._encode = jax.jit(model.system.codec.encode)
         self._decode = jax.jit(model.system.codec.decode)
 
@@ -192,7 +253,8 @@ class Editor:
 
     def encode(self, image: Picture) -> Code:
         """The code of one picture: structure [1, K, h, w, C], style [1, S]."""
-        return self._encode(self.variables, preprocess.to_square(read(image), self.image_size)[None])
+        square = preprocess.to_square({"image": read(image)}, self.image_size, self.resize)
+        return self._encode(self.variables, square["image"][None])
 
     def decode(self, code: Code) -> Decoded:
         """Picture, regions and presence logits of B codes."""

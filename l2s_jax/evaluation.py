@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 
 from input_pipeline import files
 from input_pipeline.loader import eval_batches
+from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.sources import Source
 from l2s_jax import preprocess
 from l2s_jax.metrics import reconstruction, region_effect, segmentation
@@ -100,6 +101,7 @@ def evaluate(
     image_size: int,
     batch_size: int,
     seed: int,
+    resize: ResizeRule = PAD_SQUARE,
     full: bool = True,
     panels: int = 8,
     progress: Progress | None = None,
@@ -113,6 +115,7 @@ def evaluate(
       image_size: network resolution.
       batch_size: examples a call; the scores do not depend on it, except for the noise drawn and the partners met.
       seed: of the noise of the region effects.
+      resize: how the model wants its faces made square.
       full: with a codec, also reconstruction and region effects.
       panels: examples whose pictures go into `arrays`.
       progress: told (examples done, examples in all).
@@ -120,9 +123,9 @@ def evaluate(
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), full and system.codec is not None, panels)
+    tally = _Tally(system, variables, jax.random.key(seed), resize, full and system.codec is not None, panels)
     done = 0
-    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size}
+    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for number, (batch, natives) in enumerate(eval_batches(source, **data)):
         tally.add(number, batch, natives)
         done += int(np.sum(batch["weight"]))
@@ -134,8 +137,9 @@ def evaluate(
 class _Tally:
     """Sums over batches."""
 
-    def __init__(self, system: System, variables: PyTree, rng: jax.Array, full: bool, panels: int):
-        self.system, self.variables, self.rng, self.full, self.panels = system, variables, rng, full, panels
+    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, full: bool, panels: int):
+        self.system, self.variables, self.rng = system, variables, rng
+        self.resize, self.full, self.panels = resize, full, panels
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.errors = None
@@ -148,7 +152,7 @@ class _Tally:
         probabilities = np.asarray(probabilities)
         for row, native in zip(probabilities, natives, strict=True):
             if native is not None:
-                ids, _ = preprocess.decide(row, *native.shape)
+                ids, _ = preprocess.decide(row, *native.shape, self.resize)
                 self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
         if self.full:
             self._add_codec(number, batch)

@@ -1,31 +1,50 @@
-"""Any picture into the square a network wants, and the answer back onto the picture.
+"""Any picture into the square a network wants, and the answer back onto the picture, by a rule of
+`input_pipeline.resize_rules`.
 
-Rule `pad-square-bilinear`: the longer side is resized to the network's side (antialiased bilinear), the shorter one in
-proportion; the picture is centred and its border pixels are repeated to fill the square. Nothing is cropped and
-nothing is stretched. On the way back the PROBABILITIES of the picture's part of the square are interpolated
-bilinearly to the original size and decided there: interpolating labels would make steps, and logits would let one
-over-confident pixel move a border.
+On the way back the PROBABILITIES of the picture's part of the square are interpolated bilinearly to the original size
+and decided there: interpolating labels would make steps, and logits would let one over-confident pixel move a border.
 """
 
 import numpy as np
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from input_pipeline.transforms import fit_box, fit_square
+from input_pipeline.islands import remove_islands
+from input_pipeline.resize_rules import ResizeRule
+from input_pipeline.sources import Example
 
 
-def to_square(image: np.ndarray, side: int) -> np.ndarray:
-    """uint8 [H, W, 3] of any size -> float32 [side, side, 3] in [-1, 1].
+def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
+    """A picture of any size, and the landmarks that belong to it, as the network wants them.
+
+    Args:
+      face: `image` uint8 [H, W, 3]; optional `landmarks` [K, 2] (x, y) pixels of the picture, centres at .5.
+      side: of the network's input.
+      rule: how the picture becomes square.
+
+    Returns:
+      `image` float32 [side, side, 3] in [-1, 1]; `landmarks` float32 [K, 2] pixels of the square where they are given.
 
     Raises:
-      UserError: not a uint8 RGB picture with at least one pixel.
+      UserError: not a uint8 RGB picture with at least one pixel, or landmarks that are not finite pairs of numbers.
     """
+    image = face["image"]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise UserError(f"an image must be uint8 [H, W, 3], this one is {image.dtype} {list(image.shape)}")
-    return fit_square({"image": image}, side)["image"].astype(np.float32) / 127.5 - 1.0
+    if "landmarks" in face:
+        face = face | {"landmarks": _points(face["landmarks"])}
+    square = rule.fit(face, side)
+    return square | {"image": square["image"].astype(np.float32) / 127.5 - 1.0}
 
 
-def decide(probabilities: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _points(landmarks: np.ndarray) -> np.ndarray:
+    points = np.asarray(landmarks)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu" or not np.isfinite(points).all():
+        raise UserError(f"landmarks must be finite numbers [K, 2], these are {points.dtype} {list(points.shape)}")
+    return points.astype(np.float32)
+
+
+def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule) -> tuple[np.ndarray, np.ndarray]:
     """The most probable class of every pixel of the original picture.
 
     Class by class, so that a 24-megapixel photo never needs all its [H, W, K] probabilities at once.
@@ -33,15 +52,43 @@ def decide(probabilities: np.ndarray, height: int, width: int) -> tuple[np.ndarr
     Args:
       probabilities: float32 [S, S, K] of the square.
       height, width: size of the original picture.
+      rule: by which it became the square.
 
     Returns:
       ids uint8 [height, width] and their probability, float32 [height, width]; a tie goes to the lower id.
     """
-    box = fit_box(height, width, probabilities.shape[0])
     ids, best = np.zeros((height, width), np.uint8), np.full((height, width), -1.0, np.float32)
-    for k, plane in enumerate(np.moveaxis(probabilities.astype(np.float32), -1, 0)):
-        plane = np.ascontiguousarray(plane[box.top : box.bottom, box.left : box.right])
-        plane = np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
+    for k in range(probabilities.shape[-1]):
+        plane = _plane(probabilities, k, height, width, rule)
         ids[plane > best] = k
         np.maximum(best, plane, out=best)
     return ids, best
+
+
+def clean(
+    ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `decide` answered, without its small islands (`input_pipeline.islands`).
+
+    Args:
+      ids, confidence: of `decide`, [H, W].
+      probabilities: float32 [S, S, K] they come from.
+      min_pixels: pixels of the picture in the smallest connected piece that stays; up to 1 changes nothing.
+      rule: as for `decide`.
+
+    Returns:
+      ids uint8 [H, W] and the probability of these classes, float32 [H, W].
+    """
+    cleaned, confidence = remove_islands(ids, min_pixels), confidence.copy()
+    changed = cleaned != ids
+    for k in np.unique(cleaned[changed]):
+        here = changed & (cleaned == k)
+        confidence[here] = _plane(probabilities, k, *ids.shape, rule)[here]
+    return cleaned, confidence
+
+
+def _plane(probabilities: np.ndarray, k: int, height: int, width: int, rule: ResizeRule) -> np.ndarray:
+    """The probability of class k at every pixel of the picture, float32 [height, width]."""
+    box = rule.box(height, width, probabilities.shape[0])
+    plane = probabilities[box.top : box.bottom, box.left : box.right, k].astype(np.float32)
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))

@@ -1,14 +1,19 @@
 """Parser and Editor: any size in, ids at that size out, one program per batch shape, codes as plain values."""
 
+import dataclasses
+
 import fake_system
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from l2s_jax import api, preprocess
+from input_pipeline.resize_rules import PAD_SQUARE, STRETCH
+from l2s_jax import api, bundle, preprocess
 from l2s_jax.api import Editor, Parser
+from l2s_jax.systems.contract import Prediction
 
 LABELS = fake_system.LABELS
 
@@ -48,7 +53,8 @@ def test_the_network_size_passes_through_exactly(parser):
     image, ids = fake_system.painted(fake_system.SIDE, fake_system.SIDE)
     parsing = parser(image)
     np.testing.assert_array_equal(parsing.ids, ids)
-    logits = parser.predict(parser.variables, preprocess.to_square(image, fake_system.SIDE)[None]).logits
+    square = preprocess.to_square({"image": image}, fake_system.SIDE, parser.resize)["image"]
+    logits = parser.predict(parser.variables, square[None]).logits
     np.testing.assert_allclose(parsing.confidence, jax.nn.softmax(logits).max(-1)[0], rtol=1e-6)
 
 
@@ -112,29 +118,83 @@ def test_other_arrays_are_refused(parser, bad):
         parser(bad)
 
 
-def test_decide_interpolates_probabilities_with_pixel_centres_at_half():
-    # A vertical border between columns 1 and 2 of 4: at any multiple it lies in the middle, to the pixel.
-    probabilities = np.zeros((4, 4, 2), np.float32)
-    probabilities[:, :2, 0] = probabilities[:, 2:, 1] = 1
-    ids, confidence = preprocess.decide(probabilities, 40, 40)
-    np.testing.assert_array_equal(ids, np.repeat([[0] * 20 + [1] * 20], 40, 0))
-    assert confidence.min() == pytest.approx(0.55)
-    assert confidence.max() == 1.0
+@pytest.mark.parametrize("resize", ["pad-square-bilinear", "stretch-bicubic"])
+def test_landmarks_arrive_where_they_lie_in_the_picture(model, resize):
+    """A parser that answers `nose` at the pixel of the square that holds the landmark, else `skin`."""
+    side, nose = fake_system.SIDE, LABELS["nose"]
+
+    def predict(variables, image, landmarks=None):
+        y, x = jnp.mgrid[:side, :side]
+        logits = jnp.zeros((*image.shape[:3], len(LABELS))).at[..., LABELS["skin"]].set(5.0)
+        if landmarks is None:
+            return Prediction(logits)
+        at = jnp.floor(landmarks)[:, 0, :, None, None]
+        here = (x[None] == at[:, 0]) & (y[None] == at[:, 1])
+        return Prediction(logits.at[..., nose].add(jnp.where(here, 10.0, 0.0)))
+
+    meta = dataclasses.replace(model.meta, preprocessing=bundle.Preprocessing(side, resize=resize))
+    parser = Parser(dataclasses.replace(model, meta=meta, system=dataclasses.replace(model.system, predict=predict)))
+    pictures = [np.zeros((shape), np.uint8) for shape in [(64, 128, 3), (128, 64, 3), (64, 64, 3)]]
+    points = [np.array([[0.78 * p.shape[1], 0.28 * p.shape[0]]]) for p in pictures]
+    for picture, point, parsing in zip(pictures, points, parser.batch(pictures, 2, iter(points)), strict=True):
+        rows, columns = np.nonzero(parsing.ids == nose)
+        reach = max(picture.shape) / side
+        assert rows.size
+        np.testing.assert_allclose((columns.mean() + 0.5, rows.mean() + 0.5), point[0], atol=reach)
+        np.testing.assert_array_equal(parser(picture, point).ids, parsing.ids)
+        assert (parser(picture).ids == LABELS["skin"]).all()
+
+
+def test_landmarks_that_fit_no_picture_are_refused(parser):
+    picture, five, more = np.zeros((8, 8, 3), np.uint8), np.ones((5, 2)), np.ones((68, 2))
+    for images, landmarks, sentence in [
+        ([picture], [five, five], "more pictures than landmarks, or the reverse"),
+        ([picture, picture], [five], "more pictures than landmarks, or the reverse"),
+        ([picture, picture], [more, five], "come with 5 and 68 landmarks"),
+        ([picture], [None], r"landmarks must be finite numbers \[K, 2\]"),
+    ]:
+        with pytest.raises(UserError, match=sentence):
+            list(parser.batch(images, 2, landmarks))
+
+
+def test_small_pieces_take_the_class_around_them(model):
+    image, ids = fake_system.painted(fake_system.SIDE, fake_system.SIDE)
+    image[12, 8:11], ids[12, 8:11] = LABELS.palette[LABELS["nose"]], LABELS["nose"]
+    for clean, expected in [(0, ids), (3, ids), (4, fake_system.painted(*ids.shape)[1])]:
+        parsing = Parser(model, clean)(image)
+        np.testing.assert_array_equal(parsing.ids, expected)
+    assert parsing.confidence[12, 9] < 0.5 < parsing.confidence[12, 7]
+
+
+@pytest.mark.parametrize("clean", [-1, 1.5, "3", True, None])
+def test_other_sizes_of_pieces_are_refused(model, clean):
+    with pytest.raises(UserError, match="must be a whole number of pixels, 0 or more"):
+        Parser(model, clean)
 
 
 @pytest.mark.parametrize("shape", [(10, 1000), (1000, 10), (7, 7), (1, 3000)])
 def test_the_box_lies_inside_the_square(shape):
-    box = preprocess.fit_box(*shape, 32)
+    box = PAD_SQUARE.box(*shape, 32)
     assert 0 <= box.left < box.right <= 32
     assert 0 <= box.top < box.bottom <= 32
     assert max(box.right - box.left, box.bottom - box.top) == 32
 
 
-def test_padding_repeats_the_border(parser):
+def test_padding_repeats_the_border():
     image, _ = fake_system.painted(16, 8)
-    square = preprocess.to_square(image, 16)
+    square = preprocess.to_square({"image": image}, 16, PAD_SQUARE)["image"]
     np.testing.assert_array_equal(square[:, :4], np.repeat(square[:, 4:5], 4, 1))
     np.testing.assert_allclose(square[:, 4:12], image / 127.5 - 1, atol=1e-6)
+
+
+def test_the_editor_keeps_to_the_rule_of_its_model(model):
+    image, _ = fake_system.painted(16, 40)
+    image[:4] = 255  # padding repeats it
+    meta = dataclasses.replace(model.meta, preprocessing=bundle.Preprocessing(16, resize="stretch-bicubic"))
+    square = preprocess.to_square({"image": image}, 16, STRETCH)["image"]
+    style = Editor(dataclasses.replace(model, meta=meta)).encode(image).style
+    np.testing.assert_allclose(style[0], square.mean((0, 1)), atol=1e-5)
+    assert np.abs(style - Editor(model).encode(image).style).max() > 1e-3
 
 
 def test_editor_swaps_only_the_named_regions(model):

@@ -222,7 +222,11 @@ def test_a_huge_header_is_not_read(saved, monkeypatch):
         ({"label_set": {"name": "lapa", "classes": ["skin"]}}, "other classes of label set 'lapa'"),
         ({"preprocessing": {"image_size": 10**9}}, "field 'image_size'"),
         ({"preprocessing": {"image_size": 16, "range": [0, 1]}}, "field 'range'"),
-        ({"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": "crop"}}, "field 'resize'"),
+        ({"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": 3}}, "field 'resize'"),
+        (
+            {"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": "crop"}},
+            "resize rule 'crop', this l2s knows pad-square-bilinear and stretch-bicubic; install the l2s_jax that",
+        ),
     ],
 )
 def test_wrong_descriptions_are_named(saved, fields, sentence):

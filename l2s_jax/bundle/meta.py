@@ -4,15 +4,13 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from input_pipeline import labels
+from input_pipeline import labels, resize_rules
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
+from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses any other."""
-
-RESIZE = "pad-square-bilinear"
-"""The one resize rule of format 1, see `l2s_jax.preprocess`."""
 
 # Names are printed to terminals and become folder names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,63}")
@@ -26,12 +24,17 @@ class Preprocessing:
     Attributes:
       image_size: side of the network's square input, pixels.
       range: values of a black and of a white pixel.
-      resize: `pad-square-bilinear`, see `l2s_jax.preprocess`.
+      resize: name of a rule of `input_pipeline.resize_rules`.
     """
 
     image_size: int
     range: tuple[float, float] = (-1.0, 1.0)
-    resize: str = RESIZE
+    resize: str = PAD_SQUARE.name
+
+    @property
+    def rule(self) -> ResizeRule:
+        """The rule that `resize` names; a UserError where there is none."""
+        return resize_rules.find(self.resize)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,11 +137,17 @@ class _Fields:
 
 def _preprocessing(content: dict, source: str) -> Preprocessing:
     get = _Fields(content, source)
-    return Preprocessing(
+    preprocessing = Preprocessing(
         image_size=get("image_size", int, lambda n: 1 <= n <= 16384),
         range=tuple(get("range", list, lambda r: r == [-1, 1])),
-        resize=get("resize", str, lambda rule: rule == RESIZE),
+        resize=get("resize", str),
     )
+    if preprocessing.resize not in resize_rules.RULES:
+        raise UserError(
+            f"'{source}' asks for the resize rule '{preprocessing.resize[:40]}', this l2s knows "
+            f"{' and '.join(resize_rules.RULES)}; install the l2s_jax that wrote it"
+        )
+    return preprocessing
 
 
 def _label_set(content: dict, source: str) -> LabelSet:

@@ -126,6 +126,21 @@ def _parse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
     parser.add_argument("--batch", metavar="N", type=natural, default=8, help="photos at a time (default: 8)")
+    parser.add_argument(
+        "--clean",
+        metavar="N",
+        type=_pixels,
+        default=0,
+        help="connected pieces of a class with fewer than N pixels of the photo take the class of what surrounds them "
+        "(default: 0, none do)",
+    )
+
+
+def _pixels(text: str) -> int:
+    """A whole number >= 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of pixels, 0 or more")
+    return int(text)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +196,8 @@ _TEXTS = {
         "  NAME.json         areas and confidence by class, model, timings\n\n"
         "A photo that cannot be read is named and skipped, and the exit code is 2. Photos should show one face that\n"
         "fills most of the picture.",
-        "examples:\n  l2s parse photo.jpg --out masks\n  l2s parse album/ more/*.png --out masks --model runs/demo",
+        "examples:\n  l2s parse photo.jpg --out masks\n  l2s parse album/ more/*.png --out masks --model runs/demo\n"
+        "  l2s parse photo.jpg --out masks --clean 500     without specks of fewer than 500 pixels",
         _parse),
     "convert": (
         "Make a model of published weights, for all other commands. The file is read as data: nothing is executed.\n"

@@ -16,6 +16,13 @@ from l2s_jax.convert.torch_file import read_state_dict
 from l2s_jax.systems.segface import config as recipes
 
 TRAINED_ON = {"celeb": "CelebAMask-HQ", "lapa": "LaPa", "helen": "Helen"}
+SHOWN = {
+    "lapa": "LaPa's network was trained on faces warped by their landmarks: `l2s evaluate` takes those of the data, "
+    "`Parser` those you give it; `l2s parse` has none, so photos as they are come out worse.",
+    "helen": "Helen's network was trained on faces cut out by their landmarks: `l2s evaluate` cuts those of the data "
+    "alike; give `l2s parse` photos that show the face from brows to chin and little more.",
+}
+"""What a user must know of the faces that a network was shown."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,11 +41,8 @@ def run(args: argparse.Namespace) -> int:
         f"model [bold]{console.escape(meta.name)}[/]: SegFace, {published.backbone}, {published.classes} classes of "
         f"{TRAINED_ON[head]}, {meta.parameters / 1e6:.2f} M numbers, {config.image_size} px"
     )
-    if head == "lapa":
-        screen.print(
-            "LaPa's network was trained on faces warped by their landmarks: `l2s evaluate` takes those of the data, "
-            "`l2s parse` has none, so photos as they are come out worse."
-        )
+    if head in SHOWN:
+        screen.print(SHOWN[head])
     screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
     return 0
 
@@ -72,6 +76,7 @@ def segface_config(head: str, backbone: str, image_size: int) -> ConfigDict:
     config.image_size = image_size
     config.model.backbone = backbone
     config.model.warp = "published" if head == "lapa" else "none"
+    config.data.framing = "face_inside" if head == "helen" else "whole"
     systems.build(config)
     return config.lock()
 
@@ -85,7 +90,7 @@ def describe(config: ConfigDict, head: str, source: Path, name: str) -> bundle.M
         system=config.system,
         config=config.to_dict(),
         label_set=labels.get(config.label_set),
-        preprocessing=bundle.Preprocessing(config.image_size),
+        preprocessing=bundle.Preprocessing(config.image_size, resize=segface.RESIZE.name),
         licence=f"non-commercial research (trained on {TRAINED_ON[head]} by SegFace's authors, whose code is MIT)",
         provenance=facts | {"source": {"paper": "arXiv 2412.08647", "file": source.name, "sha256": digest(source)}},
     )

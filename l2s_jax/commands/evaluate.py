@@ -9,19 +9,20 @@ from l2s_jax.training.compilation import enable_compilation_cache
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score `args.model` on `args.data`, framed as the model was trained; print tables, write `args.json`."""
+    """Score `args.model` on `args.data`, shown as the model was trained; print tables, write `args.json`."""
     if args.json is not None:
         files.writable_file(args.json)
     enable_compilation_cache()
     model = api.Model.load(args.model)
-    side = model.meta.preprocessing.image_size
+    preprocessing = model.meta.preprocessing
+    side = preprocessing.image_size
     source = experiment.open_data(args.data, model.config)
     screen = console.out()
     screen.print(
         f"[bold]{model.meta.name}[/] [dim]{console.escape(str(model.path))}, {model.meta.system}, {side} px[/] on "
         f"{len(source)} faces of {console.escape(args.data)}\n"
     )
-    options = {"image_size": side, "batch_size": args.batch, "seed": model.config.seed}
+    options = {"image_size": side, "batch_size": args.batch, "seed": model.config.seed, "resize": preprocessing.rule}
     metrics = experiment.measure(model.system, model.variables, source, args.data, options, screen, None)
     metrics["model"] = {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256}
     scores.show(screen, metrics, model.system.label_set)

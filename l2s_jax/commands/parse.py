@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     screen = console.out()
     warnings = console.errors(screen)
     enable_compilation_cache()
-    parser = api.Parser.load(args.model or bundle.newest())
+    parser = api.Parser.load(args.model or bundle.newest(), args.clean)
     batch_size = min(args.batch, len(paths))
     compile_s = _warm_up(parser, batch_size)
     screen.print(
@@ -134,12 +134,12 @@ def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, par
     files.replace(out / f"{photo.name}_overlay.png", _png(parsing.overlay(photo.pixels)))
     files.replace(out / f"{photo.name}_labels.png", _png(parsing.palette_image()))
     write_ms = (time.perf_counter() - start) * 1e3
-    files.replace_json(out / f"{photo.name}.json", facts(photo, parsing, parser.model, parse_ms, write_ms))
+    files.replace_json(out / f"{photo.name}.json", facts(photo, parsing, parser, parse_ms, write_ms))
 
 
-def facts(photo: Photo, parsing: api.Parsing, model: api.Model, parse_ms: float, write_ms: float) -> dict:
+def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float, write_ms: float) -> dict:
     """What `NAME.json` says. `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels)."""
-    areas, confidences = parsing.areas(), parsing.confidences()
+    areas, confidences, meta = parsing.areas(), parsing.confidences(), parser.model.meta
     return {
         "image": str(photo.path),
         "width": photo.pixels.shape[1],
@@ -150,7 +150,8 @@ def facts(photo: Photo, parsing: api.Parsing, model: api.Model, parse_ms: float,
             for label in parsing.label_set.labels
         },
         "confidence": float(parsing.confidence.mean()),
-        "model": {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256},
+        "clean": parser.clean,
+        "model": {"name": meta.name, "system": meta.system, "sha256": meta.sha256},
         "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2), "write": round(write_ms, 2)},
     }
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
+from input_pipeline.resize_rules import STRETCH
 from l2s_jax.convert import torchvision
 from l2s_jax.convert.state_dict import Layout, Rule, State, convert, dense, same
 from l2s_jax.models import backbones
@@ -25,6 +26,9 @@ CHANNELS, HEADS = 256, 8
 
 LABEL_SETS = {"celeb": "farl19", "lapa": "lapa", "helen": "helen"}
 """Label set of each published head."""
+
+RESIZE = STRETCH
+"""How pictures became the square that all published networks were trained and scored with."""
 
 _MODULES = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
 

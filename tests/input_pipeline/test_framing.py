@@ -10,7 +10,7 @@ from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, SUBSPACE_PART
 from input_pipeline.landmarks import TEMPLATE
 from input_pipeline.sources import read_reduced
 from input_pipeline.synthetic import SyntheticSource
-from input_pipeline.transforms import resize
+from input_pipeline.transforms import crop, resize
 
 ANGLE = np.deg2rad(-12)
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]])
@@ -104,6 +104,28 @@ def test_face_is_a_crop_of_whole_pixels(face):
     rows, columns = np.arange(top, top + side).clip(0, 199), np.arange(left, left + side).clip(0, 259)
     np.testing.assert_array_equal(framed["image"], face["image"][np.ix_(rows, columns)])
     assert_together(framed, window=12)
+
+
+@pytest.mark.parametrize("mask_scale", [1, 2])
+def test_face_inside_is_what_the_picture_has_of_the_square(mask_scale):
+    """The published SegFace cuts Helen's squares at the border of the photo and pads nothing."""
+    face = five_dots(200, 260, POINTS - (0, 60), radius=4, mask_scale=mask_scale)
+    left, top, side = np.rint(face_square(face, CELEBAMASK)).astype(int)
+    bottom = top + side
+    assert left >= 0 > top
+    assert bottom < 200
+    framed = FramedSource(Faces(face), "face_inside")[0]
+    np.testing.assert_array_equal(framed["image"], face["image"][:bottom, left : left + side])
+    columns = slice(mask_scale * left, mask_scale * (left + side))
+    np.testing.assert_array_equal(framed["mask"], face["mask"][: mask_scale * bottom, columns])
+    assert_together(framed, window=12)
+
+
+def test_a_corner_of_a_face_is_a_pixel_at_least():
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    cropped = crop({"image": np.repeat(image[..., None], 3, -1), "mask": image}, -3.4, 7.6, 3, inside=True)
+    np.testing.assert_array_equal(cropped["mask"], [[56]])
+    np.testing.assert_array_equal(cropped["image"], np.full((1, 1, 3), 56))
 
 
 @pytest.mark.parametrize("framing", ["face", "aligned"])
@@ -202,9 +224,9 @@ def test_a_framed_source_is_a_source():
 
 
 def test_unknown_framing():
-    with pytest.raises(UserError, match=r"unknown framing 'faces': there are whole, face, aligned"):
+    with pytest.raises(UserError, match=r"unknown framing 'faces': there are whole, face, face_inside, aligned"):
         FramedSource(Faces(), "faces")
-    assert FRAMINGS == ("whole", "face", "aligned")
+    assert FRAMINGS == ("whole", "face", "face_inside", "aligned")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dots import assert_dot_at, assert_together, dot_face, five_dots
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, IGNORE
+from input_pipeline.resize_rules import PAD_SQUARE
 from input_pipeline.transforms import crop, fit_square, flip, resize, shrink, square_matrix, warp
 from l2s_jax import preprocess
 
@@ -84,7 +85,8 @@ def test_shrink_never_enlarges(noise):
 def test_fit_square_is_what_the_parser_does(height, width):
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     square = fit_square({"image": image}, 24)["image"]
-    np.testing.assert_array_equal(square.astype(np.float32) / 127.5 - 1, preprocess.to_square(image, 24))
+    parsed = preprocess.to_square({"image": image}, 24, PAD_SQUARE)["image"]
+    np.testing.assert_array_equal(square.astype(np.float32) / 127.5 - 1, parsed)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 80), (80, 40), (64, 64)])

@@ -1,0 +1,59 @@
+"""Resize rules: how a picture of any size and shape becomes the square a network sees.
+
+| rule | picture | mask |
+|---|---|---|
+| `pad-square-bilinear` | in proportion, centred, its border repeated; antialiased bilinear | 255 around the picture |
+| `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
+
+In both each pixel of the mask takes the id found at its centre, and landmarks move along. We train by the first: no
+face changes its shape. The second is what the published SegFace networks were trained and scored with (Narayan et al.,
+AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks). A model's `model.json` names its rule.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from input_pipeline.errors import UserError, nearest
+from input_pipeline.resampling import Kernel
+from input_pipeline.sources import Example
+from input_pipeline.transforms import Box, fit_box, fit_square, resize
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizeRule:
+    """One rule, there and back.
+
+    Attributes:
+      name: what `model.json` calls it.
+      fit: (example, side) -> image uint8 [side, side, 3], and mask uint8 [side, side] and landmarks where there are.
+      box: (height, width, side) -> where a [height, width] picture lies in the square.
+    """
+
+    name: str
+    fit: Callable[[Example, int], Example]
+    box: Callable[[int, int, int], Box]
+
+
+def _stretch(example: Example, side: int) -> Example:
+    return resize(example, side, side, Kernel.BICUBIC)
+
+
+def _all_of_it(height: int, width: int, side: int) -> Box:
+    return Box(0, 0, side, side)
+
+
+PAD_SQUARE = ResizeRule("pad-square-bilinear", fit_square, fit_box)
+STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it)
+RULES = {rule.name: rule for rule in (PAD_SQUARE, STRETCH)}
+
+
+def find(name: str) -> ResizeRule:
+    """The rule of a name.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    if name not in RULES:
+        hint = nearest(name, RULES, f"there are: {', '.join(RULES)}")
+        raise UserError(f"the resize rule '{name[:40]}' is unknown: {hint}")
+    return RULES[name]

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from dots import assert_dot_at, dot_face
+from PIL import Image
+
+from input_pipeline import resize_rules
+from input_pipeline.errors import UserError
+from input_pipeline.labels import IGNORE
+from input_pipeline.resize_rules import PAD_SQUARE, RULES, STRETCH
+
+SHAPES = [(40, 80), (80, 40), (64, 64), (33, 90)]
+
+
+@pytest.fixture
+def noise():
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.integers(0, 256, (30, 48, 3), np.uint8),
+        "mask": rng.integers(0, 19, (60, 96), np.uint8),  # masks of another size than the image, as CelebAMask-HQ's
+    }
+
+
+@pytest.mark.parametrize("side", [24, 64])
+def test_stretching_is_what_the_published_code_does(noise, side):
+    square = STRETCH.fit(noise, side)
+    image = Image.fromarray(noise["image"]).resize((side, side), Image.Resampling.BICUBIC)
+    mask = Image.fromarray(noise["mask"]).resize((side, side), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(square["image"], np.asarray(image))
+    np.testing.assert_array_equal(square["mask"], np.asarray(mask))
+
+
+def test_a_picture_twice_as_wide_loses_every_other_column():
+    ramp = np.broadcast_to((4 * np.arange(32, dtype=np.uint8) + 2)[None, :, None], (16, 32, 3))  # 4 x at centres x + .5
+    ids = np.broadcast_to(np.arange(32, dtype=np.uint8)[None], (16, 32))
+    square = STRETCH.fit({"image": ramp, "mask": ids, "landmarks": np.float32([[8, 4]])}, 16)
+    # The centre of column i lies at 2 i + 1 of the ramp, which the kernel keeps; beyond its border it is cut.
+    expected = np.broadcast_to((8 * np.arange(16) + 4)[None, :, None], (16, 16, 3))
+    np.testing.assert_array_equal(square["image"][:, 2:-2], expected[:, 2:-2])
+    np.testing.assert_array_equal(square["mask"], ids[:, 1::2])
+    np.testing.assert_array_equal(square["landmarks"], [[4, 4]])
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_square_pictures_differ_by_the_kernel_alone(side):
+    face = dot_face(64, 64, 40.4, 20.8, radius=16)
+    padded, stretched = (rule.fit(face, side) for rule in (PAD_SQUARE, STRETCH))
+    np.testing.assert_array_equal(padded["mask"], stretched["mask"])
+    np.testing.assert_array_equal(padded["landmarks"], stretched["landmarks"])
+    assert 0 < np.abs(padded["image"].astype(int) - stretched["image"]).max() < 8
+    for rule in (PAD_SQUARE, STRETCH):
+        np.testing.assert_array_equal(rule.fit(face, 64)["image"], face["image"])
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_everything_moves_into_the_box(rule, height, width):
+    at = 0.55 * width, 0.4 * height
+    square = rule.fit(dot_face(height, width, *at), 64)
+    assert (square["image"].shape, square["mask"].shape) == ((64, 64, 3), (64, 64))
+    box = rule.box(height, width, 64)
+    assert_dot_at(square, (box.left + 0.55 * (box.right - box.left), box.top + 0.4 * (box.bottom - box.top)))
+    outside = np.ones((64, 64), bool)
+    outside[box.top : box.bottom, box.left : box.right] = False
+    np.testing.assert_array_equal(square["mask"] == IGNORE, outside)
+
+
+def test_rules_are_found_by_name():
+    assert [resize_rules.find(name) for name in ("pad-square-bilinear", "stretch-bicubic")] == [PAD_SQUARE, STRETCH]
+    with pytest.raises(UserError, match=r"'stretch' is unknown: did you mean 'stretch-bicubic'\?"):
+        resize_rules.find("stretch")
