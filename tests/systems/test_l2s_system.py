@@ -97,7 +97,7 @@ def test_a_second_normalisation_kills_slices_of_one_channel():
     """The published defect A8.1, so that test (a) is known to see it."""
     off = {"presence__width": 0, "background": False, "generator__renormalize": True}
     off = {f"model__{name}": value for name, value in off.items()} | {
-        f"loss__{n}": 0.0 for n in ("image", "region_inside")
+        f"loss__{n}": 0.0 for n in ("image", "region_inside", "consensus__weight")
     }
     dead = tiny_l2s.config(model__slices=(2, 2, 2, 1, 1), loss__independence=0.0, **off)
     rms = slice_gradients(dead)
@@ -138,8 +138,8 @@ def test_d_any_batch_size_and_padding_does_not_count(system, state, size):
     assert all(np.isfinite(value) for value in metrics.values())
     # An even number of rows is appended, so that an odd last row keeps its partner only with its own weight at work.
     more, padded_metrics = run(system, "autoencode", state, tiny_l2s.padded(batch, 2))
-    independent = ("cross_entropy", "dice", "image", "region", "region_inside", "gan_reconstruction", "independence")
-    for name in independent:
+    masks, colours = ("cross_entropy", "dice", "consensus"), ("image", "region", "region_inside", "gan_reconstruction")
+    for name in (*masks, *colours, "independence"):
         np.testing.assert_allclose(metrics[name], padded_metrics[name], rtol=2e-5, atol=1e-6)
     assert tiny_l2s.difference(plain.params["presence"], more.params["presence"]) < 1e-2
 
@@ -235,6 +235,7 @@ def test_published_skin_keeps_eyes_and_lips():
         ({"model__slices": (2, 2, 2, 2, 2, 3)}, "slices of equal width"),
         ({"model__background": False, "model__slices": (2,) * 5}, "needs a background slice"),
         ({"model__presence__width": 0}, "need the light head"),
+        ({"model__presence__width": 0, "loss__image": 0.0, "loss__region_inside": 0.0}, "the light head's masks"),
         ({"schedule__discriminator_every": 0}, "loss.gan_reconstruction needs discriminators"),
         ({"schedule__discriminator_every": 1}, "never trains the autoencoder"),
         ({"schedule__autoencode_every": 0}, "at least 1"),

@@ -38,8 +38,8 @@ def step(system):
 
 @pytest.fixture(scope="module")
 def plain():
-    """A system without batch normalisation and stochastic depth, its state and its compiled step."""
-    system = systems.build(tiny_segface.config())
+    """A system without batch normalisation and stochastic depth, with all terms, its state and its compiled step."""
+    system = systems.build(tiny_segface.config(**tiny_segface.AGREEING))
     step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
     # Placed as checkpoints are restored, or the step would compile again for them.
     return system, parallel.init_state(system.init, jax.random.key(0), one_device()), step
@@ -55,6 +55,15 @@ def copied(tree):
 
 def advanced(state):
     return state.replace(step=state.step + 1)
+
+
+def test_a_mirrored_picture_has_the_mirrored_mask(plain):
+    _, state, _ = plain
+    twice = systems.build(tiny_segface.config(**tiny_segface.AGREEING | {"model__mirror": True}))
+    image, predict = tiny_segface.faces(1)["image"], jax.jit(twice.predict)
+    there, back = (predict(twice.variables(state), x).logits for x in (image, image[:, :, ::-1]))
+    np.testing.assert_allclose(there, back[:, :, ::-1, twice.label_set.flip[:11]], rtol=1e-5, atol=1e-5)
+    assert np.abs(there - back).max() > 1e-2
 
 
 def test_it_learns_a_batch_and_the_average_follows(system, state, step):
@@ -128,6 +137,7 @@ def test_without_both_all_modes_agree(plain, mode):
     batch = tiny_segface.faces(4)
     batch["weight"][-1] = 0  # the devices hold different numbers of faces
     expected, scores = step(state, batch)
+    assert set(scores) == {"loss", "cross_entropy", "dice", "consensus"}
     mesh = parallel.make_mesh(mode, 1)
     placed = parallel.put_state(copied(state), mesh)
     found, metrics = parallel.data_parallel(system.steps["train"], mesh, mode)(
@@ -270,7 +280,7 @@ def test_every_part_of_a_backbone_has_its_stage(name):
 
 
 def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
-    system = systems.build(tiny_segface.config(optim__stage_decay=0.5))
+    system = systems.build(tiny_segface.config(**tiny_segface.AGREEING, optim__stage_decay=0.5))
     _, state, step = plain
     batch = tiny_segface.faces(2)
     own = state.replace(opt_state=jax.jit(system.init)(jax.random.key(0)).opt_state)
@@ -316,6 +326,8 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"model__mirror": True, "model__warp": "exact"}, "model.mirror needs model.warp=none, not exact"),
+        ({"data__smaller_first": ((4, 40),)}, "image_size=40 must be a multiple of 32"),
         ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
         ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
         ({"model__stochastic_depth": 1.0}, "is no rate"),

@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from input_pipeline.blobs import blobs
 from l2s_jax import config as configs
 from l2s_jax.systems import latents2segments as l2s
 
-SIZE = 32
+SIZE, BLOBS = 32, 16
 
 
 def config(**changes):
-    """The `l2s` preset at 32 px with all adversarial terms; `changes` by dotted name with `__` for the dot."""
+    """The `l2s` preset at 32 px with all terms; `changes` by dotted name with `__` for the dot."""
     tiny = l2s.add_gan(configs.default("latents2segments").unlock())
     tiny.image_size = SIZE
     tiny.model.style = 8
@@ -22,7 +23,8 @@ def config(**changes):
     tiny.model.discriminator.channel_base = 128
     tiny.model.patch.channel_base, tiny.model.patch.head_widths = 64, (16,)
     tiny.model.patch.crops, tiny.model.patch.crop_size = 2, 8
-    tiny.loss.region, tiny.loss.independence = 0.1, 0.1
+    tiny.loss.region, tiny.loss.independence, tiny.loss.consensus.weight = 0.1, 0.1, 0.1
+    tiny.data.blobs = BLOBS
     for name, value in changes.items():
         *groups, leaf = name.split("__")
         node = tiny
@@ -39,12 +41,13 @@ def quiet(**changes):
 
 
 def faces(count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """A batch of noise images with blocky masks of all six regions."""
+    """A batch of noise images with blocky masks of all six regions, and their blobs."""
     rng = np.random.default_rng(seed)
     blocks = np.stack([rng.permutation(np.arange(16) % 6).reshape(4, 4) for _ in range(count)])
     mask = blocks.repeat(SIZE // 4, 1).repeat(SIZE // 4, 2).astype(np.int32)
     image = rng.uniform(-1, 1, (count, SIZE, SIZE, 3)).astype(np.float32)
-    return {"image": image, "mask": mask, "weight": np.ones(count, np.float32)}
+    pieces = np.stack([blobs(each, BLOBS, min_pixels=1) for each in mask])
+    return {"image": image, "mask": mask, "blobs": pieces, "weight": np.ones(count, np.float32)}
 
 
 def padded(batch: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:

@@ -3,10 +3,13 @@
 import numpy as np
 
 from input_pipeline import labels
+from input_pipeline.blobs import blobs
 from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import config as configs
 
-SIZE = 32
+SIZE, BLOBS = 32, 16
+AGREEING = {"loss__consensus__weight": 0.1, "data__blobs": BLOBS}
+"""Changes that add the consensus of the pieces of the mask."""
 
 
 def config(**changes):
@@ -26,7 +29,7 @@ def config(**changes):
 
 
 def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.ndarray]:
-    """A batch of blocky masks in noisy colours, and upright landmarks."""
+    """A batch of blocky masks and their blobs in noisy colours, and upright landmarks."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, len(labels.get(label_set)), (count, 4, 4))
     mask = blocks.repeat(SIZE // 4, 1).repeat(SIZE // 4, 2).astype(np.int32)
@@ -35,6 +38,7 @@ def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.nd
     return {
         "image": (colours + rng.normal(0, 0.1, colours.shape)).astype(np.float32),
         "mask": mask,
+        "blobs": np.stack([blobs(each, BLOBS, min_pixels=1) for each in mask]),
         "weight": np.ones(count, np.float32),
         "landmarks": points.astype(np.float32),
     }

@@ -12,6 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.config import add_gan, default_config, paper, published
@@ -35,6 +36,7 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: a config whose parts do not fit together.
     """
+    consensus_term.check(config)
     networks = build_networks(config)
     optimisers = _optimisers(config)
     steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True)}
@@ -106,10 +108,10 @@ def _group(params: dict[str, PyTree], group: str) -> dict[str, PyTree]:
 def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis, *, decode: bool):
     def terms(trained):
         rng = step_rng(state, "autoencode")
-        return losses.autoencoder_terms(networks, config.loss, state.params | trained, batch, rng, axis, decode)
+        return losses.autoencoder_terms(networks, config, state.params | trained, batch, rng, axis, decode)
 
     groups = ("encoder", "generator") if decode else ("encoder",)
-    state, metrics = _update(optimisers, groups, config.loss, terms, state, axis)
+    state, metrics = _update(optimisers, groups, consensus_term.weights(config.loss), terms, state, axis)
     if config.optim.ema:
         new = {
             name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
@@ -124,7 +126,7 @@ def _discriminate(networks, optimisers, config, state: TrainState, batch: Batch,
         rng = step_rng(state, "discriminate")
         return losses.discriminator_terms(networks, config.loss, trained, state.params, batch, rng, axis)
 
-    return _update(optimisers, ("discriminator",), config.loss, terms, state, axis)
+    return _update(optimisers, ("discriminator",), consensus_term.weights(config.loss), terms, state, axis)
 
 
 def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):

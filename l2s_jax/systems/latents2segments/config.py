@@ -7,6 +7,7 @@ The default is `l2s`: the published idea without the published defects (spec A8)
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.systems import consensus_term
 
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
 """Channels of hair, skin, nose, eyes, lips in the authors' structure code."""
@@ -87,6 +88,7 @@ def _loss() -> ConfigDict:
     loss = ConfigDict()  # weights of terms that are means; 0 = without the term
     loss.cross_entropy = 1.0
     loss.dice = 1.0
+    loss.consensus = consensus_term.default_config()  # of the light head's masks
     loss.image = 1.0  # L1 of the full reconstruction
     loss.region = 0.0  # L1 of each region on black, mean over the whole frame (published)
     loss.region_inside = 1.0  # L1 of each region inside its own mask, per area (ours)
@@ -137,7 +139,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.model.patch.crops = 8
     config.model.patch.crop_size = 128
     config.model.patch.around_region = False
-    config.loss.cross_entropy = config.loss.dice = 0.0
+    config.loss.cross_entropy = config.loss.dice = config.loss.consensus.weight = 0.0
     config.loss.image = config.loss.region_inside = config.loss.independence = 0.0
     config.loss.region = 1.0
     config.loss.first_half = True

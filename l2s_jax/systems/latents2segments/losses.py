@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
 from l2s_jax.losses.sums import ratio
+from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import Axis, Batch, PyTree, example_rngs
 from l2s_jax.systems.latents2segments.networks import Networks
 
@@ -57,9 +58,10 @@ def partner(x: jax.Array, axis: Axis) -> jax.Array:
 
 
 def autoencoder_terms(
-    networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis, decode: bool
+    networks: Networks, config: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis, decode: bool
 ) -> Terms:
     """The unweighted terms of encoder, light head and (with `decode`) generator, by the names of their weights."""
+    loss = config.loss
     face = faces(networks, batch, rng, axis)
     terms: Terms = {}
     codes, style = networks.encode(params, face.image, _fold(face.rngs, 0))
@@ -68,6 +70,8 @@ def autoencoder_terms(
         logits = networks.parse(params, codes)
         terms["cross_entropy"] = segmentation.cross_entropy(logits, face.mask, face.weight, axis.total)
         terms["dice"] = segmentation.dice(logits, face.mask, face.weight, axis.total)
+        if loss.consensus.weight:
+            terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     if loss.independence:
         terms["independence"] = independence.cross_covariance(pooled(networks, codes), face.weight, axis.total)
     if decode:

@@ -229,6 +229,10 @@ def _check_together(config: ConfigDict, label_set: labels.LabelSet) -> None:
             "loss.image and loss.region_inside need the light head: set them to 0 or model.presence.width above 0",
         ),
         (
+            not model.presence.width and loss.consensus.weight,
+            "loss.consensus is about the light head's masks: set its weight to 0 or model.presence.width above 0",
+        ),
+        (
             not model.presence.width and schedule.autoencode_every > 1,
             "schedule.autoencode_every above 1 leaves batches to the light head: set model.presence.width above 0",
         ),

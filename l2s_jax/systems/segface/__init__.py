@@ -15,15 +15,18 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
 from l2s_jax import optim
 from l2s_jax.layers import drop_path, tanh_warp
 from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
+from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import (
     WHOLE_BATCH,
     Axis,
     Batch,
     Metrics,
+    Predict,
     Prediction,
     PyTree,
     System,
@@ -45,10 +48,14 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: an unknown backbone, label set or warp, or fields that do not fit together.
     """
-    if config.image_size % 32:
-        raise UserError(f"image_size={config.image_size} must be a multiple of 32, the coarsest stride of a backbone")
+    for side in (config.image_size, *(side for _, side in config.data.smaller_first)):
+        if side % 32:
+            raise UserError(f"image_size={side} must be a multiple of 32, the coarsest stride of a backbone")
+    consensus_term.check(config)
     label_set = labels.get(config.label_set)
     network, warp = build_network(config, len(label_set)), find_convention(config.model.warp)
+    if config.model.mirror and warp is not None:
+        raise UserError(f"model.mirror needs model.warp=none, not {config.model.warp}: landmarks have no mirror image")
     optimiser = _optimiser(config, network)
     class_weights = _class_weights(config.loss, len(label_set))
     return System(
@@ -58,9 +65,10 @@ def build(config: ConfigDict) -> System:
         steps={"train": functools.partial(_train, network, warp, optimiser, class_weights, config)},
         schedule=lambda step: ("train",),
         variables=functools.partial(_variables, config),
-        predict=functools.partial(_predict, network, warp),
+        predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         start=functools.partial(with_backbone, config) if config.model.init_from else None,
         needs_landmarks=warp is not None,
+        any_size=True,
     )
 
 
@@ -148,8 +156,9 @@ def _train(
             rngs={drop_path.RNG: step_rng(state, "train")},
             mutable=["batch_stats"],
         )
-        terms = _terms(config.loss, class_weights, logits, batch, axis)
-        return sum(config.loss[name] * value for name, value in terms.items()), (terms, moved)
+        terms = _terms(config, class_weights, logits, batch, axis)
+        weights = consensus_term.weights(config.loss)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
 
     (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
     updates, opt_state = optimiser.update(axis.total(grads), state.opt_state["network"], params)
@@ -164,10 +173,10 @@ def _train(
 
 
 def _terms(
-    loss: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
+    config: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
 ) -> dict[str, jax.Array]:
     """The unweighted terms by the names of their weights."""
-    mask, weight = batch["mask"], batch["weight"]
+    loss, mask, weight = config.loss, batch["mask"], batch["weight"]
     terms = {}
     if loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(
@@ -177,6 +186,8 @@ def _terms(
         terms["dice"] = segmentation.dice(
             logits, mask, weight, axis.total, smooth=1e-5, squared=True, present_only=loss.dice_present_only
         )
+    if loss.consensus.weight:
+        terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     return terms
 
 
@@ -203,8 +214,22 @@ def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
     return {"network": {"params": state.params["network"], **state.stats["network"]}}
 
 
-def _predict(
-    network: SegFace, warp: Warp, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
-) -> Prediction:
-    logits, _ = forward(network, warp, variables["network"], image, landmarks, train=False)
-    return Prediction(logits)
+def _predict(network: SegFace, warp: Warp) -> Predict:
+    def predict(variables, image, landmarks=None):
+        logits, _ = forward(network, warp, variables["network"], image, landmarks, train=False)
+        return Prediction(logits)
+
+    return predict
+
+
+def _predict_mirrored(network: SegFace, label_set: LabelSet) -> Predict:
+    exchanged = label_set.flip[: len(label_set)]
+
+    def predict(variables, image, landmarks=None):
+        del landmarks  # there is no warp
+        both = jnp.concatenate([image, image[:, :, ::-1]])
+        logits, _ = forward(network, None, variables["network"], both, None, train=False)
+        straight, mirrored = jnp.split(logits, 2)
+        return Prediction((straight + mirrored[:, :, ::-1, exchanged]) / 2)
+
+    return predict

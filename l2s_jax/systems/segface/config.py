@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.systems import consensus_term
 
 
 def default_config() -> ConfigDict:
@@ -17,6 +18,7 @@ def default_config() -> ConfigDict:
     config.loss.rarity = 0.0  # a class of share s weighs s**-rarity in the cross entropy; 0 = all weigh the same
     config.loss.dice = 0.5
     config.loss.dice_present_only = True  # mean over the classes that the batch shows; False: over all (published)
+    config.loss.consensus = consensus_term.default_config()
     config.optim = ConfigDict()
     config.optim.network = optim.default_config()
     config.optim.network.name = "adamw"
@@ -37,6 +39,7 @@ def _model() -> ConfigDict:
     model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = as published for it
     model.channels = 256  # of fused features and class tokens
     model.warp = "none"  # none | exact | published: the tanh warp around the landmarks, see layers/tanh_warp.py
+    model.mirror = False  # predictions are means over the picture and its mirror image: better, and twice the work
     model.decoder = ConfigDict()
     model.decoder.depth = 2  # two-way blocks
     model.decoder.heads = 8  # of every attention

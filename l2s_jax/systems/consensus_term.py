@@ -1,0 +1,82 @@
+"""`loss.consensus`: structure via consensus (losses/consensus.py) as a term of any system that has class logits."""
+
+import jax
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax.losses.consensus import consensus, published_consensus
+from l2s_jax.systems.contract import Axis, Batch
+
+CHOICES = {"blobs": ("components", "classes"), "normalisation": ("clean", "published", "published_all")}
+
+
+def default_config() -> ConfigDict:
+    """The group `config.loss.consensus`."""
+    config = ConfigDict()
+    config.weight = 0.0  # of the whole term; 0 = without it
+    config.alpha = 10.0  # in it, of the label term: cross entropy of a blob's mean probability
+    config.beta = 5.0  # in it, of the consensus: divergence of a blob's pixels from their mean
+    config.blobs = "components"  # components: pieces of the mask, at most data.blobs an image | classes: all of a class
+    config.normalisation = "clean"  # clean | published | published_all (the authors advise against it)
+    config.size_power = 0.0  # a blob counts pixels**this (clean only): 0 = all the same, 1 = by area
+    return config
+
+
+def check(config: ConfigDict) -> None:
+    """Whether `config.loss.consensus` is a term that `config.data` can feed.
+
+    Raises:
+      UserError: it is not.
+    """
+    group = config.loss.consensus
+    for field, choices in CHOICES.items():
+        if group[field] not in choices:
+            raise UserError(f"loss.consensus.{field}='{group[field]}' must be one of: {', '.join(choices)}")
+    if group.size_power and group.normalisation != "clean":
+        raise UserError(
+            f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, "
+            f"not with {group.normalisation}"
+        )
+    if group.weight and group.blobs == "components" and not config.data.blobs:
+        raise _without_blobs(group)
+
+
+def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax.Array:
+    """The unweighted term of a batch.
+
+    Args:
+      config: with the group `loss.consensus`, and `data.blobs`: the number of ids in `batch["blobs"]`.
+      logits: [B, H, W, K], any float type.
+      batch: `mask`, `weight` and, where blobs are components, `blobs`. Those may be any map of ids in
+        0..data.blobs-1 (superpixels), -1 = none.
+      axis: of the devices that share the batch.
+
+    Returns:
+      float32 scalar in nats, the same on all devices.
+
+    Raises:
+      UserError: the batch has no blobs.
+    """
+    group, mask = config.loss.consensus, batch["mask"]
+    by_class = group.blobs == "classes"
+    if not by_class and "blobs" not in batch:
+        raise _without_blobs(group)
+    blobs, max_blobs = (mask, logits.shape[-1]) if by_class else (batch["blobs"], config.data.blobs)
+    arrays = logits, mask, blobs, batch["weight"], axis.total
+    options = {"max_blobs": max_blobs, "alpha": group.alpha, "beta": group.beta}
+    if group.normalisation == "clean":
+        return consensus(*arrays, **options, size_power=group.size_power)
+    reduce = "all" if group.normalisation == "published_all" else "idx"
+    return published_consensus(*arrays, **options, reduce=reduce, shared_ids=by_class)
+
+
+def weights(loss: ConfigDict) -> dict[str, float]:
+    """The factor of each term of `config.loss` by its name: its field, or `weight` of its group."""
+    return {name: value.weight if isinstance(value, ConfigDict) else value for name, value in loss.items()}
+
+
+def _without_blobs(group: ConfigDict) -> UserError:
+    return UserError(
+        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
+        "most that an image may have (64 for faces), or loss.consensus.blobs=classes"
+    )

@@ -1,0 +1,110 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_l2s
+import tiny_segface
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax import systems
+from l2s_jax.losses.consensus import consensus, published_consensus
+from l2s_jax.systems import consensus_term
+from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax.training import parallel
+
+CLASSES, BLOBS = 3, 4
+GROUPS = {
+    "components": {},
+    "classes by area": {"blobs": "classes", "size_power": 1.0, "alpha": 1.0},
+    "published components": {"normalisation": "published", "beta": 7.0},
+    "published classes": {"normalisation": "published", "blobs": "classes"},
+    "published, all": {"normalisation": "published_all", "blobs": "classes", "alpha": 1.0},
+}
+
+
+def config(group) -> ConfigDict:
+    fields = ConfigDict({"data": {"blobs": BLOBS}, "loss": {"consensus": consensus_term.default_config()}})
+    fields.loss.consensus.update({"weight": 1.0} | group)
+    return fields
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Four images, the last one padding; the devices hold different numbers of blobs."""
+    rng = np.random.default_rng(0)
+    blobs = rng.integers(-1, BLOBS, (4, 1, 5)).repeat(3, 1).astype(np.int32)
+    blobs[0] = np.minimum(blobs[0], 1)
+    mask = np.where(blobs < 0, 255, blobs % CLASSES).astype(np.int32)
+    logits = 2 * rng.normal(size=(*mask.shape, CLASSES)).astype(np.float32)
+    return {"logits": logits, "mask": mask, "blobs": blobs, "weight": np.array([1, 1, 1, 0], np.float32)}
+
+
+def published(logits, mask, blobs, weight, **options):
+    return published_consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+
+
+def clean(logits, mask, blobs, weight, **options):
+    return consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+
+
+def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
+    mask, blobs, weight = (batch[name] for name in ("mask", "blobs", "weight"))
+    ratio = {"alpha": 10.0, "beta": 5.0}
+    pieces, classes = ratio | {"max_blobs": BLOBS}, ratio | {"max_blobs": CLASSES}
+    losses = {
+        "components": lambda x: clean(x, mask, blobs, weight, **pieces),
+        "classes by area": lambda x: clean(x, mask, mask, weight, **classes | {"alpha": 1.0}, size_power=1.0),
+        "published components": lambda x: published(x, mask, blobs, weight, **pieces | {"beta": 7.0}, shared_ids=False),
+        "published classes": lambda x: published(x, mask, mask, weight, **classes),
+        "published, all": lambda x: published(x, mask, mask, weight, **classes | {"alpha": 1.0}, reduce="all"),
+    }
+
+    @jax.jit
+    def expect(scale):
+        return {name: jax.value_and_grad(lambda s, f=f: f(s * batch["logits"]))(scale) for name, f in losses.items()}
+
+    def differentiated(group, scale, batch, axis):
+        value, gradient = jax.value_and_grad(
+            lambda scale: consensus_term.term(config(group), scale * batch["logits"], batch, axis)
+        )(scale)
+        return value, axis.total(gradient)
+
+    def step(scale, batch, axis):
+        return scale, {name: differentiated(group, scale, batch, axis) for name, group in GROUPS.items()}
+
+    scale, mesh = jnp.float32(1.3), parallel.make_mesh("shard_map", 1)
+    assert mesh.size == 2
+    expected = expect(scale)
+    _, found = parallel.data_parallel(step, mesh, "shard_map")(scale, parallel.global_batch(batch, mesh))
+    assert len({round(float(value), 4) for value, _ in expected.values()}) == len(GROUPS)
+    for name, (value, gradient) in expected.items():
+        np.testing.assert_allclose(found[name][0], value, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found[name][1], gradient, rtol=1e-5, err_msg=name)
+
+
+def test_a_batch_without_blobs_is_one_sentence(batch):
+    bare = {name: value for name, value in batch.items() if name != "blobs"}
+    with pytest.raises(UserError, match=r"needs the connected pieces .* set data\.blobs"):
+        consensus_term.term(config({}), batch["logits"], bare, WHOLE_BATCH)
+
+
+@pytest.mark.parametrize("tiny", [tiny_segface.config, tiny_l2s.config], ids=["segface", "latents2segments"])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected pieces .* set data\.blobs"),
+        ({"blobs": "superpixels"}, "loss.consensus.blobs='superpixels' must be one of: components, classes"),
+        ({"normalisation": "idx"}, "loss.consensus.normalisation='idx' must be one of: clean"),
+        ({"normalisation": "published", "size_power": 0.5}, "loss.consensus.size_power=0.5 goes with"),
+    ],
+)
+def test_groups_that_do_not_fit_are_named(tiny, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        systems.build(tiny(data__blobs=0, **{f"loss__consensus__{name}": value for name, value in changes.items()}))
+
+
+def test_a_group_weighs_what_its_weight_says():
+    loss = ConfigDict({"dice": 0.5, "consensus": consensus_term.default_config()})
+    loss.consensus.weight = 0.25
+    assert consensus_term.weights(loss) == {"dice": 0.5, "consensus": 0.25}
