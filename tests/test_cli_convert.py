@@ -72,28 +72,38 @@ def test_a_converted_model_parses_and_is_scored(capsys, place, celeb):
 
     meta = bundle.read_meta("models/mobile")
     assert (meta.name, meta.system, meta.label_set.name) == ("mobile", "segface", "farl19")
-    assert meta.preprocessing.image_size == meta.config["image_size"] == SIDE
+    assert meta.preprocessing == bundle.Preprocessing(SIDE, resize="stretch-bicubic")
+    assert (meta.config["image_size"], meta.config["data"]["framing"]) == (SIDE, "whole")
     assert meta.provenance["source"]["file"] == "model_299.pt"
     assert len(meta.provenance["source"]["sha256"]) == 64
     assert "non-commercial" in meta.licence
 
-    photo = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    size = 3 * SIDE // 2, SIDE
+    photo = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
     Image.fromarray(photo).save(place / "photo.png")
     code, _, err = l2s(capsys, "parse", "photo.png", "--out", "masks", "--model", "mobile")
     assert (code, err) == (0, "")
     classes = np.asarray(Image.open(place / "masks" / "photo_labels.png"))
-    imagenet = (photo / np.float32(255) - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    square = np.asarray(Image.fromarray(photo).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    imagenet = (square / np.float32(255) - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
     network = SegFace(backbones.build("mobilenet"), 19)
-    logits = jax.jit(lambda v, x: network.apply(v, x, train=False))(convert_checkpoint(celeb)[1], imagenet[None])
-    logits = np.asarray(logits[0])
-    chosen = np.take_along_axis(logits, classes[..., None], axis=-1)
+    answer = jax.jit(lambda v, x: jax.nn.softmax(network.apply(v, x, train=False)))
+    probabilities = np.moveaxis(np.asarray(answer(convert_checkpoint(celeb)[1], imagenet[None])[0]), -1, 0)
+    planes = [Image.fromarray(plane.copy()).resize(size, Image.Resampling.BILINEAR) for plane in probabilities]
+    planes = np.stack([np.asarray(plane) for plane in planes])
+    chosen = np.take_along_axis(planes, classes[None].astype(int), axis=0)[0]
     assert len(np.unique(classes)) > 1
-    assert np.max(logits.max(axis=-1, keepdims=True) - chosen) < 1e-2 * np.ptp(logits)  # the best, but for near ties
+    assert np.max(planes.max(axis=0) - chosen) < 1e-2  # the best, but for near ties
 
-    argv = ["evaluate", "--model", "mobile", "--data", "synthetic:2?test", "--batch", 2, "--json", "scores.json"]
-    assert l2s(capsys, *argv)[0] == 0
+    argv = ["evaluate", "--model", "mobile", "--data", "synthetic:4?val", "--batch", 4, "--json", "scores.json"]
+    code, out, err = l2s(capsys, *argv)
+    assert (code, err) == (0, "")
+    assert "on 4 faces of synthetic:4?val" in " ".join(out.split())
     scores = json.loads((place / "scores.json").read_text())
-    assert tuple(scores["segmentation"]["per_class"]) == meta.label_set.names
+    assert scores["data"] == {"spec": "synthetic:4?val", "examples": 4}
+    for part in (scores["segmentation"], scores["segmentation"]["native"]):
+        assert tuple(part["per_class"]) == meta.label_set.names
+        assert 0 <= part["mean_f1"] <= 1
 
 
 def test_eleven_classes_need_a_head(capsys, place):
@@ -107,6 +117,42 @@ def test_eleven_classes_need_a_head(capsys, place):
     assert "warped by their landmarks" in out
     meta = bundle.read_meta("models/eleven")
     assert (meta.name, meta.label_set.name) == ("parts", "lapa")
+    assert (meta.config["model"]["warp"], meta.config["data"]["framing"]) == ("published", "whole")
+    code, out, _ = l2s(capsys, "convert", "segface", "eleven.pt", "--out", "models/helen", "--head", "helen")
+    assert code == 0
+    assert "cut out by their landmarks" in out
+    meta = bundle.read_meta("models/helen")
+    assert (meta.label_set.name, meta.preprocessing.resize) == ("helen", "stretch-bicubic")
+    assert (meta.config["model"]["warp"], meta.config["data"]["framing"]) == ("none", "face_inside")
+
+
+@pytest.fixture(scope="module")
+def converted(place, celeb):
+    assert cli.main(["convert", "segface", "model_299.pt", "--out", "whole", "--image-size", str(SIDE)]) == 0
+    return place / "whole"
+
+
+def test_damaged_models_are_one_sentence_in_both_commands(capsys, place, converted):
+    Image.new("RGB", (8, 8)).save(place / "small.png")
+    tensors = (converted / "model.safetensors").read_bytes()
+    description = json.loads((converted / "model.json").read_text())
+    squashed = json.dumps(description | {"preprocessing": description["preprocessing"] | {"resize": "squash"}})
+    broken = {
+        "cut": (tensors[:1_000_000], json.dumps(description), "where its header promises"),
+        "changed": (tensors[:-4] + b"\0\1\2\3", json.dumps(description), "sha256 differs"),
+        "squashed": (tensors, squashed, "asks for the resize rule 'squash'"),
+    }
+    for name, (numbers, text, _) in broken.items():
+        (place / name).mkdir()
+        (place / name / "model.safetensors").write_bytes(numbers)
+        (place / name / "model.json").write_text(text)
+    sentences = {name: sentence for name, (_, _, sentence) in broken.items()}
+    for model, sentence in (sentences | {"model_299.pt": "'model_299.pt' is not a model bundle"}).items():
+        assert sentence in refused(capsys, "parse", "small.png", "--out", "none", "--model", model)
+        argv = ["evaluate", "--model", model, "--data", "synthetic:4?val", "--json", "none.json"]
+        assert sentence in refused(capsys, *argv)
+        assert not Path("none.json").exists()
+        assert not any(Path("none").iterdir())
 
 
 class Evil:

@@ -105,6 +105,31 @@ def test_kinds_of_photos(capsys, place, tmp_path, make):
     np.testing.assert_array_equal(photo, same)
 
 
+def test_cleaning_gives_specks_to_what_surrounds_them(capsys, place, tmp_path):
+    image, ids = fake_system.painted(16, 16)
+    speckled, nose = image.copy(), LABELS["nose"]
+    speckled[12, 8:11] = LABELS.palette[nose]
+    photo = save(tmp_path / "a.png", speckled)
+    for clean, left in ((0, 3), (3, 3), (4, 0)):
+        code, _, err = parse(capsys, photo, "--out", tmp_path / "out", "--clean", clean)
+        assert (code, err) == (0, "")
+        found = ids_of(tmp_path / "out" / "a_labels.png")
+        assert (found == nose).sum() == left
+        facts = json.loads((tmp_path / "out" / "a.json").read_text())
+        assert facts["clean"] == clean
+        assert (facts["classes"]["nose"]["area"] > 0) == (left > 0)
+    np.testing.assert_array_equal(found, ids)
+
+
+@pytest.mark.parametrize("clean", ["-1", "1.5", "many", ""])
+def test_cleaning_needs_a_whole_number(capsys, place, tmp_path, clean):
+    photo = save(tmp_path / "a.png", fake_system.painted(8, 8)[0])
+    code, out, err = parse(capsys, photo, "--out", tmp_path / "out", "--clean", clean)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"argument --clean: '{clean}' is not a whole number of pixels, 0 or more" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_folders_batches_and_equal_stems(capsys, place, tmp_path):
     sizes = {"a/one.png": (16, 16), "a/two.JPG": (30, 20), "b/one.png": (20, 30), "b/three.webp": (16, 24)}
     for name, size in sizes.items():
