@@ -89,7 +89,7 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("data.threads=0", "data.threads=0 must be at least 1"),
         ("data.blobs=-1", "data.blobs=-1 must be at least 0"),
         ("data.balance=1.5", "data.balance=1.5 is a share of the faces: from 0 to 1"),
-        ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, aligned"),
+        ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, face_inside, aligned"),
         ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
     ],

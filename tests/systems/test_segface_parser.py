@@ -61,7 +61,7 @@ def by_hand(parser, photo, landmarks):
 
 
 def test_landmarks_of_the_photo_reach_the_warp_and_without_them_it_is_parsed_as_it_is(parser, photo):
-    points = np.rint(TEMPLATE * (0.7 * WIDTH, 0.7 * HEIGHT)) + (15, 3)
+    points = np.rint(TEMPLATE * (0.7 * WIDTH, 0.7 * HEIGHT) + (15, 3))
     planes = {}
     for name, landmarks in (("warped", points), ("as it is", None)):
         parsing = parser(photo, landmarks)
