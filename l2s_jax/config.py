@@ -37,7 +37,7 @@ def base() -> ConfigDict:
     config.data.train = "synthetic:20000"  # SPEC (docs/data.md), or a mixture "0.7*SPEC + 0.3*SPEC"
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
-    config.data.framing = "whole"  # whole | face | face_inside | aligned: what of a picture is shown, in train, eval and test data
+    config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
