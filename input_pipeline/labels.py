@@ -114,7 +114,8 @@ _PARTS = {  # name: (title, RGB)
     "brows": ("eyebrows", (150, 104, 58)),
     "lips": ("lips and mouth", (224, 62, 84)),
     "hair_background": ("background with hair", (124, 92, 204)),
-    "face": ("face with nose", (238, 190, 160)),
+    "face": ("face", (238, 190, 160)),
+    "occlusion": ("what covers the face", (150, 210, 96)),
 }
 
 
@@ -149,10 +150,18 @@ L2S_REGIONS = _label_set(  # the five regions of Latents2Segments, in its slice 
     "l2s_regions", "background", "hair", "skin", "nose", "eyes", "lips")
 SUBSPACE_PARTS = _label_set(  # the five parts of Independent Subspaces (its Fig. 1)
     "subspace_parts", "hair_background", "face", "brows", "eyes", "lips")
+SKIN_HAIR = _label_set(  # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck
+    "skin_hair", "background", "skin", "hair")
+FACE_OCCLUSION = _label_set(  # COFW, as in Structure via Consensus; `face` is what is seen of it
+    "face_occlusion", "background", "face", "occlusion")
 # fmt: on
 
 LABEL_SETS: Mapping[str, LabelSet] = {
-    s.name: s for s in (CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FACESYNTHETICS, FASSEG, L2S_REGIONS, SUBSPACE_PARTS)
+    s.name: s
+    for s in (
+        *(CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FACESYNTHETICS, FASSEG),
+        *(L2S_REGIONS, SUBSPACE_PARTS, SKIN_HAIR, FACE_OCCLUSION),
+    )
 }
 
 
@@ -195,8 +204,20 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
     "face": ("skin",),
     "hair_background": ("background",),
 }
-# LaPa draws ears as skin; every other set leaves them to the background when it has no ears (Helen's README says so).
-_EARS_ARE_SKIN = ("lapa",)
+_FEATURES = ("nose", "l_eye", "r_eye", "eyes", "l_brow", "r_brow", "brows", "mouth", "u_lip", "l_lip", "lips")
+_EARS = ("l_ear", "r_ear")
+# What holds in one coarse set only. LaPa draws ears as skin; every other set of face parts leaves them to the background
+# when it has no ears (Helen's README says so). Where `occlusion` is asked for, glasses are one; hair beside the face is
+# not, and a mask does not tell that from hair over it.
+_HOMES: Mapping[str, Mapping[str, str]] = {
+    "lapa": dict.fromkeys(_EARS, "skin"),
+    "skin_hair": dict.fromkeys((*_FEATURES, *_EARS, "neck"), "skin"),
+    "face_occlusion": {
+        **dict.fromkeys((*_FEATURES, "skin"), "face"),
+        **dict.fromkeys(("eye_g", "facewear"), "occlusion"),
+        "hair": "background",
+    },
+}
 
 
 def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
@@ -207,9 +228,7 @@ def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
     """
     table = np.full(256, IGNORE, np.uint8)
     for label in src.labels:
-        homes = (label.name, *_COARSER.get(label.name, ()))
-        if label.name in ("l_ear", "r_ear") and dst.name in _EARS_ARE_SKIN:
-            homes = (label.name, "skin")
+        homes = (label.name, _HOMES.get(dst.name, {}).get(label.name), *_COARSER.get(label.name, ()))
         home = next((h for h in homes if h in dst), None)
         if home is None:
             raise UserError(

@@ -79,6 +79,24 @@ def test_known_answers_of_coarser_sets():
     assert mapped(CELEBAMASK, SUBSPACE_PARTS, "nose") == "face"
 
 
+def test_known_answers_of_the_sets_of_structure_via_consensus():
+    skin_hair, occlusion = labels.get("skin_hair"), labels.get("face_occlusion")
+    assert skin_hair.names == ("background", "skin", "hair")
+    assert occlusion.names == ("background", "face", "occlusion")
+    features = ("nose", "l_eye", "r_brow", "mouth", "u_lip")
+    assert {mapped(CELEBAMASK, skin_hair, name) for name in (*features, "skin", "eye_g", "l_ear", "neck")} == {"skin"}
+    assert {mapped(CELEBAMASK, skin_hair, name) for name in ("hat", "cloth", "ear_r", "neck_l")} == {"background"}
+    assert {mapped(CELEBAMASK, occlusion, name) for name in (*features, "skin")} == {"face"}
+    assert {mapped(CELEBAMASK, occlusion, name) for name in ("hair", "hat", "neck", "l_ear")} == {"background"}
+    assert {mapped(labels.FACESYNTHETICS, occlusion, name) for name in ("eye_g", "facewear")} == {"occlusion"}
+    for coarse in (LAPA, labels.FASSEG, L2S_REGIONS):
+        for name in set(coarse.names) - {"background", "hair"}:
+            assert (mapped(coarse, skin_hair, name), mapped(coarse, occlusion, name)) == ("skin", "face")
+    assert mapped(SUBSPACE_PARTS, occlusion, "eyes") == "face"
+    with pytest.raises(UserError, match="'occlusion' has no counterpart"):
+        labels.remap(occlusion, skin_hair)
+
+
 def test_mapping_commutes_with_mirroring():
     for dst in LABEL_SETS.values():
         table, known = labels.remap(CELEBAMASK, dst), np.arange(len(CELEBAMASK))
