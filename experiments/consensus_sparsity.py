@@ -1,0 +1,398 @@
+"""Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
+
+    python experiments/consensus_sparsity.py [--losses ce 1:0 10:5 1:1 1:10] [--seeds 3] [--steps 400]
+        [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR] [--pictures FILE.png]
+
+The network of configs/segface_mini.py learns from the same batches with each loss; the first loss is the baseline:
+
+    ce            cross entropy
+    A:B           (A label term + B consensus) / (A + B) INSTEAD of cross entropy, as published
+    ce+A:B        cross entropy plus that
+    A:B@P         blobs count pixels**P instead of all the same (also after ce+)
+
+Blobs are the connected components of the mask after augmentation. Scored are the last weights (their running average)
+at network size. Components off: |components predicted - true components| of all classes but the background, 8-connected
+as published, mean over faces; too many of one class may hide too few of another, so that `class by class` adds them up
+one by one. F1 and IoU are pooled over pixels, boundary F1 over faces; only the mean IoU counts the background. Every
+number is the mean over seeds and the standard deviation between them.
+
+A (loss, seed) is a run of the training loop in its own folder under --out: what was interrupted goes on, what is
+finished is not trained again. `runs.csv` there has a line for each run and class, `summary.json` the table. The folders
+hold masks of the faces, and --pictures the faces themselves: neither belongs into a repository.
+"""
+
+import argparse
+import csv
+import functools
+import io
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from input_pipeline import files
+from input_pipeline.errors import UserError
+from input_pipeline.eval_loader import eval_batches
+from input_pipeline.labels import LabelSet
+from l2s_jax import config as configs
+from l2s_jax import systems
+from l2s_jax.commands import console, experiment
+from l2s_jax.metrics import segmentation, structure
+from l2s_jax.report import overlays, sheet
+from l2s_jax.systems.contract import Batch, Predict, PyTree
+from l2s_jax.training import loop
+from l2s_jax.training.compilation import enable_compilation_cache
+
+FACES = "folder:../shared/data/celebamask_mini"
+LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10")
+MEASURES = {
+    "components_off": "components off",
+    "class_by_class": "class by class",
+    "f1": "mean F1",
+    "iou": "mean IoU",
+    "boundary_f1": "boundary F1",
+}
+ALL = "all"
+"""Beside the classes: what the docstring says of all of them."""
+TOLERANCE = 0.0075
+"""Of boundaries, relative to the diagonal of the image."""
+AIM = -0.25
+"""Change of the components off that is looked for."""
+BATCH, WORST, CELL = 20, 8, 176
+
+Scores = dict[str, dict[str, float | None]]
+"""Measure -> class, or `all` -> value; None where a class is in neither truth nor prediction."""
+
+
+class Loss(NamedTuple):
+    """Factors of cross entropy, label term and consensus, and how the size of a blob counts."""
+
+    cross_entropy: float
+    alpha: float
+    beta: float
+    size_power: float
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation."""
+
+    mean: float
+    deviation: float
+
+
+class Scored(NamedTuple):
+    """The faces that every run is scored on, and one compiled parser for all of them: the networks are the same."""
+
+    spec: str
+    names: tuple[str, ...]
+    batches: list[Batch]
+    predict: Predict
+    label_set: LabelSet
+
+
+class Result(NamedTuple):
+    """What a model says of N faces.
+
+    Attributes:
+      labels: uint8 [N, S, S].
+      off: float32 [N], components off.
+      scores: the measures.
+    """
+
+    labels: np.ndarray
+    off: np.ndarray
+    scores: Scores
+
+
+def read_loss(text: str) -> Loss:
+    """The loss that a name of the docstring above means; alpha + beta = 1, so that ratios alone differ.
+
+    Raises:
+      UserError: it means none.
+    """
+    if text == "ce":
+        return Loss(1.0, 0.0, 0.0, 0.0)
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(ce\+)?{number}:{number}(?:@{number})?", text)
+    if not match or float(match[2]) + float(match[3]) == 0:
+        raise UserError(f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10")
+    alpha, beta = float(match[2]), float(match[3])
+    return Loss(1.0 if match[1] else 0.0, alpha / (alpha + beta), beta / (alpha + beta), float(match[4] or 0))
+
+
+def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
+    """The config of a run: that of segface_mini at one image size, scored once, at the end.
+
+    Raises:
+      UserError: sizes or steps that are none.
+    """
+    fields = {
+        "seed": seed,
+        "image_size": args.image_size,
+        "data.train": args.data,
+        "data.eval": args.eval,
+        "data.balance": 0.0,
+        "data.smaller_first": (),
+        "data.blobs": 64,
+        "train.steps": args.steps,
+        "train.patience": 0,
+        "train.eval_every": 0,
+        "train.save_every": 100,
+        "train.keep": 1,
+        "train.best_metric": "f1.all",
+        "model.mirror": False,
+        "loss.cross_entropy": loss.cross_entropy,
+        "loss.dice": 0.0,
+        "loss.consensus.weight": float(loss.alpha + loss.beta > 0),
+        "loss.consensus.alpha": loss.alpha,
+        "loss.consensus.beta": loss.beta,
+        "loss.consensus.size_power": loss.size_power,
+    }
+    config = configs.load("segface_mini").unlock()
+    config.update_from_flattened_dict(fields)
+    configs.validate(config)
+    return config.lock()
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _judge(predict: Predict, classes: int, variables: PyTree, batch: Batch) -> tuple[dict, dict]:
+    """What is kept of each face of a batch, and sums over its faces."""
+    labels, mask, weight = predict(variables, batch["image"]).labels, batch["mask"], batch["weight"]
+    tolerance = TOLERANCE * 2**0.5 * mask.shape[1]
+
+    def components_off(label, mask, weight):
+        return structure.component_count_error(label[None], mask[None], classes, weight[None])
+
+    off = jax.vmap(components_off)(labels, mask, weight)
+    boundary, shown = structure.boundary_f1(labels, mask, classes, weight, tolerance=tolerance)
+    counts = segmentation.confusion(labels, mask, classes, weight)
+    sums = {"confusion": counts, "off": off.classes.sum(axis=0), "boundary": boundary, "shown": shown}
+    return {"labels": labels.astype(jnp.uint8), "off": off.image}, sums
+
+
+def measure(predict: Predict, variables: PyTree, batches: Sequence[Batch], names: Sequence[str]) -> Result:
+    """Scores of a model on all faces of the batches; rows of weight 0 are padding."""
+    judged = [jax.device_get(_judge(predict, len(names), variables, batch)) for batch in batches]
+    real = [jax.tree.map(lambda x, b=b: x[b["weight"] > 0], kept) for b, (kept, _) in zip(batches, judged, strict=True)]
+    faces = jax.tree.map(lambda *parts: np.concatenate(parts), *real)
+    sums = jax.tree.map(lambda *parts: np.sum(np.float64(parts), axis=0), *(sums for _, sums in judged))
+    off = sums["off"] / len(faces["off"])
+    boundary = [total / count if count else None for total, count in zip(sums["boundary"], sums["shown"], strict=True)]
+    known = [value for value in boundary[1:] if value is not None]
+    scores = {
+        "components_off": {ALL: faces["off"].mean(dtype=np.float64), **dict(zip(names, off, strict=True))},
+        "class_by_class": {ALL: off[1:].sum()},
+        "boundary_f1": {ALL: np.mean(known) if known else None, **dict(zip(names, boundary, strict=True))},
+    }
+    pooled = segmentation.scores(sums["confusion"], names)
+    for name, mean in (("f1", "mean_f1"), ("iou", "mean_iou")):
+        scores[name] = {ALL: pooled[mean], **{each: pooled["per_class"][each][name] for each in names}}
+    return Result(faces["labels"], faces["off"], scores)
+
+
+def finished(folder: Path, about: dict) -> Result | None:
+    """The result of a run that was made from just this config on just these faces."""
+    if not (folder / "result.json").exists():
+        return None
+    saved = json.loads((folder / "result.json").read_text())
+    if saved["about"] != about:
+        return None
+    return Result(np.load(folder / "labels.npy", allow_pickle=False), np.asarray(saved["off"]), saved["scores"])
+
+
+def store(folder: Path, about: dict, result: Result) -> None:
+    """Write what `finished` reads; `result.json` last, so that what it stands for is there."""
+    packed = io.BytesIO()
+    np.save(packed, result.labels)
+    files.replace(folder / "labels.npy", packed.getvalue())
+    files.replace_json(folder / "result.json", {"about": about, "off": result.off.tolist(), "scores": result.scores})
+
+
+def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: Console) -> Result:
+    """Train (or go on, or nothing, where it is done) with a loss and a seed, and score the last weights."""
+    config = config_of(read_loss(loss), seed, args)
+    folder = args.out / f"{args.image_size}px-{args.steps}" / loss.replace(":", "to") / f"seed{seed}"
+    about = {"config": json.loads(config.to_json()), "faces": scored.spec}
+    if known := finished(folder, about):
+        return known
+    screen.print(f"[bold]{loss}[/], seed {seed}: {folder}")
+    system = systems.build(config)
+
+    def evaluate(variables: PyTree) -> dict[str, float]:
+        scores = measure(scored.predict, variables, scored.batches, scored.label_set.names).scores
+        return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
+
+    batches = experiment.training_batches(config, system)
+    trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
+    if trained.interrupted:
+        sys.exit(128 + trained.interrupted)
+    result = measure(scored.predict, system.variables(trained.state), scored.batches, scored.label_set.names)
+    store(folder, about, result)
+    return result
+
+
+def open_scored(spec: str, args: argparse.Namespace) -> Scored:
+    """The faces of a spec as batches in memory."""
+    config = config_of(read_loss(args.losses[0]), 0, args)
+    system, source = systems.build(config), experiment.open_data(spec, config)
+    options = {"label_set": system.label_set, "image_size": args.image_size, "batch_size": BATCH}
+    batches = [batch for batch, _ in eval_batches(source, **options)]
+    return Scored(spec, tuple(source.names), batches, system.predict, system.label_set)
+
+
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Of the seeds; None where a class was in neither truth nor prediction of any."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Spread(float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else 0.0)
+
+
+def summarise(results: Mapping[str, Sequence[Result]]) -> dict[str, dict[str, dict[str, Spread | None]]]:
+    """Loss -> measure -> class -> spread over the seeds' results."""
+    return {
+        loss: {
+            measure: {name: spread([seed.scores[measure][name] for seed in seeds]) for name in seeds[0].scores[measure]}
+            for measure in MEASURES
+        }
+        for loss, seeds in results.items()
+    }
+
+
+def change(summary: Mapping, loss: str) -> float:
+    """Of the components off, relative to the first loss."""
+    before, after = (summary[name]["components_off"][ALL].mean for name in (next(iter(summary)), loss))
+    return after / before - 1 if before else 0.0
+
+
+def verdict(summary: Mapping) -> str:
+    """Which losses leave enough fewer components off, at a mean F1 no lower than one deviation of the seeds allows."""
+    first, *others = summary
+    reached = []
+    for loss in others:
+        before, after = summary[first]["f1"][ALL], summary[loss]["f1"][ALL]
+        if change(summary, loss) <= AIM and before.mean - after.mean <= max(before.deviation, after.deviation):
+            reached.append(f"{loss} ({100 * change(summary, loss):+.0f} %)")
+    aim = f"at least {-100 * AIM:.0f} % fewer components off than {first}, mean F1 within the seeds' spread"
+    return f"{aim}: {', '.join(reached) or 'no loss here'}"
+
+
+def markdown(summary: Mapping) -> str:
+    """The table of all classes together, scores in percent."""
+    first = next(iter(summary))
+    rows = [
+        [loss, "" if loss == first else f"{100 * change(summary, loss):+.0f} %"]
+        + [_cell(name, measures[name][ALL]) for name in MEASURES]
+        for loss, measures in summary.items()
+    ]
+    return _table(["loss", f"against {first}", *MEASURES.values()], rows)
+
+
+def markdown_by_class(summary: Mapping, measure: str) -> str:
+    """A table of one measure: rows are classes, columns losses."""
+    names = [name for name in next(iter(summary.values()))[measure] if name != ALL]
+    rows = [[name, *(_cell(measure, measures[measure][name]) for measures in summary.values())] for name in names]
+    return _table([MEASURES[measure].removeprefix("mean "), *summary], rows)
+
+
+def _cell(measure: str, value: Spread | None) -> str:
+    if value is None:
+        return "-"
+    if measure in ("components_off", "class_by_class"):
+        return f"{value.mean:.2f} ± {value.deviation:.2f}"
+    return f"{100 * value.mean:.1f} ± {100 * value.deviation:.1f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def lines(results: Mapping[str, Sequence[Result]]) -> str:
+    """All runs as CSV: loss, number of the seed, class, measures."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["loss", "seed", "class", *MEASURES])
+    for loss, seeds in results.items():
+        for seed, result in enumerate(seeds):
+            for name in result.scores["f1"]:
+                writer.writerow([loss, seed, name, *(result.scores[measure].get(name) for measure in MEASURES)])
+    return text.getvalue()
+
+
+def picture(scored: Scored, results: Mapping[str, Sequence[Result]]) -> np.ndarray:
+    """uint8 [H, W, 3], faces of which the first loss is off by most: photo, truth, what each loss's first seed says."""
+    baseline = next(iter(results.values()))
+    worst = np.argsort(-np.mean([seed.off for seed in baseline], axis=0), kind="stable")[:WORST]
+    shown = np.concatenate([batch["weight"] > 0 for batch in scored.batches])
+    photos, truth = (np.concatenate([batch[name] for batch in scored.batches])[shown] for name in ("image", "mask"))
+    rows = []
+    for face in worst:
+        photo = sheet.fit(np.round((np.clip(photos[face], -1, 1) + 1) * 127.5).astype(np.uint8), CELL)
+        masks = [truth[face].astype(np.uint8), *(seeds[0].labels[face] for seeds in results.values())]
+        rows.append([photo, *(overlays.overlay(photo, sheet.fit(ids, CELL), scored.label_set, 0.7) for ids in masks)])
+    present = set(np.unique(truth[worst])) - {overlays.BACKGROUND}
+    legend = overlays.legend(scored.label_set, present, width=len(rows[0]) * (CELL + sheet.GAP))
+    return sheet.sheet(rows, [scored.names[face] for face in worst], ["photo", "truth", *results], [legend])
+
+
+def study(args: argparse.Namespace) -> None:
+    """All runs, then the tables and what is asked for beside them.
+
+    Raises:
+      UserError: losses, faces, folders or runs of before that do not fit.
+    """
+    screen = console.out()
+    for loss in args.losses:
+        read_loss(loss)
+    files.writable_folder(args.out)
+    if args.pictures:
+        files.writable_file(args.pictures)
+    scored = open_scored(f"{FACES}?val" if args.test else args.eval, args)
+    results = {loss: [run(loss, seed, args, scored, screen) for seed in range(args.seeds)] for loss in args.losses}
+    summary = summarise(results)
+    files.replace(args.out / "runs.csv", lines(results).encode())
+    about = {"faces": scored.spec, "image_size": args.image_size, "steps": args.steps, "seeds": args.seeds}
+    files.replace_json(args.out / "summary.json", {"about": about, "losses": summary, "verdict": verdict(summary)})
+    print(f"\n{len(scored.names)} faces of {scored.spec}, {args.image_size} px, {args.steps} steps\n")
+    print(markdown(summary))
+    for measure in ("components_off", "f1", "boundary_f1"):
+        print(f"\n{markdown_by_class(summary, measure)}")
+    print(f"\n{verdict(summary)}")
+    if args.pictures:
+        files.replace(args.pictures, sheet.png(picture(scored, results)))
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--losses", nargs="+", default=LOSSES, help=f"the first is the baseline ({' '.join(LOSSES)})")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (default 3)")
+    parser.add_argument("--steps", type=int, default=400, help="batches of 16 faces (default 400)")
+    parser.add_argument("--image-size", type=int, default=96, help="pixels a side, a multiple of 32 (default 96)")
+    parser.add_argument("--data", default=f"{FACES}?train[:740]", metavar="SPEC", help="faces to train on")
+    parser.add_argument("--eval", default=f"{FACES}?train[740:]", metavar="SPEC", help="faces to score on")
+    parser.add_argument("--test", action="store_true", help="score on the val faces: once, for the final numbers")
+    parser.add_argument("--out", type=Path, default=Path("runs/consensus_sparsity"), help="folder of the runs")
+    parser.add_argument("--pictures", type=Path, metavar="FILE.png", help="draw the worst faces of the first loss")
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    enable_compilation_cache()
+    try:
+        study(arguments())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
