@@ -5,6 +5,7 @@ import argparse
 from input_pipeline import files
 from l2s_jax import api
 from l2s_jax.commands import console, experiment, scores
+from l2s_jax.metrics import published
 from l2s_jax.training.compilation import enable_compilation_cache
 
 
@@ -25,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     options = {"image_size": side, "batch_size": args.batch, "seed": model.config.seed, "resize": preprocessing.rule}
     metrics = experiment.measure(model.system, model.variables, source, args.data, options, screen, None)
     metrics["model"] = {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256}
-    scores.show(screen, metrics, model.system.label_set)
+    label_set = model.system.label_set
+    scores.show(screen, metrics, label_set, published.find(model.meta.system, label_set, side, args.data))
     if args.json is not None:
         files.replace_json(args.json, metrics)
         screen.print(f"\nscores  {console.escape(str(args.json))}", soft_wrap=True)

@@ -17,6 +17,7 @@ from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
+from l2s_jax.metrics import published
 from l2s_jax.report import html
 from l2s_jax.systems.contract import PyTree, System
 from l2s_jax.training import loop, parallel
@@ -83,7 +84,8 @@ def publish(
     metrics = measure(system, variables, tested, test, options, screen, workdir)
     bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
     screen.print()
-    scores.show(screen, metrics, system.label_set)
+    reported = published.find(config.system, system.label_set, config.image_size, test)
+    scores.show(screen, metrics, system.label_set, reported)
     screen.print()
     for title, path in (("report", html.write_report(workdir)), ("model", model), ("scores", workdir / "metrics.json")):
         screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)

@@ -29,6 +29,11 @@ CLASSES = (
     "(the first class)."
 )
 
+MERGED = (
+    "Scored as if both eyes, both brows, both ears were one class each: what is lost beside the scores by side are "
+    "confusions of left and right."
+)
+
 CONFUSION = (
     "Rows: the true class. Columns: the predicted class. Numbers: per cent of the true pixels, so every row adds up "
     "to 100 and a perfect parser fills only the diagonal. A dot is less than 0.05 %; a dash, a class without pixels."
@@ -50,6 +55,7 @@ _TERMS = {
     "IoU": "the overlap divided by the area of the union; always at most F1.",
     "precision, recall": "the share of the predicted pixels that are right; the share of the true pixels found.",
     "at full size": "scored on the masks at the size of the original photo instead of the network's.",
+    "published F1": "what the authors of the method report of their own model and faces; not measured in this run.",
     "L1": "mean absolute difference of the reconstruction to the input, both in [−1, 1].",
     "PSNR": "peak signal-to-noise ratio of the reconstruction in decibels; 6 dB more halve the error.",
     "region effect": "how much disturbing one slice of the code changes each region of the picture, per pixel.",

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from input_pipeline import files
+from l2s_jax.metrics import published
+from l2s_jax.metrics.published import Published
 from l2s_jax.report import captions, numbers, plots
 from l2s_jax.report.curves import ORDER, curves
 from l2s_jax.report.evidence import Evidence, read, slice_labels
@@ -104,7 +106,18 @@ def _classes(evidence: Evidence) -> str:
     colors = numbers.hex_colors(evidence.label_set)
     colors.pop("background", None)  # nearly black: lost on a dark page
     bars = plots.class_bars(scores, colors, mean)
-    return figure(bars, captions.CLASSES) + numbers.class_table(segmentation, evidence.label_set)
+    grid = numbers.class_table(segmentation, evidence.label_set, _reported(evidence))
+    merged = numbers.merged_table(segmentation)
+    return figure(bars, captions.CLASSES) + grid + (figure(merged, captions.MERGED) if merged else "")
+
+
+def _reported(evidence: Evidence) -> Published | None:
+    """What a paper reports of the classes that were scored."""
+    system, size = evidence.config.get("system"), numbers.number(evidence.config, "image_size")
+    if evidence.label_set is None or size is None or not isinstance(system, str):
+        return None
+    spec = numbers.group(evidence.metrics, "data").get("spec")
+    return published.find(system, evidence.label_set, size, spec if isinstance(spec, str) else "")
 
 
 def _names(evidence: Evidence, count: int) -> list[str]:

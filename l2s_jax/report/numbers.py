@@ -5,8 +5,9 @@ from html import escape
 from typing import Any
 
 from input_pipeline.labels import LabelSet
+from l2s_jax.metrics.published import Published
 from l2s_jax.report.evidence import is_number
-from l2s_jax.report.page import table, tile
+from l2s_jax.report.page import figure, table, tile
 
 NONE = "–"
 
@@ -45,20 +46,37 @@ def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
     return {label.name: "#{:02x}{:02x}{:02x}".format(*label.color) for label in labels}
 
 
-def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """Scores of every class, and how much of the data it covers."""
-    per_class = group(segmentation, "per_class")
-    native = group(segmentation, "native", "per_class")
+def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Published | None) -> str:
+    """Scores of every class, what a paper reports of it, and how much of the data it covers."""
+    per_class, native = group(segmentation, "per_class"), group(segmentation, "native", "per_class")
     pixels = sum(number(per_class, name, "pixels") or 0 for name in per_class)
     rows = []
     for name in per_class:
-        scores = [text(number(per_class, name, key)) for key in ("f1", "iou", "precision", "recall")]
         area = number(per_class, name, "pixels")
         share = NONE if area is None or not pixels else f"{100 * area / pixels:.2f} %"
-        original = [text(number(native, name, "f1"))] if native else []
-        rows.append([swatch(name, label_set), *scores, *original, share])
-    head = ["class", "F1", "IoU", "precision", "recall", *(["F1 at full size"] if native else []), "share of pixels"]
-    return table(head, rows)
+        beside = [] if reported is None else [f'<span class="quiet">{text(reported.f1.get(name))}</span>']
+        rows.append([swatch(name, label_set), *_scores(per_class, native, name), *beside, share])
+    beside = [] if reported is None else ["published F1"]
+    grid = table(["class", *_score_names(native), *beside, "share of pixels"], rows)
+    return grid if reported is None else figure(grid, escape(reported.caption))
+
+
+def merged_table(segmentation: Mapping[str, Any]) -> str:
+    """Scores of left and right parts as one class each; empty where there are none."""
+    sides, merged = group(segmentation, "per_class"), group(segmentation, "merged", "per_class")
+    native = group(segmentation, "native", "merged", "per_class")
+    rows = [[escape(name), *_scores(merged, native, name)] for name in merged if name not in sides]
+    return table(["left and right as one", *_score_names(native)], rows) if rows else ""
+
+
+def _score_names(native: Mapping[str, Any]) -> list[str]:
+    return ["F1", "IoU", "precision", "recall", *(["F1 at full size"] if native else [])]
+
+
+def _scores(per_class: Mapping[str, Any], native: Mapping[str, Any], name: str) -> list[str]:
+    """The cells of one class below `_score_names`."""
+    cells = [text(number(per_class, name, key)) for key in ("f1", "iou", "precision", "recall")]
+    return [*cells, text(number(native, name, "f1"))] if native else cells
 
 
 def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet | None) -> str:
@@ -113,6 +131,8 @@ def tiles(metrics: Mapping[str, Any], label_set: LabelSet | None) -> str:
 
     add(number(segmentation, "mean_f1"), "mean F1", full_size("mean_f1", "classes without the background"))
     add(number(segmentation, "mean_iou"), "mean IoU", full_size("mean_iou", "all classes"))
+    merged = number(segmentation, "merged", "mean_f1")
+    add(merged, "mean F1, merged", "left and right parts as one class each")
     chance = "" if label_set is None else f"by chance {1 / len(label_set):.2f}"
     add(number(scores, "macro_acs"), "macro ACS", chance or "how far each slice keeps to its region")
     if isinstance(scores.get("dead_slices"), list):

@@ -1,0 +1,86 @@
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from input_pipeline.labels import CELEBAMASK, HELEN, L2S_REGIONS, LAPA, LabelSet
+from l2s_jax.commands import scores
+from l2s_jax.metrics import published, segmentation
+
+SPEC = "records:records/celebamask?test"
+
+
+def perfect_metrics(label_set: LabelSet, absent: str | None = None) -> dict:
+    """At network resolution all is right; at native size the second half of the background is called skin."""
+    network = np.diag(np.full(len(label_set), 100))
+    if absent is not None:
+        network[label_set[absent], label_set[absent]] = 0
+    native = 4 * network
+    native[0, 0], native[0, label_set["skin"]] = 200, 200
+    found, at_size = (segmentation.scores(counts, label_set.names) for counts in (network, native))
+    return {"segmentation": {**found, "native": at_size}, "data": {"spec": SPEC, "examples": 7}}
+
+
+def shown(metrics: dict, label_set: LabelSet, reported: published.Published | None) -> list[str]:
+    """Lines on a terminal of 80 columns."""
+    file = io.StringIO()
+    scores.show(Console(file=file, width=80, highlight=False), metrics, label_set, reported)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    return lines
+
+
+def row(lines: list[str], title: str) -> list[str]:
+    """The cells after the title of a class."""
+    return next(line for line in lines if line.strip().startswith(title)).strip().removeprefix(title).split()
+
+
+def test_both_resolutions_and_the_published_numbers_side_by_side():
+    reported = published.find("segface", CELEBAMASK, 512, SPEC)
+    lines = shown(perfect_metrics(CELEBAMASK, absent="hat"), CELEBAMASK, reported)
+    assert row(lines, "class") == ["F1", "IoU", "F1", "native", "published", "F1"]
+    assert row(lines, "skin") == ["1.000", "1.000", "0.800", "0.967"]
+    assert row(lines, "necklace") == ["1.000", "1.000", "1.000", "0.634"]
+    assert row(lines, "hat") == ["-", "-", "-", "0.893"]
+    assert row(lines, "background")[-1] == "-"
+    assert reported.caption in " ".join(line.strip() for line in lines)
+
+
+def test_no_column_without_published_numbers():
+    text = "\n".join(shown(perfect_metrics(HELEN), HELEN, published.find("segface", HELEN, 512, SPEC)))
+    assert "F1 native" in text
+    assert "ublished" not in text
+
+
+def test_widest_table_fits_80_columns():
+    metrics = perfect_metrics(L2S_REGIONS)
+    metrics["disentanglement"] = {
+        "leak": dict.fromkeys(L2S_REGIONS.names, 0.125),
+        "acs": 0.9,
+        "macro_acs": 0.8742,
+        "dead_slices": ["eyes", "lips"],
+    }
+    lines = shown(metrics, L2S_REGIONS, published.find("latents2segments", L2S_REGIONS, 128, SPEC))
+    assert row(lines, "eyes") == ["1.000", "1.000", "1.000", "0.125", "0.578"]
+
+
+@pytest.mark.parametrize("label_set", [LAPA, CELEBAMASK])
+def test_summary_has_all_three_means(label_set):
+    metrics = perfect_metrics(label_set)
+    # All left eyes called right ones: by side two classes suffer, as one class none.
+    counts = np.diag(np.full(len(label_set), 100))
+    left, right = label_set["l_eye"], label_set["r_eye"]
+    counts[left, left], counts[left, right] = 0, 100
+    metrics["segmentation"] |= segmentation.scores(counts, label_set.names)
+    foreground = len(label_set) - 1
+    first, second, *_ = scores.summary(metrics)
+    assert f"mean F1 [bold]{(foreground - 2 + 2 / 3) / foreground:.3f}[/]" in first
+    assert f"native {(foreground - 0.2) / foreground:.3f}" in first
+    assert "7 faces" in first
+    assert "left and right as one: mean F1 1.000" in second
+    assert "eyes 1.000" in second
+
+
+def test_a_label_set_without_sides_has_no_line_for_them():
+    assert not any("left and right" in line for line in scores.summary(perfect_metrics(L2S_REGIONS)))
