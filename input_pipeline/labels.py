@@ -206,9 +206,8 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
 }
 _FEATURES = ("nose", "l_eye", "r_eye", "eyes", "l_brow", "r_brow", "brows", "mouth", "u_lip", "l_lip", "lips")
 _EARS = ("l_ear", "r_ear")
-# What holds in one coarse set only. LaPa draws ears as skin; every other set of face parts leaves them to the background
-# when it has no ears (Helen's README says so). Where `occlusion` is asked for, glasses are one; hair beside the face is
-# not, and a mask does not tell that from hair over it.
+# What holds in one coarse set only. LaPa draws ears as skin; other sets of parts leave them to the background when they
+# have no ears (Helen's README says so). Glasses cover the face; of hair a mask does not say whether it does.
 _HOMES: Mapping[str, Mapping[str, str]] = {
     "lapa": dict.fromkeys(_EARS, "skin"),
     "skin_hair": dict.fromkeys((*_FEATURES, *_EARS, "neck"), "skin"),

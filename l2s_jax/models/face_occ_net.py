@@ -17,11 +17,13 @@ class FaceOccNet(nn.Module):
 
     Attributes:
       classes: K.
+      width: channels of the first features, a multiple of 2; all others are in proportion.
       dropout: rate of the element-wise dropout in front of the decoder; 0 for none (`is_regularized` off).
       dtype: compute dtype; the logits are float32.
     """
 
     classes: int = 3
+    width: int = 64
     dropout: float = 0.2
     dtype: jnp.dtype = jnp.float32
 
@@ -39,22 +41,23 @@ class FaceOccNet(nn.Module):
         Raises:
           UserError: the image has another size.
         """
-        height, width = image.shape[1:3]
-        if height % 4 or width % 4 or min(height, width) < 20:
-            raise UserError(f"an image of {width}x{height} px: FaceOccNet takes multiples of 4 from 20 on")
-        x = self._brick(image, 64, "enc0", norm=False, train=train)
-        x = self._brick(x, 128, "enc1", stride=2, train=train)
-        x = self._brick(x, 128, "enc2", train=train)
-        x = self._brick(x, 128, "enc3", train=train)
-        near = self._brick(x, 256, "enc4", stride=2, train=train)
-        x = self._brick(near, 256, "dil0", dilation=4, train=train)
-        x = self._brick(x, 256, "dil1", dilation=3, train=train)
+        rows, columns = image.shape[1:3]
+        if rows % 4 or columns % 4 or min(rows, columns) < 20:
+            raise UserError(f"an image of {columns}x{rows} px: FaceOccNet takes multiples of 4 from 20 on")
+        width, half = self.width, self.width // 2
+        x = self._brick(image, width, "enc0", norm=False, train=train)
+        x = self._brick(x, 2 * width, "enc1", stride=2, train=train)
+        x = self._brick(x, 2 * width, "enc2", train=train)
+        x = self._brick(x, 2 * width, "enc3", train=train)
+        near = self._brick(x, 4 * width, "enc4", stride=2, train=train)
+        x = self._brick(near, 4 * width, "dil0", dilation=4, train=train)
+        x = self._brick(x, 4 * width, "dil1", dilation=3, train=train)
         x = nn.Dropout(self.dropout, deterministic=not train)(jnp.concatenate([near, x], axis=-1))
-        x = pixel_shuffle(self._brick(x, 512, "dec0", train=train))
-        x = self._brick(x, 128, "dec1", train=train)
-        x = pixel_shuffle(self._brick(x, 128, "dec2", train=train))
-        x = self._brick(x, 32, "dec3", norm=False, train=train)
-        x = self._brick(x, 32, "dec4", norm=False, train=train)
+        x = pixel_shuffle(self._brick(x, 8 * width, "dec0", train=train))
+        x = self._brick(x, 2 * width, "dec1", train=train)
+        x = pixel_shuffle(self._brick(x, 2 * width, "dec2", train=train))
+        x = self._brick(x, half, "dec3", norm=False, train=train)
+        x = self._brick(x, half, "dec4", norm=False, train=train)
         return self._conv(pad(x, 1, 1, "zero"), self.classes, "classes").astype(jnp.float32)
 
     def _brick(self, x, features, name, *, train, stride=1, dilation=1, norm=True):

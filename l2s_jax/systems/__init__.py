@@ -5,7 +5,7 @@ import importlib
 from input_pipeline.errors import UserError
 from l2s_jax.systems.contract import System
 
-NAMES = ("latents2segments", "segface")
+NAMES = ("latents2segments", "segface", "structure_via_consensus")
 
 
 def build(config) -> System:

@@ -65,7 +65,8 @@ def _same(x):
 WHOLE_BATCH = Axis(total=_same, gather=_same, local=_same)
 """The axis of jit: the step already sees the whole batch."""
 
-Step = Callable[[TrainState, Batch, Axis], tuple[TrainState, Metrics]]
+Step = Callable[..., tuple[TrainState, Metrics]]
+"""(TrainState, Batch, Axis) -> (TrainState, Metrics); what `System.frozen` gives comes as keyword arguments."""
 
 
 class Prediction(struct.PyTreeNode):
@@ -158,7 +159,11 @@ class System:
       codec: encode and decode, or None for a pure parser.
       batch_multiple: the global batch size must be a multiple of it.
       needs_landmarks: the steps read `batch["landmarks"]`.
+      needs_masks: the steps read `batch["mask"]`; where not, photos without masks train it too.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
+      frozen: () -> {name: arrays}, keyword arguments of all steps that training never changes (weights of another
+        model), or None. They are put on the devices once, where a training begins or goes on, and are neither donated
+        nor saved. It reads files, so it is not traced.
       start: state -> state, what a fresh state takes from files before its first step (weights that were trained
         before), or None. It reads files, so it is neither traced nor called where a training goes on.
     """
@@ -173,7 +178,9 @@ class System:
     codec: Codec | None = None
     batch_multiple: int = 1
     needs_landmarks: bool = False
+    needs_masks: bool = True
     any_size: bool = False
+    frozen: Callable[[], Mapping[str, PyTree]] | None = None
     start: Callable[[TrainState], TrainState] | None = None
 
 

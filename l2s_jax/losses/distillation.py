@@ -1,0 +1,24 @@
+"""Divergence between class logits and the probabilities that another model gives the same pixels."""
+
+import jax
+import optax
+
+from l2s_jax.losses.sums import Total, weighted_mean
+
+
+def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+    """KL(target || softmax(logits)), the global weighted mean over pixels (Hinton et al., 2015, at temperature 1).
+
+    Its gradient in the logits is that of the cross entropy with soft labels; unlike that, it is 0 where both agree.
+
+    Args:
+      logits: [B, H, W, K], any float type; the arithmetic is float32.
+      target: float32 [B, H, W, K], probabilities over K; a constant.
+      weight: [B], 0 = padding.
+      total: sum over devices.
+
+    Returns:
+      float32 scalar in nats; 0 if all weights are 0.
+    """
+    log_p = jax.nn.log_softmax(logits.astype("float32"))
+    return weighted_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, total)

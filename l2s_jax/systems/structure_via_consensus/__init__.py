@@ -1,0 +1,201 @@
+"""Structure via Consensus (Masi, Mathai and AbdAlmageed, CVPR 2020, arXiv 1911.00957) as a system of two stages.
+
+In stage 1 (`stage=teacher`) a small network learns what another model says of photos, which need no masks; in stage 2
+(`stage=labels`) it goes on from there (`model.init_from`) with masks. In both, every blob agrees with itself. See
+config.py for the recipes, teacher.py for the other model.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax import optim
+from l2s_jax.layers.blobs import largest_blobs
+from l2s_jax.losses import distillation, segmentation
+from l2s_jax.models.face_occ_net import FaceOccNet
+from l2s_jax.systems import consensus_term
+from l2s_jax.systems.contract import (
+    WHOLE_BATCH,
+    Axis,
+    Batch,
+    Metrics,
+    Prediction,
+    PyTree,
+    System,
+    TrainState,
+    step_rng,
+)
+from l2s_jax.systems.structure_via_consensus.config import CHOICES, default_config, published
+from l2s_jax.systems.structure_via_consensus.initial import with_model
+from l2s_jax.systems.structure_via_consensus.teacher import Teacher
+
+__all__ = ["build", "default_config", "published"]
+
+
+def build(config: ConfigDict) -> System:
+    """The system of one config. The teacher is not needed before its steps are traced.
+
+    Raises:
+      UserError: an unknown label set, stage or kind of labels, or sizes that the network does not have.
+    """
+    _check(config)
+    label_set = labels.get(config.label_set)
+    dtype = jnp.dtype(config.precision.compute)
+    network = FaceOccNet(len(label_set), config.model.width, config.model.dropout, dtype)
+    optimiser = optim.build(optim.ending(config.optim.network, config.train.steps))
+    step, frozen = functools.partial(_learn, network, optimiser, config), None
+    if config.stage == "teacher":
+        teacher = Teacher(config.teacher.model, label_set)
+        step, frozen = functools.partial(_learn_from, teacher, config, step), lambda: {"teacher": teacher.variables()}
+    return System(
+        name="structure_via_consensus",
+        label_set=label_set,
+        init=functools.partial(_init, network, optimiser, config),
+        steps={config.stage: step},
+        schedule=lambda number: (config.stage,),
+        variables=functools.partial(_variables, config),
+        predict=functools.partial(_predict, network),
+        start=functools.partial(with_model, config) if config.model.init_from else None,
+        needs_masks=config.stage == "labels",
+        any_size=True,
+        frozen=frozen,
+    )
+
+
+def _check(config: ConfigDict) -> None:
+    chosen = {"stage": config.stage, "teacher.labels": config.teacher.labels}
+    for field, choices in CHOICES.items():
+        if chosen[field] not in choices:
+            raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
+    for side in (config.image_size, *(side for _, side in config.data.smaller_first)):
+        if side % 4 or side < 20:
+            raise UserError(f"image_size={side} must be a multiple of 4, at least 20")
+    if config.model.width < 2 or config.model.width % 2:
+        raise UserError(f"model.width={config.model.width} must be an even number above 0")
+    if not 0 <= config.model.dropout < 1:
+        raise UserError(f"model.dropout={config.model.dropout} must be a rate from 0 to below 1")
+    consensus_term.check(config)
+
+
+def _init(network: FaceOccNet, optimiser: optax.GradientTransformation, config: ConfigDict, rng: jax.Array):
+    params_rng, step_key = jax.random.split(rng)
+    variables = dict(network.init(params_rng, jnp.zeros((1, config.image_size, config.image_size, 3)), train=False))
+    # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
+    ema = {"network": jax.tree.map(jnp.copy, variables)} if config.optim.ema else {}
+    params = variables.pop("params")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        rng=step_key,
+        params={"network": params},
+        stats={"network": variables},
+        ema=ema,
+        opt_state={"network": optimiser.init(params)},
+    )
+
+
+def _learn_from(
+    model: Teacher, config: ConfigDict, learn: Callable, state: TrainState, batch: Batch, axis: Axis, teacher: PyTree
+) -> tuple[TrainState, Metrics]:
+    """Stage 1: the step of stage 2 on a batch whose labels are the teacher's."""
+    return learn(state, taught(model, config, teacher, batch), axis)
+
+
+def taught(model: Teacher, config: ConfigDict, variables: PyTree, batch: Batch) -> Batch:
+    """A batch with a teacher's labels in the place of its own, outside of the photo too.
+
+    Args:
+      model: the teacher.
+      config: of the student.
+      variables: of the teacher.
+      batch: images; a `mask`, where there is one, is not looked at.
+
+    Returns:
+      the batch with `mask` int32 [B, H, W], the most probable class; `probabilities` float32 [B, H, W, K] if labels are
+      soft; and, if the loss asks for pieces of the mask, `blobs` int32 [B, H, W].
+    """
+    probabilities = model.probabilities(variables, batch)
+    mask = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
+    said = {"mask": mask}
+    if config.teacher.labels == "soft":
+        said["probabilities"] = probabilities
+    if config.loss.consensus.weight and config.loss.consensus.blobs == "components":
+        said["blobs"] = largest_blobs(mask, config.data.blobs, min_pixels=config.data.blob_pixels)
+    return {**batch, **said}
+
+
+def _learn(
+    network: FaceOccNet,
+    optimiser: optax.GradientTransformation,
+    config: ConfigDict,
+    state: TrainState,
+    batch: Batch,
+    axis: Axis,
+) -> tuple[TrainState, Metrics]:
+    if axis.total is not WHOLE_BATCH.total:
+        raise UserError(
+            "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
+            "number of devices)"
+        )
+    params, stats = state.params["network"], state.stats["network"]
+
+    def objective(trained):
+        logits, moved = network.apply(
+            {"params": trained, **stats},
+            batch["image"],
+            train=True,
+            rngs={"dropout": step_rng(state, config.stage)},
+            mutable=["batch_stats"],
+        )
+        terms = _terms(config, logits, batch, axis)
+        weights = consensus_term.weights(config.loss)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+
+    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    updates, opt_state = optimiser.update(axis.total(grads), state.opt_state["network"], params)
+    variables = {"params": optax.apply_updates(params, updates), **moved}
+    ema = {}
+    if config.optim.ema:
+        ema = {"network": optim.ema_update(state.ema["network"], variables, state.step, config.optim.ema)}
+    state = state.replace(
+        params={"network": variables["params"]},
+        stats={"network": moved},
+        opt_state={"network": opt_state},
+        ema=ema,
+    )
+    return state, {"loss": loss, **terms}
+
+
+def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
+    """The unweighted terms by the names of their weights."""
+    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.total)
+    terms = {}
+    if "probabilities" in batch:
+        if loss.divergence:
+            target = batch["probabilities"]
+            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.total)
+    elif loss.cross_entropy:
+        terms["cross_entropy"] = segmentation.cross_entropy(*arrays)
+    if loss.dice:
+        terms["dice"] = segmentation.dice(*arrays)
+    if loss.consensus.weight:
+        terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    return terms
+
+
+def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
+    if config.optim.ema:
+        return state.ema
+    return {"network": {"params": state.params["network"], **state.stats["network"]}}
+
+
+def _predict(
+    network: FaceOccNet, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
+    del landmarks  # nothing is aligned
+    return Prediction(network.apply(variables["network"], image, train=False))

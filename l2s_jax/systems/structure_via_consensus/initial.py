@@ -1,0 +1,37 @@
+"""A head start: stage 2 begins with the network of stage 1."""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax import bundle
+from l2s_jax.systems.contract import TrainState
+
+LAST = "classes"
+"""The layer that knows the label set."""
+
+
+def with_model(config: ConfigDict, state: TrainState) -> TrainState:
+    """A fresh state with weights and batch statistics of `config.model.init_from`; its optimiser starts anew.
+
+    A model of another label set gives all but its last layer, which stays as drawn.
+
+    Raises:
+      UserError: no such model, or one of another system or width.
+    """
+    source = config.model.init_from
+    trained = bundle.load(bundle.resolve(source))
+    if trained.meta.system != config.system:
+        raise UserError(f"model.init_from='{source}' is a model of '{trained.meta.system}', not of '{config.system}'")
+    fresh = {"network": {"params": state.params["network"], **state.stats["network"]}}
+    if trained.meta.label_set.name != config.label_set:
+        network = trained.variables["network"]
+        params = network["params"] | {LAST: fresh["network"]["params"][LAST]}
+        trained = trained._replace(variables={"network": network | {"params": params}})
+    found = jax.tree.map(
+        lambda array, like: jax.device_put(jnp.asarray(array), like.sharding), bundle.fit(trained, fresh), fresh
+    )
+    ema = jax.tree.map(jnp.copy, found) if state.ema else {}
+    stats = dict(found["network"])
+    return state.replace(params={"network": stats.pop("params")}, stats={"network": stats}, ema=ema)
