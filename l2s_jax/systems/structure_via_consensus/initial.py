@@ -26,8 +26,8 @@ def with_model(config: ConfigDict, state: TrainState) -> TrainState:
         raise UserError(f"model.init_from='{source}' is a model of '{trained.meta.system}', not of '{config.system}'")
     fresh = {"network": {"params": state.params["network"], **state.stats["network"]}}
     if trained.meta.label_set.name != config.label_set:
-        network = trained.variables["network"]
-        params = network["params"] | {LAST: fresh["network"]["params"][LAST]}
+        network = trained.variables.get("network", {})
+        params = network.get("params", {}) | {LAST: fresh["network"]["params"][LAST]}
         trained = trained._replace(variables={"network": network | {"params": params}})
     found = jax.tree.map(
         lambda array, like: jax.device_put(jnp.asarray(array), like.sharding), bundle.fit(trained, fresh), fresh
