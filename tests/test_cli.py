@@ -181,6 +181,14 @@ def test_dry_run_counts_without_allocating(capsys, fake_experiment):
     assert time.perf_counter() - start < 20
 
 
+def test_dry_run_of_a_loss_over_blobs(capsys):
+    changes = {"loss.consensus.weight": 0.1, "data.blobs": 8, "image_size": 32, "data.smaller_first": "[]"}
+    fields = [f"--config.{name}={value}" for name, value in changes.items()]
+    code, out, _ = l2s(capsys, "train", "--config", "segface_mini", "--dry-run", "--devices", 1, *fields)
+    assert code == 0
+    assert "segface, 32 px, batch 16 on 1 device" in out
+
+
 def test_dry_run_for_other_numbers_of_devices(capsys, fake_experiment):
     argv = ["train", "--config", fake_experiment, "--dry-run", "--config.image_size=512"]
     code, whole, _ = l2s(capsys, *argv, "--devices", 1)

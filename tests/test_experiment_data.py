@@ -74,7 +74,7 @@ def test_scored_data_are_framed_and_nothing_else(folder):
 
 def test_the_config_decides_how_batches_are_made(folder):
     conf = config(f"{folder} + synthetic:8", batch_size=4, blobs=20, threads=1, prefetch=1)
-    system = type("System", (), {"label_set": CELEBAMASK})
+    system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": True})
     with experiment.training_batches(conf, system) as batches:
         batch = next(batches)
         assert batches.get_state()["shares"] == [1, 1]

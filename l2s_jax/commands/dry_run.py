@@ -43,9 +43,14 @@ def run(config: ConfigDict, devices: int) -> int:
     batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
     if system.needs_landmarks:
         batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
-    costs = {name: _step_cost(step, state, batch) for name, step in system.steps.items()}
+    if config.data.blobs:
+        batch["blobs"] = batch["mask"]
+    frozen = system.frozen() if system.frozen is not None else {}
+    costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)
+    if frozen:
+        held["frozen"] = cost.size_bytes(frozen)  # where they are not sharded
 
     screen = console.out()
     where = f"{devices} devices" if devices > 1 else "1 device"
@@ -90,8 +95,8 @@ def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
     return {name: on_one_device(getattr(state, name)) for name in ("params", "stats", "ema", "opt_state")}
 
 
-def _step_cost(step, state: TrainState, batch: Mapping) -> cost.Cost:
-    return cost.of(lambda state, batch: step(state, batch, WHOLE_BATCH), state, batch)
+def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyTree]) -> cost.Cost:
+    return cost.of(lambda state, batch, frozen: step(state, batch, WHOLE_BATCH, **frozen), state, batch, frozen)
 
 
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:
@@ -130,6 +135,7 @@ def _steps(costs: Mapping[str, cost.Cost], share: Mapping[str, float], devices: 
 def _memory(held: Mapping[str, int], batch: Mapping, costs: Mapping[str, cost.Cost], devices: int) -> Table:
     grid = console.table("memory of one device" if devices > 1 else "memory", "what", ">estimate")
     titles = {"params": "parameters", "stats": "statistics", "ema": "running averages", "opt_state": "optimisers"}
+    titles["frozen"] = "frozen arguments"
     parts = {titles[name]: size for name, size in held.items()}
     parts["two batches"] = 2 * cost.size_bytes(batch)
     parts["activations and gradients, at worst"] = max(one.workspace for one in costs.values())

@@ -100,9 +100,9 @@ def open_data(spec: str, config: ConfigDict) -> Source:
     return _framed(sources.open_source(spec, size=config.image_size), config)
 
 
-def training_parts(config: ConfigDict) -> list[Weighted]:
+def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
     """The parts of the training data (one, or those of a mixture): balanced, mended, framed as the config says."""
-    parts = sources.open_mixture(config.data.train, size=config.image_size)
+    parts = sources.open_mixture(config.data.train, size=config.image_size, require_masks=require_masks)
     return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
 
 
@@ -129,7 +129,7 @@ def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
     if data.smaller_first and not system.any_size:
         raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
     return loader.train_batches(
-        training_parts(config),
+        training_parts(config, require_masks=system.needs_masks),
         label_set=system.label_set,
         image_size=config.image_size,
         batch_size=data.batch_size,

@@ -112,8 +112,10 @@ class _Run:
         self.config, self.root, self.system, self.mesh = config, root, system, mesh
         self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
         self.started = time.monotonic()
+        frozen = parallel.put_state(system.frozen(), mesh) if system.frozen is not None else {}
         self.steps = {
-            name: parallel.data_parallel(step, mesh, config.parallel.mode) for name, step in system.steps.items()
+            name: parallel.data_parallel(step, mesh, config.parallel.mode, frozen)
+            for name, step in system.steps.items()
         }
         self.compiled: set[tuple[str, int]] = set()
         self.throttle = parallel.Throttle()

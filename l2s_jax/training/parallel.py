@@ -9,6 +9,7 @@ Three ways to run the same `contract.Step`, with the same numbers:
 
 import collections
 import functools
+import types
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -53,20 +54,23 @@ def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None)
     return jax.make_mesh(shape, BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
-def data_parallel(step: Step, mesh: Mesh, mode: str) -> ParallelStep:
+def data_parallel(
+    step: Step, mesh: Mesh, mode: str, frozen: Mapping[str, PyTree] = types.MappingProxyType({})
+) -> ParallelStep:
     """Compiles a step for the devices of a mesh.
 
     Args:
       step: pure `(state, batch, axis) -> (state, metrics)`; metrics are global, not per device.
       mesh: from `make_mesh`.
       mode: one of `MODES`.
+      frozen: keyword arguments of the step that are neither trained nor donated, placed by `put_state`.
 
     Returns:
       `(state, batch) -> (state, metrics)` on global arrays. The state that goes in is DONATED: use the one that comes
       out. It has no device axis in any mode.
     """
     compilers = {"jit": _jit, "pmap": _pmap, "shard_map": _shard_map}
-    return compilers[mode](step, mesh)
+    return compilers[mode](step, mesh, dict(frozen))
 
 
 def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
@@ -156,31 +160,43 @@ class Throttle:
             jax.block_until_ready(self._pending.popleft())
 
 
-def _jit(step: Step, mesh: Mesh) -> ParallelStep:
-    def run(state, batch):
-        state, metrics = step(state, batch, WHOLE_BATCH)
+# Frozen arrays are arguments of the programs: as constants, the compiler would hold, and fold, copies of them.
+
+
+def _jit(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
+    def run(frozen, state, batch):
+        state, metrics = step(state, batch, WHOLE_BATCH, **frozen)
         # The outputs must lie exactly as the inputs did, or the next call would compile again.
         return (
             lax.with_sharding_constraint(state, state_shardings(state, mesh)),
             lax.with_sharding_constraint(metrics, NamedSharding(mesh, P())),
         )
 
-    return jax.jit(run, donate_argnums=0)
+    return functools.partial(jax.jit(run, donate_argnums=1), frozen)
 
 
-def _shard_map(step: Step, mesh: Mesh) -> ParallelStep:
-    run = functools.partial(step, axis=_device_axis(BATCH_AXES))
+def _shard_map(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
+    axis = _device_axis(BATCH_AXES)
+
+    def run(frozen, state, batch):
+        return step(state, batch, axis, **frozen)
+
     # check_vma=False: with replication tracking, JAX would sum the gradients a second time on its own.
-    mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P(BATCH_AXES)), out_specs=P(), check_vma=False)
-    return jax.jit(mapped, donate_argnums=0)
+    mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P(), P(BATCH_AXES)), out_specs=P(), check_vma=False)
+    return functools.partial(jax.jit(mapped, donate_argnums=1), frozen)
 
 
-def _pmap(step: Step, mesh: Mesh) -> ParallelStep:
+def _pmap(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
     devices = mesh.devices.flatten()
     line = Mesh(devices, "devices", axis_types=(AxisType.Auto,))  # as pmap makes it
     whole, rows = NamedSharding(line, P()), NamedSharding(line, P("devices"))
-    run = functools.partial(step, axis=_device_axis("devices"))
-    mapped = jax.pmap(run, "devices", in_axes=(None, 0), out_axes=None, devices=devices.tolist(), donate_argnums=0)
+    frozen, axis = jax.device_put(frozen, whole), _device_axis("devices")
+
+    def run(frozen, state, batch):
+        return step(state, batch, axis, **frozen)
+
+    options = {"in_axes": (None, None, 0), "out_axes": None, "devices": devices.tolist()}
+    mapped = jax.pmap(run, "devices", **options, donate_argnums=1)
 
     @functools.partial(jax.jit, out_shardings=rows)
     def split(batch):
@@ -189,7 +205,7 @@ def _pmap(step: Step, mesh: Mesh) -> ParallelStep:
     def call(state, batch):
         if jax.tree.leaves(state)[0].sharding != whole:  # a first call; the same mesh ever after, or it compiles twice
             state = jax.device_put(state, whole, donate=True)
-        return mapped(state, split(batch))
+        return mapped(frozen, state, split(batch))
 
     return call
 

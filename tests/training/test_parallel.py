@@ -94,6 +94,23 @@ def test_the_state_is_donated_and_the_batch_is_not(mode):
     assert not batch["x"].is_deleted()
 
 
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_frozen_arguments_reach_the_step_and_stay(mode):
+    mesh = parallel.make_mesh(mode, 1)
+    frozen = parallel.put_state({"scale": {"by": jnp.arange(4.0)}}, mesh)
+    batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
+
+    def step(state, batch, axis, scale):
+        return {"w": state["w"] + scale["by"] * axis.total(batch["x"].sum())}, {}
+
+    run = parallel.data_parallel(step, mesh, mode, frozen)
+    state = parallel.put_state({"w": jnp.zeros(4)}, mesh)
+    for _ in range(2):
+        state, _ = run(state, batch)
+    np.testing.assert_array_equal(state["w"], [0, 8, 16, 24])
+    assert not frozen["scale"]["by"].is_deleted()
+
+
 def test_axis_operations_on_two_devices():
     mesh = parallel.make_mesh("shard_map", 1)
     rows = np.arange(4, dtype=np.float32)
