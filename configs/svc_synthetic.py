@@ -6,6 +6,9 @@ Command     l2s demo && l2s train --config svc_synthetic
 Stage 2     l2s train --config svc_synthetic --workdir runs/svc_labels --config.stage=labels
             --config.model.init_from=runs/svc_synthetic
 Hardware    2 CPU cores
+Time        400 batches of 25 GFLOP
+Score       200 unseen faces after 130 batches (14 minutes of two cores shared with eight other programs): mean F1 0.875
+            over skin .901 and hair .848, never having seen a mask
 """
 
 from l2s_jax.config import default
