@@ -20,7 +20,7 @@ from l2s_jax import optim
 from l2s_jax.layers import drop_path, tanh_warp
 from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
-from l2s_jax.systems import consensus_term
+from l2s_jax.systems import consensus_term, one_network
 from l2s_jax.systems.contract import (
     WHOLE_BATCH,
     Axis,
@@ -28,7 +28,6 @@ from l2s_jax.systems.contract import (
     Metrics,
     Predict,
     Prediction,
-    PyTree,
     System,
     TrainState,
     step_rng,
@@ -61,10 +60,10 @@ def build(config: ConfigDict) -> System:
     return System(
         name="segface",
         label_set=label_set,
-        init=functools.partial(_init, network, optimiser, config),
+        init=functools.partial(one_network.first_state, network, optimiser, config.image_size, config.optim.ema),
         steps={"train": functools.partial(_train, network, warp, optimiser, class_weights, config)},
         schedule=lambda step: ("train",),
-        variables=functools.partial(_variables, config),
+        variables=one_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         start=functools.partial(with_backbone, config) if config.model.init_from else None,
         needs_landmarks=warp is not None,
@@ -110,23 +109,6 @@ def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
     return np.asarray(weights / (shares * weights).sum(), np.float32)
 
 
-def _init(network: SegFace, optimiser: optax.GradientTransformation, config: ConfigDict, rng: jax.Array) -> TrainState:
-    params_rng, step_key = jax.random.split(rng)
-    image = jnp.zeros((1, config.image_size, config.image_size, 3))
-    variables = dict(network.init(params_rng, image, train=False))
-    params = variables.pop("params")
-    # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
-    ema = {"network": jax.tree.map(jnp.copy, {"params": params, **variables})} if config.optim.ema else {}
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        rng=step_key,
-        params={"network": params},
-        stats={"network": variables},
-        ema=ema,
-        opt_state={"network": optimiser.init(params)},
-    )
-
-
 def _train(
     network: SegFace,
     warp: Warp,
@@ -161,14 +143,7 @@ def _train(
         return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
 
     (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = optimiser.update(axis.total(grads), state.opt_state["network"], params)
-    params, stats = optax.apply_updates(params, updates), stats | moved
-    state = state.replace(
-        params={"network": params},
-        stats={"network": stats},
-        opt_state={"network": opt_state},
-        ema=_averaged(config, state, {"params": params, **stats}),
-    )
+    state = one_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
     return state, {"loss": loss, **terms}
 
 
@@ -191,13 +166,6 @@ def _terms(
     return terms
 
 
-def _averaged(config: ConfigDict, state: TrainState, variables: PyTree) -> dict[str, PyTree]:
-    """The running average of weights and batch statistics."""
-    if not config.optim.ema:
-        return {}
-    return {"network": optim.ema_update(state.ema["network"], variables, state.step, config.optim.ema)}
-
-
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
     """Batch statistics and stochastic depth belong to the global batch, which only jit sees."""
     whole = axis.total is WHOLE_BATCH.total
@@ -206,12 +174,6 @@ def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
             "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
             "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"
         )
-
-
-def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
-    if config.optim.ema:
-        return state.ema
-    return {"network": {"params": state.params["network"], **state.stats["network"]}}
 
 
 def _predict(network: SegFace, warp: Warp) -> Predict:

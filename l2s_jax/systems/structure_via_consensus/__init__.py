@@ -19,7 +19,7 @@ from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
-from l2s_jax.systems import consensus_term
+from l2s_jax.systems import consensus_term, one_network
 from l2s_jax.systems.contract import (
     WHOLE_BATCH,
     Axis,
@@ -56,10 +56,10 @@ def build(config: ConfigDict) -> System:
     return System(
         name="structure_via_consensus",
         label_set=label_set,
-        init=functools.partial(_init, network, optimiser, config),
+        init=functools.partial(one_network.first_state, network, optimiser, config.image_size, config.optim.ema),
         steps={config.stage: step},
         schedule=lambda number: (config.stage,),
-        variables=functools.partial(_variables, config),
+        variables=one_network.exported,
         predict=functools.partial(_predict, network),
         start=functools.partial(with_model, config) if config.model.init_from else None,
         needs_masks=config.stage == "labels",
@@ -81,22 +81,6 @@ def _check(config: ConfigDict) -> None:
     if not 0 <= config.model.dropout < 1:
         raise UserError(f"model.dropout={config.model.dropout} must be a rate from 0 to below 1")
     consensus_term.check(config)
-
-
-def _init(network: FaceOccNet, optimiser: optax.GradientTransformation, config: ConfigDict, rng: jax.Array):
-    params_rng, step_key = jax.random.split(rng)
-    variables = dict(network.init(params_rng, jnp.zeros((1, config.image_size, config.image_size, 3)), train=False))
-    # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
-    ema = {"network": jax.tree.map(jnp.copy, variables)} if config.optim.ema else {}
-    params = variables.pop("params")
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        rng=step_key,
-        params={"network": params},
-        stats={"network": variables},
-        ema=ema,
-        opt_state={"network": optimiser.init(params)},
-    )
 
 
 def _learn_from(
@@ -157,17 +141,7 @@ def _learn(
         return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
 
     (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = optimiser.update(axis.total(grads), state.opt_state["network"], params)
-    variables = {"params": optax.apply_updates(params, updates), **moved}
-    ema = {}
-    if config.optim.ema:
-        ema = {"network": optim.ema_update(state.ema["network"], variables, state.step, config.optim.ema)}
-    state = state.replace(
-        params={"network": variables["params"]},
-        stats={"network": moved},
-        opt_state={"network": opt_state},
-        ema=ema,
-    )
+    state = one_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
     return state, {"loss": loss, **terms}
 
 
@@ -186,12 +160,6 @@ def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> d
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     return terms
-
-
-def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
-    if config.optim.ema:
-        return state.ema
-    return {"network": {"params": state.params["network"], **state.stats["network"]}}
 
 
 def _predict(
