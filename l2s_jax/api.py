@@ -7,25 +7,25 @@ parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("lab
 
 import dataclasses
 import itertools
-import json
 import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 
 from input_pipeline import images
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Example
-from l2s_jax import bundle, config, preprocess, systems
+from l2s_jax import preprocess
 from l2s_jax.report import overlays
-from l2s_jax.systems.contract import Code, Decoded, PyTree, System
+from l2s_jax.systems.contract import Code, Decoded
+from l2s_jax.trained import Model
+
+__all__ = ["Editor", "Model", "Parser", "Parsing", "Picture", "read", "swap_slices"]
 
 Picture = np.ndarray | Image.Image | str | os.PathLike
 
@@ -75,59 +75,6 @@ class Parsing:
         if pixels.shape[:2] != self.ids.shape:
             raise UserError(f"the parsing is {self.ids.shape} and the picture {pixels.shape[:2]}: not the same photo")
         return Image.fromarray(overlays.overlay(pixels, self.ids, self.label_set))
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A bundle and the system it belongs to.
-
-    Attributes:
-      path: folder it came from.
-      meta: its description.
-      config: the one it was trained with, complete.
-      system: the pure functions; `system.predict(variables, image)` is all there is to parsing.
-      variables: nested dicts of arrays on the default device.
-    """
-
-    path: Path
-    meta: bundle.Meta
-    config: ConfigDict
-    system: System
-    variables: PyTree
-
-    @classmethod
-    def load(cls, where: str | os.PathLike) -> "Model":
-        """Read a model.
-
-        Args:
-          where: a bundle folder, a workdir, or a name that `l2s models` lists.
-
-        Raises:
-          UserError: no such model, a damaged one, or one that does not fit its system.
-        """
-        model = bundle.load(bundle.resolve(where))
-        stored = _stored_config(model)
-        system = systems.build(stored)
-        expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
-        return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
-
-
-def _stored_config(model: bundle.Bundle) -> ConfigDict:
-    """The config a bundle was trained with; fields that were added since then take their defaults."""
-    stored = config.from_json(model.meta.config)
-    known = config.default(model.meta.system)
-    stranger = next(iter(sorted(config.flatten(stored).keys() - config.flatten(known).keys())), None)
-    if stranger is not None:
-        raise UserError(
-            f"'{model.path}' was made by another version: the field '{stranger}' of its config is unknown here; "
-            "install the l2s_jax that wrote it"
-        )
-    known.update(stored)
-    stored = config.from_json(json.loads(known.to_json()))
-    if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
-        raise UserError(f"'{model.path}' is damaged: its config and its description differ; export the model again")
-    config.validate(stored)
-    return stored
 
 
 class Parser:

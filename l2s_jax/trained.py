@@ -1,0 +1,66 @@
+"""A trained model from its folder: a bundle and the system it belongs to."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax import bundle, config, systems
+from l2s_jax.systems.contract import PyTree, System
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A bundle and the system it belongs to.
+
+    Attributes:
+      path: folder it came from.
+      meta: its description.
+      config: the one it was trained with, complete.
+      system: the pure functions; `system.predict(variables, image)` is all there is to parsing.
+      variables: nested dicts of arrays on the default device.
+    """
+
+    path: Path
+    meta: bundle.Meta
+    config: ConfigDict
+    system: System
+    variables: PyTree
+
+    @classmethod
+    def load(cls, where: str | os.PathLike) -> "Model":
+        """Read a model.
+
+        Args:
+          where: a bundle folder, a workdir, or a name that `l2s models` lists.
+
+        Raises:
+          UserError: no such model, a damaged one, or one that does not fit its system.
+        """
+        model = bundle.load(bundle.resolve(where))
+        stored = _stored_config(model)
+        system = systems.build(stored)
+        expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
+        return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
+
+
+def _stored_config(model: bundle.Bundle) -> ConfigDict:
+    """The config a bundle was trained with; fields that were added since then take their defaults."""
+    stored = config.from_json(model.meta.config)
+    known = config.default(model.meta.system)
+    stranger = next(iter(sorted(config.flatten(stored).keys() - config.flatten(known).keys())), None)
+    if stranger is not None:
+        raise UserError(
+            f"'{model.path}' was made by another version: the field '{stranger}' of its config is unknown here; "
+            "install the l2s_jax that wrote it"
+        )
+    known.update(stored)
+    stored = config.from_json(json.loads(known.to_json()))
+    if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
+        raise UserError(f"'{model.path}' is damaged: its config and its description differ; export the model again")
+    config.validate(stored)
+    return stored
