@@ -6,6 +6,8 @@ Most batches are of small pictures, which cost a quarter; the last ones have the
 
 Command   l2s train --config segface_mini
 Hardware  2 CPU cores, or any accelerator
+Time      137 CPU minutes
+Score     val, once: mean F1 0.770 over 18 classes (0.769 at 512 px), mean IoU 0.675; without the necklace 0.815
 """
 
 from l2s_jax.config import default
