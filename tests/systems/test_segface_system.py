@@ -163,7 +163,7 @@ def test_what_needs_the_global_batch_needs_jit(changes):
 
 def test_a_resumed_training_goes_on_to_the_bit(tmp_path, plain):
     system, state, step = plain
-    batches = [tiny_segface.faces(2, seed=seed) for seed in range(4)]
+    batches = [tiny_segface.faces(4, seed=seed) for seed in range(4)]
     through = state
     for batch in batches:
         through = advanced(step(through, batch)[0])
@@ -200,9 +200,11 @@ def test_everything_computes_in_the_precision_of_the_config():
 
 
 @pytest.fixture(scope="module")
-def aligning():
+def aligning(plain):
+    """A system that warps, and the fresh state of `plain`: a warp has no weights."""
     system = systems.build(tiny_segface.config(model__warp="exact"))
-    return system, jax.jit(system.init)(jax.random.key(0))
+    assert jax.tree.structure(jax.eval_shape(system.init, jax.random.key(0))) == jax.tree.structure(plain[1])
+    return system, plain[1]
 
 
 def test_warped_training_happens_in_the_pixels_of_the_picture(aligning):
@@ -282,8 +284,8 @@ def test_every_part_of_a_backbone_has_its_stage(name):
 def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
     system = systems.build(tiny_segface.config(**tiny_segface.AGREEING, optim__stage_decay=0.5))
     _, state, step = plain
-    batch = tiny_segface.faces(2)
-    own = state.replace(opt_state=jax.jit(system.init)(jax.random.key(0)).opt_state)
+    batch = tiny_segface.faces(4)
+    own = state.replace(opt_state=jax.jit(lambda key: system.init(key).opt_state)(jax.random.key(0)))
     slow_step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
     slow, fast = (
         jax.tree.map(jnp.subtract, run(before, batch)[0].params["network"], before.params["network"])
@@ -294,6 +296,13 @@ def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, factor * b, rtol=1e-3, atol=1e-7)
     assert tiny_l2s.difference(slow["decoder"], fast["decoder"]) < 1e-7
+
+
+def numbered(system):
+    """A state of numbers that no `init` draws, and without a key: cheaper than a compiled `init`."""
+    stream = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: system.init(jax.random.key(0)).replace(rng=()))
+    return jax.tree.map(lambda leaf: jnp.asarray(stream.uniform(9, 99, leaf.shape), leaf.dtype), shapes)
 
 
 def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
@@ -308,7 +317,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     bundle.save(tmp_path / "other", system.variables(state), meta)
     source = str(tmp_path / "other")
     pretrained = systems.build(tiny_segface.config(**BOTH, label_set="farl19", model__init_from=source))
-    fresh = jax.jit(pretrained.init)(jax.random.key(1))
+    fresh = numbered(pretrained)
     started = pretrained.start(fresh)
     for mine, theirs in ((started.params, state.params), (started.ema, state.ema), (started.stats, state.stats)):
         node, other = mine["network"], theirs["network"]
@@ -317,7 +326,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     assert tiny_l2s.difference(started.params["network"]["decoder"], fresh.params["network"]["decoder"]) == 0
     stranger = systems.build(tiny_segface.config(model__init_from=source))
     with pytest.raises(UserError, match="is of another backbone"):
-        stranger.start(jax.jit(stranger.init)(jax.random.key(0)))
+        stranger.start(numbered(stranger))
     (tmp_path / "weights.pth").write_bytes(b"nothing")
     with pytest.raises(UserError):
         systems.build(tiny_segface.config(model__init_from=str(tmp_path / "weights.pth"))).start(fresh)
