@@ -102,24 +102,49 @@ def test_a_restart_keeps_the_epoch_of_each_part_of_a_mixture(before, after):
             assert sorted(order[start : start + count]) == list(range(count))
 
 
-@pytest.mark.parametrize("options", [{}, {"threads": 4}, {"workers": 2}])
-def test_sizes_change_at_their_steps_and_examples_do_not(faces, options):
-    source, augment = open_source(f"folder:{faces}"), ALL
-    growing = {"smaller_first": ((2, 16), (5, 24)), "image_size": 32, "augment": augment, **options}
-    with stream(source, **growing) as batches:
-        whole = [next(batches) for _ in range(8)]
-    assert [batch["image"].shape[1] for batch in whole] == [16, 16, 24, 24, 24, 32, 32, 32]
-    for side, steps in ((16, (0, 1)), (24, (2, 3, 4)), (32, (5, 6, 7))):
-        with stream(source, image_size=side, augment=augment) as batches:
-            alone = [next(batches) for _ in range(8)]
-        for step in steps:
-            np.testing.assert_array_equal(whole[step]["mask"], alone[step]["mask"])
-    for stop in (1, 2, 5, 7):
-        with stream(source, **growing) as batches:
-            batches.set_state({**batches.get_state(), "step": stop})
-            for step in range(stop, 8):
-                for name, array in next(batches).items():
-                    np.testing.assert_array_equal(array, whole[step][name])
+GROWING = {"smaller_first": ((2, 16), (5, 24)), "image_size": 32, "augment": ALL}
+SIDES = (16, 16, 24, 24, 24, 32, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def growing(faces):
+    """The first batches of a stream whose pictures grow."""
+    with stream(open_source(f"folder:{faces}"), **GROWING) as batches:
+        return [next(batches) for _ in SIDES]
+
+
+def test_sizes_change_at_their_steps_and_examples_do_not(faces, growing):
+    assert tuple(batch["image"].shape[1] for batch in growing) == SIDES
+    for side in set(SIDES):
+        with stream(open_source(f"folder:{faces}"), image_size=side, augment=ALL) as batches:
+            alone = [next(batches) for _ in SIDES]
+        for step in (step for step, its in enumerate(SIDES) if its == side):
+            np.testing.assert_array_equal(growing[step]["mask"], alone[step]["mask"])
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 7])
+@pytest.mark.parametrize("options", [{}, {"threads": 4}], ids=["threads", "four threads"])
+def test_growing_pictures_go_on_at_every_stage(faces, growing, options, stop):
+    check_interrupted(faces, growing, options, stop)
+
+
+def test_growing_pictures_go_on_in_worker_processes(faces, growing):
+    # One interruption, in the middle of a size: the processes of two sizes before it, those of two after it.
+    check_interrupted(faces, growing, {"workers": 2}, 4)
+
+
+def check_interrupted(faces, growing, options, stop):
+    state, found = None, []
+    for count in (stop, len(growing) - stop):
+        with stream(open_source(f"folder:{faces}"), **GROWING, **options) as batches:
+            if state is not None:
+                batches.set_state(state)
+            found += [next(batches) for _ in range(count)]
+            state = batches.get_state()
+    for ours, theirs in zip(found, growing, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
 
 
 @pytest.mark.parametrize("pairs", [((2, 16), (2, 24)), ((3, 16), (2, 24)), ((0, 16),), ((2, 0),)])
