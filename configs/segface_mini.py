@@ -2,7 +2,7 @@
 
 The faces are a public subset of CelebAMask-HQ (non-commercial research): `DIR/{train,val}/{images,masks}`, official
 class order. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
-Most batches are of small pictures, which cost a quarter; the last ones have the full size.
+Most batches are of small pictures, which cost a quarter (128 px) or half (192 px); the last ones have the full size.
 
 Command   l2s train --config segface_mini
 Hardware  2 CPU cores, or any accelerator

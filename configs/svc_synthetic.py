@@ -7,8 +7,8 @@ Stage 2     l2s train --config svc_synthetic --workdir runs/svc_labels --config.
             --config.model.init_from=runs/svc_synthetic
 Hardware    2 CPU cores
 Time        400 batches of 25 GFLOP
-Score       200 unseen faces after 130 batches (14 minutes of two cores shared with eight other programs): mean F1 0.875
-            over skin .901 and hair .848, never having seen a mask
+Score       after the first 130 batches (14 minutes of two cores shared with eight other programs), on 200 unseen
+            faces: mean F1 0.875 over skin .901 and hair .848, never having seen a mask
 """
 
 from l2s_jax.config import default

@@ -28,6 +28,7 @@ from input_pipeline.blobs import blobs as blobs_of
 from input_pipeline.cache import CachedSource, RelabelledSource, ShrunkSource
 from input_pipeline.errors import UserError
 from input_pipeline.eval_loader import eval_batches
+from input_pipeline.growing import check_smaller_first
 from input_pipeline.labels import LabelSet
 from input_pipeline.mixture import Turns, shared_keys
 from input_pipeline.rows import Batch, Row, local_batch, stack, to_row
@@ -99,7 +100,8 @@ def train_batches(
     turns = Turns([part.weight for part in parts], seed)
     draws = _draws(_working(parts, label_set, image_size, cache), turns, seed)
     stages = []
-    for until, side in [*_checked(smaller_first), (None, image_size)]:
+    check_smaller_first(smaller_first)
+    for until, side in [*smaller_first, (None, image_size)]:
         view = _TrainView(augment, label_set, side, blobs, blob_pixels)
         batches = draws.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
         # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
@@ -122,16 +124,6 @@ def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, ca
     alike = [RelabelledSource(part.source, label_set, keys) for part in parts]
     sides = {"side": math.ceil(OVERSAMPLE * image_size), "at_least": image_size}
     return [(CachedSource if cache else ShrunkSource)(source, **sides) for source in alike]
-
-
-def _checked(smaller_first: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    steps = [step for step, _ in smaller_first]
-    if min([*steps, *(side for _, side in smaller_first)], default=1) < 1 or steps != sorted(set(steps)):
-        raise UserError(
-            f"data.smaller_first={json.dumps(smaller_first)} must be pairs [step, side] of whole numbers above 0, "
-            "each with a later step than the one before"
-        )
-    return list(smaller_first)
 
 
 def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from input_pipeline import files
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.framing import FRAMINGS
+from input_pipeline.growing import check_smaller_first
 from l2s_jax import systems
 from l2s_jax.training.parallel import MODES
 
@@ -234,10 +235,23 @@ def validate(config: ConfigDict) -> None:
                 raise UserError(f"{field}={flat[field]} must be at least {least}")
     if flat["data.balance"] > 1:
         raise UserError(f"data.balance={flat['data.balance']} is a share of the faces: from 0 to 1")
+    _validate_sizes(config)
+    if flat["train.patience"] and not flat["train.eval_every"]:
+        raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
     choices_of = {"data.framing": FRAMINGS, "parallel.mode": MODES, "precision.compute": PRECISIONS}
     for field, choices in choices_of.items():
         if flat[field] not in choices:
             raise UserError(f"{field}='{flat[field]}' must be one of: {', '.join(choices)}")
+
+
+def _validate_sizes(config: ConfigDict) -> None:
+    pairs = config.data.smaller_first
+    check_smaller_first(pairs)
+    if pairs and pairs[-1][0] >= config.train.steps:
+        raise UserError(
+            f"data.smaller_first ends at step {pairs[-1][0]} and the training at train.steps={config.train.steps}: no "
+            "batch would have image_size; set data.smaller_first=[] or earlier steps in it"
+        )
 
 
 def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

@@ -38,7 +38,10 @@ def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
 
 
 def _points(landmarks: np.ndarray) -> np.ndarray:
-    points = np.asarray(landmarks)
+    try:
+        points = np.asarray(landmarks)
+    except ValueError as error:
+        raise UserError("landmarks must be finite numbers [K, 2], these rows differ in length") from error
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu" or not np.isfinite(points).all():
         raise UserError(f"landmarks must be finite numbers [K, 2], these are {points.dtype} {list(points.shape)}")
     return points.astype(np.float32)

@@ -151,6 +151,7 @@ def test_landmarks_that_fit_no_picture_are_refused(parser):
         ([picture], [five, five], "more pictures than landmarks, or the reverse"),
         ([picture, picture], [five], "more pictures than landmarks, or the reverse"),
         ([picture, picture], [more, five], "come with 5 and 68 landmarks"),
+        ([picture], [[[1, 2], [3]]], "these rows differ in length"),
         ([picture], [None], r"landmarks must be finite numbers \[K, 2\]"),
     ]:
         with pytest.raises(UserError, match=sentence):

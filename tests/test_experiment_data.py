@@ -1,6 +1,5 @@
 """What a config makes of its data: mixtures, balance and framing for training, framing alone for what is scored."""
 
-import fake_system
 import numpy as np
 import pytest
 from fake_system import fake_config
@@ -11,6 +10,8 @@ from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import CELEBAMASK
+from l2s_jax import config as configs
+from l2s_jax import systems
 from l2s_jax.commands import experiment
 
 
@@ -57,10 +58,18 @@ def test_training_data_are_mended_where_the_config_asks(folder):
     assert len(part.source) == 5
 
 
-def test_a_system_of_one_size_takes_no_smaller_images(folder):
-    conf = config(folder, smaller_first=((2, 16),))
-    with pytest.raises(UserError, match=r"data.smaller_first must be \[\]: fake trains at one image size"):
-        experiment.training_batches(conf, fake_system.build(conf))
+def test_a_system_of_one_size_takes_no_smaller_images():
+    conf = configs.load("demo", ["data.smaller_first=[[2,32]]"])
+    with pytest.raises(UserError, match=r"data.smaller_first must be \[\]: latents2segments trains at one image size"):
+        systems.build(conf)
+
+
+@pytest.mark.parametrize("blobs", [0, 3])
+def test_blobs_are_made_for_steps_that_read_masks(folder, blobs):
+    conf = config(folder, batch_size=4, blobs=3, threads=1, prefetch=1)
+    system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": bool(blobs)})
+    with experiment.training_batches(conf, system) as batches:
+        assert ("blobs" in next(batches)) == bool(blobs)
 
 
 def test_scored_data_are_framed_and_nothing_else(folder):

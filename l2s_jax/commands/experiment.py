@@ -11,7 +11,6 @@ from rich.console import Console
 from input_pipeline import loader, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
-from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.sources import Source, Weighted
@@ -120,14 +119,8 @@ def _framed(source: Source, config: ConfigDict) -> Source:
 
 
 def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
-    """This process's part of the stream of batches that the config describes.
-
-    Raises:
-      UserError: data that cannot be read or do not fit together, or small images for a system of one size.
-    """
+    """This process's part of the stream of batches that the config describes."""
     data = config.data
-    if data.smaller_first and not system.any_size:
-        raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
     return loader.train_batches(
         training_parts(config, require_masks=system.needs_masks),
         label_set=system.label_set,
@@ -136,7 +129,7 @@ def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
         seed=config.seed,
         augment=Augment.from_dict(data.augment.to_dict()),
         smaller_first=data.smaller_first,
-        blobs=data.blobs,
+        blobs=data.blobs if system.needs_masks else 0,
         blob_pixels=data.blob_pixels,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

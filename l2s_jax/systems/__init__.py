@@ -14,7 +14,10 @@ def build(config) -> System:
     Raises:
       UserError: no such system, or a config it cannot be built from.
     """
-    return _module(config.system).build(config)
+    system = _module(config.system).build(config)
+    if config.data.smaller_first and not system.any_size:
+        raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
+    return system
 
 
 def default_config(name: str):

@@ -66,6 +66,15 @@ def test_a_mirrored_picture_has_the_mirrored_mask(plain):
     assert np.abs(there - back).max() > 1e-2
 
 
+def test_a_loss_without_terms():
+    nothing = systems.build(tiny_segface.config(loss__cross_entropy=0.0, loss__dice=0.0))
+    state = jax.eval_shape(nothing.init, jax.random.key(0))
+    with pytest.raises(UserError, match=r"no weight of config\.loss is above 0"):
+        jax.eval_shape(
+            lambda state, batch: nothing.steps["train"](state, batch, WHOLE_BATCH), state, tiny_segface.faces(2)
+        )
+
+
 def test_it_learns_a_batch_and_the_average_follows(system, state, step):
     batch, before = tiny_segface.faces(4), state
     losses = []
@@ -336,7 +345,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     ("changes", "sentence"),
     [
         ({"model__mirror": True, "model__warp": "exact"}, "model.mirror needs model.warp=none, not exact"),
-        ({"data__smaller_first": ((4, 40),)}, "image_size=40 must be a multiple of 32"),
+        ({"data__smaller_first": ((4, 40),)}, "data.smaller_first=40 must be a multiple of 32"),
         ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
         ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
         ({"model__stochastic_depth": 1.0}, "is no rate"),

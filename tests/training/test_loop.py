@@ -144,6 +144,8 @@ def test_patience_ends_a_run_that_no_longer_improves_and_its_restart(tmp_path):
     assert (result.step, result.best, saved(tmp_path, "latest")) == (8, loop.Best(4, 0.9), [8])
     result, _, evaluations = train(tmp_path, **fields)
     assert (result.step, int(result.state.step), evaluations) == (8, 8, [])
+    result, _, _ = train(tmp_path, lambda v: 0.1, **fields | {"patience": 0})
+    assert result.step == 12
 
 
 def test_evaluations_at_smaller_sizes_do_not_try_the_patience(tmp_path):

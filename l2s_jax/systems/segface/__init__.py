@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
+from input_pipeline.growing import named_sides
 from input_pipeline.labels import LabelSet
 from l2s_jax import optim
 from l2s_jax.layers import drop_path, tanh_warp
@@ -47,9 +48,9 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: an unknown backbone, label set or warp, or fields that do not fit together.
     """
-    for side in (config.image_size, *(side for _, side in config.data.smaller_first)):
+    for field, side in named_sides(config.image_size, config.data.smaller_first):
         if side % 32:
-            raise UserError(f"image_size={side} must be a multiple of 32, the coarsest stride of a backbone")
+            raise UserError(f"{field}={side} must be a multiple of 32, the coarsest stride of a backbone")
     consensus_term.check(config)
     label_set = labels.get(config.label_set)
     network, warp = build_network(config, len(label_set)), find_convention(config.model.warp)
@@ -163,6 +164,10 @@ def _terms(
         )
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    if not terms:
+        raise UserError(
+            "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight"
+        )
     return terms
 
 

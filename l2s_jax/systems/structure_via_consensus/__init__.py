@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
+from input_pipeline.growing import named_sides
 from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
@@ -73,9 +74,9 @@ def _check(config: ConfigDict) -> None:
     for field, choices in CHOICES.items():
         if chosen[field] not in choices:
             raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
-    for side in (config.image_size, *(side for _, side in config.data.smaller_first)):
+    for field, side in named_sides(config.image_size, config.data.smaller_first):
         if side % 4 or side < 20:
-            raise UserError(f"image_size={side} must be a multiple of 4, at least 20")
+            raise UserError(f"{field}={side} must be a multiple of 4, at least 20")
     if config.model.width < 2 or config.model.width % 2:
         raise UserError(f"model.width={config.model.width} must be an even number above 0")
     if not 0 <= config.model.dropout < 1:
@@ -159,6 +160,11 @@ def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> d
         terms["dice"] = segmentation.dice(*arrays)
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    if not terms:
+        raise UserError(
+            f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
+            "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones"
+        )
     return terms
 
 

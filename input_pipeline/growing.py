@@ -1,0 +1,28 @@
+"""Progressive resizing: the side of the images as a function of the step."""
+
+import json
+from collections.abc import Sequence
+
+from input_pipeline.errors import UserError
+
+
+def check_smaller_first(pairs: Sequence[tuple[int, int]]) -> None:
+    """Whether `pairs` are steps and sides as `loader.train_batches` takes them.
+
+    Raises:
+      UserError: they are not pairs of whole numbers above 0, or a step is not later than the one before.
+    """
+    if not all(map(_is_pair, pairs)) or (steps := [step for step, _ in pairs]) != sorted(set(steps)):
+        raise UserError(
+            f"data.smaller_first={json.dumps(pairs)} must be pairs [step, side] of whole numbers above 0, each with a "
+            "later step than the one before, like [[1000, 64], [2000, 96]]"
+        )
+
+
+def named_sides(image_size: int, smaller_first: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
+    """Every side that a training has, with the field it comes from."""
+    return [("image_size", image_size), *(("data.smaller_first", side) for _, side in smaller_first)]
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(type(n) is int and n > 0 for n in pair)
