@@ -109,7 +109,7 @@ def check_resumable(run, clean):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_kill_9_and_again(tmp_path, raw, clean, jobs):
-    run = Run(tmp_path, jobs=jobs, seconds=0.1)
+    run = Run(tmp_path, jobs=jobs, seconds=0.3)
     run.wait_for_shards(2)
     children = run.workers()
     run.process.kill()
@@ -125,7 +125,7 @@ def test_kill_9_and_again(tmp_path, raw, clean, jobs):
 
 
 def test_interrupt_stops_quickly(tmp_path, raw, clean):
-    run = Run(tmp_path, jobs=2, seconds=0.1)
+    run = Run(tmp_path, jobs=2, seconds=0.3)
     run.wait_for_shards(1)
     start = time.monotonic()
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
@@ -138,7 +138,7 @@ def test_interrupt_stops_quickly(tmp_path, raw, clean):
 
 
 def test_a_killed_worker_is_one_sentence(tmp_path, raw, clean):
-    run = Run(tmp_path, jobs=2, seconds=0.1)
+    run = Run(tmp_path, jobs=2, seconds=0.3)
     run.wait_for_shards(1)
     os.kill(run.workers()[-1], signal.SIGKILL)
     code, output = run.end()
