@@ -1,20 +1,21 @@
 """Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
 
     python experiments/consensus_sparsity.py [--losses ce 1:0 10:5 1:1 1:10] [--seeds 3] [--steps 400]
-        [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR] [--pictures FILE.png]
+        [--label-set skin_hair] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR] [--pictures FILE.png]
 
 The network of configs/segface_mini.py learns from the same batches with each loss; the first loss is the baseline:
 
     ce            cross entropy
     A:B           (A label term + B consensus) / (A + B) INSTEAD of cross entropy, as published
-    ce+A:B        cross entropy plus that
+    ce+A:B        cross entropy + A label term + B consensus
     A:B@P         blobs count pixels**P instead of all the same (also after ce+)
+    A:B/classes   a blob is all of a class, as in the authors' instructions (also after ce+ and @P)
 
-Blobs are the connected components of the mask after augmentation. Scored are the last weights (their running average)
-at network size. Components off: |components predicted - true components| of all classes but the background, 8-connected
-as published, mean over faces; too many of one class may hide too few of another, so that `class by class` adds them up
-one by one. F1 and IoU are pooled over pixels, boundary F1 over faces; only the mean IoU counts the background. Every
-number is the mean over seeds and the standard deviation between them.
+Blobs are the connected components of the mask after augmentation, if nothing else is said. Scored are the last weights
+(their running average) at network size. Components off: |components predicted - true components| of all classes but the
+background, 8-connected as published, mean over faces; too many of one class may hide too few of another, so that `class
+by class` adds them up one by one. F1 and IoU are pooled over pixels, boundary F1 over faces; only the mean IoU counts
+the background. Every number is the mean over seeds and the standard deviation between them.
 
 A (loss, seed) is a run of the training loop in its own folder under --out: what was interrupted goes on, what is
 finished is not trained again. `runs.csv` there has a line for each run and class, `summary.json` the table. The folders
@@ -66,6 +67,7 @@ TOLERANCE = 0.0075
 """Of boundaries, relative to the diagonal of the image."""
 AIM = -0.25
 """Change of the components off that is looked for."""
+_PATH = str.maketrans({":": "to", "/": "-"})
 BATCH, WORST, CELL = 20, 8, 176
 
 Scores = dict[str, dict[str, float | None]]
@@ -73,12 +75,13 @@ Scores = dict[str, dict[str, float | None]]
 
 
 class Loss(NamedTuple):
-    """Factors of cross entropy, label term and consensus, and how the size of a blob counts."""
+    """Factors of cross entropy, label term and consensus, how the size of a blob counts, and what is a blob."""
 
     cross_entropy: float
     alpha: float
     beta: float
     size_power: float
+    blobs: str
 
 
 class Spread(NamedTuple):
@@ -113,19 +116,24 @@ class Result(NamedTuple):
 
 
 def read_loss(text: str) -> Loss:
-    """The loss that a name of the docstring above means; alpha + beta = 1, so that ratios alone differ.
+    """The loss that a name of the docstring above means; without ce alpha + beta = 1, so that ratios alone differ.
 
     Raises:
       UserError: it means none.
     """
     if text == "ce":
-        return Loss(1.0, 0.0, 0.0, 0.0)
+        return Loss(1.0, 0.0, 0.0, 0.0, "components")
     number = r"(\d+(?:\.\d+)?)"
-    match = re.fullmatch(rf"(ce\+)?{number}:{number}(?:@{number})?", text)
+    match = re.fullmatch(rf"(ce\+)?{number}:{number}(?:@{number})?(/classes)?", text)
     if not match or float(match[2]) + float(match[3]) == 0:
-        raise UserError(f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10")
+        raise UserError(
+            f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10, and may end in @POWER, /classes"
+        )
     alpha, beta = float(match[2]), float(match[3])
-    return Loss(1.0 if match[1] else 0.0, alpha / (alpha + beta), beta / (alpha + beta), float(match[4] or 0))
+    about_blobs = float(match[4] or 0), "classes" if match[5] else "components"
+    if match[1]:
+        return Loss(1.0, alpha, beta, *about_blobs)
+    return Loss(0.0, alpha / (alpha + beta), beta / (alpha + beta), *about_blobs)
 
 
 def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
@@ -137,6 +145,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
     fields = {
         "seed": seed,
         "image_size": args.image_size,
+        "label_set": args.label_set,
         "data.train": args.data,
         "data.eval": args.eval,
         "data.balance": 0.0,
@@ -155,6 +164,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "loss.consensus.alpha": loss.alpha,
         "loss.consensus.beta": loss.beta,
         "loss.consensus.size_power": loss.size_power,
+        "loss.consensus.blobs": loss.blobs,
     }
     config = configs.load("segface_mini").unlock()
     config.update_from_flattened_dict(fields)
@@ -219,7 +229,7 @@ def store(folder: Path, about: dict, result: Result) -> None:
 def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: Console) -> Result:
     """Train (or go on, or nothing, where it is done) with a loss and a seed, and score the last weights."""
     config = config_of(read_loss(loss), seed, args)
-    folder = args.out / f"{args.image_size}px-{args.steps}" / loss.replace(":", "to") / f"seed{seed}"
+    folder = args.out / f"{args.label_set}-{args.image_size}px-{args.steps}" / loss.translate(_PATH) / f"seed{seed}"
     about = {"config": json.loads(config.to_json()), "faces": scored.spec}
     if known := finished(folder, about):
         return known
@@ -375,6 +385,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--losses", nargs="+", default=LOSSES, help=f"the first is the baseline ({' '.join(LOSSES)})")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (default 3)")
     parser.add_argument("--steps", type=int, default=400, help="batches of 16 faces (default 400)")
+    parser.add_argument("--label-set", default="celebamask", help="classes to learn (default celebamask)")
     parser.add_argument("--image-size", type=int, default=96, help="pixels a side, a multiple of 32 (default 96)")
     parser.add_argument("--data", default=f"{FACES}?train[:740]", metavar="SPEC", help="faces to train on")
     parser.add_argument("--eval", default=f"{FACES}?train[740:]", metavar="SPEC", help="faces to score on")

@@ -3,11 +3,13 @@
 | rule | picture | mask |
 |---|---|---|
 | `pad-square-bilinear` | in proportion, centred, its border repeated; antialiased bilinear | 255 around the picture |
+| `pad-square-bicubic` | the same, antialiased bicubic | 255 around the picture |
 | `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
 
-In both each pixel of the mask takes the id found at its centre, and landmarks move along. We train by the first: no
-face changes its shape. The second is what the published SegFace networks were trained and scored with (Narayan et al.,
-AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks). A model's `model.json` names its rule.
+In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. We train by the
+first: no face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi
+et al., CVPR 2020: Pillow's `thumbnail`), the third what the published SegFace networks were trained and scored with
+(Narayan et al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks). A model's `model.json` names its rule.
 """
 
 import dataclasses
@@ -34,6 +36,10 @@ class ResizeRule:
     box: Callable[[int, int, int], Box]
 
 
+def _fit_bicubic(example: Example, side: int) -> Example:
+    return fit_square(example, side, Kernel.BICUBIC)
+
+
 def _stretch(example: Example, side: int) -> Example:
     return resize(example, side, side, Kernel.BICUBIC)
 
@@ -43,8 +49,9 @@ def _all_of_it(height: int, width: int, side: int) -> Box:
 
 
 PAD_SQUARE = ResizeRule("pad-square-bilinear", fit_square, fit_box)
+PAD_SQUARE_BICUBIC = ResizeRule("pad-square-bicubic", _fit_bicubic, fit_box)
 STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it)
-RULES = {rule.name: rule for rule in (PAD_SQUARE, STRETCH)}
+RULES = {rule.name: rule for rule in (PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH)}
 
 
 def find(name: str) -> ResizeRule:

@@ -76,7 +76,7 @@ def fit_box(height: int, width: int, side: int) -> Box:
     return Box(left, top, left + w, top + h)
 
 
-def fit_square(example: Example, side: int) -> Example:
+def fit_square(example: Example, side: int, kernel: Kernel = Kernel.BILINEAR) -> Example:
     """The whole picture, centred in a square: nothing is cropped, nothing is stretched.
 
     The longer side is resized to `side` (see `resize`), the rest of the square repeats the border pixels of the image
@@ -84,7 +84,7 @@ def fit_square(example: Example, side: int) -> Example:
     """
     left, top, right, bottom = fit_box(*example["image"].shape[:2], side)
     margins = ((top, side - bottom), (left, side - right))
-    square = resize(example, bottom - top, right - left)
+    square = resize(example, bottom - top, right - left, kernel)
     square["image"] = np.pad(square["image"], (*margins, (0, 0)), mode="edge")
     if "mask" in square:
         square["mask"] = np.pad(square["mask"], margins, constant_values=IGNORE)

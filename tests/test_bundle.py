@@ -225,7 +225,7 @@ def test_a_huge_header_is_not_read(saved, monkeypatch):
         ({"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": 3}}, "field 'resize'"),
         (
             {"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": "crop"}},
-            "resize rule 'crop', this l2s knows pad-square-bilinear and stretch-bicubic; install the l2s_jax that",
+            "resize rule 'crop', this l2s knows pad-square-bilinear, pad-square-bicubic, stretch-bicubic; install the",
         ),
     ],
 )

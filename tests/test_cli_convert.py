@@ -12,12 +12,16 @@ import pytest
 import torch_writer
 from PIL import Image
 
-from l2s_jax import bundle, cli
+from l2s_jax import bundle, cli, conversions
+from l2s_jax.commands import arguments
+from l2s_jax.convert import structure_via_consensus as face_occ_net
 from l2s_jax.convert.segface import convert_checkpoint
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
 
-MODELS = json.loads((Path(__file__).parent / "data" / "goldens" / "segface.json").read_text())["models"]
+GOLDENS = Path(__file__).parent / "data" / "goldens"
+MODELS = json.loads((GOLDENS / "segface.json").read_text())["models"]
+FACE_OCC_NET = json.loads((GOLDENS / "structure_via_consensus.json").read_text())["FaceOccNet"]["state"]
 SIDE = 64
 
 
@@ -28,9 +32,14 @@ def place(tmp_path_factory):
 
 
 def weights(head):
-    """Small numbers under the published names of the MobileNet variant; spread enough for several classes to win."""
+    """Numbers for SegFace with MobileNet."""
+    return numbered(MODELS[f"{head}-mobilenet-128"]["state"])
+
+
+def numbered(tensors):
+    """Small numbers under published names; spread enough for several classes to win."""
     state = {}
-    for i, (name, shape, _) in enumerate(MODELS[f"{head}-mobilenet-128"]["state"]):
+    for i, (name, shape, _) in enumerate(tensors):
         numbers = np.random.default_rng(i).standard_normal(shape, np.float32)
         if name.endswith("num_batches_tracked"):
             state[name] = np.int64(7)
@@ -126,6 +135,44 @@ def test_eleven_classes_need_a_head(capsys, place):
     assert (meta.config["model"]["warp"], meta.config["data"]["framing"]) == ("none", "face_inside")
 
 
+def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
+    state = numbered(FACE_OCC_NET)
+    torch_writer.save(place / "occ.pth", torch_writer.state_dict({f"module.{name}": x for name, x in state.items()}))
+    argv = ["convert", "structure_via_consensus", "occ.pth", "--out", "models/occ"]
+    assert "have the same tensors: say --head part_labels or --head cofw" in refused(capsys, *argv)
+    assert "its 3 classes are those of part_labels or cofw, not of lapa" in refused(capsys, *argv, "--head", "lapa")
+    code, out, _ = l2s(capsys, *argv, "--head", "part_labels", "--image-size", SIDE)
+    assert code == 0
+    assert "FaceOccNet, 3 classes of Part Labels, 4.53 M numbers, 64 px" in " ".join(out.split())
+    meta = bundle.read_meta("models/occ")
+    assert (meta.system, meta.label_set.name) == ("structure_via_consensus", "skin_hair")
+    assert meta.preprocessing == bundle.Preprocessing(SIDE, resize="pad-square-bicubic")
+    assert (meta.config["stage"], meta.config["loss"]["consensus"]["beta"]) == ("labels", 5.0)
+
+    photo = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE // 2, 3), np.uint8)
+    Image.fromarray(photo).save(place / "tall.png")
+    assert l2s(capsys, "parse", "tall.png", "--out", "masks", "--model", "occ")[0] == 0
+    classes = np.asarray(Image.open(place / "masks" / "tall_labels.png"))
+    module, variables = face_occ_net.convert_checkpoint(state)
+    padded = np.pad(photo, ((0, 0), (SIDE // 4, SIDE // 4), (0, 0)), mode="edge") / np.float32(127.5) - 1
+    logits = np.asarray(jax.jit(lambda v, x: module.apply(v, x, train=False))(variables, padded[None])[0])
+    expected = logits[:, SIDE // 4 : -SIDE // 4].argmax(axis=-1)
+    assert len(np.unique(expected)) > 1
+    assert np.mean(classes == expected) > 0.999  # probabilities are rounded to bytes on their way to the photo's pixels
+
+    code, _, _ = l2s(capsys, *argv, "--head", "cofw", "--name", "covered")
+    assert code == 0
+    meta = bundle.read_meta("models/occ")
+    assert (meta.name, meta.label_set.name, meta.preprocessing.image_size) == ("covered", "face_occlusion", 128)
+    two = state | {f"model_class.{leaf}": state[f"model_class.{leaf}"][:2] for leaf in ("weight", "bias")}
+    torch_writer.save(place / "two.pth", torch_writer.state_dict(two))
+    refusal = refused(capsys, "convert", "structure_via_consensus", "two.pth", "--out", "models/two", "--head", "cofw")
+    assert "'two.pth': this FaceOccNet tells 2 classes apart, the published ones 3" in refusal
+    refusal = refused(capsys, "convert", "structure_via_consensus", "model_299.pt", "--out", "models/two")
+    assert "'model_299.pt': these are not FaceOccNet's weights" in refusal
+    assert not Path("models/two").exists()
+
+
 @pytest.fixture(scope="module")
 def converted(place, celeb):
     assert cli.main(["convert", "segface", "model_299.pt", "--out", "whole", "--image-size", str(SIDE)]) == 0
@@ -153,6 +200,17 @@ def test_damaged_models_are_one_sentence_in_both_commands(capsys, place, convert
         assert sentence in refused(capsys, *argv)
         assert not Path("none.json").exists()
         assert not any(Path("none").iterdir())
+
+
+def test_help_knows_all_that_can_be_converted(capsys):
+    assert tuple(conversions.CONVERSIONS) == arguments.CONVERTED
+    heads = [head for conversion in conversions.CONVERSIONS.values() for head in conversion.heads]
+    assert len(set(heads)) == len(heads)
+    assert cli.main(["convert", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in (*arguments.CONVERTED, *heads))
+    for name, conversion in conversions.CONVERSIONS.items():
+        assert f"{name} {conversion.image_size}" in " ".join(out.split())
 
 
 class Evil:

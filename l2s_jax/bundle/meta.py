@@ -145,7 +145,7 @@ def _preprocessing(content: dict, source: str) -> Preprocessing:
     if preprocessing.resize not in resize_rules.RULES:
         raise UserError(
             f"'{source}' asks for the resize rule '{preprocessing.resize[:40]}', this l2s knows "
-            f"{' and '.join(resize_rules.RULES)}; install the l2s_jax that wrote it"
+            f"{', '.join(resize_rules.RULES)}; install the l2s_jax that wrote it"
         )
     return preprocessing
 

@@ -9,8 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
+from input_pipeline.resize_rules import PAD_SQUARE_BICUBIC
 from l2s_jax.convert.state_dict import Rule, State, conv, convert, same
 from l2s_jax.models.face_occ_net import FaceOccNet
+
+LABEL_SETS = {"part_labels": "skin_hair", "cofw": "face_occlusion"}
+"""Label set of each published network; their tensors are the same."""
+
+RESIZE = PAD_SQUARE_BICUBIC
+"""How pictures became the network's squares: Pillow's `thumbnail`, in proportion."""
 
 _CONVOLUTIONS = {
     "model_enc": {1: "enc0", 4: "enc1", 8: "enc2", 12: "enc3", 16: "enc4"},
@@ -39,7 +46,9 @@ def convert_checkpoint(state: State) -> tuple[FaceOccNet, dict]:
     head = state.get("model_class.weight")
     if head is None or np.ndim(head) != 4:
         raise UserError("these are not FaceOccNet's weights: no tensor 'model_class.weight' of rank 4")
-    module = FaceOccNet(classes=head.shape[0])
+    if head.shape[0] != 3:
+        raise UserError(f"this FaceOccNet tells {head.shape[0]} classes apart, the published ones 3")
+    module = FaceOccNet()
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     target = jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), image)
     weights = {name: tensor for name, tensor in state.items() if name not in _COUNTERS}

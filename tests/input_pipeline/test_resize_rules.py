@@ -6,7 +6,7 @@ from PIL import Image
 from input_pipeline import resize_rules
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
-from input_pipeline.resize_rules import PAD_SQUARE, RULES, STRETCH
+from input_pipeline.resize_rules import PAD_SQUARE, PAD_SQUARE_BICUBIC, RULES, STRETCH
 
 SHAPES = [(40, 80), (80, 40), (64, 64), (33, 90)]
 
@@ -18,6 +18,17 @@ def noise():
         "image": rng.integers(0, 256, (30, 48, 3), np.uint8),
         "mask": rng.integers(0, 19, (60, 96), np.uint8),  # masks of another size than the image, as CelebAMask-HQ's
     }
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 40), (40, 30), (27, 64)])
+def test_padding_bicubically_shows_what_a_thumbnail_does(height, width):
+    noise = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    square = PAD_SQUARE_BICUBIC.fit({"image": noise}, 24)["image"]
+    thumbnail = Image.fromarray(noise)
+    thumbnail.thumbnail((24, 24))
+    left, top, right, bottom = PAD_SQUARE_BICUBIC.box(height, width, 24)
+    np.testing.assert_array_equal(square[top:bottom, left:right], np.asarray(thumbnail))
+    assert square.shape == (24, 24, 3)
 
 
 @pytest.mark.parametrize("side", [24, 64])
@@ -43,11 +54,13 @@ def test_a_picture_twice_as_wide_loses_every_other_column():
 @pytest.mark.parametrize("side", [32, 96])
 def test_square_pictures_differ_by_the_kernel_alone(side):
     face = dot_face(64, 64, 40.4, 20.8, radius=16)
-    padded, stretched = (rule.fit(face, side) for rule in (PAD_SQUARE, STRETCH))
+    padded, bicubic, stretched = (rule.fit(face, side) for rule in RULES.values())
+    for name, value in bicubic.items():
+        np.testing.assert_array_equal(value, stretched[name])
     np.testing.assert_array_equal(padded["mask"], stretched["mask"])
     np.testing.assert_array_equal(padded["landmarks"], stretched["landmarks"])
     assert 0 < np.abs(padded["image"].astype(int) - stretched["image"]).max() < 8
-    for rule in (PAD_SQUARE, STRETCH):
+    for rule in RULES.values():
         np.testing.assert_array_equal(rule.fit(face, 64)["image"], face["image"])
 
 
@@ -65,6 +78,7 @@ def test_everything_moves_into_the_box(rule, height, width):
 
 
 def test_rules_are_found_by_name():
-    assert [resize_rules.find(name) for name in ("pad-square-bilinear", "stretch-bicubic")] == [PAD_SQUARE, STRETCH]
+    names = ("pad-square-bilinear", "pad-square-bicubic", "stretch-bicubic")
+    assert [resize_rules.find(name) for name in names] == [PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH]
     with pytest.raises(UserError, match=r"'stretch' is unknown: did you mean 'stretch-bicubic'\?"):
         resize_rules.find("stretch")
