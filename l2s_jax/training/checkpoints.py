@@ -7,6 +7,7 @@ checkpoint; the manifest finds what was damaged later.
 
 import dataclasses
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import TrainState
+from l2s_jax.systems.contract import PyTree, TrainState
 from l2s_jax.training import parallel
 
 META, MANIFEST = "meta.json", "manifest.json"
@@ -40,6 +42,16 @@ class Checkpoint:
     state: TrainState
     loader: dict[str, Any]
     progress: dict[str, Any]
+
+
+def tree_digest(tree: PyTree) -> str:
+    """SHA-256 hex digest of the paths, dtypes, shapes and numbers of a tree of arrays."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8))
+    return digest.hexdigest()
 
 
 def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:

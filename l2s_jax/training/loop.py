@@ -22,7 +22,7 @@ from l2s_jax import config as configs
 from l2s_jax.systems.contract import PyTree, System, TrainState
 from l2s_jax.training import checkpoints, parallel, progress, writers
 from l2s_jax.training import workdir as layout
-from l2s_jax.training.checkpoints import Checkpoint
+from l2s_jax.training.checkpoints import Checkpoint, tree_digest
 from l2s_jax.training.feeding import Batches, Feed
 from l2s_jax.training.signals import Interrupted, StopRequest
 from l2s_jax.training.window import Window
@@ -112,7 +112,9 @@ class _Run:
         self.config, self.root, self.system, self.mesh = config, root, system, mesh
         self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
         self.started = time.monotonic()
-        frozen = parallel.put_state(system.frozen(), mesh) if system.frozen is not None else {}
+        frozen = system.frozen() if system.frozen is not None else {}
+        self.frozen = {name: tree_digest(arrays) for name, arrays in frozen.items()}
+        frozen = parallel.put_state(frozen, mesh)
         self.steps = {
             name: parallel.data_parallel(step, mesh, config.parallel.mode, frozen)
             for name, step in system.steps.items()
@@ -137,11 +139,21 @@ class _Run:
         else:
             self.state = restored.state
             self.step = int(self.state.step)
+            self._check_frozen(restored.progress.get("frozen", self.frozen))
             self.evaluated = restored.progress["evaluated"]
             self.best = Best(**restored.progress["best"]) if restored.progress["best"] else None
             self.batches.set_state(restored.loader)
             self.display.message(f"resuming at step {self.step} of {self.config.train.steps} in {self.root}")
         self.saved = self.step
+
+    def _check_frozen(self, before: Mapping[str, str]) -> None:
+        """Whether the arrays that training never changes are those that the run began with."""
+        for name in sorted({*before, *self.frozen}):
+            if before.get(name) != self.frozen.get(name):
+                raise UserError(
+                    f"the {name} of {self.root} is another than at step {self.step}: put the one of before back in its "
+                    "place, or train with another --workdir"
+                )
 
     def run(self) -> TrainResult:
         train = self.config.train
@@ -222,7 +234,7 @@ class _Run:
     def _save(self, kind: str, keep: int) -> None:
         self.window.check()
         best = dataclasses.asdict(self.best) if self.best else None
-        memory = {"evaluated": self.evaluated, "best": best}
+        memory = {"evaluated": self.evaluated, "best": best, "frozen": self.frozen}
         with self.meter.excluded():
             self.writer.flush()
             checkpoints.save(self.root / kind, Checkpoint(self.state, self.feed.get_state(), memory), keep)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 
 import jax
@@ -109,6 +110,26 @@ def test_counts(tmp_path):
     assert saved(tmp_path, "latest") == [7, 6]
     assert result.best == loop.Best(step=7, score=7.0)
     assert [line["step"] for line in history(tmp_path)] == [2, 3, 4, 6, 6, 7]
+
+
+def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
+    def with_teacher(value):
+        def step(state, batch, axis, teacher):
+            return plain.steps["count"](state, batch, axis)
+
+        plain = counter()
+        teacher = {"weights": jnp.full((2, 3), value), "steps": jnp.int32(7)}
+        return dataclasses.replace(plain, steps={"count": step}, frozen=lambda: {"teacher": teacher})
+
+    train(tmp_path, steps=2, system=with_teacher(0.5))
+    assert train(tmp_path, steps=4, system=with_teacher(0.5))[0].step == 4
+    before = history(tmp_path)
+    message = f"the teacher of {re.escape(str(tmp_path))} is another than at step 4: put the one of before back"
+    for other in (with_teacher(0.25), counter()):
+        with pytest.raises(UserError, match=message):
+            train(tmp_path, steps=6, system=other)
+    assert (history(tmp_path), saved(tmp_path, "latest")) == (before, [4, 2])
+    assert train(tmp_path, steps=6, system=with_teacher(0.5))[0].step == 6
 
 
 def test_zero_means_only_at_the_end(tmp_path):
