@@ -1,9 +1,10 @@
 """Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
 
-    python experiments/consensus_sparsity.py [--losses ce 1:0 10:5 1:1 1:10] [--seeds 3] [--steps 400]
-        [--label-set skin_hair] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR] [--pictures FILE.png]
+    python experiments/consensus_sparsity.py [--config svc_mini] [--losses ce 1:0 10:5 1:1 1:10] [--seeds 3]
+        [--steps 400] [--label-set skin_hair] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR]
+        [--pictures FILE.png]
 
-The network of configs/segface_mini.py learns from the same batches with each loss; the first loss is the baseline:
+The network of a config learns from the same batches with each loss; the first loss is the baseline:
 
     ce            cross entropy
     A:B           (A label term + B consensus) / (A + B) INSTEAD of cross entropy, as published
@@ -95,6 +96,7 @@ class Scored(NamedTuple):
     """The faces that every run is scored on, and one compiled parser for all of them: the networks are the same."""
 
     spec: str
+    image_size: int
     names: tuple[str, ...]
     batches: list[Batch]
     predict: Predict
@@ -137,15 +139,16 @@ def read_loss(text: str) -> Loss:
 
 
 def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
-    """The config of a run: that of segface_mini at one image size, scored once, at the end.
+    """The config of a run: that of `args.config` with another loss, at one image size, scored once, at the end.
 
     Raises:
       UserError: sizes or steps that are none.
     """
+    base = configs.load(args.config)
     fields = {
         "seed": seed,
-        "image_size": args.image_size,
-        "label_set": args.label_set,
+        "image_size": base.image_size if args.image_size is None else args.image_size,
+        "label_set": args.label_set or base.label_set,
         "data.train": args.data,
         "data.eval": args.eval,
         "data.balance": 0.0,
@@ -157,7 +160,6 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "train.save_every": 100,
         "train.keep": 1,
         "train.best_metric": "f1.all",
-        "model.mirror": False,
         "loss.cross_entropy": loss.cross_entropy,
         "loss.dice": 0.0,
         "loss.consensus.weight": float(loss.alpha + loss.beta > 0),
@@ -166,8 +168,10 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "loss.consensus.size_power": loss.size_power,
         "loss.consensus.blobs": loss.blobs,
     }
-    config = configs.load("segface_mini").unlock()
+    config = base.unlock()
     config.update_from_flattened_dict(fields)
+    if "mirror" in config.model:  # the labels of one prediction, not the mean of two
+        config.model.mirror = False
     configs.validate(config)
     return config.lock()
 
@@ -229,7 +233,8 @@ def store(folder: Path, about: dict, result: Result) -> None:
 def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: Console) -> Result:
     """Train (or go on, or nothing, where it is done) with a loss and a seed, and score the last weights."""
     config = config_of(read_loss(loss), seed, args)
-    folder = args.out / f"{args.label_set}-{args.image_size}px-{args.steps}" / loss.translate(_PATH) / f"seed{seed}"
+    size = f"{args.config}-{config.label_set}-{config.image_size}px-{args.steps}"
+    folder = args.out / size / loss.translate(_PATH) / f"seed{seed}"
     about = {"config": json.loads(config.to_json()), "faces": scored.spec}
     if known := finished(folder, about):
         return known
@@ -253,9 +258,9 @@ def open_scored(spec: str, args: argparse.Namespace) -> Scored:
     """The faces of a spec as batches in memory."""
     config = config_of(read_loss(args.losses[0]), 0, args)
     system, source = systems.build(config), experiment.open_data(spec, config)
-    options = {"label_set": system.label_set, "image_size": args.image_size, "batch_size": BATCH}
+    options = {"label_set": system.label_set, "image_size": config.image_size, "batch_size": BATCH}
     batches = [batch for batch, _ in eval_batches(source, **options)]
-    return Scored(spec, tuple(source.names), batches, system.predict, system.label_set)
+    return Scored(spec, config.image_size, tuple(source.names), batches, system.predict, system.label_set)
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
@@ -369,9 +374,10 @@ def study(args: argparse.Namespace) -> None:
     results = {loss: [run(loss, seed, args, scored, screen) for seed in range(args.seeds)] for loss in args.losses}
     summary = summarise(results)
     files.replace(args.out / "runs.csv", lines(results).encode())
-    about = {"faces": scored.spec, "image_size": args.image_size, "steps": args.steps, "seeds": args.seeds}
+    about = {"config": args.config, "label_set": scored.label_set.name, "image_size": scored.image_size}
+    about |= {"steps": args.steps, "seeds": args.seeds, "faces": scored.spec}
     files.replace_json(args.out / "summary.json", {"about": about, "losses": summary, "verdict": verdict(summary)})
-    print(f"\n{len(scored.names)} faces of {scored.spec}, {args.image_size} px, {args.steps} steps\n")
+    print(f"\n{len(scored.names)} faces of {scored.spec}, {scored.image_size} px, {args.config}, {args.steps} steps\n")
     print(markdown(summary))
     for measure in ("components_off", "f1", "boundary_f1"):
         print(f"\n{markdown_by_class(summary, measure)}")
@@ -382,11 +388,12 @@ def study(args: argparse.Namespace) -> None:
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="svc_mini", help="whose network learns (default svc_mini)")
     parser.add_argument("--losses", nargs="+", default=LOSSES, help=f"the first is the baseline ({' '.join(LOSSES)})")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (default 3)")
     parser.add_argument("--steps", type=int, default=400, help="batches of 16 faces (default 400)")
-    parser.add_argument("--label-set", default="celebamask", help="classes to learn (default celebamask)")
-    parser.add_argument("--image-size", type=int, default=96, help="pixels a side, a multiple of 32 (default 96)")
+    parser.add_argument("--label-set", help="classes to learn (default: those of the config)")
+    parser.add_argument("--image-size", type=int, help="pixels a side (default: those of the config)")
     parser.add_argument("--data", default=f"{FACES}?train[:740]", metavar="SPEC", help="faces to train on")
     parser.add_argument("--eval", default=f"{FACES}?train[740:]", metavar="SPEC", help="faces to score on")
     parser.add_argument("--test", action="store_true", help="score on the val faces: once, for the final numbers")

@@ -39,8 +39,9 @@ def test_other_names_are_refused(text):
         study.read_loss(text)
 
 
-def test_runs_differ_in_loss_and_seed_alone():
-    args = study.arguments(["--steps", "7", "--image-size", "64"])
+@pytest.mark.parametrize("base", [(), ("--config", "segface_mini", "--label-set", "skin_hair")])
+def test_runs_differ_in_loss_and_seed_alone(base):
+    args = study.arguments([*base, "--steps", "7", "--image-size", "64"])
     plain, other = (study.config_of(study.read_loss(loss), seed, args) for loss, seed in (("ce", 0), ("ce+1:4@1", 2)))
     flat, other_flat = (study.configs.flatten(config) for config in (plain, other))
     assert {name: other_flat[name] for name in flat if flat[name] != other_flat[name]} == {
@@ -52,7 +53,7 @@ def test_runs_differ_in_loss_and_seed_alone():
     }
     assert plain.loss.consensus.weight == 0
     for config in (plain, other):
-        assert systems.build(config).label_set.name == "celebamask"
+        assert systems.build(config).label_set.name == "skin_hair"
     with pytest.raises(UserError, match=r"train\.steps=0"):
         study.config_of(study.read_loss("ce"), 0, study.arguments(["--steps", "0"]))
 
@@ -163,7 +164,7 @@ def test_the_picture_shows_the_worst_faces_of_the_baseline():
     }
     names = tuple(f"face{i}" for i in range(count))
     label_set = systems.build(study.config_of(study.read_loss("ce"), 0, study.arguments([]))).label_set
-    scored = study.Scored("folder:x", names, [batch], said, label_set)
+    scored = study.Scored("folder:x", 96, names, [batch], said, label_set)
     drawn = study.picture(scored, {"ce": masks[:1], "1:1": masks[1:]})
     rows, columns = study.WORST * (study.CELL + study.sheet.GAP), 4 * (study.CELL + study.sheet.GAP)
     assert drawn.shape[0] > rows

@@ -1,0 +1,33 @@
+"""Structure via Consensus (ours) on 740 labelled real faces, sized for two CPU cores: skin and hair at 96 px.
+
+The faces are those of configs/segface_mini.py; of the 800 train faces 60 choose the checkpoint, the 100 val faces are
+scored once. The network is a quarter as wide as the published one.
+
+Command   l2s train --config svc_mini
+Hardware  2 CPU cores, or any accelerator
+"""
+
+from l2s_jax.config import default
+
+
+def get_config():
+    config = default("structure_via_consensus").unlock()
+    config.label_set = "skin_hair"
+    config.image_size = 96
+    faces = "folder:../shared/data/celebamask_mini"
+    config.data.train = f"{faces}?train[:740]"
+    config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
+    config.data.test = f"{faces}?val"
+    config.data.batch_size = 16
+    config.data.cache = True
+    config.data.augment.rotate = 15.0
+    config.data.augment.scale_min = 0.75
+    config.data.augment.scale_max = 1.3
+    config.train.steps = 3000
+    config.train.log_every = 50
+    config.train.eval_every = 250
+    config.train.save_every = 250
+    config.eval.batch_size = 20
+    config.model.width = 16
+    config.optim.network.learning_rate = 2e-3
+    return config.lock()
