@@ -11,6 +11,7 @@ The network of a config learns from the same batches with each loss; the first l
     ce+A:B        cross entropy + A label term + B consensus
     A:B@P         blobs count pixels**P instead of all the same (also after ce+)
     A:B/classes   a blob is all of a class, as in the authors' instructions (also after ce+ and @P)
+    LOSS~N        what LOSS has taught, but pieces of fewer than N pixels are given to what surrounds them
 
 Blobs are the connected components of the mask after augmentation, if nothing else is said. Scored are the last weights
 (their running average) at network size. Components off: |components predicted - true components| of all classes but the
@@ -47,6 +48,7 @@ from input_pipeline.labels import LabelSet
 from l2s_jax import config as configs
 from l2s_jax import systems
 from l2s_jax.commands import console, experiment
+from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
 from l2s_jax.report import overlays, sheet
 from l2s_jax.systems.contract import Batch, Predict, PyTree
@@ -76,13 +78,15 @@ Scores = dict[str, dict[str, float | None]]
 
 
 class Loss(NamedTuple):
-    """Factors of cross entropy, label term and consensus, how the size of a blob counts, and what is a blob."""
+    """Factors of cross entropy, label term and consensus, how the size of a blob counts, what is a blob; and the pixels
+    of the smallest piece that stays in a prediction."""
 
     cross_entropy: float
     alpha: float
     beta: float
     size_power: float
     blobs: str
+    smallest: int
 
 
 class Spread(NamedTuple):
@@ -123,19 +127,19 @@ def read_loss(text: str) -> Loss:
     Raises:
       UserError: it means none.
     """
-    if text == "ce":
-        return Loss(1.0, 0.0, 0.0, 0.0, "components")
+    name, cleaned, smallest = text.partition("~")
     number = r"(\d+(?:\.\d+)?)"
-    match = re.fullmatch(rf"(ce\+)?{number}:{number}(?:@{number})?(/classes)?", text)
-    if not match or float(match[2]) + float(match[3]) == 0:
+    match = re.fullmatch(rf"ce|(ce\+)?{number}:{number}(?:@{number})?(/classes)?", name)
+    learns = match and (name == "ce" or float(match[2]) + float(match[3]) > 0)
+    if not learns or (cleaned and not re.fullmatch(r"[1-9]\d{0,5}", smallest)):
         raise UserError(
-            f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10, and may end in @POWER, /classes"
+            f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10; behind it may stand @POWER, "
+            "/classes and ~PIXELS"
         )
-    alpha, beta = float(match[2]), float(match[3])
-    about_blobs = float(match[4] or 0), "classes" if match[5] else "components"
-    if match[1]:
-        return Loss(1.0, alpha, beta, *about_blobs)
-    return Loss(0.0, alpha / (alpha + beta), beta / (alpha + beta), *about_blobs)
+    alpha, beta, size_power = (float(word or 0) for word in match.groups()[1:4])
+    total = 1.0 if name.startswith("ce") else alpha + beta
+    blobs = "classes" if match[5] else "components"
+    return Loss(float(name.startswith("ce")), alpha / total, beta / total, size_power, blobs, int(smallest or 0))
 
 
 def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
@@ -176,10 +180,11 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
     return config.lock()
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _judge(predict: Predict, classes: int, variables: PyTree, batch: Batch) -> tuple[dict, dict]:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _judge(predict: Predict, classes: int, smallest: int, variables: PyTree, batch: Batch) -> tuple[dict, dict]:
     """What is kept of each face of a batch, and sums over its faces."""
     labels, mask, weight = predict(variables, batch["image"]).labels, batch["mask"], batch["weight"]
+    labels = remove_islands(labels, classes, smallest) if smallest else labels
     tolerance = TOLERANCE * 2**0.5 * mask.shape[1]
 
     def components_off(label, mask, weight):
@@ -192,9 +197,14 @@ def _judge(predict: Predict, classes: int, variables: PyTree, batch: Batch) -> t
     return {"labels": labels.astype(jnp.uint8), "off": off.image}, sums
 
 
-def measure(predict: Predict, variables: PyTree, batches: Sequence[Batch], names: Sequence[str]) -> Result:
-    """Scores of a model on all faces of the batches; rows of weight 0 are padding."""
-    judged = [jax.device_get(_judge(predict, len(names), variables, batch)) for batch in batches]
+def measure(
+    predict: Predict, variables: PyTree, batches: Sequence[Batch], names: Sequence[str], smallest: int = 0
+) -> Result:
+    """Scores of a model on all faces of the batches; rows of weight 0 are padding.
+
+    Pieces of fewer than `smallest` pixels are given to what surrounds them before.
+    """
+    judged = [jax.device_get(_judge(predict, len(names), smallest, variables, batch)) for batch in batches]
     real = [jax.tree.map(lambda x, b=b: x[b["weight"] > 0], kept) for b, (kept, _) in zip(batches, judged, strict=True)]
     faces = jax.tree.map(lambda *parts: np.concatenate(parts), *real)
     sums = jax.tree.map(lambda *parts: np.sum(np.float64(parts), axis=0), *(sums for _, sums in judged))
@@ -232,11 +242,13 @@ def store(folder: Path, about: dict, result: Result) -> None:
 
 def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: Console) -> Result:
     """Train (or go on, or nothing, where it is done) with a loss and a seed, and score the last weights."""
-    config = config_of(read_loss(loss), seed, args)
+    meant = read_loss(loss)
+    config = config_of(meant, seed, args)
     size = f"{args.config}-{config.label_set}-{config.image_size}px-{args.steps}"
-    folder = args.out / size / loss.translate(_PATH) / f"seed{seed}"
+    folder = args.out / size / loss.partition("~")[0].translate(_PATH) / f"seed{seed}"
+    results = folder / f"smallest{meant.smallest}"
     about = {"config": json.loads(config.to_json()), "faces": scored.spec}
-    if known := finished(folder, about):
+    if known := finished(results, about):
         return known
     screen.print(f"[bold]{loss}[/], seed {seed}: {folder}")
     system = systems.build(config)
@@ -249,8 +261,10 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
     trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
     if trained.interrupted:
         sys.exit(128 + trained.interrupted)
-    result = measure(scored.predict, system.variables(trained.state), scored.batches, scored.label_set.names)
-    store(folder, about, result)
+    variables, names = system.variables(trained.state), scored.label_set.names
+    result = measure(scored.predict, variables, scored.batches, names, meant.smallest)
+    results.mkdir(exist_ok=True)
+    store(results, about, result)
     return result
 
 

@@ -18,21 +18,40 @@ NAMES = ("background", "skin", "hat")
 @pytest.mark.parametrize(
     ("text", "loss"),
     [
-        ("ce", (1, 0, 0, 0, "components")),
-        ("1:0", (0, 1, 0, 0, "components")),
-        ("10:5/classes", (0, 2 / 3, 1 / 3, 0, "classes")),
-        ("ce+1:3", (1, 1, 3, 0, "components")),
-        ("0.5:0.5@1", (0, 0.5, 0.5, 1, "components")),
-        ("ce+0:2@0.5/classes", (1, 0, 2, 0.5, "classes")),
+        ("ce", (1, 0, 0, 0, "components", 0)),
+        ("ce~12", (1, 0, 0, 0, "components", 12)),
+        ("1:0", (0, 1, 0, 0, "components", 0)),
+        ("10:5/classes~3", (0, 2 / 3, 1 / 3, 0, "classes", 3)),
+        ("ce+1:3", (1, 1, 3, 0, "components", 0)),
+        ("0.5:0.5@1", (0, 0.5, 0.5, 1, "components", 0)),
+        ("ce+0:2@0.5/classes", (1, 0, 2, 0.5, "classes", 0)),
     ],
 )
 def test_names_of_losses(text, loss):
     assert study.read_loss(text)[:4] == pytest.approx(loss[:4])
-    assert study.read_loss(text).blobs == loss[4]
+    assert study.read_loss(text)[4:] == loss[4:]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "dice", "ce+", "1", "1:", "ce1:1", "0:0", "1:-1", "1:1@", "1.1.1:2", "1:1/class", "ce/classes"]
+    "text",
+    [
+        "",
+        "dice",
+        "ce+",
+        "1",
+        "1:",
+        "ce1:1",
+        "0:0",
+        "1:-1",
+        "1:1@",
+        "1.1.1:2",
+        "1:1/class",
+        "ce/classes",
+        "ce~",
+        "1:1~0",
+        "1:1~-4",
+        "ce~1e9",
+    ],
 )
 def test_other_names_are_refused(text):
     with pytest.raises(UserError, match="must be ce, ALPHA:BETA"):
@@ -64,7 +83,7 @@ def said(variables, image):
 
 
 @pytest.fixture(scope="module")
-def result():
+def faces():
     """Face 0 is right; face 1 has two islands of skin and lost its hat, face 2 a hole of background; 3 is padding."""
     truth = np.zeros((4, 12, 12), np.int32)
     truth[:, 4:10, 2:10], truth[:, 1:3, 2:10] = 1, 2
@@ -75,7 +94,19 @@ def result():
     image = np.repeat(spoken[..., None], 3, axis=-1).astype(np.float32)
     weight = np.array([1, 1, 1, 0], np.float32)
     batches = [{"image": image[part], "mask": truth[part], "weight": weight[part]} for part in (slice(2), slice(2, 4))]
-    return study.measure(said, np.float32(5), batches, NAMES)
+    return batches
+
+
+@pytest.fixture(scope="module")
+def result(faces):
+    return study.measure(said, np.float32(5), faces, NAMES)
+
+
+def test_small_pieces_are_given_away_before(faces):
+    cleaned = study.measure(said, np.float32(5), faces, NAMES, smallest=5)
+    np.testing.assert_array_equal(cleaned.off, [0, 1, 0])  # the hat is still lost
+    assert cleaned.scores["components_off"]["skin"] == cleaned.scores["components_off"]["background"] == 0
+    assert cleaned.scores["f1"]["skin"] == 1
 
 
 def test_faces_are_scored_and_padding_is_not(result):

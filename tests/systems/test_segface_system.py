@@ -22,7 +22,8 @@ BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
 
 @pytest.fixture(scope="module")
 def system():
-    return systems.build(tiny_segface.config(**BOTH))
+    """A system with both, and with all terms."""
+    return systems.build(tiny_segface.config(**BOTH, **tiny_segface.AGREEING))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,8 @@ def test_it_learns_a_batch_and_the_average_follows(system, state, step):
         state = advanced(state)
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
-    np.testing.assert_allclose(metrics["loss"], 0.5 * metrics["cross_entropy"] + 0.5 * metrics["dice"], rtol=1e-5)
+    weighted = 0.5 * metrics["cross_entropy"] + 0.5 * metrics["dice"] + 0.1 * metrics["consensus"]
+    np.testing.assert_allclose(metrics["loss"], weighted, rtol=1e-5)
     # The exported variables are the averages of weights AND batch statistics.
     exported, fresh = system.variables(state)["network"], system.variables(before)["network"]
     for collection in ("params", "batch_stats"):
@@ -118,36 +120,23 @@ def test_interpolated_logits_have_the_size_of_the_image():
 
 def test_two_devices_compute_what_one_does(system, state, step):
     """Statistics of the batch and draws of stochastic depth are those of the global batch."""
-    batch = tiny_segface.faces(4)
-    expected, scores = step(state, batch)
-    mesh = parallel.make_mesh("jit", 1)
-    assert mesh.size == 2
-    placed = parallel.put_state(copied(state), mesh)
-    found, metrics = parallel.data_parallel(system.steps["train"], mesh, "jit")(
-        placed, parallel.global_batch(batch, mesh)
-    )
-    for name, value in scores.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
+    found, expected = check_devices(system, state, step, "jit")
     assert tiny_l2s.difference(found.stats, expected.stats) < 1e-5
-    check_moments(found.opt_state, expected.opt_state)
 
 
-def check_moments(found, expected):
-    """Adam forgets the scale of a gradient, its moments do not: here an N-fold gradient would show."""
-    expected, found = jax.tree.leaves(expected), jax.tree.leaves(found)
-    largest = max(float(np.abs(leaf).max()) for leaf in expected)
-    for ours, theirs in zip(expected, found, strict=True):
-        np.testing.assert_allclose(theirs, ours, rtol=2e-3, atol=1e-5 * largest)
+@pytest.mark.parametrize("mode", ["shard_map", "pmap"])
+def test_without_both_the_other_modes_agree(plain, mode):
+    check_devices(*plain, mode)
 
 
-@pytest.mark.parametrize("mode", ["jit", "shard_map", "pmap"])
-def test_without_both_all_modes_agree(plain, mode):
-    system, state, step = plain
+def check_devices(system, state, step, mode):
+    """Whether a step on two devices is that on one; returns what both made of the state."""
     batch = tiny_segface.faces(4)
     batch["weight"][-1] = 0  # the devices hold different numbers of faces
     expected, scores = step(state, batch)
     assert set(scores) == {"loss", "cross_entropy", "dice", "consensus"}
     mesh = parallel.make_mesh(mode, 1)
+    assert mesh.size == 2
     placed = parallel.put_state(copied(state), mesh)
     found, metrics = parallel.data_parallel(system.steps["train"], mesh, mode)(
         placed, parallel.global_batch(batch, mesh)
@@ -157,6 +146,15 @@ def test_without_both_all_modes_agree(plain, mode):
     check_moments(found.opt_state, expected.opt_state)
     with pytest.raises(RuntimeError, match="deleted"):
         jax.block_until_ready(placed.params)  # the state is donated
+    return found, expected
+
+
+def check_moments(found, expected):
+    """Adam forgets the scale of a gradient, its moments do not: here an N-fold gradient would show."""
+    expected, found = jax.tree.leaves(expected), jax.tree.leaves(found)
+    largest = max(float(np.abs(leaf).max()) for leaf in expected)
+    for ours, theirs in zip(expected, found, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=2e-3, atol=1e-5 * largest)
 
 
 @pytest.mark.parametrize(
