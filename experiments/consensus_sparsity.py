@@ -1,7 +1,7 @@
 """Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
 
-    python experiments/consensus_sparsity.py [--config svc_mini] [--losses ce 1:0 10:5 1:1 1:10] [--seeds 3]
-        [--steps 400] [--label-set skin_hair] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR]
+    python experiments/consensus_sparsity.py [--config svc_mini] [--losses ce 1:0 10:5 1:1 1:10 ...] [--seeds 3]
+        [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR]
         [--pictures FILE.png]
 
 The network of a config learns from the same batches with each loss; the first loss is the baseline:
@@ -56,7 +56,7 @@ from l2s_jax.training import loop
 from l2s_jax.training.compilation import enable_compilation_cache
 
 FACES = "folder:../shared/data/celebamask_mini"
-LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10")
+LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10", "1:1@1", "ce+0:1", "ce~16")
 MEASURES = {
     "components_off": "components off",
     "class_by_class": "class by class",
@@ -405,7 +405,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", default="svc_mini", help="whose network learns (default svc_mini)")
     parser.add_argument("--losses", nargs="+", default=LOSSES, help=f"the first is the baseline ({' '.join(LOSSES)})")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (default 3)")
-    parser.add_argument("--steps", type=int, default=400, help="batches of 16 faces (default 400)")
+    parser.add_argument("--steps", type=int, default=1000, help="batches of 16 faces (default 1000)")
     parser.add_argument("--label-set", help="classes to learn (default: those of the config)")
     parser.add_argument("--image-size", type=int, help="pixels a side (default: those of the config)")
     parser.add_argument("--data", default=f"{FACES}?train[:740]", metavar="SPEC", help="faces to train on")
