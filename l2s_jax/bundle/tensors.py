@@ -96,11 +96,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_header(path: Path) -> None:
+def check_header(path: Path, item_bytes: Mapping[str, int] = ITEM_BYTES) -> None:
     """Refuse a file whose header promises anything that its length does not hold.
 
     The format: 8 bytes little-endian header length, that many bytes of JSON
     `{name: {"dtype", "shape", "data_offsets": [begin, end]}}`, then the tensors without gaps.
+
+    Args:
+      path: of the file.
+      item_bytes: dtypes that it may hold -> bytes an element.
 
     Raises:
       UserError: the first broken promise.
@@ -122,7 +126,7 @@ def check_header(path: Path) -> None:
     header.pop("__metadata__", None)
     if len(header) > MAX_TENSORS:
         raise _damaged(path, f"it lists {len(header)} tensors")
-    spans = sorted(_span(path, name, entry) for name, entry in header.items())
+    spans = sorted(_span(path, name, entry, item_bytes) for name, entry in header.items())
     end = 0
     for begin, stop in spans:
         if begin != end:
@@ -132,18 +136,18 @@ def check_header(path: Path) -> None:
         raise _damaged(path, f"it holds {size - 8 - length} bytes of tensors where its header promises {end}")
 
 
-def _span(path: Path, name: str, entry: object) -> tuple[int, int]:
+def _span(path: Path, name: str, entry: object, item_bytes: Mapping[str, int]) -> tuple[int, int]:
     """Checked byte range of one header entry."""
     if not _NAME.fullmatch(name) or len(name) > 500:
         raise _damaged(path, "a tensor has an unsafe name")
-    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str) or entry["dtype"] not in ITEM_BYTES:
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str) or entry["dtype"] not in item_bytes:
         raise _damaged(path, f"tensor '{name}' has an unknown dtype")
     shape, span = entry.get("shape"), entry.get("data_offsets")
     if not (_naturals(shape) and len(shape) <= 16 and _naturals(span) and len(span) == 2):
         raise _damaged(path, f"tensor '{name}' has an impossible shape or place")
     if math.prod(max(side, 1) for side in shape) >= _FAR:  # numpy overflows on such a shape even beside a zero
         raise _damaged(path, f"tensor '{name}' has an impossible shape")
-    if span[1] - span[0] != math.prod(shape) * ITEM_BYTES[entry["dtype"]]:
+    if span[1] - span[0] != math.prod(shape) * item_bytes[entry["dtype"]]:
         raise _damaged(path, f"tensor '{name}' has another size than its shape")
     return span[0], span[1]
 

@@ -115,7 +115,7 @@ def _with_tokens(state: State, tokens: Sequence[str]) -> dict[str, np.ndarray]:
 def _stacked(rows: list[np.ndarray]) -> np.ndarray:
     if any(row.shape != rows[0].shape for row in rows):
         raise UserError("SegFace decoder: its class tokens differ in shape")
-    return np.concatenate([np.asarray(row, np.float32) for row in rows])
+    return np.concatenate(rows)
 
 
 def _head_shapes(published: Published) -> Mapping:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -68,7 +69,8 @@ def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], 
       nested dict as `target`, of float32 numpy arrays.
 
     Raises:
-      UserError: a tensor has no rule, two fill one variable, a variable stays empty, a shape or a constant is wrong.
+      UserError: a tensor has no rule, two fill one variable, a variable stays empty, a shape or a constant is wrong,
+        numbers that are no weights (integers, not finite, negative variances).
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten_dict(target, sep="/").items()}
     filled: dict[str, np.ndarray] = {}
@@ -96,12 +98,19 @@ def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], 
 
 def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: tuple[int, ...], title: str):
     message = f"{title}: tensor '{name}' of shape {tuple(tensor.shape)} cannot fill '{path}' of shape {shape}"
+    if not jax.dtypes.issubdtype(tensor.dtype, np.floating):
+        raise UserError(f"{title}: tensor '{name}' holds {tensor.dtype}, not the floating-point numbers of weights")
     try:
-        array = np.asarray(layout(np.asarray(tensor)), np.float32)
+        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
+            array = np.asarray(layout(np.asarray(tensor)), np.float32)
     except (ValueError, IndexError) as error:  # the layout expects another rank
         raise UserError(message) from error
     if array.shape != shape:
         raise UserError(message)
+    if not np.all(np.isfinite(array)):
+        raise UserError(f"{title}: tensor '{name}' holds numbers that are not finite in float32")
+    if path.rpartition("/")[2] == "var" and np.any(array < 0):
+        raise UserError(f"{title}: tensor '{name}' holds a negative variance")
     return array
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from input_pipeline.errors import UserError
-from l2s_jax.bundle.tensors import check_header
+from l2s_jax.bundle.tensors import ITEM_BYTES, check_header
 from l2s_jax.convert.torch_pickle import PickleError, Storage, Tensor, load
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model")
@@ -64,7 +64,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        check_header(path)
+        check_header(path, ITEM_BYTES | {"F64": 8})
         return load_file(path)
     except SafetensorError as error:
         raise UserError(f"'{path}' is damaged: {error}; {_AGAIN}") from error

@@ -116,7 +116,7 @@ def _take_by_segment(table, ids, slots):
 
 def _take_by_matmul(table, ids, slots):
     membership = jax.nn.one_hot(_flat(ids), slots)
-    return jnp.matmul(membership, table, precision="highest").reshape(*ids.shape, -1)
+    return jnp.matmul(membership, table, precision="highest").reshape(*ids.shape, table.shape[-1])
 
 
 def _count_by_segment(mask, ids, slots, classes):

@@ -18,6 +18,9 @@ import jax.numpy as jnp
 from l2s_jax.losses.blob_sums import Summation, blob_sums
 from l2s_jax.losses.sums import Total, expand, ratio
 
+LOST = 1e-35
+"""Mean probability that float32 cannot work with: its reciprocal, times alpha, must not overflow on the way back."""
+
 
 class BlobTerms(NamedTuple):
     """The two terms of every blob, float32 [B, S]; 0 where a blob is empty.
@@ -62,18 +65,21 @@ def consensus(
       alpha: factor of the label term.
       beta: factor of the consensus.
       min_pixels: blobs of fewer pixels take no part.
-      size_power: a blob counts |blob|^size_power; 0 counts all blobs the same, 1 all pixels.
+      size_power: a blob counts |blob|^size_power, from 0 on; 0 counts all blobs the same, 1 all pixels.
       summation: see `blob_sums`.
 
     Returns:
-      float32 scalar in nats; 0 if no image has a blob. Value and gradient are finite for all finite logits.
+      float32 scalar in nats; 0 if no image has a blob. Value and gradient are finite for all finite logits and
+      alpha, beta up to 1000.
     """
     terms = blob_terms(logits, mask, blobs, max_blobs, summation)
-    counts = (terms.size >= max(min_pixels, 1)) * jnp.maximum(terms.size, 1.0) ** size_power
+    # Shares of the largest blob: pixels themselves would overflow at high powers, and only ratios count.
+    share = jnp.maximum(terms.size, 1.0) / jnp.maximum(jnp.max(terms.size, axis=1, keepdims=True), 1.0)
+    counts = (terms.size >= max(min_pixels, 1)) * share**size_power
     cost = jnp.sum(counts * (alpha * terms.label + beta * terms.consensus), axis=1)
-    share = jnp.sum(counts, axis=1)
-    weight = expand(weight, 1) * (share > 0)
-    return ratio(*total((jnp.sum(weight * ratio(cost, share)), jnp.sum(weight))))
+    count = jnp.sum(counts, axis=1)
+    weight = expand(weight, 1) * (count > 0)
+    return ratio(*total((jnp.sum(weight * ratio(cost, count)), jnp.sum(weight))))
 
 
 def published_consensus(
@@ -114,8 +120,8 @@ def published_consensus(
       summation: see `blob_sums`.
 
     Returns:
-      float32 scalar; 0 if there is no blob. Value and gradient are finite for all finite logits, also where those of
-      the published code are not.
+      float32 scalar; 0 if there is no blob. Value and gradient are finite for all finite logits and alpha, beta up to
+      1000, also where those of the published code are not.
     """
     size, label, spread = blob_terms(logits, mask, blobs, max_blobs, summation)
     pixels, weight = mask.shape[1] * mask.shape[2], expand(weight, 2)
@@ -148,6 +154,6 @@ def blob_terms(
     truth, q, log_p = (ratio(x, size[..., None]) for x in sums)
     # A mean probability below the smallest float32 is 0, but its logarithm is finite: mean log p bounds it (Jensen),
     # and has the gradient of plain cross entropy, which leads out of there.
-    lost = q < jnp.finfo(jnp.float32).tiny
+    lost = q < LOST
     log_q = jnp.where(lost, log_p, jnp.log(jnp.where(lost, 1.0, q)))
     return BlobTerms(size, -jnp.sum(truth * log_q, axis=-1), jnp.sum(q * (log_q - log_p), axis=-1))

@@ -1,5 +1,7 @@
 """`loss.consensus`: structure via consensus (losses/consensus.py) as a term of any system that has class logits."""
 
+import math
+
 import jax
 from ml_collections import ConfigDict
 
@@ -32,6 +34,8 @@ def check(config: ConfigDict) -> None:
     for field, choices in CHOICES.items():
         if group[field] not in choices:
             raise UserError(f"loss.consensus.{field}='{group[field]}' must be one of: {', '.join(choices)}")
+    if not 0 <= group.size_power < math.inf:
+        raise UserError(f"loss.consensus.size_power={group.size_power} must be a number from 0 on")
     if group.size_power and group.normalisation != "clean":
         raise UserError(
             f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, "

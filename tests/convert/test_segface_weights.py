@@ -140,6 +140,25 @@ def test_a_wrong_shape_is_named(celeb, name, shape):
         convert_checkpoint(celeb | {name: np.zeros(shape, np.float32)})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("linear_c.0.proj.bias", np.float32([0, np.nan]), "'linear_c.0.proj.bias' holds numbers that are not finite"),
+        ("face_decoder.nose_token.weight", np.float64([0, 1e300]), "holds numbers that are not finite in float32"),
+        ("linear_fuse.weight", np.int64([0, 1]), "holds int64, not the floating-point numbers of weights"),
+    ],
+)
+def test_numbers_that_are_no_weights_are_refused(celeb, name, value, sentence):
+    with pytest.raises(UserError, match=sentence):
+        convert_checkpoint(celeb | {name: np.resize(value, celeb[name].shape)})
+
+
+def test_a_variance_is_not_negative(celeb):
+    name = next(name for name in celeb if name.endswith("running_var"))
+    with pytest.raises(UserError, match=r"running_var' holds a negative variance"):
+        convert_checkpoint(celeb | {name: -celeb[name]})
+
+
 def test_tokens_of_different_sizes_are_refused(celeb):
     with pytest.raises(UserError, match="class tokens differ in shape"):
         convert_checkpoint(celeb | {"face_decoder.hat_token.weight": np.zeros((1, 128), np.float32)})

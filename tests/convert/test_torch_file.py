@@ -59,6 +59,9 @@ def test_safetensors(tmp_path):
     arrays = {name: np.ascontiguousarray(ARRAYS[name]) for name in ("conv.weight", "index", "half", "bytes")}
     save_file(arrays, tmp_path / "model.safetensors")
     check(read_state_dict(tmp_path / "model.safetensors"), arrays)
+    wide = {"conv.weight": np.arange(6.0).reshape(2, 3)}
+    save_file(wide, tmp_path / "wide.safetensors")
+    np.testing.assert_array_equal(read_state_dict(tmp_path / "wide.safetensors")["conv.weight"], wide["conv.weight"])
 
 
 def test_the_prefix_of_parallel_training_goes(file):

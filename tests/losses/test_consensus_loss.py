@@ -202,6 +202,31 @@ def test_hopeless_logits_stay_finite_and_are_led_back(batch, loss, way, scale):
     assert np.all(of_truth[inside] < 0)
 
 
+@pytest.mark.parametrize("loss", [consensus, published_consensus])
+def test_nothing_overflows_on_the_way_to_probability_zero(loss):
+    """1 / q is large before a probability is lost: alpha of one blob alone must not lift it beyond float32."""
+    mask = np.ones((1, 1, 1), np.int32)
+    learn = run(loss, alpha=1000.0, max_blobs=1)
+    for depth in np.arange(70, 110, 0.25, np.float32):
+        logits = np.float32([[[[0, -depth, -200]]]])
+        value, gradient = learn(logits, mask, mask * 0, np.ones(1, np.float32))
+        np.testing.assert_allclose(value, 1000 * depth, rtol=1e-4)
+        np.testing.assert_allclose(gradient[0, 0, 0], [1000, -1000, 0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("power", [8.0, 100.0])
+def test_large_blobs_may_count_by_any_power(power):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(1, 64, 64, CLASSES)).astype(np.float32)
+    mask, blobs = np.zeros((1, 64, 64), np.int32), np.zeros((1, 64, 64), np.int32)
+    blobs[:, :, 40:] = 1
+    value, gradient = run(consensus, size_power=power)(logits, mask, blobs, np.ones(1, np.float32))
+    large = np.where(blobs == 0, 0, -1)  # at such powers only the larger of the two has a say
+    tolerance = (24 / 40) ** power * 10 + 1e-5
+    np.testing.assert_allclose(value, run(consensus)(logits, mask, large, np.ones(1, np.float32))[0], rtol=tolerance)
+    assert np.all(np.isfinite(gradient))
+
+
 def test_the_worst_pixel_of_a_blob_feels_the_others(batch):
     """Its probability is exactly 0 in float32; the published code drops such pixels from the consensus."""
     _, mask, blobs, weight = batch
