@@ -1,6 +1,6 @@
 """Draws what experiments/consensus_sparsity.py has measured: pieces too many or too few, and F1, of all seeds.
 
-    python experiments/consensus_chart.py runs/consensus_sparsity/runs.csv chart.png
+    python experiments/consensus_chart.py runs/consensus_sparsity/STUDY/test.csv chart.png
 
 A bar is the mean of the seeds, a dot one of them.
 """
@@ -44,7 +44,7 @@ def read(path: Path) -> dict[str, list[dict[str, float]]]:
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"'{path}' is not the runs.csv of experiments/consensus_sparsity.py") from error
+        raise UserError(f"'{path}' is no table of experiments/consensus_sparsity.py") from error
     if not runs:
         raise UserError(f"'{path}' holds no runs")
     return runs
@@ -76,7 +76,7 @@ def chart(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, help="runs.csv")
+    parser.add_argument("runs", type=Path, help="held-out.csv or test.csv of the study")
     parser.add_argument("out", type=Path, help="PNG file")
     args = parser.parse_args(words)
     try:

@@ -55,7 +55,7 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """The 4-connected components of all classes.
 
     Args:
-      mask: [H, W] class ids, 255 = ignore.
+      mask: [H, W] class ids, H and W from 1 on, 255 = ignore.
 
     Returns:
       their numbers int32 [H, W], from 1 on in raster order (0 = ignored), and how many there are.

@@ -8,7 +8,8 @@
 
 In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. We train by the
 first: no face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi
-et al., CVPR 2020: Pillow's `thumbnail`), the third what the published SegFace networks were trained and scored with
+et al., CVPR 2020: Pillow's `thumbnail`, which from four times the side on reduces in blocks first, a few grey levels
+apart, and leaves smaller pictures small), the third what the published SegFace networks were trained and scored with
 (Narayan et al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks). A model's `model.json` names its rule.
 """
 

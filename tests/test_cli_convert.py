@@ -156,9 +156,10 @@ def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
     module, variables = face_occ_net.convert_checkpoint(state)
     padded = np.pad(photo, ((0, 0), (SIDE // 4, SIDE // 4), (0, 0)), mode="edge") / np.float32(127.5) - 1
     logits = np.asarray(jax.jit(lambda v, x: module.apply(v, x, train=False))(variables, padded[None])[0])
-    expected = logits[:, SIDE // 4 : -SIDE // 4].argmax(axis=-1)
-    assert len(np.unique(expected)) > 1
-    assert np.mean(classes == expected) > 0.999  # probabilities are rounded to bytes on their way to the photo's pixels
+    logits = logits[:, SIDE // 4 : -SIDE // 4]
+    chosen = np.take_along_axis(logits, classes[..., None].astype(int), axis=-1)[..., 0]
+    assert len(np.unique(classes)) > 1
+    assert np.max(logits.max(axis=-1) - chosen) < 1e-4  # the best, but for ties
 
     code, _, _ = l2s(capsys, *argv, "--head", "cofw", "--name", "covered")
     assert code == 0

@@ -1,6 +1,7 @@
 """The study of the consensus loss: what its names mean, how it scores masks, and what it makes of several seeds."""
 
 import csv
+import math
 import types
 
 import jax
@@ -73,8 +74,33 @@ def test_runs_differ_in_loss_and_seed_alone(base):
     assert plain.loss.consensus.weight == 0
     for config in (plain, other):
         assert systems.build(config).label_set.name == "skin_hair"
-    with pytest.raises(UserError, match=r"train\.steps=0"):
-        study.config_of(study.read_loss("ce"), 0, study.arguments(["--steps", "0"]))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("svc_stage1", r"'svc_stage1' learns from a teacher \(stage=teacher\), the study from masks"),
+        ("svc_mini2", "svc_mini2"),
+    ],
+)
+def test_configs_that_do_not_fit_are_named(config, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study.config_of(study.read_loss("ce"), 0, study.arguments(["--config", config]))
+
+
+def test_a_published_recipe_is_studied_as_ours_is():
+    args = study.arguments(["--config", "configs/svc_stage2.py", "--out", "runs/x", "--steps", "5"])
+    config = study.config_of(study.read_loss("1:1@1"), 0, args)
+    assert (config.model.init_from, config.loss.consensus.normalisation) == ("", "clean")
+    assert str(study.place(args)) == "runs/x/svc_stage2-skin_hair-128px-5"
+
+
+@pytest.mark.parametrize("words", [["--seeds", "0"], ["--steps", "-1"], ["--image-size", "0"]])
+def test_numbers_from_one_on(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        study.arguments(words)
+    assert stop.value.code == 2
+    assert "is not a number above 0" in capsys.readouterr().err
 
 
 def said(variables, image):
@@ -148,9 +174,10 @@ def scores(off, f1):
 def results():
     return {
         "ce": [scores(4.0, 0.70), scores(2.0, 0.72)],
-        "1:1": [scores(2.0, 0.70), scores(2.0, 0.70)],  # fewer, and no worse than the seeds differ
+        "1:1": [scores(2.5, 0.70), scores(1.5, 0.70)],  # fewer, and no worse than the seeds differ
         "1:10": [scores(1.0, 0.50), scores(1.0, 0.50)],  # fewer, and worse
-        "10:5": [scores(2.5, 0.75), scores(2.5, 0.75)],  # not fewer enough
+        "10:5": [scores(3.0, 0.75), scores(1.9, 0.75)],  # not fewer enough
+        "ce+1:1": [scores(1.0, 0.75), scores(2.0, 0.75)],  # fewer with one seed alone
     }
 
 
@@ -159,9 +186,12 @@ def test_seeds_are_summed_up_and_judged(results):
     assert summary["ce"]["components_off"]["all"] == pytest.approx((3.0, 2**0.5))
     assert summary["ce"]["f1"]["hat"] is None
     assert study.change(summary, "1:1") == pytest.approx(-1 / 3)
-    assert study.verdict(summary).endswith("within the seeds' spread: 1:1 (-33 %)")
-    worse = {loss: summary[loss] for loss in ("ce", "1:10", "10:5")}
+    assert study.verdict(results).endswith("(within ce's spread over seeds): 1:1 (-33 %)")
+    worse = {loss: results[loss] for loss in ("ce", "1:10", "10:5", "ce+1:1")}
     assert study.verdict(worse).endswith("no loss here")
+    none = {"ce": [scores(0.0, 0.7)], "1:1": [scores(0.5, 0.7)], "1:0": [scores(0.0, 0.7)]}
+    changes = [study.change(study.summarise(none), loss) for loss in none]
+    assert changes == [0, math.inf, 0]
 
 
 def test_tables(results):
@@ -170,12 +200,12 @@ def test_tables(results):
     assert head == "| loss | against ce | components off | class by class | mean F1 | mean IoU | boundary F1 |"
     assert rule.count("---") == 7
     assert first == "| ce |  | 3.00 ± 1.41 | 6.00 ± 2.83 | 71.0 ± 1.4 | 71.0 ± 1.4 | 71.0 ± 1.4 |"
-    assert second.startswith("| 1:1 | -33 % | 2.00 ± 0.00 |")
+    assert second.startswith("| 1:1 | -33 % | 2.00 ± 0.71 |")
     by_class = study.markdown_by_class(summary, "f1").splitlines()
-    assert by_class[0] == "| F1 | ce | 1:1 | 1:10 | 10:5 |"
-    assert by_class[3] == "| hat | - | - | - | - |"
+    assert by_class[0] == "| F1 | ce | 1:1 | 1:10 | 10:5 | ce+1:1 |"
+    assert by_class[3] == "| hat | - | - | - | - | - |"
     rows = list(csv.DictReader(study.lines(results).splitlines()))
-    assert len(rows) == 4 * 2 * 3
+    assert len(rows) == 5 * 2 * 3
     assert rows[1] == {
         **{"loss": "ce", "seed": "0", "class": "skin", "components_off": "4.0", "class_by_class": ""},
         **{"f1": "0.7", "iou": "0.7", "boundary_f1": "0.7"},
