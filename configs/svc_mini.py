@@ -6,6 +6,8 @@ experiments/consensus_sparsity.py found best: consensus of connected components 
 
 Command   l2s train --config svc_mini
 Hardware  2 CPU cores, or any accelerator
+Time      1000 batches, 4 minutes
+Score     val: mean F1 0.891 over skin .940 and hair .842, the same at 512 px; mean IoU with background 0.803
 """
 
 from l2s_jax.config import default
