@@ -116,6 +116,8 @@ def _read_segface(state: State, head: str | None, image_size: int) -> Converted:
 
 def _read_face_occ_net(state: State, head: str | None, image_size: int) -> Converted:
     module, variables = structure_via_consensus.convert_checkpoint(state)
+    if module.classes != 3:
+        raise UserError(f"this FaceOccNet tells {module.classes} classes apart, the published ones 3")
     heads = tuple(structure_via_consensus.LABEL_SETS)
     chosen = _choose(heads, head, module.classes, _FACE_OCC_NET)
     config = consensus_recipes.published(configs.default("structure_via_consensus").unlock())

@@ -46,9 +46,7 @@ def convert_checkpoint(state: State) -> tuple[FaceOccNet, dict]:
     head = state.get("model_class.weight")
     if head is None or np.ndim(head) != 4:
         raise UserError("these are not FaceOccNet's weights: no tensor 'model_class.weight' of rank 4")
-    if head.shape[0] != 3:
-        raise UserError(f"this FaceOccNet tells {head.shape[0]} classes apart, the published ones 3")
-    module = FaceOccNet()
+    module = FaceOccNet(classes=head.shape[0])
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     target = jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), image)
     weights = {name: tensor for name, tensor in state.items() if name not in _COUNTERS}
