@@ -2,7 +2,7 @@
 
 The faces are those of configs/segface_mini.py; of the 800 train faces 60 choose the checkpoint, the 100 val faces are
 scored once. The network is a quarter as wide as the published one. The loss is that which
-experiments/consensus_sparsity.py found best: consensus of connected components beside cross entropy.
+experiments/consensus_sparsity.py found best to train with: consensus of connected components beside cross entropy.
 
 Command   l2s train --config svc_mini
 Hardware  2 CPU cores, or any accelerator

@@ -104,7 +104,6 @@ class Scored(NamedTuple):
     """The faces that every run is scored on, and one compiled parser for all of them: the networks are the same."""
 
     spec: str
-    image_size: int
     names: tuple[str, ...]
     batches: list[Batch]
     predict: Predict
@@ -288,7 +287,7 @@ def open_scored(spec: str, args: argparse.Namespace) -> Scored:
     system, source = systems.build(config), experiment.open_data(spec, config)
     options = {"label_set": system.label_set, "image_size": config.image_size, "batch_size": BATCH}
     batches = [batch for batch, _ in eval_batches(source, **options)]
-    return Scored(spec, config.image_size, tuple(source.names), batches, system.predict, system.label_set)
+    return Scored(spec, tuple(source.names), batches, system.predict, system.label_set)
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
@@ -408,11 +407,12 @@ def study(args: argparse.Namespace) -> None:
     summary = summarise(results)
     kind = "test" if args.test else "held-out"
     files.replace(place(args) / f"{kind}.csv", lines(results).encode())
-    about = {"config": args.config, "label_set": scored.label_set.name, "image_size": scored.image_size}
+    side = scored.batches[0]["image"].shape[1]
+    about = {"config": args.config, "label_set": scored.label_set.name, "image_size": side}
     about |= {"steps": args.steps, "seeds": args.seeds, "faces": scored.spec}
     about |= {"losses": summary, "verdict": verdict(results)}
     files.replace_json(place(args) / f"{kind}.json", about)
-    print(f"\n{len(scored.names)} faces of {scored.spec}, {scored.image_size} px, {args.config}, {args.steps} steps\n")
+    print(f"\n{len(scored.names)} faces of {scored.spec}, {side} px, {args.config}, {args.steps} steps\n")
     print(markdown(summary))
     for measure in ("components_off", "f1", "boundary_f1"):
         print(f"\n{markdown_by_class(summary, measure)}")

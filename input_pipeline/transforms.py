@@ -79,8 +79,8 @@ def fit_box(height: int, width: int, side: int) -> Box:
 def fit_square(example: Example, side: int, kernel: Kernel = Kernel.BILINEAR) -> Example:
     """The whole picture, centred in a square: nothing is cropped, nothing is stretched.
 
-    The longer side is resized to `side` (see `resize`), the rest of the square repeats the border pixels of the image
-    and is ignored in the mask.
+    The longer side is resized to `side` by the kernel (see `resize`), the rest of the square repeats the border pixels
+    of the image and is ignored in the mask.
     """
     left, top, right, bottom = fit_box(*example["image"].shape[:2], side)
     margins = ((top, side - bottom), (left, side - right))

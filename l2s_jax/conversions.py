@@ -70,7 +70,11 @@ class Conversion(NamedTuple):
     paper: str
 
 
-_SEGFACE = (
+def _by_name(*heads: Head) -> dict[str, Head]:
+    return {head.name: head for head in heads}
+
+
+_SEGFACE = _by_name(
     Head("celeb", segface.LABEL_SETS["celeb"], "CelebAMask-HQ", ""),
     Head(
         "lapa",
@@ -87,19 +91,14 @@ _SEGFACE = (
         "alike; give `l2s parse` photos that show the face from brows to chin and little more.",
     ),
 )
-_FACE_OCC_NET = (
+_FACE_OCC_NET = _by_name(
     Head(
         "part_labels",
-        structure_via_consensus.LABEL_SETS["part_labels"],
+        "skin_hair",
         "Part Labels",
         "It was trained on photos of Labeled Faces in the Wild, square with the face in the middle.",
     ),
-    Head(
-        "cofw",
-        structure_via_consensus.LABEL_SETS["cofw"],
-        "COFW",
-        "",
-    ),
+    Head("cofw", "face_occlusion", "COFW", ""),
 )
 
 
@@ -118,14 +117,13 @@ def _read_face_occ_net(state: State, head: str | None, image_size: int) -> Conve
     module, variables = structure_via_consensus.convert_checkpoint(state)
     if module.classes != 3:
         raise UserError(f"this FaceOccNet tells {module.classes} classes apart, the published ones 3")
-    heads = tuple(structure_via_consensus.LABEL_SETS)
-    chosen = _choose(heads, head, module.classes, _FACE_OCC_NET)
+    chosen = _choose(tuple(_FACE_OCC_NET), head, module.classes, _FACE_OCC_NET)
     config = consensus_recipes.published(configs.default("structure_via_consensus").unlock())
     title = f"Structure via Consensus, FaceOccNet, {module.classes} classes"
     return Converted(title, chosen, _ended(config, chosen, image_size), {"network": variables})
 
 
-def _choose(possible: tuple[str, ...], wanted: str | None, classes: int, heads: tuple[Head, ...]) -> Head:
+def _choose(possible: tuple[str, ...], wanted: str | None, classes: int, heads: Mapping[str, Head]) -> Head:
     """The head that is wanted among those that the weights may be of.
 
     Raises:
@@ -136,8 +134,7 @@ def _choose(possible: tuple[str, ...], wanted: str | None, classes: int, heads: 
         raise UserError(f"networks for {' and '.join(possible)} have the same tensors: say {options}")
     if wanted is not None and wanted not in possible:
         raise UserError(f"its {classes} classes are those of {' or '.join(possible)}, not of {wanted}")
-    name = wanted or possible[0]
-    return next(head for head in heads if head.name == name)
+    return heads[wanted or possible[0]]
 
 
 def _ended(config: ConfigDict, head: Head, image_size: int) -> ConfigDict:
@@ -151,7 +148,7 @@ def _ended(config: ConfigDict, head: Head, image_size: int) -> ConfigDict:
 CONVERSIONS: Mapping[str, Conversion] = {
     "segface": Conversion(
         _read_segface,
-        {head.name: head for head in _SEGFACE},
+        _SEGFACE,
         image_size=512,
         resize=segface.RESIZE,
         licence="non-commercial research (trained on {data} by SegFace's authors, whose code is MIT)",
@@ -159,7 +156,7 @@ CONVERSIONS: Mapping[str, Conversion] = {
     ),
     "structure_via_consensus": Conversion(
         _read_face_occ_net,
-        {head.name: head for head in _FACE_OCC_NET},
+        _FACE_OCC_NET,
         image_size=128,
         resize=structure_via_consensus.RESIZE,
         licence="academic and non-commercial use only (trained on {data} by the authors of Structure via Consensus)",

@@ -225,7 +225,7 @@ def test_the_picture_shows_the_worst_faces_of_the_baseline():
     }
     names = tuple(f"face{i}" for i in range(count))
     label_set = systems.build(study.config_of(study.read_loss("ce"), 0, study.arguments([]))).label_set
-    scored = study.Scored("folder:x", 96, names, [batch], said, label_set)
+    scored = study.Scored("folder:x", names, [batch], said, label_set)
     drawn = study.picture(scored, {"ce": masks[:1], "1:1": masks[1:]})
     rows, columns = study.WORST * (study.CELL + study.sheet.GAP), 4 * (study.CELL + study.sheet.GAP)
     assert drawn.shape[0] > rows

@@ -13,9 +13,6 @@ from input_pipeline.resize_rules import PAD_SQUARE_BICUBIC
 from l2s_jax.convert.state_dict import Rule, State, conv, convert, same
 from l2s_jax.models.face_occ_net import FaceOccNet
 
-LABEL_SETS = {"part_labels": "skin_hair", "cofw": "face_occlusion"}
-"""Label set of each published network; their tensors are the same."""
-
 RESIZE = PAD_SQUARE_BICUBIC
 """How pictures became the network's squares: Pillow's `thumbnail`, in proportion."""
 
