@@ -12,6 +12,7 @@ and consensus stay as the config has them. The first loss is the baseline:
     ce+A:B        cross entropy + A label term + B consensus
     A:B@P         blobs count pixels**P instead of all the same (also after ce+)
     A:B/classes   a blob is all of a class, as in the authors' instructions (also after ce+ and @P)
+    A:B/authors   that, and the authors' normalisation (`published`): what their code computes (not with @P)
     LOSS~N        what LOSS has taught, but pieces of fewer than N pixels are given to what surrounds them
 
 Blobs are the connected components of the mask after augmentation, if nothing else is said. Scored are the last weights
@@ -82,14 +83,15 @@ Scores = dict[str, dict[str, float | None]]
 
 
 class Loss(NamedTuple):
-    """Factors of cross entropy, label term and consensus, how the size of a blob counts, what is a blob; and the pixels
-    of the smallest piece that stays in a prediction."""
+    """Factors of cross entropy, label term and consensus, how the size of a blob counts, what is a blob, the
+    normalisation; and the pixels of the smallest piece that stays in a prediction."""
 
     cross_entropy: float
     alpha: float
     beta: float
     size_power: float
     blobs: str
+    normalisation: str
     smallest: int
 
 
@@ -132,17 +134,19 @@ def read_loss(text: str) -> Loss:
     """
     name, cleaned, smallest = text.partition("~")
     number = r"(\d+(?:\.\d+)?)"
-    match = re.fullmatch(rf"ce|(ce\+)?{number}:{number}(?:@{number})?(/classes)?", name)
+    match = re.fullmatch(rf"ce|(ce\+)?{number}:{number}(?:@{number}(/classes)?|(/classes|/authors))?", name)
     learns = match and (name == "ce" or float(match[2]) + float(match[3]) > 0)
     if not learns or (cleaned and not re.fullmatch(r"[1-9]\d{0,5}", smallest)):
         raise UserError(
             f"loss '{text}' must be ce, ALPHA:BETA or ce+ALPHA:BETA, like ce+1:10; behind it may stand @POWER, "
-            "/classes and ~PIXELS"
+            "/classes and ~PIXELS, or /authors and ~PIXELS"
         )
     alpha, beta, size_power = (float(word or 0) for word in match.groups()[1:4])
     total = 1.0 if name.startswith("ce") else alpha + beta
-    blobs = "classes" if match[5] else "components"
-    return Loss(float(name.startswith("ce")), alpha / total, beta / total, size_power, blobs, int(smallest or 0))
+    blobs = "classes" if match[5] or match[6] else "components"
+    normalisation = "published" if match[6] == "/authors" else "clean"
+    cross_entropy, factors = float(name.startswith("ce")), (alpha / total, beta / total)
+    return Loss(cross_entropy, *factors, size_power, blobs, normalisation, int(smallest or 0))
 
 
 def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
@@ -176,7 +180,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "loss.consensus.beta": loss.beta,
         "loss.consensus.size_power": loss.size_power,
         "loss.consensus.blobs": loss.blobs,
-        "loss.consensus.normalisation": "clean",
+        "loss.consensus.normalisation": loss.normalisation,
     }
     optional = {"model.mirror": False, "model.init_from": ""}  # one prediction, not the mean of two; no head start
     known = configs.flatten(base)
