@@ -19,13 +19,15 @@ NAMES = ("background", "skin", "hat")
 @pytest.mark.parametrize(
     ("text", "loss"),
     [
-        ("ce", (1, 0, 0, 0, "components", 0)),
-        ("ce~12", (1, 0, 0, 0, "components", 12)),
-        ("1:0", (0, 1, 0, 0, "components", 0)),
-        ("10:5/classes~3", (0, 2 / 3, 1 / 3, 0, "classes", 3)),
-        ("ce+1:3", (1, 1, 3, 0, "components", 0)),
-        ("0.5:0.5@1", (0, 0.5, 0.5, 1, "components", 0)),
-        ("ce+0:2@0.5/classes", (1, 0, 2, 0.5, "classes", 0)),
+        ("ce", (1, 0, 0, 0, "components", "clean", 0)),
+        ("ce~12", (1, 0, 0, 0, "components", "clean", 12)),
+        ("1:0", (0, 1, 0, 0, "components", "clean", 0)),
+        ("10:5/classes~3", (0, 2 / 3, 1 / 3, 0, "classes", "clean", 3)),
+        ("ce+1:3", (1, 1, 3, 0, "components", "clean", 0)),
+        ("0.5:0.5@1", (0, 0.5, 0.5, 1, "components", "clean", 0)),
+        ("ce+0:2@0.5/classes", (1, 0, 2, 0.5, "classes", "clean", 0)),
+        ("10:5/authors", (0, 2 / 3, 1 / 3, 0, "classes", "published", 0)),
+        ("ce+1:3/authors~3", (1, 1, 3, 0, "classes", "published", 3)),
     ],
 )
 def test_names_of_losses(text, loss):
@@ -47,6 +49,8 @@ def test_names_of_losses(text, loss):
         "1:1@",
         "1.1.1:2",
         "1:1/class",
+        "1:1@1/authors",
+        "1:1/classes/authors",
         "ce/classes",
         "ce~",
         "1:1~0",
@@ -173,20 +177,20 @@ def scores(off, f1):
 @pytest.fixture(scope="module")
 def results():
     return {
-        "ce": [scores(4.0, 0.70), scores(2.0, 0.72)],
-        "1:1": [scores(2.5, 0.70), scores(1.5, 0.70)],  # fewer, and no worse than the seeds differ
-        "1:10": [scores(1.0, 0.50), scores(1.0, 0.50)],  # fewer, and worse
-        "10:5": [scores(3.0, 0.75), scores(1.9, 0.75)],  # not fewer enough
-        "ce+1:1": [scores(1.0, 0.75), scores(2.0, 0.75)],  # fewer with one seed alone
+        "ce": [scores(4.0, 0.70), scores(2.0, 0.72), scores(3.0, 0.71)],
+        "1:1": [scores(2.6, 0.70), scores(0.9, 0.70), scores(1.8, 0.71)],  # fewer, and no worse than the seeds differ
+        "1:10": [scores(1.0, 0.50), scores(0.8, 0.50), scores(0.9, 0.50)],  # fewer, and worse
+        "10:5": [scores(3.5, 0.75), scores(1.5, 0.75), scores(2.5, 0.75)],  # fewer, not by enough
+        "ce+1:1": [scores(1.0, 0.75), scores(1.5, 0.75), scores(2.9, 0.75)],  # fewer by chance: -3, -0.5, -0.1
     }
 
 
 def test_seeds_are_summed_up_and_judged(results):
     summary = study.summarise(results)
-    assert summary["ce"]["components_off"]["all"] == pytest.approx((3.0, 2**0.5))
+    assert summary["ce"]["components_off"]["all"] == pytest.approx((3.0, 1.0))
     assert summary["ce"]["f1"]["hat"] is None
-    assert study.change(summary, "1:1") == pytest.approx(-1 / 3)
-    assert study.verdict(results).endswith("(within ce's spread over seeds): 1:1 (-33 %)")
+    assert study.change(summary, "1:1") == pytest.approx(5.3 / 9 - 1)
+    assert study.verdict(results).endswith("(within ce's spread over seeds): 1:1 (-41 %)")
     worse = {loss: results[loss] for loss in ("ce", "1:10", "10:5", "ce+1:1")}
     assert study.verdict(worse).endswith("no loss here")
     none = {"ce": [scores(0.0, 0.7)], "1:1": [scores(0.5, 0.7)], "1:0": [scores(0.0, 0.7)]}
@@ -194,18 +198,29 @@ def test_seeds_are_summed_up_and_judged(results):
     assert changes == [0, math.inf, 0]
 
 
+def test_intervals_of_paired_seeds(results):
+    low, high = study.interval(results["ce"], results["1:1"], "components_off")
+    mean, error = -3.7 / 3, np.std([-1.4, -1.1, -1.2], ddof=1) / 3**0.5
+    assert (low, high) == pytest.approx((mean - 4.30265 * error, mean + 4.30265 * error), abs=1e-5)
+    noisy = study.interval(results["ce"], results["ce+1:1"], "components_off")
+    assert noisy[0] < 0 < noisy[1]
+    assert study.interval(results["ce"][:1], results["1:1"][:1], "f1") == (-math.inf, math.inf)
+    rows = study.markdown_of_changes(results).splitlines()
+    assert rows[2] == f"| 1:1 | {low:+.2f} to {high:+.2f} | -3.54 to +2.20 |"
+
+
 def test_tables(results):
     summary = study.summarise(results)
     head, rule, first, second, *_ = study.markdown(summary).splitlines()
     assert head == "| loss | against ce | components off | class by class | mean F1 | mean IoU | boundary F1 |"
     assert rule.count("---") == 7
-    assert first == "| ce |  | 3.00 ± 1.41 | 6.00 ± 2.83 | 71.0 ± 1.4 | 71.0 ± 1.4 | 71.0 ± 1.4 |"
-    assert second.startswith("| 1:1 | -33 % | 2.00 ± 0.71 |")
+    assert first == "| ce |  | 3.00 ± 1.00 | 6.00 ± 2.00 | 71.0 ± 1.0 | 71.0 ± 1.0 | 71.0 ± 1.0 |"
+    assert second.startswith("| 1:1 | -41 % | 1.77 ± 0.85 |")
     by_class = study.markdown_by_class(summary, "f1").splitlines()
     assert by_class[0] == "| F1 | ce | 1:1 | 1:10 | 10:5 | ce+1:1 |"
     assert by_class[3] == "| hat | - | - | - | - | - |"
     rows = list(csv.DictReader(study.lines(results).splitlines()))
-    assert len(rows) == 5 * 2 * 3
+    assert len(rows) == 5 * 3 * 3
     assert rows[1] == {
         **{"loss": "ce", "seed": "0", "class": "skin", "components_off": "4.0", "class_by_class": ""},
         **{"f1": "0.7", "iou": "0.7", "boundary_f1": "0.7"},
