@@ -1,4 +1,7 @@
-"""Random windows and their bilinear crops, as the patch discriminator sees an image (Latents2Segments, A2)."""
+"""Random windows and their bilinear crops, as the patch discriminator sees an image.
+
+The published rule and ours: docs/methods/latents2segments.md, "Patch crops".
+"""
 
 import jax
 import jax.numpy as jnp

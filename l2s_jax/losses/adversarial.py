@@ -1,4 +1,6 @@
-"""Non-saturating logistic GAN losses and the R1 gradient penalty (Latents2Segments spec A3; StyleGAN2).
+"""Non-saturating logistic GAN losses and the R1 gradient penalty, as in StyleGAN2.
+
+Where they stand in Latents2Segments: docs/methods/latents2segments.md, "Adversarial losses" and "R1".
 
 Logits are [B] or [B, ...] (regions, crops); `weight` covers their leading axes, so that an absent region ([B, K]) or
 a padded example ([B]) takes no part. All means are global.
@@ -51,7 +53,7 @@ def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:
 
 
 def r1(discriminator: Callable[[PyTree], jax.Array], images: PyTree, batch_axes: int = 1) -> jax.Array:
-    """|| d sum D(x) / dx ||^2 per example (Mescheder et al. 2018; A3), to be weighted with gamma / 2 and averaged.
+    """|| d sum D(x) / dx ||^2 per example (Mescheder et al. 2018), to be weighted with gamma / 2 and averaged.
 
     The sum over the batch gives per-example gradients only if D treats examples apart: a discriminator with
     statistics across the batch has none.

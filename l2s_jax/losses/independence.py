@@ -7,7 +7,7 @@ from l2s_jax.losses.sums import Total, expand, ratio
 
 
 def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsilon: float = 1e-8) -> jax.Array:
-    """Cross-covariance loss between the slices of standardised codes (C1; XCov, Cheung et al. 2014).
+    """Cross-covariance loss between the slices of standardised codes (XCov, Cheung et al. 2014).
 
     sum_{i<j} ||C_ij||_F^2 / D^2, with C_ij the [D, D] correlation block of slices i and j over the global batch. The
     division by D^2, the mean over the entries of a block, makes the value independent of D: it lies in [0, K(K-1)/2].

@@ -56,9 +56,9 @@ def dice(
     """Soft Dice loss with sums over the GLOBAL batch, so that it does not depend on how the batch is split.
 
     Dice_c = 1 - (2 sum(p y) + smooth) / (sum(p) + sum(y) + smooth), p = softmax, y = one-hot truth, sums over valid
-    pixels, then the mean over classes. SegFace (its spec, A11) has p^2 for p in the denominator, smooth 1e-5, and
-    the mean over all classes: `squared=True, smooth=1e-5, present_only=False`. An absent class then costs about 1
-    whatever its probability, hence our default of present classes only.
+    pixels, then the mean over classes. SegFace (docs/methods/segface.md, "Loss") has p^2 for p in the denominator,
+    smooth 1e-5, and the mean over all classes: `squared=True, smooth=1e-5, present_only=False`. An absent class then
+    costs about 1 whatever its probability, hence our default of present classes only.
 
     Args:
       logits: [B, H, W, K], any float type; the arithmetic is float32.

@@ -1,4 +1,6 @@
-"""Statistical dependence between subspaces of codes: RV, total correlation, HSIC, dHSIC, distance correlation (C1-C3).
+"""Statistical dependence between subspaces of codes: RV, total correlation, HSIC, dHSIC, distance correlation.
+
+Formulas and sources: docs/methods/independent_subspaces.md, "Measures of dependence".
 
 Samples are rows: x [N, D1], y [N, D2] (pool or flatten spatial codes). Everything is float32, jit-able and
 differentiable. None of these is 0 on a finite sample of independent variables: read a value beside its
@@ -17,7 +19,7 @@ _matmul = functools.partial(jnp.matmul, precision="highest")
 
 
 def rv_coefficient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """RV = ||C_xy||_F^2 / (||C_xx||_F ||C_yy||_F) in [0, 1], the linear CKA (C1; Kornblith et al. 2019).
+    """RV = ||C_xy||_F^2 / (||C_xx||_F ||C_yy||_F) in [0, 1], the linear CKA (Kornblith et al. 2019).
 
     It sees linear dependence only: y = x^2 scores about 0.
     """
@@ -30,7 +32,7 @@ def rv_coefficient(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def gaussian_total_correlation(blocks: Sequence[jax.Array], shrinkage: float) -> jax.Array:
-    """Block total correlation of a Gaussian, in nats: (sum_i logdet S_ii - logdet S) / 2 (C1).
+    """Block total correlation of a Gaussian, in nats: (sum_i logdet S_ii - logdet S) / 2.
 
     Args:
       blocks: K arrays [N, D_i].
@@ -60,12 +62,12 @@ def gaussian_gram(x: jax.Array) -> jax.Array:
 
 
 def hsic(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
-    """Biased HSIC of two Gram matrices [N, N]: tr(K H L H) / (N - 1)^2 (C2; Gretton et al. 2005)."""
+    """Biased HSIC of two Gram matrices [N, N]: tr(K H L H) / (N - 1)^2 (Gretton et al. 2005)."""
     return jnp.sum(_doubly_centred(gram_x) * _doubly_centred(gram_y)) / (gram_x.shape[0] - 1) ** 2
 
 
 def hsic_unbiased(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
-    """Unbiased HSIC of two Gram matrices [N, N], N >= 4; its mean is 0 under independence (C2; Song et al. 2012)."""
+    """Unbiased HSIC of two Gram matrices [N, N], N >= 4; its mean is 0 under independence (Song et al. 2012)."""
     n = gram_x.shape[0]
     x, y = _hollow(gram_x), _hollow(gram_y)
     x_rows, y_rows = jnp.sum(x, axis=1), jnp.sum(y, axis=1)
@@ -74,7 +76,7 @@ def hsic_unbiased(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
 
 
 def normalised_hsic(x: jax.Array, y: jax.Array, estimator: Statistic = hsic) -> jax.Array:
-    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with Gaussian kernels, the kernel CKA (C2).
+    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with Gaussian kernels, the kernel CKA.
 
     Args:
       x: [N, D1].
@@ -89,7 +91,7 @@ def normalised_hsic(x: jax.Array, y: jax.Array, estimator: Statistic = hsic) -> 
 
 
 def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
-    """dHSIC, the joint dependence of K blocks [N, D_i] with Gaussian kernels (C2; Pfister et al. 2018).
+    """dHSIC, the joint dependence of K blocks [N, D_i] with Gaussian kernels (Pfister et al. 2018).
 
     mean_ab prod_k K^k_ab + prod_k mean_ab K^k_ab - 2 mean_a prod_k mean_b K^k_ab.
     """
@@ -100,7 +102,7 @@ def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
 
 
 def distance_correlation(x: jax.Array, y: jax.Array) -> jax.Array:
-    """SQUARED distance correlation, dCov^2 / sqrt(dVar_x^2 dVar_y^2) in [0, 1] (C3; Szekely et al. 2007).
+    """SQUARED distance correlation, dCov^2 / sqrt(dVar_x^2 dVar_y^2) in [0, 1] (Szekely et al. 2007).
 
     0 iff independent, in the limit; biased up where the dimension is high and N small.
     """
@@ -109,7 +111,7 @@ def distance_correlation(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def distance_correlation_unbiased(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Bias-corrected SQUARED distance correlation from U-centred distances, N >= 4 (C3; Szekely & Rizzo 2014).
+    """Bias-corrected SQUARED distance correlation from U-centred distances, N >= 4 (Szekely & Rizzo 2014).
 
     In [-1, 1], about 0 under independence.
     """

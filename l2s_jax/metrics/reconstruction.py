@@ -1,4 +1,4 @@
-"""L1 and PSNR of reconstructed images, over the whole image and inside and outside every region (C6).
+"""L1 and PSNR of reconstructed images, over the whole image and inside and outside every region.
 
 Every value is the mean over EXAMPLES of the example's own value, kept as (sum, count) so that batches and devices add
 up; an example without the region is skipped.

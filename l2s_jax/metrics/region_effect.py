@@ -1,4 +1,6 @@
-"""The region-effect matrix: which regions of the picture does each slice of a code move (A6, C4)?
+"""The region-effect matrix: which regions of the picture does each slice of a code move?
+
+Definitions: docs/methods/latents2segments.md, "Activeness and ACS" and "Region-effect matrix".
 
 `effects` perturbs one slice after the other and adds up, per batch, how much each region changes; `summary` turns the
 sums of a data set into activeness-correlation scores, leakage, dead slices and DCI.
@@ -58,8 +60,9 @@ def effects(
     """Effects of every slice of the codes of a batch; the noise of the decoder is fixed (`Codec.decode`).
 
     Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
-      * `noise`: plus `scale` times N(0, 1) times the channel's own standard deviation over the batch (A6 adds
-        0.01 N(0, 1), whatever the size of the code); D_i is the variance over `draws` draws, summed over RGB.
+      * `noise`: plus `scale` times N(0, 1) times the channel's own standard deviation over the batch (the
+        paper adds 0.01 N(0, 1), whatever the size of the code); D_i is the variance over `draws` draws, summed over
+        RGB.
       * `swap`: slice i of the next example that is no padding; D_i is the squared change. A part moves, so
         region j is the union of the region in both masks. A batch with one example only counts nothing.
       * `zero`: D_i is the squared change when slice i is zeroed.
@@ -182,7 +185,7 @@ def _region_sums(energy, masks, valid, weight, index):
 
 
 def matrix(effects: Effects) -> np.ndarray:
-    """float64 [K, K], E_ij of C4: mean effect per pixel of slice i on region j; 0 in columns no example has."""
+    """float64 [K, K], E_ij: mean effect per pixel of slice i on region j; 0 in columns no example has."""
     mean, count = np.asarray(effects.mean, np.float64), np.asarray(effects.count, np.float64)
     return np.divide(mean, count, out=np.zeros_like(mean), where=np.broadcast_to(count > 0, mean.shape))
 
@@ -191,7 +194,7 @@ def summary(effects: Effects, names: Sequence[str]) -> dict:
     """Disentanglement scores of a data set, ready for JSON.
 
     With E the area-normalised matrix (`matrix`), over the regions that some example has:
-      * `acs` = tr(A) / sum(A), A summed over pixels instead: A6's score, ruled by the large regions.
+      * `acs` = tr(A) / sum(A), A summed over pixels instead: the paper's score, ruled by the large regions.
       * `acs_area_normalised` = tr(E) / sum(E).
       * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that silence earns nothing.
       * `total` {name: E_ii}, the own-region effect, in squared [-1, 1] RGB per pixel.

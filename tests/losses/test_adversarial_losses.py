@@ -59,7 +59,7 @@ def test_r1_of_a_quadratic_discriminator_is_per_example():
 
 
 def test_r1_per_region_is_the_same_for_every_region():
-    """Acceptance test (b) of spec A10: no region's penalty counts twice or not at all."""
+    """No region's penalty counts twice or not at all (docs/methods/latents2segments.md, "R1 mix-up")."""
     x = images(2, 5, 4, 4, 3)
     penalty = r1_of(lambda x: jnp.sum(x**2, axis=(2, 3, 4)) / 2, x, batch_axes=2)
     np.testing.assert_allclose(penalty, np.sum(x**2, axis=(2, 3, 4)), rtol=1e-5)

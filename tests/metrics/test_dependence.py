@@ -55,7 +55,7 @@ def unrelated(independent):
 
 @pytest.mark.parametrize("statistic", NONLINEAR)
 def test_nonlinear_dependence_is_seen(statistic, unrelated, parabola):
-    """Acceptance test (f) of spec A10: inside the permutation band if independent, far outside on y = x^2."""
+    """Inside the permutation band if independent, far outside on y = x^2."""
     null = permutation_null(jax.random.key(0), statistic, *unrelated, 60)
     assert jnp.quantile(null, 0.025) < statistic(*unrelated) < jnp.quantile(null, 0.975)
     null = permutation_null(jax.random.key(1), statistic, *parabola, 60)
@@ -64,7 +64,6 @@ def test_nonlinear_dependence_is_seen(statistic, unrelated, parabola):
 
 
 def test_rv_sees_linear_dependence_only(parabola):
-    """Acceptance test (f) of spec A10."""
     x, y = parabola
     assert rv_coefficient(x, y) < 1e-6
     assert rv_coefficient(x, 3 - 2 * x) == pytest.approx(1.0, abs=1e-5)

@@ -48,7 +48,6 @@ def measure(codec, image, kind="swap", mask=MASK, weight=None, **more):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ideal_generator_scores_one(image, kind):
-    """Acceptance test (e) of spec A10."""
     result = summary(measure(IDEAL, image, kind), NAMES)
     for key in ("acs", "acs_area_normalised", "macro_acs", "dci_disentanglement", "dci_completeness"):
         assert result[key] == pytest.approx(1.0, abs=1e-6), key
@@ -58,7 +57,6 @@ def test_ideal_generator_scores_one(image, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_slice_blind_generator_scores_chance(image, kind):
-    """Acceptance test (e) of spec A10."""
     result = summary(measure(BLIND, image, kind), NAMES)
     for key in ("acs", "acs_area_normalised", "macro_acs"):
         assert result[key] == pytest.approx(1 / SLICES, rel=1e-5), key

@@ -101,7 +101,7 @@ def test_noise_planes_keys_and_silence(encoded, generator):
 
 
 def test_renormalising_leaves_only_the_sign_of_a_single_channel(encoded, generator):
-    """Defect A8.1 of the published code is kept behind `renormalize`, and absent without it."""
+    """The published defect "One-channel slices" is kept behind `renormalize`, and absent without it."""
     *_, structure, style = encoded
     module, variables, decode = generator
     code = structure * (jnp.arange(6) == 5)[None, None, None]

@@ -1,4 +1,7 @@
-"""The system as a whole: the acceptance tests of spec A10, and the contract with the loop."""
+"""The system as a whole: what catches the published defects, and the contract with the loop.
+
+The defects: docs/methods/latents2segments.md, "Defects of the published code".
+"""
 
 import functools
 
@@ -87,14 +90,14 @@ def slice_gradients(config) -> np.ndarray:
     return np.array([np.sqrt(np.mean(np.square(grads[:, k, ..., a:b]))) for k, (a, b) in enumerate(networks.slices)])
 
 
-def test_a_gradients_of_all_slices_are_alive_at_initialisation():
+def test_gradients_of_all_slices_are_alive_at_initialisation():
     rms = slice_gradients(tiny_l2s.config())
     assert rms.min() > 0
     assert rms.max() / rms.min() < 100
 
 
-def test_a_second_normalisation_kills_slices_of_one_channel():
-    """The published defect A8.1, so that test (a) is known to see it."""
+def test_second_normalisation_kills_slices_of_one_channel():
+    """The published defect "One-channel slices", so that the test above is known to see it."""
     off = {"presence__width": 0, "background": False, "generator__renormalize": True}
     off = {f"model__{name}": value for name, value in off.items()} | {
         f"loss__{n}": 0.0 for n in ("image", "region_inside", "consensus__weight")
@@ -118,7 +121,7 @@ def penalties(config):
     return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), WHOLE_BATCH))
 
 
-def test_b_every_region_has_the_same_weight_in_the_image_penalty():
+def test_every_region_has_the_same_weight_in_the_image_penalty():
     """With an unconditional discriminator, naming the regions differently changes nothing."""
     config, batch = tiny_l2s.config(model__discriminator__conditional=False), tiny_l2s.faces(2)
     renamed = batch | {"mask": np.array([3, 0, 5, 1, 2, 4], np.int32)[batch["mask"]]}
@@ -126,8 +129,8 @@ def test_b_every_region_has_the_same_weight_in_the_image_penalty():
     np.testing.assert_allclose(r1(batch)["r1"], r1(renamed)["r1"], rtol=1e-5)
 
 
-def test_b_patch_penalty_sees_the_crops_of_every_region(config):
-    """Defect A8.2: the published patch penalty saw the hair only."""
+def test_patch_penalty_sees_the_crops_of_every_region(config):
+    """Defect "R1 mix-up": the published patch penalty saw the hair only."""
     batch = tiny_l2s.faces(2)
     r1 = penalties(config)
     reference = r1(batch)["patch_r1"]
@@ -138,7 +141,7 @@ def test_b_patch_penalty_sees_the_crops_of_every_region(config):
 
 
 @pytest.mark.parametrize(("size", "padding"), [(1, 2), (3, 3)])  # three and six rows are what other cases compile
-def test_d_any_batch_size_and_padding_does_not_count(system, state, size, padding):
+def test_any_batch_size_and_padding_does_not_count(system, state, size, padding):
     batch = tiny_l2s.faces(size)
     plain, metrics = run(system, "autoencode", state, batch)
     assert all(np.isfinite(value) for value in metrics.values())
@@ -155,7 +158,7 @@ def test_d_any_batch_size_and_padding_does_not_count(system, state, size, paddin
     # pmap and shard_map run the same local program: one of them goes through all steps.
     [("shard_map", ("discriminate", "r1", "autoencode")), ("pmap", ("autoencode",)), ("jit", ("autoencode",))],
 )
-def test_d_two_devices_compute_what_one_does(system, state, mode, names):
+def test_two_devices_compute_what_one_does(system, state, mode, names):
     batch = tiny_l2s.faces(6)  # three rows per device: pairs cross the border between devices
     mesh = parallel.make_mesh(mode, 1)
     # A copy: the steps of the loop donate their state, and this one belongs to the module.

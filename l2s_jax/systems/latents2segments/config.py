@@ -1,6 +1,7 @@
 """The fields of Latents2Segments, and its presets.
 
-The default is `l2s`: the published idea without the published defects (spec A8), with what the project adds.
+The default is `l2s`: the published idea without the published defects, with what the project adds
+(docs/methods/latents2segments.md, "Defects of the published code").
 `published` has the sizes, weights and schedule of the authors' code, `paper` the loss weights of their equation 1.
 """
 
@@ -63,7 +64,7 @@ def _model() -> ConfigDict:
     model.generator = ConfigDict()
     model.generator.head_widths = (32,)  # blocks at the code's size
     model.generator.widths = (24, 16)  # doubling blocks; code size * 2**len = image size
-    model.generator.renormalize = False  # True: the published second normalisation (defect A8.1)
+    model.generator.renormalize = False  # True: the published second normalisation (a defect)
     model.generator.noise = False  # fresh pixel noise in training
 
     model.presence = ConfigDict()
@@ -116,9 +117,10 @@ def add_gan(config: ConfigDict) -> ConfigDict:
 def published(config: ConfigDict) -> ConfigDict:
     """The authors' code: sizes, loss weights, schedule and Adam; edits and returns `config`.
 
-    Kept of spec A8, because the published method is made of it: the second normalisation and one-channel slices (1),
-    the full-code decode that training never sees (6), discriminators that do not know the region (7), the painter's
-    threshold (10), no running average (11). Mended: R1 mix-up (2), flips (3), batch size (4), unused decode (5).
+    Kept of its defects (docs/methods/latents2segments.md, "Defects of the published code"), because the published
+    method is made of them: the second normalisation and one-channel slices, the full-code decode that training never
+    sees, discriminators that do not know the region, the painter's threshold, no running average. Mended: R1 mix-up,
+    flips, batch size, unused decode.
     """
     config.model.background = False
     config.model.code_noise = 0.0

@@ -1,4 +1,7 @@
-"""The objectives of Latents2Segments: what the autoencoder, the discriminators and R1 minimise (spec A3)."""
+"""The objectives of Latents2Segments: what the autoencoder, the discriminators and R1 minimise.
+
+Formulas and weights: docs/methods/latents2segments.md, "Reconstruction losses", "Adversarial losses" and "R1".
+"""
 
 from typing import NamedTuple
 
@@ -170,7 +173,7 @@ def discriminator_terms(
 
 
 def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis) -> Terms:
-    """Gradient penalties gamma / 2 ||grad||^2, every region of every image with the same weight (A3, not A8.2)."""
+    """Gradient penalties gamma / 2 ||grad||^2, every region of every image with the same weight."""
     face = faces(networks, batch, rng, axis)
     b, k = face.present.shape
 

@@ -128,7 +128,7 @@ class Networks:
             logits = self.parse(params, codes)
             colours, regions = self.paint(params, codes, style, logits)
             return Decoded(jnp.sum(self.presence_of(logits) * colours, axis=1), regions, logits)
-        # Published: the full code is one more decode, of a kind that training never saw (defect A8.6).
+        # Published: the full code is one more decode, of a kind that training never saw.
         everything = jnp.concatenate((codes, codes.sum(axis=1, keepdims=True)), axis=1)
         decodes, _ = self.paint(params, everything, style, None)
         regions = decodes[:, :-1]

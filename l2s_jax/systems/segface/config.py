@@ -50,8 +50,9 @@ def _model() -> ConfigDict:
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' recipe (spec A10 to A12), without augmentation; edits and returns `config`.
+    """The authors' recipe, without augmentation; edits and returns `config`.
 
+    See docs/methods/segface.md, "Preprocessing and augmentation", "Loss" and "Training".
     `published_schedule` adds what depends on the number of faces.
     """
     augment = config.data.augment
@@ -70,7 +71,7 @@ def published(config: ConfigDict) -> ConfigDict:
 
 
 def published_schedule(config: ConfigDict, faces: int) -> ConfigDict:
-    """300 epochs, a tenth of the rate after 80 and after 200 of them (spec A12); edits and returns `config`.
+    """300 epochs, a tenth of the rate after 80 and after 200 of them; edits and returns `config`.
 
     Args:
       config: its `data.batch_size` is set.

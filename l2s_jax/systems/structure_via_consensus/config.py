@@ -40,8 +40,9 @@ def default_config() -> ConfigDict:
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' loss, network and augmentation (spec B1 to B4); edits and returns `config`.
+    """The authors' loss, network and augmentation; edits and returns `config`.
 
+    See docs/methods/structure_via_consensus.md, "Network", "Published normalisation" and "Augmentation".
     Optimiser, rate, batch size and data are not published: plain Adam at 1e-3 is ours. Blobs are all pixels of a class,
     as in the authors' instructions.
     """

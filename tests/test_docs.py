@@ -1,0 +1,134 @@
+"""What the code says of its documentation is true: the pages and headings that it names exist, here."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from l2s_jax.metrics import published
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("l2s_jax", "input_pipeline", "configs", "experiments", "tests", "docs")
+FILES = [
+    ROOT / "README.md",
+    *sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*") if path.suffix in (".py", ".md")),
+]
+
+CITED = re.compile(r'(?<![\w./-])(docs/[\w./-]+\.md)((?:(?:,|,? and) "[^"]+")*)')
+"""`docs/PAGE.md, "Heading", "Heading" and "Heading"`; the headings may be missing."""
+LINKED = re.compile(r"\]\(([^)\s:#]*)(?:#([^)\s]+))?\)")
+"""`](PAGE#ANCHOR)` of Markdown, either of which may be missing; nothing with a colon, which is a URL."""
+OUTSIDE = re.compile(r"\bspec [A-Z]\d+|\b[ABC]\d{1,2}\b(?: \([a-z]\)|\.\d+)?")
+"""Sections of notes that readers of this repository do not have."""
+
+
+def texts():
+    return {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in FILES}
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a Markdown page, without those lines of its code blocks that look alike."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"^#+ (.+?)\s*$", prose, re.MULTILINE))
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def dead_citations(text: str, root: Path) -> list[str]:
+    """The pages and headings that a text cites and that are not there."""
+    line = re.sub(r"\s*\n\s*(?:# )?", " ", text)  # citations go on in the next line, also of a comment
+    dead = []
+    for page, quoted in CITED.findall(line):
+        known = headings(root / page) if (root / page).is_file() else None
+        names = re.findall(r'"([^"]+)"', quoted)
+        dead += [page] if known is None else [f'{page}, "{name}"' for name in names if name not in known]
+    return dead
+
+
+def dead_links(page: Path) -> list[str]:
+    """The relative links of a Markdown page that lead nowhere."""
+    dead = []
+    for file, name in LINKED.findall(page.read_text("utf-8")):
+        target = page.parent / file if file else page
+        if not target.exists() or (name and name not in map(anchor, headings(target))):
+            dead.append(f"{file}#{name}" if name else file)
+    return dead
+
+
+def test_cited_pages_and_headings_exist():
+    dead = {name: dead_citations(text, ROOT) for name, text in texts().items() if name != "tests/test_docs.py"}
+    assert {name: found for name, found in dead.items() if found} == {}
+    cited = [page for name, text in texts().items() if name.startswith("l2s_jax/") for page, _ in CITED.findall(text)]
+    assert len(cited) > 5  # the pattern still finds what it is for
+
+
+def test_links_between_pages_lead_somewhere():
+    dead = {path.name: dead_links(path) for path in FILES if path.suffix == ".md"}
+    assert {name: found for name, found in dead.items() if found} == {}
+
+
+def test_no_reference_leads_outside_of_the_repository():
+    found = {name: OUTSIDE.findall(text) for name, text in texts().items()}
+    assert {name: references for name, references in found.items() if references} == {}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("# Page\n\n## R1 mix-up\n\n```sh\n# Not one\n```\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "dead"),
+    [
+        ('see docs/page.md, "R1 mix-up", and others', []),
+        ('docs/page.md,\n    "R1\n    mix-up" and "Page"', []),
+        ('    # docs/page.md, "R1\n    # mix-up"', []),
+        ('"docs/page.md", "Nothing"', []),  # a string of the code, not a citation
+        ("https://example.org/docs/none.md", []),
+        ("see docs/none.md.", ["docs/none.md"]),
+        ('docs/page.md, "Page" and "Not one"', ['docs/page.md, "Not one"']),
+        ('docs/page.md, "Page", "R2" and "R3"', ['docs/page.md, "R2"', 'docs/page.md, "R3"']),
+    ],
+)
+def test_a_dead_citation_is_seen(root, text, dead):
+    assert dead_citations(text, root) == dead
+
+
+@pytest.mark.parametrize(
+    ("link", "dead"),
+    [
+        ("[a](page.md#r1-mix-up) [b](#links) [c](https://x.org/none.md)", []),
+        ("[a](none.md)", ["none.md"]),
+        ("[a](page.md#not-one) [b](#none)", ["page.md#not-one", "#none"]),
+    ],
+)
+def test_a_dead_link_is_seen(root, link, dead):
+    (root / "docs" / "links.md").write_text(f"# Links\n\n{link}\n")
+    assert dead_links(root / "docs" / "links.md") == dead
+
+
+@pytest.mark.parametrize(
+    "reference", ["spec {}8", "test (e) of {}10", "{}10 (e)", "defect {}8.1", "({}1; 2019)", "{}6's"]
+)
+def test_a_reference_to_the_outside_is_seen(reference):
+    assert OUTSIDE.search(reference.format("A"))
+
+
+@pytest.mark.parametrize("innocent", ["a spec of SPEC", "an A100 or {}6000", "R1", "0x{}12F", "section 3"])
+def test_other_words_are_no_references(innocent):
+    assert not OUTSIDE.search(innocent.format("A"))
+
+
+@pytest.mark.parametrize(("system", "label_set"), sorted(published.RESULTS))
+def test_pages_give_the_published_scores_of_the_code(system, label_set):
+    results = published.RESULTS[system, label_set]
+    text = (ROOT / "docs" / "methods" / f"{system}.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \|((?: [\d.]+ \|)+)$", text, re.MULTILINE)
+    rows = {(name, tuple(float(value) for value in values.split("|")[:-1])) for name, values in rows}
+    for name in results[0].f1:
+        assert (name, tuple(round(100 * result.f1[name], 6) for result in results)) in rows
