@@ -49,6 +49,17 @@ def test_list_with_colors(read):
     assert custom.labels[1].color == (255, 210, 0)
 
 
+def test_list_of_names_counts_from_0(read):
+    names = ("background", "skin", "crown")
+    assert read({"labels": names}) == read({"labels": {str(k): name for k, name in enumerate(names)}})
+    mixed = [*names, {"id": 9, "name": "hair"}]
+    assert read({"labels": mixed}).ids == (0, 1, 2, 9)
+    with pytest.raises(UserError, match="gives one id twice"):
+        read({"labels": [*names, {"id": 2, "name": "hair"}]})
+    with pytest.raises(UserError, match="gives the id '255', but ids go from 0 to 254"):
+        read({"labels": ["background", *(f"part_{k}" for k in range(255))]})
+
+
 def test_background_is_class_0_whatever_its_number(read):
     custom, ids = read({"labels": {"0": "skin", "3": "background", "1": "hair"}})
     assert custom.names == ("background", "skin", "hair")
