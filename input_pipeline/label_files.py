@@ -114,7 +114,7 @@ def from_json(content: object, source_name: str) -> LabelSet:
         if known is None or tuple(classes) != known.names:
             raise UserError(
                 f"'{source_name}' was written for other classes of label set '{str(name)[:64]}'; "
-                "install the l2s_jax that wrote it"
+                "prepare it again, or install the l2s_jax that wrote it"
             )
         return known
     if not isinstance(colors, list) or len(colors) != len(classes):
