@@ -7,6 +7,8 @@ from etils import epath
 from input_pipeline import label_files, labels
 from input_pipeline.errors import UserError
 
+# As older records have it, whose `l_` was the image's left.
+OLD_LAPA = "background skin l_brow r_brow l_eye r_eye nose u_lip mouth l_lip hair".split()
 CROWNED = {"name": "royal", "labels": {"0": "background", "1": "skin", "7": "crown"}}
 
 
@@ -162,14 +164,7 @@ def test_long_file(read):
         (None, "is damaged"),
         ({"name": "lapa"}, "is damaged"),
         ({"name": "lapa", "classes": ["background"]}, "was written for other classes of label set 'lapa'"),
-        # The order of older records, whose `l_` was the image's left.
-        (
-            {
-                "name": "lapa",
-                "classes": "background skin l_brow r_brow l_eye r_eye nose u_lip mouth l_lip hair".split(),
-            },
-            "was written for other classes of label set 'lapa'; prepare it again",
-        ),
+        ({"name": "lapa", "classes": OLD_LAPA}, "was written for other classes of label set 'lapa'; prepare it again"),
         ({"name": "lapa", "classes": ["background", []]}, "was written for other classes"),
         ({"name": 3, "classes": []}, "was written for other classes of label set '3'"),
         ({"name": "royal", "classes": ["background"]}, "unknown label set 'royal'"),
