@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -21,9 +20,6 @@ from input_pipeline.errors import UserError
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 100_000_000
 """Default limit on width times height; the largest medium-format cameras stay below it."""
-
-# `_open` refuses by its own limit and in its own words; Pillow's warning would say the same thing twice.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 # What Pillow's decoders raise on damaged files (random damage brought up the first four; the others are the modules').
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error)
@@ -170,7 +166,7 @@ def _damage_named(picture: Picture) -> Iterator[None]:
     """Turns what Pillow raises into one sentence about the file."""
     try:
         yield
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning where users say so
         raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
     except FileNotFoundError as error:
         raise UserError(f"'{name_of(picture)}' does not exist: check the path") from error

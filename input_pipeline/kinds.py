@@ -129,7 +129,7 @@ def _records_named(root: epath.Path) -> Iterator[None]:
 
 
 _KINDS = {
-    "synthetic": Kind(lambda where: (), _open_synthetic),  # any word is a split
+    "synthetic": Kind(lambda where: (), _open_synthetic),  # streams, each of any length
     "records": Kind(_records_splits, _open_records),
     "tfds": Kind(_tfds_splits, _open_tfds),
 }

@@ -1,7 +1,8 @@
 """Label sets as JSON: `labels.json` beside masks, and the label set in manifests of records.
 
-In `labels.json`, a known order `{"label_set": "lapa"}`, or names for the ids in the masks:
+In `labels.json`, a known order `{"label_set": "lapa"}`, or names for the ids in the masks; names alone count from 0:
 
+    {"labels": ["background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "mouth", "u_lip", "l_lip", "hair"]}
     {"name": "toys", "labels": {"0": "background", "1": "skin", "7": "crown"}}
     {"name": "toys", "labels": [{"id": 0, "name": "background"}, {"id": 7, "name": "crown", "color": [255, 210, 0]}]}
 
@@ -113,7 +114,7 @@ def from_json(content: object, source_name: str) -> LabelSet:
         if known is None or tuple(classes) != known.names:
             raise UserError(
                 f"'{source_name}' was written for other classes of label set '{str(name)[:64]}'; "
-                "install the l2s_jax that wrote it"
+                "prepare it again, or install the l2s_jax that wrote it"
             )
         return known
     if not isinstance(colors, list) or len(colors) != len(classes):
@@ -162,7 +163,7 @@ def _form(path: epath.Path) -> str:
 
 def _items(table: dict | list) -> list:
     if isinstance(table, list):
-        return table
+        return [{"id": number, "name": item} if isinstance(item, str) else item for number, item in enumerate(table)]
     return [{"id": int(key) if _ID.fullmatch(key) else key, "name": name} for key, name in table.items()]
 
 

@@ -1,8 +1,9 @@
 """Label sets of the face-parsing world: ids, names, colours, flip partners, and the maps between them.
 
-Three 19-class orders circulate for one data set, and projects disagree on left and right. Here `l_` is always the
+Three 19-class orders circulate for one data set, and data sets disagree on left and right. Here `l_` is always the
 SUBJECT's left (the right half of an unflipped image), `l_lip` is the lower lip, `ear_r` an earring, `neck_l` a
-necklace. Code never holds a bare class number: it asks `CELEBAMASK["l_eye"]`.
+necklace. Code never holds a bare class number: it asks `CELEBAMASK["l_eye"]`. Where a data set means the IMAGE's left
+by `left`, its "left eye" is `r_eye` here, under the id that it has in the data set's own files.
 """
 
 import dataclasses
@@ -119,50 +120,50 @@ _PARTS = {  # name: (title, RGB)
 }
 
 
-def _label_set(name: str, *parts: str) -> LabelSet:
-    return LabelSet(name, tuple(Label(i, part, *_PARTS[part]) for i, part in enumerate(parts)))
-
-
-def _suggest(name: str, choices) -> str:
-    hint = nearest(name, choices, f"it has: {', '.join(choices)}")
-    return f" ({hint})"
-
-
-# fmt: off
-CELEBAMASK = _label_set(  # official order of CelebAMask-HQ
-    "celebamask", "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
-    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth")
-FARL19 = _label_set(  # the order of FaRL and SegFace for the same classes
-    "farl19", "background", "neck", "skin", "cloth", "l_ear", "r_ear", "l_brow", "r_brow", "l_eye", "r_eye", "nose",
-    "mouth", "l_lip", "u_lip", "hair", "eye_g", "hat", "ear_r", "neck_l")
-BISENET19 = _label_set(  # the order of the widespread BiSeNet (zllrunning) for the same classes
-    "bisenet19", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose",
-    "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat")
-LAPA = _label_set(  # skin includes the ears
-    "lapa", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
-HELEN = _label_set(
-    "helen", "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
-FACESYNTHETICS = _label_set(  # `facewear` are masks and the like, `mouth` is the interior
-    "facesynthetics", "background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "r_ear", "l_ear", "mouth",
-    "u_lip", "l_lip", "neck", "hair", "beard", "cloth", "eye_g", "hat", "facewear")
-FASSEG = _label_set("fasseg", "background", "skin", "hair", "eyes", "nose", "lips")
-L2S_REGIONS = _label_set(  # the five regions of Latents2Segments, in its slice order, after the background
-    "l2s_regions", "background", "hair", "skin", "nose", "eyes", "lips")
-SUBSPACE_PARTS = _label_set(  # the five parts of Independent Subspaces (its Fig. 1)
-    "subspace_parts", "hair_background", "face", "brows", "eyes", "lips")
-SKIN_HAIR = _label_set(  # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck
-    "skin_hair", "background", "skin", "hair")
-FACE_OCCLUSION = _label_set(  # COFW, as in Structure via Consensus; `face` is what is seen of it
-    "face_occlusion", "background", "face", "occlusion")
-# fmt: on
-
-LABEL_SETS: Mapping[str, LabelSet] = {
-    s.name: s
-    for s in (
-        *(CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FACESYNTHETICS, FASSEG),
-        *(L2S_REGIONS, SUBSPACE_PARTS, SKIN_HAIR, FACE_OCCLUSION),
-    )
+# Name -> its classes in the order of their ids: a further order is a further entry. Which side an id means is in no
+# documentation: what was looked at stands beside the order. docs/data.md, "Whose left?", has it in a table.
+_ORDERS: Mapping[str, str] = {
+    # The official order of CelebAMask-HQ. The subject's left: so in 93 of 100 faces of the data set, photos that were
+    # mirrored without their labels being the rest (see `inspection.sides`).
+    "celebamask": "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r "
+    "neck_l neck cloth",
+    # The order of FaRL and SegFace for the same files, of which `l_ear` is number 4. FaRL calls that class `rr`: it
+    # names the image's sides.
+    "farl19": "background neck skin cloth l_ear r_ear l_brow r_brow l_eye r_eye nose mouth l_lip u_lip hair eye_g hat "
+    "ear_r neck_l",
+    # The order of the widespread BiSeNet (zllrunning) for the same files.
+    "bisenet19": "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l "
+    "cloth hair hat",
+    # Skin includes the ears. Ids 2 and 4, "left eyebrow" and "left eye", are the image's left: they lie left of 3 and 5
+    # in all seven faces of the data set's sample picture (sample.png of its repository).
+    "lapa": "background skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair",
+    # The image's left as well, on weaker evidence, for no picture of the labels was at hand: code of Microsoft Research
+    # for these labels takes its `lb` and `le` for iBUG's points 17..21 and 36..41, which lie on the image's left;
+    # LaPa's authors took over these classes word for word; SegFace and FaRL name both alike. Nothing found says
+    # otherwise. `l2s data check helen:DIR` measures it: were the subject's left meant, it would call all faces swapped.
+    "helen": "background skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair",
+    # `mouth` is the interior, `facewear` masks and the like. Ids 6 and 8, LEFT_BROW and LEFT_EAR, are on the image's
+    # left in the figure that its authors published.
+    "facesynthetics": "background skin nose l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip neck hair beard "
+    "cloth eye_g hat facewear",
+    "fasseg": "background skin hair eyes nose lips",
+    # The five regions of Latents2Segments, in its slice order, after the background.
+    "l2s_regions": "background hair skin nose eyes lips",
+    # The five parts of Independent Subspaces (its Fig. 1).
+    "subspace_parts": "hair_background face brows eyes lips",
+    # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck.
+    "skin_hair": "background skin hair",
+    # COFW, as in Structure via Consensus; `face` is what is seen of it.
+    "face_occlusion": "background face occlusion",
 }
+LABEL_SETS: Mapping[str, LabelSet] = {
+    name: LabelSet(name, tuple(Label(i, part, *_PARTS[part]) for i, part in enumerate(parts.split())))
+    for name, parts in _ORDERS.items()
+}
+CELEBAMASK, FARL19, BISENET19 = (LABEL_SETS[name] for name in ("celebamask", "farl19", "bisenet19"))
+LAPA, HELEN, FACESYNTHETICS = (LABEL_SETS[name] for name in ("lapa", "helen", "facesynthetics"))
+FASSEG, L2S_REGIONS, SUBSPACE_PARTS = (LABEL_SETS[name] for name in ("fasseg", "l2s_regions", "subspace_parts"))
+SKIN_HAIR, FACE_OCCLUSION = LABEL_SETS["skin_hair"], LABEL_SETS["face_occlusion"]
 
 
 def get(name: str) -> LabelSet:
@@ -174,6 +175,11 @@ def get(name: str) -> LabelSet:
     if name not in LABEL_SETS:
         raise UserError(f"unknown label set '{name}'{_suggest(name, LABEL_SETS)}")
     return LABEL_SETS[name]
+
+
+def _suggest(name: str, choices) -> str:
+    hint = nearest(name, choices, f"it has: {', '.join(choices)}")
+    return f" ({hint})"
 
 
 # A fine part that a coarse set lacks becomes the first name of its list that the set has.

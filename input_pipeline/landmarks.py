@@ -8,6 +8,8 @@ Schemes are told apart by their number of points:
 | 68 | iBUG 300-W (Helen) |
 | 70 | the same and the two pupils (FaceSynthetics) |
 | 106 | JD-landmark (LaPa) |
+
+All count from the left of the image, the subject's right: the first eye and brow are the classes `r_eye` and `r_brow`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -23,6 +23,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from input_pipeline import processes
 from input_pipeline.augment import Augment, random_view
 from input_pipeline.blobs import blobs as blobs_of
 from input_pipeline.cache import CachedSource, RelabelledSource, ShrunkSource
@@ -230,6 +231,7 @@ def _begin_worker(worker_index: int, worker_count: int) -> None:
 
     Ctrl-C reaches every process of a terminal, but the one that trains decides when its workers stop.
     """
+    processes.settle()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

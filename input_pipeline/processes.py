@@ -4,10 +4,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TypeVar
+
+import cv2
+from PIL import Image
 
 _STOP_SECONDS = 10  # a process stops after what it reads; one that takes longer is ended
 
@@ -19,6 +23,16 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def settle() -> None:
+    """Sets what all libraries share in this process, which must be ours alone: a worker, or that of a command.
+
+    OpenCV computes in the thread that calls it, since our processes are the parallelism, and Pillow does not warn of
+    large pictures: `images` refuses them by its own limit and in its own words.
+    """
+    cv2.setNumThreads(1)
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @contextlib.contextmanager
@@ -39,7 +53,7 @@ def serving(serve: Callable[[Connection, Work], None], work: Work, count: int) -
         for _ in range(count):
             pipe, theirs = context.Pipe()
             pipes.append(pipe)
-            process = context.Process(target=serve, args=(theirs, work), daemon=True)
+            process = context.Process(target=_serve, args=(serve, theirs, work), daemon=True)
             with _interrupts_blocked():
                 process.start()
             processes.append(process)
@@ -52,6 +66,11 @@ def serving(serve: Callable[[Connection, Work], None], work: Work, count: int) -
             process.join(_STOP_SECONDS)
             if process.is_alive():
                 process.kill()
+
+
+def _serve(serve: Callable[[Connection, Work], None], pipe: Connection, work: Work) -> None:
+    settle()
+    serve(pipe, work)
 
 
 @contextlib.contextmanager

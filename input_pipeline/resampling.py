@@ -18,9 +18,6 @@ GREY = 128
 LONGEST = 32766
 """Side that OpenCV's maps accept, pixels."""
 
-# The loader's threads and processes are the parallelism; a pool inside each call would only get in their way.
-cv2.setNumThreads(1)
-
 
 def resize_image(image: np.ndarray, height: int, width: int, kernel: Kernel = Kernel.BILINEAR) -> np.ndarray:
     """uint8 [H, W, 3] at another size; the kernel grows with the reduction (no aliasing)."""

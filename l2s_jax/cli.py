@@ -51,6 +51,7 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", module=r"PIL\.Image")  # of large pictures, which are refused by a limit of ours
 
 
 if __name__ == "__main__":

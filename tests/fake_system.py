@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from input_pipeline import labels
+from input_pipeline.labels import LabelSet
 from l2s_jax import bundle, config
 from l2s_jax.systems.contract import Code, Codec, Decoded, Prediction, System, TrainState
 
@@ -104,34 +105,34 @@ def working_directory(root):
     jax.config.update("jax_compilation_cache_dir", cache)
 
 
-def fake_config(codec: str = "all"):
+def fake_config(codec: str = "all", label_set: LabelSet = LABELS, side: int = SIDE):
     conf = config.base().unlock()
     conf.update(default_config())
-    conf.system, conf.label_set, conf.image_size, conf.model.codec = "fake", LABELS.name, SIDE, codec
+    conf.system, conf.label_set, conf.image_size, conf.model.codec = "fake", label_set.name, side, codec
     return conf.lock()
 
 
-def variables():
+def variables(label_set: LabelSet = LABELS):
     """Weights that find class k where the colour is the palette's colour k: the nearest colour, in closed form."""
-    colours = LABELS.palette[: len(LABELS)].astype(np.float32) / 127.5 - 1
+    colours = label_set.palette[: len(label_set)].astype(np.float32) / 127.5 - 1
     sharpness = 50.0
     kernel, bias = 2 * sharpness * colours.T, -sharpness * (colours**2).sum(-1)
     return {"parser": {"params": {"colour": {"kernel": np.ascontiguousarray(kernel), "bias": bias}}}}
 
 
-def meta(codec: str = "all", name: str = "tiny") -> bundle.Meta:
+def meta(codec: str = "all", name: str = "tiny", label_set: LabelSet = LABELS, side: int = SIDE) -> bundle.Meta:
     return bundle.Meta(
         name=name,
         system="fake",
-        config=fake_config(codec).to_dict(),
-        label_set=LABELS,
-        preprocessing=bundle.Preprocessing(SIDE),
+        config=fake_config(codec, label_set, side).to_dict(),
+        label_set=label_set,
+        preprocessing=bundle.Preprocessing(side),
         licence="Apache-2.0",
     )
 
 
-def save(path, codec: str = "all", name: str = "tiny") -> bundle.Meta:
-    return bundle.save(path, variables(), meta(codec, name))
+def save(path, codec: str = "all", name: str = "tiny", label_set: LabelSet = LABELS, side: int = SIDE) -> bundle.Meta:
+    return bundle.save(path, variables(label_set), meta(codec, name, label_set, side))
 
 
 def painted(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,11 @@ import fake_system
 import jax
 import jax.numpy as jnp
 import numpy as np
+import published_faces
 import pytest
 from PIL import Image
 
+from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.resize_rules import PAD_SQUARE, STRETCH
 from l2s_jax import api, bundle, preprocess
@@ -47,6 +49,17 @@ def test_ids_have_the_size_and_the_content_of_the_picture(parser, height, width)
     inner = rows[:, None] & columns
     np.testing.assert_array_equal(parsing.ids[inner], ids[inner])
     assert inner.mean() > 0.5 or height < 16
+
+
+@pytest.mark.parametrize("name", published_faces.PUBLISHED)
+def test_left_is_the_subjects_whatever_the_data_set_calls_left(model, tmp_path, name):
+    """`model` is here for the system that it registers."""
+    label_set, face = labels.get(name), published_faces.draw(name)
+    fake_system.save(tmp_path / name, codec="none", label_set=label_set, side=published_faces.SIDE)
+    parsing = Parser.load(tmp_path / name)(label_set.palette[face])
+    for part, (on_the_left, on_the_right) in published_faces.PUBLISHED[name].items():
+        np.testing.assert_array_equal(parsing.mask(f"r_{part}"), face == on_the_left)
+        np.testing.assert_array_equal(parsing.mask(f"l_{part}"), face == on_the_right)
 
 
 def test_the_network_size_passes_through_exactly(parser):

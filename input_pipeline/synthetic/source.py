@@ -2,14 +2,18 @@
 
 import dataclasses
 import operator
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
+
+SPLITS = ("train", "val", "test")
+_STREAM = re.compile(r"seed(0|[1-9][0-9]{0,17})")
 
 
 class _Names(Sequence):
@@ -39,10 +43,10 @@ class SyntheticSource:
       count: number of faces, at least 1.
       size: side of the pictures in pixels, 16..4096.
       seed: of the family of streams, any integer.
-      split: any word.
+      split: one of `SPLITS`, or `seed0`, `seed1`, ...: as many further streams.
 
     Raises:
-      UserError: count or size out of range.
+      UserError: count or size out of range, another split.
     """
 
     count: int
@@ -54,6 +58,9 @@ class SyntheticSource:
         if self.count < 1:
             raise UserError(f"synthetic:{self.count} asks for {self.count} faces; ask for at least 1")
         check_size(self.size)
+        if self.split not in SPLITS and not _STREAM.fullmatch(self.split):
+            hint = nearest(self.split, SPLITS, f"take {', '.join(SPLITS)}, or seed and a number, as in '?seed7'")
+            raise UserError(f"'?{self.split}' is no stream of synthetic faces: {hint}")
 
     @property
     def label_set(self) -> LabelSet:

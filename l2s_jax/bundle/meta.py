@@ -102,7 +102,7 @@ def from_json(content: object, source: str) -> Meta:
     if content["format"] != FORMAT:
         raise UserError(
             f"'{source}' has format version {str(content['format'])[:20]!r}, this l2s reads version {FORMAT}; "
-            "install the l2s_jax that wrote it"
+            "convert or train it again, or install the l2s_jax that wrote it"
         )
     get = _Fields(content, source)
     meta = Meta(
@@ -156,6 +156,6 @@ def _label_set(content: dict, source: str) -> LabelSet:
     if tuple(get("classes", list)) != label_set.names:
         raise UserError(
             f"'{source}' was written for other classes of label set '{label_set.name}'; "
-            "install the l2s_jax that wrote it"
+            "convert or train it again, or install the l2s_jax that wrote it"
         )
     return label_set

@@ -32,8 +32,9 @@ RESIZE = STRETCH
 
 _MODULES = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
 
-# One embedding for each class, in the order of the logits. The names say nothing: `rightear` belongs to logit 4, which
-# is trained on CelebAMask-HQ's `l_ear`; likewise brows and eyes.
+# One embedding for each class, in the order of the logits: the ids of the data set's files, whose sides `labels` names.
+# These names mean the image's sides: `rightear` belongs to logit 4, trained on CelebAMask-HQ's `l_ear`, the ear of the
+# subject's left, and `lefteye` of the other two to LaPa's id 4, the eye of the subject's right.
 _CELEB_TOKENS = (
     *("background", "neck", "face", "cloth", "rightear", "leftear", "rightbro", "leftbro", "righteye", "lefteye"),
     *("nose", "innermouth", "lowerlip", "upperlip", "hair", "glass", "hat", "earring", "necklace"),

@@ -73,7 +73,8 @@ def test_tokens_of_eleven_classes_whatever_the_order_of_the_file(head):
     state = published(head)
     shuffled = {name: state[name] for name in sorted(state)}
     tokens = convert_checkpoint(shuffled)[1]["params"]["decoder"]["tokens"]
-    names = {"background": "background", "skin": "face", "l_brow": "leftbro", "r_eye": "righteye", "u_lip": "upperlip"}
+    # These names mean the image's sides.
+    names = {"background": "background", "skin": "face", "r_brow": "leftbro", "l_eye": "righteye", "u_lip": "upperlip"}
     for ours, theirs in names.items():
         index = labels.get(LABEL_SETS[head])[ours]
         np.testing.assert_array_equal(tokens[index], state[f"face_decoder.{theirs}_token.weight"][0])

@@ -1,4 +1,5 @@
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -145,9 +146,10 @@ def test_postscript_is_not_even_tried(tmp_path):
         read_image(tmp_path / "a.png")
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest resets the module's own filter.
+@pytest.mark.parametrize("action", ["ignore", "error"])
 @pytest.mark.parametrize(("width", "height"), [(12_000, 8_400), (30_000, 30_000), (2_000_000_000, 2_000_000_000)])
-def test_size_is_judged_by_the_header(tmp_path, width, height):
+def test_size_is_judged_by_the_header(tmp_path, recwarn, width, height, action):
+    warnings.simplefilter(action, Image.DecompressionBombWarning)  # what users make of Pillow's warning is theirs
     with pytest.raises(UserError, match=r"bomb\.png.*pixels"):
         read_image(png_header(tmp_path / "bomb.png", width, height))
 

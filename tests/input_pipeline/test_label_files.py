@@ -7,6 +7,8 @@ from etils import epath
 from input_pipeline import label_files, labels
 from input_pipeline.errors import UserError
 
+# As older records have it, whose `l_` was the image's left.
+OLD_LAPA = "background skin l_brow r_brow l_eye r_eye nose u_lip mouth l_lip hair".split()
 CROWNED = {"name": "royal", "labels": {"0": "background", "1": "skin", "7": "crown"}}
 
 
@@ -47,6 +49,17 @@ def test_list_with_colors(read):
     assert custom.name == "custom"
     assert ids == (4, 9)
     assert custom.labels[1].color == (255, 210, 0)
+
+
+def test_list_of_names_counts_from_0(read):
+    names = ("background", "skin", "crown")
+    assert read({"labels": names}) == read({"labels": {str(k): name for k, name in enumerate(names)}})
+    mixed = [*names, {"id": 9, "name": "hair"}]
+    assert read({"labels": mixed}).ids == (0, 1, 2, 9)
+    with pytest.raises(UserError, match="gives one id twice"):
+        read({"labels": [*names, {"id": 2, "name": "hair"}]})
+    with pytest.raises(UserError, match="gives the id '255', but ids go from 0 to 254"):
+        read({"labels": ["background", *(f"part_{k}" for k in range(255))]})
 
 
 def test_background_is_class_0_whatever_its_number(read):
@@ -151,6 +164,7 @@ def test_long_file(read):
         (None, "is damaged"),
         ({"name": "lapa"}, "is damaged"),
         ({"name": "lapa", "classes": ["background"]}, "was written for other classes of label set 'lapa'"),
+        ({"name": "lapa", "classes": OLD_LAPA}, "was written for other classes of label set 'lapa'; prepare it again"),
         ({"name": "lapa", "classes": ["background", []]}, "was written for other classes"),
         ({"name": 3, "classes": []}, "was written for other classes of label set '3'"),
         ({"name": "royal", "classes": ["background"]}, "unknown label set 'royal'"),

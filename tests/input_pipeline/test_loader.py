@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -209,6 +210,32 @@ def test_worker_processes_give_the_same_batches_and_leave_nothing_behind(faces, 
         with pytest.raises(UserError, match=r"4\.png' is not a readable image"):
             take(batches, 20)
     assert not multiprocessing.active_children()
+
+
+class ThreadCounts:
+    """Pictures as bright as OpenCV has threads where they are read."""
+
+    label_set, names = CELEBAMASK, ("a",)
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        image = np.full((16, 16, 3), cv2.getNumThreads(), np.uint8)
+        return {"image": image, "mask": np.zeros((16, 16), np.uint8)}
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, 3), (1, 1)])
+def test_opencv_has_one_thread_in_workers_and_what_the_user_gave_it_here(workers, expected):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        with stream(ThreadCounts(), workers=workers, augment=Augment.none()) as batches:
+            image = next(batches)["image"]
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+    assert set(np.rint((image + 1) * 127.5).ravel()) == {expected}
 
 
 @pytest.mark.parametrize("cache", [False, True])

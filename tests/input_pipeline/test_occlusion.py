@@ -71,5 +71,7 @@ def test_the_generator_alone_decides():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (2, 3)])
 def test_tiny_images(shape):
-    for seed in range(10):
-        hidden_by(seed, size=0.01, shape=shape)
+    masks = {size: np.stack([hidden_by(seed, size, shape) for seed in range(20)]) for size in (0.01, 1.0)}
+    assert masks[0.01].shape == (20, *shape)
+    assert not masks[0.01].any()  # a hundredth of a pixel hides half of none
+    assert masks[1.0].any(axis=(1, 2)).sum() > 5

@@ -51,6 +51,13 @@ def test_known_numbers_by_label_set(system, label_set, size, name, f1, mean):
     assert (result.f1[name], result.mean_f1) == pytest.approx((f1, mean), abs=1e-12)
 
 
+def test_lapas_sides_follow_the_ids():
+    """The paper's rows are named by ids: "L-Eye" is id 4, "R-Eye" 5, "L-Brow" 2, "R-Brow" 3."""
+    reported = find("segface", labels.LAPA, 224, FACES)
+    in_paper = {2: 0.909, 3: 0.908, 4: 0.919, 5: 0.921}
+    assert {k: reported.f1[labels.LAPA.names[k]] for k in in_paper} == pytest.approx(in_paper, abs=1e-12)
+
+
 @pytest.mark.parametrize(("size", "nearest"), [(64, 224), (241, 256), (352, 256), (353, 448), (1024, 512)])
 def test_the_nearest_resolution_is_taken(size, nearest):
     assert find("segface", labels.LAPA, size, FACES).image_size == nearest

@@ -49,7 +49,7 @@ BROKEN_PHOTOS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest undoes what `images` silences
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # the default limit is above Pillow's
 @pytest.mark.parametrize("case", BROKEN_PHOTOS)
 def test_broken_photos_are_listed(tmp_path, case):
     content, reason = BROKEN_PHOTOS[case]

@@ -1,6 +1,8 @@
 """The source contract and the contact sheet."""
 
 import pickle
+import re
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
+from input_pipeline.sources import open_source
 from input_pipeline.synthetic import SyntheticSource
 from input_pipeline.synthetic.__main__ import main
 from input_pipeline.synthetic.sheet import contact_sheet
@@ -38,6 +41,35 @@ def test_splits_and_seeds_are_streams_of_their_own():
     sources = [SyntheticSource(20, 16, seed, split) for seed in (0, 1) for split in ("train", "val", "test")]
     identities = {source[k]["identity"].tobytes() for source in sources for k in range(20)}
     assert len(identities) == 6 * 20
+
+
+KNOWN = [3915551657, 589656980, 3687878690, 1888543806]  # before only some words were streams
+
+
+def test_the_streams_of_the_splits_are_what_they_were():
+    sources = [SyntheticSource(9, 16, 3, split) for split in ("train", "val", "test", "seed7")]
+    known = [zlib.crc32(source[8]["identity"].tobytes()) for source in sources]
+    assert known == KNOWN
+    assert open_source("synthetic:9", size=16, seed=3) == sources[0]
+    assert open_source("synthetic:9?seed7", size=16, seed=3) == sources[3]
+
+
+@pytest.mark.parametrize(
+    ("split", "hint"),
+    [
+        ("tset", "did you mean 'test'?"),
+        ("Val", "did you mean 'val'?"),
+        ("training", "did you mean 'train'?"),
+        ("all", "did you mean 'val'?"),
+        ("x", "take train, val, test, or seed and a number, as in '?seed7'"),
+        ("seed", "take train"),
+        ("seed07", "take train"),
+        ("seed-1", "take train"),
+    ],
+)
+def test_a_misspelt_split_is_no_stream(split, hint):
+    with pytest.raises(UserError, match=re.escape(f"'?{split}' is no stream of synthetic faces: {hint}")):
+        open_source(f"synthetic:3?{split}")
 
 
 def test_pickles_small():

@@ -1,0 +1,68 @@
+"""Importing any module of ours changes nothing that other libraries share."""
+
+import json
+import subprocess
+import sys
+
+# What third parties change when they are imported is not ours to judge, so all that our files name is imported first.
+PROGRAM = r"""
+import ast, contextlib, importlib.util, json, logging, sys
+from pathlib import Path
+
+OURS = ("input_pipeline", "l2s_jax")
+
+def imported(node):
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return []
+
+modules = []
+for package in OURS:  # walked as files: pkgutil would import the packages
+    folder = Path(importlib.util.find_spec(package).origin).parent
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
+        modules.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        for name in {name for node in ast.walk(ast.parse(path.read_text())) for name in imported(node)}:
+            if name.partition(".")[0] not in OURS:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+assert not set(modules) & set(sys.modules)
+
+import os, random, signal, warnings
+import cv2, jax, numpy as np
+from PIL import Image, ImageFile
+
+def state():
+    loggers = {name: (x.level, len(x.handlers)) for name, x in logging.root.manager.loggerDict.items()
+               if isinstance(x, logging.Logger) and name.partition(".")[0] not in OURS}
+    return {
+        "OpenCV threads": cv2.getNumThreads(),
+        "warning filters": list(map(str, warnings.filters)),
+        "environment": dict(os.environ),
+        "logging": [logging.root.level, len(logging.root.handlers), logging.root.manager.disable, loggers],
+        "jax": dict(jax.config.values),
+        "numpy errors": [np.geterr(), str(np.get_printoptions())],
+        "random": [str(random.getstate()), str(np.random.get_state())],
+        "Pillow": [Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES],
+        "signals": {int(s): str(signal.getsignal(s)) for s in signal.valid_signals()},
+        "hooks": [str(sys.excepthook), sys.getrecursionlimit(), os.getcwd()],
+    }
+
+changed, before = {}, state()
+for name in modules:
+    importlib.import_module(name)
+    after = state()
+    changed |= {f"{name}: {key}": str(after[key])[:200] for key in after if after[key] != before[key]}
+    before = after
+print(json.dumps({"modules": modules, "changed": changed}))
+"""
+
+
+def test_no_import_changes_what_is_shared():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert {"input_pipeline", "input_pipeline.images", "l2s_jax.layers.tanh_warp"} <= set(said["modules"])
+    assert said["changed"] == {}
