@@ -88,7 +88,7 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("train.max_minutes=nan", "train.max_minutes=nan must be at least 0"),
         ("data.threads=0", "data.threads=0 must be at least 1"),
         ("data.blobs=-1", "data.blobs=-1 must be at least 0"),
-        ("data.balance=1.5", "data.balance=1.5 is a share of the faces: from 0 to 1"),
+        ("data.balance=1.5", "data.balance=1.5 must be at most 1.0"),
         ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, face_inside, aligned"),
         ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
@@ -118,11 +118,11 @@ def test_unknown_names_are_suggested_and_listed(folder):
         ("x = 1", r"broken.py has no function get_config\(\)"),
         (
             "from l2s_jax import config as c\ndef get_config():\n    config = c.base()\n    config.data.batchsize = 3",
-            r'broken.py: Key "batchsize" does not exist [^\n]* Did you mean "batch_size" instead of "batchsize"\?$',
+            r'broken.py, line 4: Key "batchsize" does not exist [^\n]* Did you mean "batch_size" instead of "batchsize"\?$',
         ),
         (
             "from l2s_jax import config as c\ndef get_config():\n    config = c.base()\n    config.seed = 'a'",
-            r"broken.py: Could not override field 'seed'",
+            r"broken.py, line 4: Could not override field 'seed'",
         ),
     ],
 )

@@ -1,6 +1,5 @@
 """The folder of a run: its layout, and the rule that one folder holds one experiment."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -54,8 +53,8 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
 
 
 def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict) -> None:
-    there = configs.flatten(configs.completed(before))  # a field younger than that run had its default
-    here = configs.flatten(configs.from_json(json.loads(config.to_json())))
+    there = configs.flatten(before)
+    here = configs.flatten(configs.from_json(config.to_dict()))
     for field in [*here, *(name for name in there if name not in here)]:
         if field not in FREE_FIELDS and there.get(field) != here.get(field):
             raise UserError(
