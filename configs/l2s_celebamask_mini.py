@@ -20,7 +20,7 @@ from l2s_jax.config import default
 def get_config():
     config = default("latents2segments").unlock()
     config.image_size = 128
-    faces = "folder:../shared/data/celebamask_mini"
+    faces = "folder:data/celebamask_mini"
     config.data.train = f"{faces}?train[:740]"
     config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
     config.data.test = f"{faces}?val"

@@ -60,7 +60,7 @@ from l2s_jax.systems.contract import Batch, Predict, PyTree
 from l2s_jax.training import loop
 from l2s_jax.training.compilation import enable_compilation_cache
 
-FACES = "folder:../shared/data/celebamask_mini"
+FACES = "folder:data/celebamask_mini"
 LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10", "1:1@1", "ce+0:1", "ce~16")
 MEASURES = {
     "components_off": "components off",

@@ -60,6 +60,7 @@ def base() -> ConfigDict:
     config.image_size = 128  # pixels a side of what the networks see
 
     config.data = ConfigDict()
+    config.data.root = ""  # folder that relative places in data.train, .eval, .test lie in; "" = the working directory
     config.data.train = "synthetic:20000"  # SPEC (docs/data.md), or a mixture "0.7*SPEC + 0.3*SPEC"
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
@@ -173,7 +174,7 @@ def find(name_or_path: str | Path) -> Path:
         return path
     known = names()
     if word not in known:
-        raise UserError(f"unknown config '{clipped(word)}'{_closest(word, known)}; there are: {_listed(known)}")
+        raise UserError(f"unknown config '{clipped(word)}'{_closest(word, known)}; there are: {listed(known)}")
     return known[word]
 
 
@@ -183,10 +184,22 @@ def names() -> dict[str, Path]:
 
 
 def shipped() -> dict[str, Path]:
-    """The experiments that come with the package, by name: in a wheel beside this file, in a checkout beside l2s_jax/."""
+    """The experiments that come with the package, by name; in a checkout their folder is beside l2s_jax/, not in it."""
     here = Path(__file__).resolve().parent
     folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
     return {file.stem: file for file in folder.glob("*.py")}
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a shipped experiment, whatever lies in ./configs.
+
+    Raises:
+      UserError: there is none, so that the installation lacks its files.
+    """
+    known = shipped()
+    if name not in known:
+        raise UserError(f"the config '{name}' is missing from this installation of l2s_jax; install it again")
+    return known[name]
 
 
 def is_local(name: str) -> bool:
@@ -280,6 +293,11 @@ def validate(config: ConfigDict) -> None:
         if flat[field] not in choices:
             raise UserError(f"{field}='{clipped(flat[field])}' must be one of: {', '.join(choices)}")
     _validate_sizes(config)
+    if flat["train.profile_step"] > flat["train.steps"]:
+        raise UserError(
+            f"train.profile_step={flat['train.profile_step']} comes after the last step, train.steps="
+            f"{flat['train.steps']}: set an earlier one, or 0 for none"
+        )
     if flat["train.patience"] and not flat["train.eval_every"]:
         raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
     Augment.from_dict(config.data.augment.to_dict())
@@ -341,8 +359,8 @@ def _override(config: ConfigDict, assignment: str) -> None:
     if field not in flat:
         inside = [name.removeprefix(f"{field}.").partition(".")[0] for name in flat if name.startswith(f"{field}.")]
         if inside:
-            listed = _listed(f"{field}.{name}" for name in dict.fromkeys(inside))
-            raise UserError(f"'{field}' is a group of fields; set one inside: {listed}")
+            fields = listed(f"{field}.{name}" for name in dict.fromkeys(inside))
+            raise UserError(f"'{field}' is a group of fields; set one inside: {fields}")
         raise UserError(f"unknown field '{name}'{_closest(field, flat)}")
     *groups, leaf = field.split(".")
     for group in groups:
@@ -367,9 +385,7 @@ def _parse_value(field: str, text: str, default: Any) -> Any:
             raise ValueError
     except (KeyError, ValueError, RecursionError) as error:
         wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "a list in []")
-        raise UserError(
-            f"{field}={clipped(text)} must be {wanted}, like {clipped(json.dumps(default))}"
-        ) from error
+        raise UserError(f"{field}={clipped(text)} must be {wanted}, like {clipped(json.dumps(default))}") from error
     return tuple(value)
 
 
@@ -426,7 +442,7 @@ def _closest(word: str, known: Iterable[str]) -> str:
     return f" ({hint})" if hint else ""
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     """The first words, as many as a sentence can hold, or `none`."""
     words = [*words]
     few = [clipped(word, 40) for word in words[:20]]

@@ -34,7 +34,14 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def within(prefix: str, ranges: Ranges) -> dict[str, Range]:
     """The ranges of a group's fields by their names in the whole config."""
-    return {f"{prefix}.{name}": limits for name, limits in ranges.items()}
+    return {f"{prefix}.{name}": allowed for name, allowed in ranges.items()}
+
+
+def limits(field: str, ranges: Ranges) -> Range | None:
+    """The range of a field or of the nearest group around it; None where there is none."""
+    while field and field not in ranges:
+        field = field.rpartition(".")[0]
+    return ranges.get(field)
 
 
 def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, extra: bool = False) -> ConfigDict:
@@ -51,17 +58,13 @@ def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, ext
     """
     strangers = {}
     if extra:
-        strangers = {name: _plain(name, value, DEEPEST) for name, value in content.items() if name not in like}
+        strangers = _plain("", {name: value for name, value in content.items() if name not in like}, DEEPEST)
         content = {name: value for name, value in content.items() if name in like}
     return ConfigDict(_group("", content, like, ranges) | strangers).lock()
 
 
-def check_name(name: object) -> None:
-    """Whether a config can have a field of this name.
-
-    Raises:
-      UserError: it cannot.
-    """
+def _check_name(name: object) -> None:
+    """Whether a config can have a field of this name."""
     if not (isinstance(name, str) and name.isidentifier() and name[0] != "_") or hasattr(ConfigDict, name):
         raise UserError(f"'{clipped(name)}' cannot be the name of a field")
 
@@ -83,21 +86,21 @@ def _group(prefix: str, content: Any, like: ConfigDict, ranges: Ranges) -> dict[
 
 
 def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
-    limits = _limits(field, ranges)
+    allowed = limits(field, ranges)
     if not isinstance(default, tuple):
-        return _scalar(field, value, type(default), limits)
+        return _scalar(field, value, type(default), allowed)
     if not isinstance(value, list | tuple):
         raise UserError(f"{field}={_shown(value)} must be a list")
     if len(value) > MOST_ENTRIES:
         raise UserError(f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
     if default:
-        return tuple(_scalar(field, entry, type(default[0]), limits) for entry in value)
-    if limits is not None:
-        return tuple(_scalar(field, entry, type(limits.least), limits) for entry in value)
+        return tuple(_scalar(field, entry, type(default[0]), allowed) for entry in value)
+    if allowed is not None:
+        return tuple(_scalar(field, entry, type(allowed.least), allowed) for entry in value)
     return _plain(field, value, DEEPEST)  # what checks the config knows its form
 
 
-def _scalar(field: str, value: Any, kind: type, limits: Range | None) -> Any:
+def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = whole or isinstance(value, float) if kind is float else whole if kind is int else isinstance(value, kind)
     if not fits:
@@ -105,25 +108,20 @@ def _scalar(field: str, value: Any, kind: type, limits: Range | None) -> Any:
     if kind is str and len(value) > MOST_CHARACTERS:
         raise UserError(f"{field}={_shown(value)} is longer than {MOST_CHARACTERS} characters")
     if kind in (int, float):
-        least, most = limits or Range(-MOST, MOST)
+        least, most = allowed or Range(-MOST, MOST)
         for right, bound in ((value >= least, f"least {least}"), (value <= most, f"most {most}")):
             if not right:
                 raise UserError(f"{field}={_shown(value)} must be at {bound}")
     return float(value) if kind is float else value
 
 
-def _limits(field: str, ranges: Ranges) -> Range | None:
-    while field and field not in ranges:
-        field = field.rpartition(".")[0]
-    return ranges.get(field)
-
-
 def _plain(field: str, value: Any, levels: int) -> Any:
     """A value without a schema: nested mappings, lists, scalars, of `levels` levels at most."""
     if not levels:
-        raise UserError(f"{field} is nested too deeply")
-    check_name(field.rpartition(".")[2])
+        raise UserError(f"{field.strip('.')} is nested too deeply")
     if isinstance(value, Mapping):
+        for name in value:
+            _check_name(name)
         return {name: _plain(f"{field}.{name}", item, levels - 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(_plain(field, item, levels - 1) for item in value)

@@ -42,7 +42,7 @@ class Model:
         """
         model = bundle.load(bundle.resolve(where))
         try:
-            stored = _stored_config(model)
+            stored = stored_config(model)
             system = systems.build(stored)
         except UserError as error:
             raise UserError(
@@ -52,7 +52,7 @@ class Model:
         return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
 
 
-def _stored_config(model: bundle.Bundle) -> ConfigDict:
+def stored_config(model: bundle.Bundle) -> ConfigDict:
     """The config a bundle was trained with; fields that were added since then take their defaults."""
     stored = config.from_json(model.meta.config)
     if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:

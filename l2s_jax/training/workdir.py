@@ -13,6 +13,8 @@ from l2s_jax.training import checkpoints, parallel
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
 
+JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
+"""Fields that choose the best checkpoint; where they change, that of before is no longer the best."""
 FREE_FIELDS = frozenset(
     {
         *(f"train.{name}" for name in ("steps", "max_minutes", "log_every", "eval_every", "save_every", "keep")),
@@ -20,7 +22,9 @@ FREE_FIELDS = frozenset(
         "train.profile_step",
         "parallel.mode",
         "parallel.fsdp",
+        *JUDGING_FIELDS,
         "data.test",
+        "data.root",
         *(f"data.{name}" for name in ("workers", "threads", "prefetch", "cache")),
         "eval.batch_size",
     }
