@@ -402,7 +402,9 @@ def _run(path: Path) -> ConfigDict:
     except UserError:
         raise
     except Exception as error:  # a locked ConfigDict that refuses a name or a type, or any other mistake of the file
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__
+        ]
         line = f", line {lines[-1]}" if lines else ""
         raise UserError(f"config file {path}{line}: {clipped(_refusal(error), 300)}") from error
     if not isinstance(config, ConfigDict):
