@@ -1,7 +1,8 @@
 """Latents2Segments (ours) at 128 px on 800 labelled real faces, sized for two CPU cores.
 
 The faces are a subset of CelebAMask-HQ (non-commercial research) in data/celebamask_mini, official class order;
-docs/data.md says how to make it, --config.data.root=DIR where else data/ is. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
+docs/data.md says how to make it, --config.data.root=DIR where data/ is. 740 of the 800 train faces train, the other 60
+choose the checkpoint, the 100 val faces are scored once.
 
 Command   l2s train --config l2s_celebamask_mini
 Hardware  2 CPU cores, or any accelerator

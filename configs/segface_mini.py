@@ -1,7 +1,8 @@
 """SegFace (ours) on 800 labelled real faces, sized for two CPU cores: 18 classes at 256 px.
 
 The faces are a subset of CelebAMask-HQ (non-commercial research) in data/celebamask_mini, official class order;
-docs/data.md says how to make it, --config.data.root=DIR where else data/ is. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
+docs/data.md says how to make it, --config.data.root=DIR where data/ is. 740 of the 800 train faces train, the other 60
+choose the checkpoint, the 100 val faces are scored once.
 Most batches are of small pictures, which cost a quarter (128 px) or half (192 px); the last ones have the full size.
 
 Command   l2s train --config segface_mini

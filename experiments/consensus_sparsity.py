@@ -1,8 +1,8 @@
 """Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
 
     python experiments/consensus_sparsity.py [--config svc_mini] [--losses ce 1:0 10:5 1:1 1:10 ...] [--seeds 3]
-        [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--root DIR] [--test] [--out DIR]
-        [--pictures FILE.png]
+        [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--root DIR] [--test]
+        [--out DIR] [--pictures FILE.png]
 
 The network of a config learns from the same batches with each loss; other terms than cross entropy, dice (none here)
 and consensus stay as the config has them. The first loss is the baseline:
