@@ -1,7 +1,8 @@
 """Latents2Segments (ours) at 128 px on 800 labelled real faces, sized for two CPU cores.
 
-The faces are a public subset of CelebAMask-HQ (non-commercial research): `DIR/{train,val}/{images,masks}`, official
-class order. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
+The faces are a subset of CelebAMask-HQ (non-commercial research) in data/celebamask_mini, official class order;
+docs/data.md says how to make it, --config.data.root=DIR where data/ is. 740 of the 800 train faces train, the other 60
+choose the checkpoint, the 100 val faces are scored once.
 
 Command   l2s train --config l2s_celebamask_mini
 Hardware  2 CPU cores, or any accelerator
@@ -20,7 +21,7 @@ from l2s_jax.config import default
 def get_config():
     config = default("latents2segments").unlock()
     config.image_size = 128
-    faces = "folder:../shared/data/celebamask_mini"
+    faces = "folder:data/celebamask_mini"
     config.data.train = f"{faces}?train[:740]"
     config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
     config.data.test = f"{faces}?val"

@@ -1,7 +1,8 @@
 """SegFace (ours) on 800 labelled real faces, sized for two CPU cores: 18 classes at 256 px.
 
-The faces are a public subset of CelebAMask-HQ (non-commercial research): `DIR/{train,val}/{images,masks}`, official
-class order. 740 of the 800 train faces train, the other 60 choose the checkpoint, the 100 val faces are scored once.
+The faces are a subset of CelebAMask-HQ (non-commercial research) in data/celebamask_mini, official class order;
+docs/data.md says how to make it, --config.data.root=DIR where data/ is. 740 of the 800 train faces train, the other 60
+choose the checkpoint, the 100 val faces are scored once.
 Most batches are of small pictures, which cost a quarter (128 px) or half (192 px); the last ones have the full size.
 
 Command   l2s train --config segface_mini
@@ -17,7 +18,7 @@ def get_config():
     config = default("segface").unlock()
     config.label_set = "celebamask"
     config.image_size = 256
-    faces = "folder:../shared/data/celebamask_mini"
+    faces = "folder:data/celebamask_mini"
     config.data.train = f"{faces}?train[:740]"
     config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
     config.data.test = f"{faces}?val"

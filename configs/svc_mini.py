@@ -17,7 +17,7 @@ def get_config():
     config = default("structure_via_consensus").unlock()
     config.label_set = "skin_hair"
     config.image_size = 64
-    faces = "folder:../shared/data/celebamask_mini"
+    faces = "folder:data/celebamask_mini"
     config.data.train = f"{faces}?train[:740]"
     config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
     config.data.test = f"{faces}?val"

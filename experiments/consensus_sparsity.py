@@ -1,8 +1,8 @@
 """Does structure via consensus leave fewer stray pieces than cross entropy, on real faces?
 
     python experiments/consensus_sparsity.py [--config svc_mini] [--losses ce 1:0 10:5 1:1 1:10 ...] [--seeds 3]
-        [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--test] [--out DIR]
-        [--pictures FILE.png]
+        [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--root DIR] [--test]
+        [--out DIR] [--pictures FILE.png]
 
 The network of a config learns from the same batches with each loss; other terms than cross entropy, dice (none here)
 and consensus stay as the config has them. The first loss is the baseline:
@@ -61,7 +61,7 @@ from l2s_jax.systems.contract import Batch, Predict, PyTree
 from l2s_jax.training import loop
 from l2s_jax.training.compilation import enable_compilation_cache
 
-FACES = "folder:../shared/data/celebamask_mini"
+FACES = "folder:data/celebamask_mini"
 LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10", "1:1@1", "ce+0:1", "ce~16")
 MEASURES = {
     "components_off": "components off",
@@ -165,6 +165,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "seed": seed,
         "image_size": base.image_size if args.image_size is None else args.image_size,
         "label_set": args.label_set or base.label_set,
+        "data.root": args.root,
         "data.train": args.data,
         "data.eval": args.eval,
         "data.balance": 0.0,
@@ -467,6 +468,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--label-set", help="classes to learn (default: those of the config)")
     parser.add_argument("--image-size", type=natural, help="pixels a side (default: those of the config)")
     parser.add_argument("--data", default=f"{FACES}?train[:740]", metavar="SPEC", help="faces to train on")
+    parser.add_argument("--root", default="", metavar="DIR", help="folder of relative places (default: this one)")
     parser.add_argument("--eval", default=f"{FACES}?train[740:]", metavar="SPEC", help="faces to score on")
     parser.add_argument("--test", action="store_true", help="score on the val faces: once, for the final numbers")
     parser.add_argument("--out", type=Path, default=Path("runs/consensus_sparsity"), help="folder of the runs")

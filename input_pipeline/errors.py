@@ -22,3 +22,9 @@ def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float 
     """
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return f"did you mean '{close[0]}'?" if close else otherwise
+
+
+def clipped(value: object, most: int = 80) -> str:
+    """`str(value)` for a sentence: what is longer than `most` characters ends in `...` there."""
+    text = str(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ class Options(NamedTuple):
     seed: int
     require_masks: bool
     strict: bool
+    root: str = ""
 
 
 class Kind(NamedTuple):
@@ -49,6 +51,15 @@ def get(name: str) -> Kind:
     known = sorted((*_KINDS, *layouts.NAMES))
     hint = nearest(name, known, f"the kinds are {', '.join(known)}", cutoff=0.6)
     raise UserError(f"cannot read data of kind '{name}': {hint}")
+
+
+def placed(kind: str, where: str, root: str) -> str:
+    """WHERE of a spec with its folder in `root`, unless that is absolute or in a bucket, or the kind has none."""
+    if kind == "tfds":
+        folder, mark, name = where.rpartition("#")
+        return f"{placed('', folder, root)}{mark}{name}" if mark else where
+    alone = kind == "synthetic" or where.startswith("~") or "://" in where
+    return where if alone or not root else os.path.join(root, where)
 
 
 def _open_synthetic(where: str, split: str, options: Options) -> "Source":

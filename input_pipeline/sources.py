@@ -191,12 +191,19 @@ class Weighted(NamedTuple):
 
 
 def open_source(
-    spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+    spec: str,
+    *,
+    root: str = "",
+    size: int | None = None,
+    seed: int = 0,
+    require_masks: bool = True,
+    strict: bool = True,
 ) -> Source:
     """The source that a spec names.
 
     Args:
       spec: `KIND:WHERE[?SPLIT][START:STOP]`; kinds and what they mean: docs/architecture.md.
+      root: folder that relative places lie in; "" is the working directory.
       size: side of rendered faces, pixels (128 if None); photos keep their own size.
       seed: of rendered faces.
       require_masks: False also takes images without labels.
@@ -206,7 +213,7 @@ def open_source(
       UserError: a malformed spec, an unknown kind or split, or data that is not there or not whole.
     """
     parsed = parse_spec(spec)
-    return _open_part(parsed, parsed.split or "", kinds.Options(size, seed, require_masks, strict))
+    return _open_part(parsed, parsed.split or "", kinds.Options(size, seed, require_masks, strict, root))
 
 
 def open_splits(
@@ -230,22 +237,29 @@ def open_splits(
 
 
 def _open_part(parsed: Spec, split: str, options: kinds.Options) -> Source:
-    source = kinds.get(parsed.kind).open(parsed.where, split, options)
+    where = kinds.placed(parsed.kind, parsed.where, options.root)
+    source = kinds.get(parsed.kind).open(where, split, options)
     whole = parsed.start is None and parsed.stop is None
     return source if whole else Subset(source, parsed.start, parsed.stop)
 
 
 def open_mixture(
-    text: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+    text: str,
+    *,
+    root: str = "",
+    size: int | None = None,
+    seed: int = 0,
+    require_masks: bool = True,
+    strict: bool = True,
 ) -> list[Weighted]:
     """The weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in `0.7*records:A?train + 0.3*synthetic:2000`.
 
     Args:
       text: a plus sign between spaces parts the parts; a part without a number has weight 1.
-      size, seed, require_masks, strict: as in `open_source`.
+      root, size, seed, require_masks, strict: as in `open_source`.
 
     Raises:
       UserError: an empty part, a weight that is not a positive number, and as `open_source`.
     """
-    options = {"size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
+    options = {"root": root, "size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
     return [Weighted(weight, open_source(spec, **options)) for weight, spec in parse_mixture(text)]

@@ -1,7 +1,8 @@
 """Experiment configs: every field in one place, files that change them, overrides from the command line.
 
 A config is one locked `ml_collections.ConfigDict`. `base()` holds what every run needs, `systems.default_config` what
-one system needs; `configs/NAME.py` joins and edits them in `get_config()`; `--config.a.b=v` has the last word.
+one system needs; `configs/NAME.py` joins and edits them in `get_config()`; `--config.a.b=v` has the last word. Whatever
+its origin, a config is held against the defaults of its system, which are its schema (schema.py).
 """
 
 import ast
@@ -9,21 +10,45 @@ import importlib.util
 import json
 import os
 import re
-import sys
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from input_pipeline import files
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.augment import Augment
+from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.framing import FRAMINGS
-from input_pipeline.growing import check_smaller_first
-from l2s_jax import systems
+from input_pipeline.growing import check_smaller_first, named_sides
+from l2s_jax import schema, systems
+from l2s_jax.schema import MOST, Range
 from l2s_jax.training.parallel import MODES
 
 PRECISIONS = ("float32", "bfloat16")
+MOST_PIXELS = 16384
+"""A side."""
+MAX_JSON_BYTES = 4 * 2**20
+RANGES = {
+    "seed": Range(0, MOST),
+    "image_size": Range(1, MOST_PIXELS),
+    "data.balance": Range(0.0, 1.0),
+    "data.batch_size": Range(1, 2**20),
+    "data.blobs": Range(0, 4096),
+    "data.blob_pixels": Range(1, MOST_PIXELS**2),
+    "data.workers": Range(0, 1024),
+    "data.threads": Range(1, 1024),
+    "data.prefetch": Range(1, 4096),
+    "data.augment": Range(-255.0, 255.0),  # narrower ones: input_pipeline.augment.Augment
+    "train": Range(0, MOST),
+    "train.steps": Range(1, MOST),
+    "train.log_every": Range(1, MOST),
+    "train.keep": Range(1, 10_000),
+    "parallel.fsdp": Range(1, 2**16),
+    "eval.batch_size": Range(1, 2**20),
+}
+"""Of the numbers of `base()`; systems have their own."""
 
 
 def base() -> ConfigDict:
@@ -35,6 +60,7 @@ def base() -> ConfigDict:
     config.image_size = 128  # pixels a side of what the networks see
 
     config.data = ConfigDict()
+    config.data.root = ""  # folder that relative places in data.train, .eval, .test lie in; "" = the working directory
     config.data.train = "synthetic:20000"  # SPEC (docs/data.md), or a mixture "0.7*SPEC + 0.3*SPEC"
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
@@ -115,7 +141,7 @@ def default(system_name: str) -> ConfigDict:
     return config.lock()
 
 
-def load(name_or_path: str, overrides: Sequence[str] = ()) -> ConfigDict:
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ConfigDict:
     """The locked, validated config of an experiment.
 
     Args:
@@ -123,52 +149,76 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> ConfigDict:
       overrides: `a.b=v`, read by the type of the field they replace.
 
     Raises:
-      UserError: no such experiment, unknown field, or a value of the wrong type.
+      UserError: no such experiment, unknown field, or a value of the wrong type or out of range.
     """
     path = find(name_or_path)
-    config = completed(from_json(path)) if path.suffix == ".json" else _run(path)
+    config = from_json(path) if path.suffix == ".json" else _run(path)
     for assignment in overrides:
         _override(config, assignment)
-    config = _from_dict(json.loads(config.to_json()))
+    config = from_json(config.to_dict())
     validate(config)
     return config
 
 
-def completed(saved: ConfigDict) -> ConfigDict:
-    """A config saved by an earlier version, with the fields that it did not have at their defaults."""
-    config = (default(saved.system) if saved.system in systems.NAMES else base()).unlock()
-    config.update(saved)
-    return config.lock()
-
-
-def find(name_or_path: str) -> Path:
-    """The file of an experiment: a path, or a bare name in ./configs, the repository or the installed share folder.
+def find(name_or_path: str | Path) -> Path:
+    """The file of an experiment: a path, or a bare name in ./configs or among the shipped ones.
 
     Raises:
       UserError: there is none; names the closest and lists all.
     """
-    if name_or_path.endswith((".py", ".json")) or os.sep in name_or_path:
-        path = Path(name_or_path)
+    word = str(name_or_path)
+    if word.endswith((".py", ".json")) or os.sep in word:
+        path = Path(word)
         if not path.is_file():
-            raise UserError(f"config file {path} does not exist")
+            raise UserError(f"config file {clipped(path, 200)} does not exist")
         return path
     known = names()
-    if name_or_path not in known:
-        raise UserError(
-            f"unknown config '{name_or_path}'{_closest(name_or_path, known)}; there are: {', '.join(known)}"
-        )
-    return known[name_or_path]
+    if word not in known:
+        raise UserError(f"unknown config '{clipped(word)}'{_closest(word, known)}; there are: {listed(known)}")
+    return known[word]
 
 
 def names() -> dict[str, Path]:
-    """All experiments that a bare name finds, with their files; the working directory comes first."""
-    folders = (
-        Path("configs"),
-        Path(__file__).resolve().parent.parent / "configs",
-        Path(sys.prefix) / "share" / "l2s_jax" / "configs",
-    )
-    found = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.py")}
-    return dict(sorted(found.items()))
+    """All experiments that a bare name finds, with their files; those of ./configs come before the shipped ones."""
+    return dict(sorted((shipped() | _local()).items()))
+
+
+def shipped() -> dict[str, Path]:
+    """The experiments that come with the package, by name; in a checkout their folder is beside l2s_jax/, not in it."""
+    here = Path(__file__).resolve().parent
+    folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+    return {file.stem: file for file in folder.glob("*.py")}
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a shipped experiment, whatever lies in ./configs.
+
+    Raises:
+      UserError: there is none, so that the installation lacks its files.
+    """
+    known = shipped()
+    if name not in known:
+        raise UserError(f"the config '{name}' is missing from this installation of l2s_jax; install it again")
+    return known[name]
+
+
+def is_local(name: str) -> bool:
+    """Whether a bare name means a file of ./configs and not a shipped one."""
+    own, known = _local().get(name), shipped().get(name)
+    return own is not None and not (known is not None and own.samefile(known))
+
+
+def _local() -> dict[str, Path]:
+    """The experiments in ./configs; the folder may be that of another project, with other modules in it."""
+    return {file.stem: file for file in Path("configs").glob("*.py") if _is_experiment(file)}
+
+
+def _is_experiment(file: Path) -> bool:
+    try:
+        with open(file, "rb") as stream:
+            return re.search(rb"^def get_config\(", stream.read(2**20), re.MULTILINE) is not None
+    except OSError:
+        return False
 
 
 def describe(name_or_path: str) -> str:
@@ -188,23 +238,41 @@ def save(config: ConfigDict, path: str | os.PathLike) -> None:
     files.replace_json(Path(path), json.loads(config.to_json()))
 
 
-def from_json(source: str | os.PathLike | dict[str, Any]) -> ConfigDict:
-    """The locked config that `save` wrote, from its file or its parsed content; lists become tuples.
+def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
+    """The locked config that `save` wrote, from its file or its plain content; lists become tuples.
+
+    A field that is younger than the file has its default.
 
     Raises:
-      UserError: the file is missing or is not the JSON of a config.
+      UserError: the file is missing or is not the JSON of a config of this version.
     """
-    if isinstance(source, dict):
-        return _from_dict(source)
+    if isinstance(source, Mapping):
+        return _conformed(source)
+    where = clipped(source, 200)
     try:
-        content = json.loads(Path(source).read_text())
+        with open(source, "rb") as stream:
+            text = stream.read(MAX_JSON_BYTES + 1)
     except OSError as error:
-        raise UserError(f"cannot read config {source} ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"config {source} is not valid JSON ({error}); restore it or start a new workdir") from error
+        raise UserError(f"cannot read config {where} ({error.strerror})") from error
+    try:
+        content = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
+    except (ValueError, RecursionError) as error:
+        reason = clipped(error)
+        raise UserError(f"config {where} is not valid JSON ({reason}); restore it or start a new workdir") from error
     if not isinstance(content, dict):
-        raise UserError(f"config {source} is not a JSON object of fields; restore it or start a new workdir")
-    return _from_dict(content)
+        raise UserError(f"config {where} is not a JSON object of fields; restore it or start a new workdir")
+    try:
+        return _conformed(content)
+    except UserError as error:
+        raise UserError(f"config {where}: {error}; restore it, or install the l2s_jax that wrote it") from error
+
+
+def _conformed(content: Mapping[str, Any]) -> ConfigDict:
+    """Held against the defaults of its system, or, for systems that are not registered, against `base()`."""
+    name = content.get("system")
+    if isinstance(name, str) and systems.is_known(name):
+        return schema.conform(content, default(name), RANGES | systems.ranges(name))
+    return schema.conform(content, base(), RANGES, extra=True)
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
@@ -218,35 +286,29 @@ def validate(config: ConfigDict) -> None:
     Raises:
       UserError: names the first field with an impossible value.
     """
-    flat = flatten(config)
-    at_least_one = (
-        *("image_size", "eval.batch_size", "parallel.fsdp"),
-        *(f"data.{field}" for field in ("batch_size", "blob_pixels", "threads", "prefetch")),
-        *("train.steps", "train.log_every", "train.keep"),
-    )
-    at_least_zero = (
-        *("seed", "data.workers", "data.balance", "data.blobs"),
-        *(f"train.{field}" for field in ("max_minutes", "eval_every", "save_every", "eval_examples")),
-        *("train.patience", "train.profile_step"),
-    )
-    for least, fields in ((1, at_least_one), (0, at_least_zero)):
-        for field in fields:
-            if not flat[field] >= least:
-                raise UserError(f"{field}={flat[field]} must be at least {least}")
-    if flat["data.balance"] > 1:
-        raise UserError(f"data.balance={flat['data.balance']} is a share of the faces: from 0 to 1")
-    _validate_sizes(config)
-    if flat["train.patience"] and not flat["train.eval_every"]:
-        raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
+    _conformed(config.to_dict())
     choices_of = {"data.framing": FRAMINGS, "parallel.mode": MODES, "precision.compute": PRECISIONS}
+    flat = flatten(config)
     for field, choices in choices_of.items():
         if flat[field] not in choices:
-            raise UserError(f"{field}='{flat[field]}' must be one of: {', '.join(choices)}")
+            raise UserError(f"{field}='{clipped(flat[field])}' must be one of: {', '.join(choices)}")
+    _validate_sizes(config)
+    if flat["train.profile_step"] > flat["train.steps"]:
+        raise UserError(
+            f"train.profile_step={flat['train.profile_step']} comes after the last step, train.steps="
+            f"{flat['train.steps']}: set an earlier one, or 0 for none"
+        )
+    if flat["train.patience"] and not flat["train.eval_every"]:
+        raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
+    Augment.from_dict(config.data.augment.to_dict())
 
 
 def _validate_sizes(config: ConfigDict) -> None:
     pairs = config.data.smaller_first
     check_smaller_first(pairs)
+    for field, side in named_sides(config.image_size, pairs):
+        if side > MOST_PIXELS:
+            raise UserError(f"{field}={side} must be at most {MOST_PIXELS} pixels")
     if pairs and pairs[-1][0] >= config.train.steps:
         raise UserError(
             f"data.smaller_first ends at step {pairs[-1][0]} and the training at train.steps={config.train.steps}: no "
@@ -288,19 +350,23 @@ def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
 
 def _override(config: ConfigDict, assignment: str) -> None:
     field, equals, text = assignment.partition("=")
+    name = clipped(field)
     if not equals:
-        raise UserError(f"override '{assignment}' must read FIELD=VALUE")
+        raise UserError(f"override '{name}' must read FIELD=VALUE")
+    if field == "system" and text != config.system:
+        raise UserError(f"the system of a config is not an option: take a config of {clipped(text)}, see --config NAME")
     flat = flatten(config)
     if field not in flat:
         inside = [name.removeprefix(f"{field}.").partition(".")[0] for name in flat if name.startswith(f"{field}.")]
         if inside:
-            listed = ", ".join(f"{field}.{name}" for name in dict.fromkeys(inside))
-            raise UserError(f"'{field}' is a group of fields; set one inside: {listed}")
-        raise UserError(f"unknown field '{field}'{_closest(field, flat)}")
+            fields = listed(f"{field}.{name}" for name in dict.fromkeys(inside))
+            raise UserError(f"'{field}' is a group of fields; set one inside: {fields}")
+        raise UserError(f"unknown field '{name}'{_closest(field, flat)}")
     *groups, leaf = field.split(".")
     for group in groups:
         config = config[group]
-    config[leaf] = _parse_value(field, text, flat[field])
+    with config.ignore_type():  # the kind of a list is that of its entries, which the schema checks
+        config[leaf] = _parse_value(field, text, flat[field])
 
 
 def _parse_value(field: str, text: str, default: Any) -> Any:
@@ -317,10 +383,10 @@ def _parse_value(field: str, text: str, default: Any) -> Any:
         value = json.loads(text)
         if not isinstance(value, list):
             raise ValueError
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "a list in []")
-        raise UserError(f"{field}={text} must be {wanted}, like {json.dumps(default)}") from error
-    return _tuples(value)
+        raise UserError(f"{field}={clipped(text)} must be {wanted}, like {clipped(json.dumps(default))}") from error
+    return tuple(value)
 
 
 def _run(path: Path) -> ConfigDict:
@@ -328,41 +394,41 @@ def _run(path: Path) -> ConfigDict:
     _parse(path)
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise UserError(f"config file {path} has no function get_config()")
     try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise UserError(f"config file {path} has no function get_config()")
         config = module.get_config()
-    except (AttributeError, KeyError, TypeError) as error:  # how a locked ConfigDict refuses a name or a type
-        raise UserError(f"config file {path}: {_refusal(error)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # a locked ConfigDict that refuses a name or a type, or any other mistake of the file
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__
+        ]
+        line = f", line {lines[-1]}" if lines else ""
+        raise UserError(f"config file {path}{line}: {clipped(_refusal(error), 300)}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"config file {path}: get_config() must return a ConfigDict, not {type(config).__name__}")
     return config.copy_and_resolve_references()
 
 
 def _refusal(error: Exception) -> str:
-    """The words of a ConfigDict error in one line, without its dump of all fields."""
+    """The words of a ConfigDict error in one line, without its dump of all fields; of others with their kind."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
-    return " ".join(re.sub(r'Other fields present: "\{.*?\}"', "", str(error.args[0]), flags=re.DOTALL).split())
+    text = str(error.args[0]) if error.args else ""
+    words = " ".join(re.sub(r'Other fields present: "\{.*?\}"', "", text, flags=re.DOTALL).split())
+    return words if isinstance(error, AttributeError | KeyError | TypeError) else f"{type(error).__name__}: {words}"
 
 
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text(), filename=str(path))
-    except SyntaxError as error:
-        raise UserError(f"config file {path}, line {error.lineno}: {error.msg}") from error
-
-
-def _from_dict(content: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(_tuples(content)).lock()
-
-
-def _tuples(value: Any) -> Any:
-    """JSON knows lists only; configs hold tuples, so that a round trip changes nothing."""
-    if isinstance(value, dict):
-        return {name: _tuples(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    return value
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UserError(f"config file {path}{line}: {getattr(error, 'msg', error)}") from error
+    except OSError as error:
+        raise UserError(f"cannot read config file {path} ({error.strerror})") from error
 
 
 def _fields(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -373,6 +439,13 @@ def _fields(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _closest(word: str, known) -> str:
-    hint = nearest(word, known, "", cutoff=0.6)
+def _closest(word: str, known: Iterable[str]) -> str:
+    hint = nearest(word[:80], known, "", cutoff=0.6)
     return f" ({hint})" if hint else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """The first words, as many as a sentence can hold, or `none`."""
+    words = [*words]
+    few = [clipped(word, 40) for word in words[:20]]
+    return ", ".join(few) + (f" and {len(words) - len(few)} more" if len(words) > len(few) else "") or "none"

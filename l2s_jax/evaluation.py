@@ -16,6 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from input_pipeline import files
+from input_pipeline.labels import LabelSet
 from input_pipeline.loader import eval_batches
 from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.sources import Source
@@ -28,6 +29,10 @@ NOISE = 0.03
 length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
 DRAWS = 2
 """Noise draws per slice and batch; their variance is unbiased, and the batches average it."""
+
+MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
+CLASS_SCORE = "segmentation.f1."
+"""In front of a class name."""
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +59,12 @@ class Evaluation:
         np.savez_compressed(packed, **self.arrays)
         files.replace(Path(workdir) / "evaluation.npz", packed.getvalue())
         files.replace_json(Path(workdir) / "metrics.json", self.metrics)
+
+
+def score_names(label_set: LabelSet) -> list[str]:
+    """The names of all scores that `score` can give; those of classes that neither data nor masks show are left out."""
+    means = [f"segmentation.{name}" for name in MEANS]
+    return means + [f"{CLASS_SCORE}{name}" for name in label_set.names]
 
 
 def score(
@@ -87,8 +98,8 @@ def score(
         halves = np.asarray(multihost_utils.process_allgather(counts.view(np.uint32)))
         counts = np.ascontiguousarray(halves).view(np.int64).sum(axis=0)
     scores = segmentation.scores(counts, system.label_set.names)
-    means = {f"segmentation.{name}": scores[name] for name in ("mean_f1", "mean_iou", "pixel_accuracy")}
-    per_class = {f"segmentation.f1.{name}": entry["f1"] for name, entry in scores["per_class"].items()}
+    means = {f"segmentation.{name}": scores[name] for name in MEANS}
+    per_class = {f"{CLASS_SCORE}{name}": entry["f1"] for name, entry in scores["per_class"].items()}
     # JSON lines know no null among scalars: a class that the data lacks is left out.
     return {name: value for name, value in (means | per_class).items() if value is not None}
 

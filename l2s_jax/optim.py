@@ -8,10 +8,24 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
+from l2s_jax.schema import MOST, Range
 from l2s_jax.systems.contract import PyTree
 
 OPTIMISERS = ("adam", "adamw")
 DECAYS = ("constant", "cosine", "linear", "steps")
+RANGES = {
+    "learning_rate": Range(0.0, 100.0),
+    "b1": Range(0.0, 0.999999),
+    "b2": Range(0.0, 0.99999999),
+    "eps": Range(0.0, 1.0),
+    "weight_decay": Range(0.0, 100.0),
+    "warmup_steps": Range(0, MOST),
+    "total_steps": Range(0, MOST),
+    "milestones": Range(1, MOST),
+    "step_factor": Range(0.0, 100.0),
+    "clip_norm": Range(0.0, 1e9),
+}
+"""Of the numbers of `default_config()`."""
 
 RateFactor = Callable[[tuple[str, ...]], float]
 """Path of a parameter in its tree -> factor of its learning rate."""

@@ -1,7 +1,6 @@
 """A trained model from its folder: a bundle and the system it belongs to."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 
@@ -42,25 +41,21 @@ class Model:
           UserError: no such model, a damaged one, or one that does not fit its system.
         """
         model = bundle.load(bundle.resolve(where))
-        stored = _stored_config(model)
-        system = systems.build(stored)
+        try:
+            stored = stored_config(model)
+            system = systems.build(stored)
+        except UserError as error:
+            raise UserError(
+                f"'{model.path}' is damaged or was made by another version: {error}; install the l2s_jax that wrote it"
+            ) from error
         expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
         return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
 
 
-def _stored_config(model: bundle.Bundle) -> ConfigDict:
+def stored_config(model: bundle.Bundle) -> ConfigDict:
     """The config a bundle was trained with; fields that were added since then take their defaults."""
     stored = config.from_json(model.meta.config)
-    known = config.default(model.meta.system)
-    stranger = next(iter(sorted(config.flatten(stored).keys() - config.flatten(known).keys())), None)
-    if stranger is not None:
-        raise UserError(
-            f"'{model.path}' was made by another version: the field '{stranger}' of its config is unknown here; "
-            "install the l2s_jax that wrote it"
-        )
-    known.update(stored)
-    stored = config.from_json(json.loads(known.to_json()))
     if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
-        raise UserError(f"'{model.path}' is damaged: its config and its description differ; export the model again")
+        raise UserError("its config and its description differ")
     config.validate(stored)
     return stored

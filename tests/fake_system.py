@@ -12,7 +12,7 @@ import pytest
 
 from input_pipeline import labels
 from input_pipeline.labels import LabelSet
-from l2s_jax import bundle, config
+from l2s_jax import bundle, config, systems
 from l2s_jax.systems.contract import Code, Codec, Decoded, Prediction, System, TrainState
 
 SIDE = 16
@@ -86,8 +86,9 @@ def build(conf) -> System:
 
 def install(monkeypatch) -> None:
     """Make `fake` the registered system of a test."""
-    module = types.SimpleNamespace(build=build, default_config=default_config)
+    module = types.SimpleNamespace(build=build, default_config=default_config, RANGES={})
     real = __import__("l2s_jax.systems", fromlist=["_module"])._module
+    monkeypatch.setattr("l2s_jax.systems.NAMES", (*systems.NAMES, "fake"))
     monkeypatch.setattr("l2s_jax.systems._module", lambda name: module if name == "fake" else real(name))
 
 

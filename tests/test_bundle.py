@@ -279,7 +279,7 @@ def test_an_unknown_system_is_refused(saved):
 def test_a_config_of_another_version_is_refused(saved, fake):
     config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     edit_json(saved, config={**config, "novelty": 1})
-    with pytest.raises(UserError, match="made by another version: the field 'novelty' of its config is unknown here"):
+    with pytest.raises(UserError, match="made by another version: unknown field 'novelty'; install the l2s_jax that"):
         api.Model.load(saved)
 
 

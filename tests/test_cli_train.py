@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import fake_system
 import numpy as np
@@ -129,6 +130,19 @@ def test_report_can_be_written_again(place, capsys):
         (["train", "--config", "tiny.json", "--config.train.stepps=5"], "did you mean 'train.steps'"),
         (["train", "--config", "tiny.json", "--config.data.eval=folder:nowhere", "--workdir", "new"], "nowhere"),
         (["train", "--config", "tiny.json", "--workdir", "tiny.json/x", *OPTIONS], "tiny.json/x"),
+        (["train", "--config", "tiny.json", "--config.data.test=folder:nowhere", "--workdir", "new"], "nowhere"),
+        (
+            ["train", "--config", "tiny.json", "--config.train.best_metric=segmentation.mean_f2", "--workdir", "new"],
+            "is no score of label set 'l2s_regions'; did you mean 'segmentation.mean_f1'?",
+        ),
+        (
+            ["train", "--config", "tiny.json", "--config.train.best_metric=segmentation.f1.nose", "--workdir", "new"],
+            "no face of data.eval shows 'nose'",
+        ),
+        (
+            ["train", "--config", "tiny.json", "--config.train.profile_step=10001", "--workdir", "new"],
+            "train.profile_step=10001 comes after the last step, train.steps=10000",
+        ),
         (["report", "scores_"], "there is no workdir"),
     ],
 )
@@ -171,13 +185,23 @@ def test_a_signal_ends_with_its_code_and_exports_nothing(place, capsys, monkeypa
 
 
 def test_demo_scores_unseen_faces(place, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "CONFIG", "tiny.json")
+    monkeypatch.setattr("l2s_jax.config.shipped", lambda: {demo.CONFIG: Path("tiny.json")})
+    (place / "configs").mkdir(exist_ok=True)
+    (place / "configs" / "demo.py").write_text("def get_config():\n    raise SystemExit('not the demo')\n")
     test = f"--config.data.test={val(place)}"
     code, out, _ = l2s(capsys, "demo", "--workdir", "shown", *OPTIONS, test)
     assert code == 0
     assert json.loads((place / "shown/metrics.json").read_text())["data"]["spec"] == val(place)
     assert "shown/report.html" in out
     assert "l2s parse PHOTO" in out
+
+
+def test_a_config_of_this_folder_is_named_before_it_is_run(place, capsys):
+    (place / "configs").mkdir(exist_ok=True)
+    (place / "configs" / "mine.py").write_text("def get_config():\n    raise ValueError('mine')\n")
+    code, out, err = l2s(capsys, "train", "--config", "mine")
+    assert (code, out) == (2, "config  configs/mine.py of this folder\n")
+    assert err == "l2s: config file configs/mine.py, line 2: ValueError: mine\n"
 
 
 def test_from_a_raw_folder_through_records_to_a_scored_model(place, capsys):

@@ -1,6 +1,10 @@
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -88,20 +92,67 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("train.max_minutes=nan", "train.max_minutes=nan must be at least 0"),
         ("data.threads=0", "data.threads=0 must be at least 1"),
         ("data.blobs=-1", "data.blobs=-1 must be at least 0"),
-        ("data.balance=1.5", "data.balance=1.5 is a share of the faces: from 0 to 1"),
+        ("data.balance=1.5", "data.balance=1.5 must be at most 1.0"),
         ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, face_inside, aligned"),
         ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
+        ("system=segface", "the system of a config is not an option: take a config of segface"),
+        ("seed=" + "9" * 5000, r"seed=9+\.\.\. must be a whole number"),
+        ("train.steps=99999999999", "train.steps=99999999999 must be at most 2147483647"),
+        ("model.note=" + "[" * 5000, r"model.note=\[+\.\.\. must be a list"),
+        ("x" * 5000 + "=3", r"unknown field 'x+\.\.\.'$"),
+        ("data.train=" + "x" * 5000, r"data.train=x+\.\.\. is longer than 1024 characters"),
+        ("data.framing=" + "x" * 1000, r"data.framing='x+\.\.\.' must be one of"),
+        ("data.augment.flip=2", r"augment.*flip.*2.* from 0 to 1"),
+        ("train.profile_step=21", "train.profile_step=21 comes after the last step, train.steps=20"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
     ],
 )
 def test_wrong_overrides_are_explained(folder, override, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as refusal:
         configs.load("small", [override])
+    assert len(str(refusal.value)) < 500
 
 
 def test_nothing_in_an_override_is_executed(folder):
     with pytest.raises(UserError):
         configs.load("small", ["model.widths=__import__('os').abort()"])
+
+
+def test_the_wheel_holds_the_configs_and_finds_them(tmp_path, monkeypatch):
+    """Also where data files of a wheel end up nobody knows where: `pip install --user`, `--target`, `--prefix`."""
+    root = Path(configs.__file__).parent.parent
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "lib")]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (tmp_path / "elsewhere").mkdir()
+    words = "from l2s_jax import config; print(config.__file__, *config.names(), config.load('demo').system)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "lib")}
+    found = subprocess.run(
+        [sys.executable, "-c", words], cwd=tmp_path / "elsewhere", env=environment, check=True, capture_output=True
+    )
+    file, *names, system = found.stdout.decode().split()
+    assert file.startswith(str(tmp_path / "lib"))
+    assert names == sorted(path.stem for path in (root / "configs").glob("*.py"))
+    assert system == "latents2segments"
+
+
+def test_shipped_configs_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configs.load("demo").system == "latents2segments"
+    for name, path in configs.shipped().items():
+        assert configs.find(name) == path
+        assert configs.validate(configs.load(name)) is None
+        assert not configs.is_local(name)
+
+
+def test_a_config_of_the_working_directory_comes_first_and_the_demo_stays(folder):
+    (folder / "configs" / "demo.py").write_text(CONFIG_FILE)
+    (folder / "configs" / "urls.py").write_text("patterns = []\n")  # of another project
+    assert configs.load("demo").train.steps == 20
+    assert configs.is_local("demo")
+    assert configs.is_local("small")
+    assert not configs.is_local("svc_mini")
+    assert configs.load(configs.shipped_file("demo")).train.steps == 330
+    assert configs.names().keys() == configs.shipped().keys() | {"small"}
 
 
 def test_unknown_names_are_suggested_and_listed(folder):
@@ -118,11 +169,11 @@ def test_unknown_names_are_suggested_and_listed(folder):
         ("x = 1", r"broken.py has no function get_config\(\)"),
         (
             "from l2s_jax import config as c\ndef get_config():\n    config = c.base()\n    config.data.batchsize = 3",
-            r'broken.py: Key "batchsize" does not exist [^\n]* Did you mean "batch_size" instead of "batchsize"\?$',
+            r'broken.py, line 4: Key "batchsize" does not [^\n]* Did you mean "batch_size" instead of "batchsize"\?$',
         ),
         (
             "from l2s_jax import config as c\ndef get_config():\n    config = c.base()\n    config.seed = 'a'",
-            r"broken.py: Could not override field 'seed'",
+            r"broken.py, line 4: Could not override field 'seed'",
         ),
     ],
 )
@@ -149,7 +200,27 @@ def test_a_config_saved_before_a_field_existed_has_its_default(folder):
     assert configs.load("./config.json") == configs.load("small")
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
+def test_files_may_begin_with_a_byte_order_mark(folder):
+    content = configs.load("small").to_json()
+    (folder / "config.json").write_text(content, "utf-8-sig")
+    (folder / "configs" / "small.py").write_text(CONFIG_FILE, "utf-8-sig")
+    assert configs.load("./config.json") == configs.load("small")
+
+
+def test_an_unlocked_config_file_is_held_against_its_system_too(folder):
+    lines = ("from l2s_jax.config import default", "def get_config():", "    config = default('segface').unlock()")
+    path = write(folder, "\n".join((*lines, "    config.train.stepps = 3", "    return config")))
+    with pytest.raises(UserError, match=r"unknown field 'train.stepps' \(did you mean 'steps'\?\)"):
+        configs.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *(("{", "not valid JSON"), ("[]", "not a JSON object"), ("[" * 100_000, "not valid JSON")),
+        *(('{"seed": ' + "9" * 5000 + "}", "not valid JSON"), (" " * (4 * 2**20) + "{}", "not a JSON object")),
+    ],
+)
 def test_json_that_is_no_config(folder, text, message):
     (folder / "config.json").write_text(text)
     with pytest.raises(UserError, match=message):

@@ -5,6 +5,7 @@ import pytest
 from fake_system import fake_config
 from PIL import Image
 
+from input_pipeline import kinds
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
@@ -88,3 +89,32 @@ def test_the_config_decides_how_batches_are_made(folder):
         batch = next(batches)
         assert batches.get_state()["shares"] == [1, 1]
     assert batch["blobs"].shape == batch["mask"].shape == (4, conf.image_size, conf.image_size)
+
+
+def test_relative_places_lie_in_the_root(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    name = f"{tmp_path.name}?[1:3]"
+    conf = config(f"0.75*folder:{name} + 0.25*synthetic:8", root=str(tmp_path.parent))
+    faces, rendered = experiment.training_parts(conf)
+    assert (len(faces.source), len(rendered.source)) == (2, 8)
+    assert len(experiment.open_data(f"folder:{tmp_path.name}", conf)) == 4
+    assert len(experiment.open_data(folder, conf)) == 4  # an absolute place stays where it is
+    with pytest.raises(UserError, match=f"'{tmp_path.name}' does not exist"):
+        experiment.open_data(f"folder:{tmp_path.name}", config(folder))
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "placed"),
+    [
+        ("records", "faces", "/data/faces"),
+        ("records", "gs://bucket/faces", "gs://bucket/faces"),
+        ("folder", "~/faces", "~/faces"),
+        ("folder", "/faces", "/faces"),
+        ("tfds", "sets#faces/whole", "/data/sets#faces/whole"),
+        ("tfds", "faces", "faces"),
+        ("synthetic", "8", "8"),
+    ],
+)
+def test_only_relative_folders_are_placed(kind, where, placed):
+    assert kinds.placed(kind, where, "/data") == placed
+    assert kinds.placed(kind, where, "") == where

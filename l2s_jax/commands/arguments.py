@@ -103,7 +103,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="NAME", help="NAME of configs/NAME.py, or a path (required)")
+    parser.add_argument("--config", metavar="NAME", help="NAME of ./configs/NAME.py or of a shipped config, or a path")
     parser.add_argument(
         "--config.a.b=v",
         metavar="",

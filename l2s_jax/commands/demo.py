@@ -14,11 +14,11 @@ def run(args: argparse.Namespace) -> int:
     """Train configs/demo.py, score it on unseen faces, write the report."""
     if args.config is not None:
         raise UserError("`l2s demo` has its own config; `l2s train --config NAME` runs another")
-    config = configs.load(CONFIG, args.overrides)
+    config = configs.load(configs.shipped_file(CONFIG), args.overrides)
     enable_compilation_cache()
     screen = console.out()
     screen.print(
         f"[bold]l2s demo[/]: trains on {config.train.steps:,} batches of {config.data.batch_size} procedural faces at "
-        f"{config.image_size} px, then scores the model on {config.data.test}\n"
+        f"{config.image_size} px, then scores the model on {config.data.test or config.data.eval}\n"
     )
-    return experiment.run(config, args.workdir, config.data.test, screen)
+    return experiment.run(config, args.workdir, screen)

@@ -4,15 +4,18 @@ import dataclasses
 from pathlib import Path
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import loader, sources
+from input_pipeline import labels, loader, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
+from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
@@ -26,13 +29,12 @@ PANELS = 8
 """Faces shown in the report."""
 
 
-def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
-    """Train (or go on), export the best model, score it on `test`, write the report.
+def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
+    """Train (or go on), export the best model, score it on `config.data.test`, write the report.
 
     Args:
       config: the resolved config.
       workdir: where everything goes.
-      test: source spec of the final scores.
       screen: for progress and results.
 
     Returns:
@@ -42,9 +44,11 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
       UserError: whatever of config, data and folder does not fit together; before training where it can be known.
     """
     system = systems.build(config)
+    test = config.data.test or config.data.eval
     watched, tested = open_data(config.data.eval, config), open_data(test, config)
     if config.train.eval_examples:
         watched = sources.Subset(watched, 0, config.train.eval_examples)
+    _check_scored(config, system, watched, tested)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
     result = loop.train(
         config,
@@ -64,6 +68,33 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
     finally:
         parallel.barrier("published")  # a process that left early would take the others down with it
     return 0
+
+
+def _check_scored(config: ConfigDict, system: System, watched: Source, tested: Source) -> None:
+    """What the scores need, before they are wanted: data, classes that can be mapped, the score that chooses the best.
+
+    Raises:
+      UserError: something is missing.
+    """
+    for field, source in (("data.eval", watched), ("data.test", tested)):
+        if not len(source):
+            raise UserError(f"{field} holds no example")
+        labels.remap(source.label_set, system.label_set)
+    metric, known = config.train.best_metric, evaluation.score_names(system.label_set)
+    if metric not in known:
+        hint = nearest(metric[:80], known, f"there are: {', '.join(known[:5])} and those of the other classes")
+        raise UserError(
+            f"train.best_metric='{clipped(metric)}' is no score of label set '{system.label_set.name}'; {hint}"
+        )
+    shown = metric.removeprefix(evaluation.CLASS_SCORE)
+    if shown != metric and system.label_set[shown] not in _classes(watched, system.label_set):
+        raise UserError(f"train.best_metric='{metric}': no face of data.eval shows '{shown}'; choose another score")
+
+
+def _classes(source: Source, label_set: LabelSet) -> set[int]:
+    """The ids in `label_set` of the classes that any example shows."""
+    ids = np.flatnonzero(sources.presence(source).any(axis=0))
+    return set(labels.remap(source.label_set, label_set)[ids].tolist())
 
 
 def publish(
@@ -96,12 +127,14 @@ def open_data(spec: str, config: ConfigDict) -> Source:
 
     Every face comes once, as it is: neither mixtures nor balance apply to data that are scored.
     """
-    return _framed(sources.open_source(spec, size=config.image_size), config)
+    return _framed(sources.open_source(spec, root=config.data.root, size=config.image_size), config)
 
 
 def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
     """The parts of the training data (one, or those of a mixture): balanced, mended, framed as the config says."""
-    parts = sources.open_mixture(config.data.train, size=config.image_size, require_masks=require_masks)
+    parts = sources.open_mixture(
+        config.data.train, root=config.data.root, size=config.image_size, require_masks=require_masks
+    )
     return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
 
 

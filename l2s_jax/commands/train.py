@@ -14,9 +14,12 @@ from l2s_jax.training.compilation import enable_compilation_cache
 def run(args: argparse.Namespace) -> int:
     """Train `args.config`; the final scores are of `config.data.test`."""
     if args.config is None:
-        raise UserError(f"`l2s train` needs --config NAME; there are: {', '.join(configs.names())}")
+        raise UserError(f"`l2s train` needs --config NAME; there are: {configs.listed(configs.names())}")
     if args.devices and not args.dry_run:
         raise UserError("--devices goes with --dry-run; training uses every device it finds")
+    screen = console.out()
+    if configs.is_local(args.config):
+        screen.print(f"config  {console.escape(str(configs.find(args.config)))} of this folder", soft_wrap=True)
     config = configs.load(args.config, args.overrides)
     if args.dry_run:
         return dry_run.run(config, args.devices or jax.device_count())
@@ -24,4 +27,4 @@ def run(args: argparse.Namespace) -> int:
         jax.distributed.initialize()
     enable_compilation_cache()
     workdir = args.workdir or Path("runs") / Path(args.config).stem
-    return experiment.run(config, workdir, config.data.test or config.data.eval, console.out())
+    return experiment.run(config, workdir, screen)

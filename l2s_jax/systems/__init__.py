@@ -2,7 +2,7 @@
 
 import importlib
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, clipped
 from l2s_jax.systems.contract import System
 
 NAMES = ("latents2segments", "segface", "structure_via_consensus")
@@ -25,7 +25,17 @@ def default_config(name: str):
     return _module(name).default_config()
 
 
+def ranges(name: str):
+    """The ranges of the numbers among `default_config(name)` (see l2s_jax/schema.py)."""
+    return _module(name).RANGES
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a system called `name`."""
+    return name in NAMES
+
+
 def _module(name: str):
     if name not in NAMES:
-        raise UserError(f"unknown system '{name}'; there are: {', '.join(NAMES)}")
+        raise UserError(f"unknown system '{clipped(name)}'; there are: {', '.join(NAMES)}")
     return importlib.import_module(f"l2s_jax.systems.{name}")

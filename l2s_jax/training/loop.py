@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -71,7 +72,7 @@ def train(
       workdir: the run's folder, see docs/architecture.md.
       system: built for the same config.
       batches: rows of this process; closed at the end.
-      evaluate: exported variables -> flat scores with `config.train.best_metric` among them.
+      evaluate: exported variables -> flat scores; where `config.train.best_metric` is not among them there is no best.
       console: for progress and messages; None = standard output.
 
     Raises:
@@ -130,6 +131,7 @@ class _Run:
         key = jax.random.key(self.config.seed)
         like = parallel.abstract_state(self.system.init, key, self.mesh)
         restored = checkpoints.restore(self.root / layout.LATEST, like, self.display.message)
+        self.judged = {field: configs.flatten(self.config)[field] for field in layout.JUDGING_FIELDS}
         self.step = self.evaluated = 0
         self.best: Best | None = None
         if restored is None:
@@ -142,9 +144,20 @@ class _Run:
             self._check_frozen(restored.progress.get("frozen", self.frozen))
             self.evaluated = restored.progress["evaluated"]
             self.best = Best(**restored.progress["best"]) if restored.progress["best"] else None
+            self._check_judged(restored.progress.get("judged", self.judged))
             self.batches.set_state(restored.loader)
             self.display.message(f"resuming at step {self.step} of {self.config.train.steps} in {self.root}")
         self.saved = self.step
+
+    def _check_judged(self, before: Mapping[str, object]) -> None:
+        """Forgets the best checkpoint where another score, or one of other faces, chose it."""
+        changed = next((field for field, value in self.judged.items() if before.get(field) != value), None)
+        if changed is None:
+            return
+        self.best, self.evaluated = None, 0
+        if jax.process_index() == 0:
+            shutil.rmtree(self.root / layout.BEST, ignore_errors=True)
+        self.display.message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
 
     def _check_frozen(self, before: Mapping[str, str]) -> None:
         """Whether the arrays that training never changes are those that the run began with."""
@@ -222,7 +235,8 @@ class _Run:
         self.writer.write_scalars(self.step, {f"eval/{name}": value for name, value in scores.items()})
         metric = self.config.train.best_metric
         if metric not in scores:
-            raise UserError(f"train.best_metric='{metric}' is not evaluated; there are: {', '.join(scores)}")
+            self.display.message(f"step {self.step}  no {metric}: these faces have no such score; no new best")
+            return 0
         score = float(scores[metric])
         if math.isfinite(score) and (self.best is None or score > self.best.score):
             self.best = Best(self.step, score)
@@ -234,7 +248,7 @@ class _Run:
     def _save(self, kind: str, keep: int) -> None:
         self.window.check()
         best = dataclasses.asdict(self.best) if self.best else None
-        memory = {"evaluated": self.evaluated, "best": best, "frozen": self.frozen}
+        memory = {"evaluated": self.evaluated, "best": best, "judged": self.judged, "frozen": self.frozen}
         with self.meter.excluded():
             self.writer.flush()
             checkpoints.save(self.root / kind, Checkpoint(self.state, self.feed.get_state(), memory), keep)

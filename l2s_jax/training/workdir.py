@@ -1,6 +1,5 @@
 """The folder of a run: its layout, and the rule that one folder holds one experiment."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -14,6 +13,8 @@ from l2s_jax.training import checkpoints, parallel
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
 
+JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
+"""Fields that choose the best checkpoint; where they change, that of before is no longer the best."""
 FREE_FIELDS = frozenset(
     {
         *(f"train.{name}" for name in ("steps", "max_minutes", "log_every", "eval_every", "save_every", "keep")),
@@ -21,7 +22,9 @@ FREE_FIELDS = frozenset(
         "train.profile_step",
         "parallel.mode",
         "parallel.fsdp",
+        *JUDGING_FIELDS,
         "data.test",
+        "data.root",
         *(f"data.{name}" for name in ("workers", "threads", "prefetch", "cache")),
         "eval.batch_size",
     }
@@ -54,8 +57,8 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
 
 
 def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict) -> None:
-    there = configs.flatten(configs.completed(before))  # a field younger than that run had its default
-    here = configs.flatten(configs.from_json(json.loads(config.to_json())))
+    there = configs.flatten(before)
+    here = configs.flatten(configs.from_json(config.to_dict()))
     for field in [*here, *(name for name in there if name not in here)]:
         if field not in FREE_FIELDS and there.get(field) != here.get(field):
             raise UserError(

@@ -189,9 +189,38 @@ def test_the_best_score_survives_a_restart(tmp_path):
     assert saved(tmp_path, "best") == [2]
 
 
-def test_a_metric_that_is_not_evaluated(tmp_path):
-    with pytest.raises(UserError, match=r"train.best_metric='mean_f2' is not evaluated; there are: score"):
-        train(tmp_path, steps=1, best_metric="mean_f2")
+def test_a_score_that_the_faces_do_not_give_costs_the_best_and_not_the_run(tmp_path):
+    screen = Console(file=io.StringIO(), width=200)
+    result, _, _ = train(tmp_path, steps=2, best_metric="f1.hat", console=screen)
+    assert (result.step, result.best, saved(tmp_path, "latest"), saved(tmp_path, "best")) == (2, None, [2], [])
+    assert "step 2  no f1.hat: these faces have no such score; no new best" in screen.file.getvalue()
+
+
+def test_the_score_that_chooses_the_best_may_change(tmp_path):
+    train(tmp_path, lambda v: 9.0, steps=4, eval_every=2)
+    assert saved(tmp_path, "best") == [2]
+    for steps, evaluated, best in ((6, [6], loop.Best(6, 0.1)), (6, [], loop.Best(6, 0.1))):
+        screen, config, seen = Console(file=io.StringIO(), width=200), toy_config(steps=steps), []
+        with config.unlocked():
+            config.train.best_metric = "other"
+
+        def score(variables, seen=seen):
+            seen.append(int(variables["net"]["count"]))
+            return {"score": 10.0, "other": 0.1}
+
+        options = {"system": counter(), "batches": Batches(config), "evaluate": score, "console": screen}
+        result = loop.train(config, tmp_path, **options)
+        assert (seen, result.best, saved(tmp_path, "best")) == (evaluated, best, [6])
+        again = "train.best_metric has changed: the best checkpoint is chosen anew" in screen.file.getvalue()
+        assert again == bool(evaluated)
+
+
+def test_a_finished_run_is_scored_again_where_another_score_chooses(tmp_path):
+    train(tmp_path, steps=3)
+    result, batches, evaluations = train(tmp_path, lambda v: 0.5, steps=3, eval_examples=7)
+    assert (batches.read, evaluations, result.best) == ([], [(3, 0.5)], loop.Best(3, 0.5))
+    result, _, evaluations = train(tmp_path, lambda v: 0.7, steps=4, eval_examples=7)
+    assert (evaluations, result.best) == ([(4, 0.7)], loop.Best(4, 0.7))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

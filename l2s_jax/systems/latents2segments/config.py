@@ -8,10 +8,33 @@ The default is `l2s`: the published idea without the published defects, with wha
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.schema import MOST, Range, within
 from l2s_jax.systems import consensus_term
 
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
 """Channels of hair, skin, nose, eyes, lips in the authors' structure code."""
+
+RANGES = {
+    "model": Range(1, 16384),
+    "model.code_noise": Range(0.0, 100.0),
+    "model.pyramid.widths": Range(8, 16384),
+    "model.pyramid.depths": Range(1, 64),
+    "model.residual.downsamplings": Range(1, 10),
+    "model.residual.style_downsamplings": Range(0, 10),
+    "model.presence.width": Range(0, 16384),
+    "model.discriminator.channel_base": Range(1, MOST),
+    "model.patch.channel_base": Range(1, MOST),
+    "model.patch.crops": Range(1, 256),
+    "model.patch.crop_size": Range(8, 4096),
+    "loss": Range(0.0, 1e6),
+    **within("loss.consensus", consensus_term.RANGES),
+    "schedule": Range(0, MOST),
+    **within("optim.encoder", optim.RANGES),
+    **within("optim.generator", optim.RANGES),
+    **within("optim.discriminator", optim.RANGES),
+    "optim.ema": Range(0.0, 1.0),
+}
+"""Of the numbers of `default_config()`."""
 
 
 def default_config() -> ConfigDict:

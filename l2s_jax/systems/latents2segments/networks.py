@@ -198,6 +198,10 @@ def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, Pat
     for field, size in (("image_size", config.image_size), ("model.patch.crop_size", model.patch.crop_size)):
         if size < 8 or size & (size - 1):
             raise UserError(f"{field}={size} must be a power of two, at least 8, for the discriminators")
+    for group, side in (("discriminator", config.image_size), ("patch", model.patch.crop_size)):
+        if model[group].channel_base < side:
+            base = model[group].channel_base
+            raise UserError(f"model.{group}.channel_base={base} leaves no channels at {side} px; set {side} or more")
     regions = slices if model.discriminator.conditional else 0
     patch = model.patch
     return (

@@ -33,11 +33,11 @@ from l2s_jax.systems.contract import (
     TrainState,
     step_rng,
 )
-from l2s_jax.systems.segface.config import default_config, published, published_schedule
+from l2s_jax.systems.segface.config import RANGES, default_config, published, published_schedule
 from l2s_jax.systems.segface.forward import build_network, find_convention, forward
 from l2s_jax.systems.segface.initial import with_backbone
 
-__all__ = ["build", "default_config", "published", "published_schedule"]
+__all__ = ["RANGES", "build", "default_config", "published", "published_schedule"]
 
 Warp = tanh_warp.Convention | None
 

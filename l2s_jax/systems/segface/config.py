@@ -3,7 +3,24 @@
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.schema import Range, within
 from l2s_jax.systems import consensus_term
+
+RANGES = {
+    "model.stochastic_depth": Range(-1.0, 1.0),
+    "model.channels": Range(4, 16384),
+    "model.decoder": Range(1, 16384),
+    "model.decoder.depth": Range(1, 64),
+    "loss": Range(0.0, 1e6),
+    "loss.label_smoothing": Range(0.0, 1.0),
+    "loss.pixel_shares": Range(0.0, 1e18),
+    "loss.rarity": Range(0.0, 16.0),
+    **within("loss.consensus", consensus_term.RANGES),
+    **within("optim.network", optim.RANGES),
+    "optim.stage_decay": Range(0.0, 1.0),
+    "optim.ema": Range(0.0, 1.0),
+}
+"""Of the numbers of `default_config()`."""
 
 
 def default_config() -> ConfigDict:

@@ -32,11 +32,11 @@ from l2s_jax.systems.contract import (
     TrainState,
     step_rng,
 )
-from l2s_jax.systems.structure_via_consensus.config import CHOICES, default_config, published
+from l2s_jax.systems.structure_via_consensus.config import CHOICES, RANGES, default_config, published
 from l2s_jax.systems.structure_via_consensus.initial import with_model
 from l2s_jax.systems.structure_via_consensus.teacher import Teacher
 
-__all__ = ["build", "default_config", "published"]
+__all__ = ["RANGES", "build", "default_config", "published"]
 
 
 def build(config: ConfigDict) -> System:

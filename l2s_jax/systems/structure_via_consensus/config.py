@@ -3,9 +3,19 @@
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
+from l2s_jax.schema import Range, within
 from l2s_jax.systems import consensus_term
 
 CHOICES = {"stage": ("labels", "teacher"), "teacher.labels": ("soft", "hard")}
+RANGES = {
+    "model.width": Range(2, 16384),
+    "model.dropout": Range(0.0, 1.0),
+    "loss": Range(0.0, 1e6),
+    **within("loss.consensus", consensus_term.RANGES),
+    **within("optim.network", optim.RANGES),
+    "optim.ema": Range(0.0, 1.0),
+}
+"""Of the numbers of `default_config()`."""
 
 
 def default_config() -> ConfigDict:

@@ -1,0 +1,136 @@
+"""The one gate for the fields of a config: plain values held against a default config, which is their schema.
+
+Config files, command lines, saved runs and descriptions of models come from anybody. Behind this gate a config has all
+the fields of its schema and no other, each of the kind of its default and within its range.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError, clipped, nearest
+
+MOST = 2**31 - 1
+"""Of whole numbers: counts and sizes are int32 where arrays hold them."""
+MOST_ENTRIES = 64
+MOST_CHARACTERS = 1024
+DEEPEST = 8
+"""Levels of groups and lists."""
+
+
+class Range(NamedTuple):
+    """What a number may be, both ends included; whole numbers where a list has no default entry to tell its kind."""
+
+    least: float
+    most: float
+
+
+Ranges = Mapping[str, Range]
+"""Ranges by dotted name; that of a group holds for the numbers inside that have none of their own."""
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
+
+
+def within(prefix: str, ranges: Ranges) -> dict[str, Range]:
+    """The ranges of a group's fields by their names in the whole config."""
+    return {f"{prefix}.{name}": allowed for name, allowed in ranges.items()}
+
+
+def limits(field: str, ranges: Ranges) -> Range | None:
+    """The range of a field or of the nearest group around it; None where there is none."""
+    while field and field not in ranges:
+        field = field.rpartition(".")[0]
+    return ranges.get(field)
+
+
+def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, extra: bool = False) -> ConfigDict:
+    """The locked config of plain values; fields that they lack have their defaults, lists become tuples.
+
+    Args:
+      content: nested mappings, lists and scalars.
+      like: every field with its default.
+      ranges: of numbers and of entries of lists.
+      extra: further fields are taken as they are at the highest level, for configs of no registered system.
+
+    Raises:
+      UserError: the first field that is unknown, of another kind or out of range.
+    """
+    strangers = {}
+    if extra:
+        strangers = _plain("", {name: value for name, value in content.items() if name not in like}, DEEPEST)
+        content = {name: value for name, value in content.items() if name in like}
+    return ConfigDict(_group("", content, like, ranges) | strangers).lock()
+
+
+def _check_name(name: object) -> None:
+    """Whether a config can have a field of this name."""
+    if not (isinstance(name, str) and name.isidentifier() and name[0] != "_") or hasattr(ConfigDict, name):
+        raise UserError(f"'{clipped(name)}' cannot be the name of a field")
+
+
+def _group(prefix: str, content: Any, like: ConfigDict, ranges: Ranges) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise UserError(f"{prefix[:-1]}={_shown(content)} must be a group of fields")
+    stranger = next((name for name in content if name not in like), None)
+    if stranger is not None:
+        hint = nearest(str(stranger)[:80], [*like], "", cutoff=0.6)
+        raise UserError(f"unknown field '{prefix}{clipped(stranger)}'" + (f" ({hint})" if hint else ""))
+    values = {}
+    for name, default in like.items():
+        if isinstance(default, ConfigDict):
+            values[name] = _group(f"{prefix}{name}.", content.get(name, {}), default, ranges)
+        else:
+            values[name] = _leaf(f"{prefix}{name}", content[name], default, ranges) if name in content else default
+    return values
+
+
+def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
+    allowed = limits(field, ranges)
+    if not isinstance(default, tuple):
+        return _scalar(field, value, type(default), allowed)
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{field}={_shown(value)} must be a list")
+    if len(value) > MOST_ENTRIES:
+        raise UserError(f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
+    if default:
+        return tuple(_scalar(field, entry, type(default[0]), allowed) for entry in value)
+    if allowed is not None:
+        return tuple(_scalar(field, entry, type(allowed.least), allowed) for entry in value)
+    return _plain(field, value, DEEPEST)  # what checks the config knows its form
+
+
+def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    fits = whole or isinstance(value, float) if kind is float else whole if kind is int else isinstance(value, kind)
+    if not fits:
+        raise UserError(f"{field}={_shown(value)} must be {_WORDS[kind]}")
+    if kind is str and len(value) > MOST_CHARACTERS:
+        raise UserError(f"{field}={_shown(value)} is longer than {MOST_CHARACTERS} characters")
+    if kind in (int, float):
+        least, most = allowed or Range(-MOST, MOST)
+        for right, bound in ((value >= least, f"least {least}"), (value <= most, f"most {most}")):
+            if not right:
+                raise UserError(f"{field}={_shown(value)} must be at {bound}")
+    return float(value) if kind is float else value
+
+
+def _plain(field: str, value: Any, levels: int) -> Any:
+    """A value without a schema: nested mappings, lists, scalars, of `levels` levels at most."""
+    if not levels:
+        raise UserError(f"{field.strip('.')} is nested too deeply")
+    if isinstance(value, Mapping):
+        for name in value:
+            _check_name(name)
+        return {name: _plain(f"{field}.{name}", item, levels - 1) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_plain(field, item, levels - 1) for item in value)
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise UserError(f"{field}={_shown(value)} must be a number, a text, true, false, or a list of those")
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{...}"
+    return clipped(value[:MOST_ENTRIES] if isinstance(value, list | tuple) else value)
