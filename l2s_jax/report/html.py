@@ -80,6 +80,7 @@ def _title(evidence: Evidence) -> tuple[str, str]:
     steps = max((row["step"] for row in evidence.history), default=None)
     facts.append(f"{numbers.text(steps, 0)} training steps" if steps else None)
     facts.append(f"measured on {data['spec']}" if isinstance(data.get("spec"), str) else None)
+    facts.append(f"licence of the model: {evidence.licence}" if evidence.licence else None)
     return system if isinstance(system, str) else "Face parsing report", " · ".join(filter(None, facts))
 
 

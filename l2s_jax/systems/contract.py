@@ -166,6 +166,8 @@ class System:
         nor saved. It reads files, so it is not traced.
       start: state -> state, what a fresh state takes from files before its first step (weights that were trained
         before), or None. It reads files, so it is neither traced nor called where a training goes on.
+      learns_from: the models (names, bundles, workdirs) and files of weights that `frozen` and `start` read, as the
+        config names them: what is trained inherits their licences.
     """
 
     name: str
@@ -182,6 +184,7 @@ class System:
     any_size: bool = False
     frozen: Callable[[], Mapping[str, PyTree]] | None = None
     start: Callable[[TrainState], TrainState] | None = None
+    learns_from: tuple[str, ...] = ()
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:
