@@ -21,6 +21,7 @@ _ARRAYS = {  # name: (dtype, shape); letters must agree across the arrays
     "confusion": ("int64", "KK"),
     "slices": ("uint8", "S"),
     "effect": ("float64", "SS"),
+    "effect_unmatted": ("float64", "SS"),
     "image": ("uint8", "NHW3"),
     "truth": ("uint8", "NHW"),
     "prediction": ("uint8", "NHW"),
