@@ -278,7 +278,8 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
         scores = measure(scored.predict, variables, scored.batches, scored.label_set.names).scores
         return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
 
-    batches = experiment.training_batches(config, system)
+    parts = experiment.training_parts(config, require_masks=system.needs_masks)
+    batches = experiment.training_batches(config, system, parts)
     trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
     if trained.interrupted:
         sys.exit(128 + trained.interrupted)

@@ -103,6 +103,7 @@ def _layout_splits(name: str, where: str) -> Sequence[str]:
 
 
 def _open_layout(name: str, where: str, split: str, options: Options) -> "Source":
+    from input_pipeline.layouts.contract import licence_of
     from input_pipeline.layouts.source import LayoutSource
 
     layout, variant = layouts.get(name)
@@ -111,7 +112,8 @@ def _open_layout(name: str, where: str, split: str, options: Options) -> "Source
         if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
             check_split(name, where, split, layout.splits(root))
         raw = layout.open(root, split, variant)
-    return LayoutSource(raw, require_masks=options.require_masks, strict=options.strict)
+    licence = licence_of(layout, raw)
+    return LayoutSource(raw, licence, require_masks=options.require_masks, strict=options.strict)
 
 
 def _folder(where: str) -> epath.Path:

@@ -6,6 +6,8 @@ In `labels.json`, a known order `{"label_set": "lapa"}`, or names for the ids in
     {"name": "toys", "labels": {"0": "background", "1": "skin", "7": "crown"}}
     {"name": "toys", "labels": [{"id": 0, "name": "background"}, {"id": 7, "name": "crown", "color": [255, 210, 0]}]}
 
+Either may also say what the data may be used for, `"licence": "CC0-1.0"` (or `"license"`).
+
 Names that this house knows keep their meaning, titles and colours; others are new classes.
 """
 
@@ -19,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from input_pipeline import labels
+from input_pipeline import labels, licences
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE, Label, LabelSet
 
@@ -86,6 +88,21 @@ def read(path: epath.Path) -> FileLabels:
     names, colors = [entry.name for entry in entries], [entry.color for entry in entries]
     label_set = _custom(content.get("name", "custom"), names, colors, str(path))
     return FileLabels(label_set, ids)
+
+
+def read_licence(path: epath.Path) -> str | None:
+    """What a `labels.json` says of its data's licence, see `licences`; None where it says nothing.
+
+    Raises:
+      UserError: unreadable, too long, no JSON object, or a licence that is no text.
+    """
+    content = _parse(path)
+    stated = [content[key] for key in ("licence", "license") if isinstance(content, dict) and key in content]
+    if not stated:
+        return None
+    if not isinstance(stated[0], str) or not stated[0].strip():
+        raise UserError(f'\'{path}\' has a licence that is no text: write for example "licence": "CC0-1.0"')
+    return licences.tidy(stated[0])
 
 
 def to_json(label_set: LabelSet) -> dict:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from input_pipeline import kinds
+from input_pipeline import kinds, licences
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.specs import Spec, parse_mixture, parse_spec
@@ -27,7 +27,8 @@ of view; optional `landmarks` float32 [K, 2] (x, y) pixels of `image` with pixel
 class Source(Protocol):
     """What every source is; examples are the same arrays at every call and on every machine.
 
-    A source may also have `problems: Sequence[Problem]`, the faces that it leaves out (see `problems`).
+    A source may also have `problems: Sequence[Problem]`, the faces that it leaves out (see `problems`), and
+    `licence: str`, what its faces may be used for; a view has the `source` that it looks at (see `licence`).
     """
 
     label_set: LabelSet
@@ -85,6 +86,13 @@ def read_mask(source: Source, index: int) -> np.ndarray | None:
 def problems(source: Source) -> Sequence["Problem"]:
     """The faces that a source leaves out and why; () for sources that leave nothing out."""
     return getattr(source, "problems", ())
+
+
+def licence(source: Source) -> str:
+    """What the faces of a source may be used for, see `licences`: that of the data at the bottom of its views."""
+    while not hasattr(source, "licence") and hasattr(source, "source"):
+        source = source.source
+    return getattr(source, "licence", licences.UNKNOWN)
 
 
 def verify(source: Source) -> Sequence["Problem"]:

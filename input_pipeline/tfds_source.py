@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from input_pipeline import labels, tfds_prepared
+from input_pipeline import labels, licences, tfds_prepared
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.images import Encoded, read_mask
@@ -28,7 +28,7 @@ class TfdsSource:
     """One split of a prepared data set; a `sources.ReducedSource` and `sources.MaskSource`.
 
     Features: `image`; one of `MASK_FEATURES`; optional `landmarks` [K, 2] ([0, 2] for a face without), `name`. The
-    label set is the entry `label_set` of the builder's metadata.
+    label set is the entry `label_set` of the builder's metadata, `licence` what its redistribution info says.
 
     Args:
       where: `[DIR#]NAME[/CONFIG][:VERSION]`; the newest version if none is named.
@@ -52,6 +52,7 @@ class TfdsSource:
                 f"{_list(features)}"
             )
         self.label_set = labels.get(_label_set_name(where, builder.info.metadata))
+        self.licence = licences.tidy(builder.info.redistribution_info.license)
         self._place = f"{where}?{split}"
         self._records = _open_records(where, split, builder)
         if not len(self._records):

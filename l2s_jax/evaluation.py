@@ -7,7 +7,8 @@ resolutions, reconstruction, the region-effect matrix, and the arrays behind the
 import dataclasses
 import functools
 import io
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -29,6 +30,10 @@ NOISE = 0.03
 length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
 DRAWS = 2
 """Noise draws per slice and batch; their variance is unbiased, and the batches average it."""
+UNTRAINED_EVERY = 4
+"""The random generator is measured on every fourth batch, from the first: a quarter more decodes."""
+MEAN_FACES = 128
+"""The mean of ALL faces is compared with the first batches of them, at least so many: these are kept, as bytes."""
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
@@ -127,7 +132,7 @@ def evaluate(
       batch_size: examples a call; the scores do not depend on it, except for the noise drawn and the partners met.
       seed: of the noise of the region effects.
       resize: how the model wants its faces made square.
-      full: with a codec, also reconstruction and region effects.
+      full: with a codec, also reconstruction and region effects, and the same of a random generator.
       panels: examples whose pictures go into `arrays`.
       progress: told (examples done, examples in all).
 
@@ -153,13 +158,20 @@ class _Tally:
         self.resize, self.full, self.panels = resize, full, panels
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
+        self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
         self.errors = None
-        self.effects = dict.fromkeys(("noise", "swap"))
+        self.effects: dict = {}
+        self.mean_face = _MeanFace(self.classes)
+        self.random, self.random_effects, self.random_faces = None, {}, 0
+        if self.full and system.codec.untrained is not None:
+            key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
+            self.random = _untrained(system.codec, variables, key)
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
         probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
         self.counts[0] += np.asarray(counts)
+        self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
         for row, native in zip(probabilities, natives, strict=True):
             if native is not None:
@@ -171,15 +183,21 @@ class _Tally:
         self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
 
     def _add_codec(self, number: int, batch: dict[str, np.ndarray]) -> None:
-        codec, variables, weight = self.system.codec, self.variables, batch["weight"]
-        errors = _reconstruct(codec, self.classes, variables, batch)
+        errors = _reconstruct(self.system.codec, self.classes, self.variables, batch)
         self.errors = _added(self.errors, errors)
-        key = jax.random.fold_in(self.rng, number)
-        for kind in self.effects:
-            found = region_effect.effects(
-                codec, variables, batch["image"], batch["mask"], weight, key, kind, NOISE, DRAWS
-            )
-            self.effects[kind] = _added(self.effects[kind], found)
+        self.mean_face.add(batch)
+        self.effects = _added(self.effects or None, self._effects(self.variables, number, batch))
+        if self.random is not None and number % UNTRAINED_EVERY == 0:
+            self.random_effects = _added(self.random_effects or None, self._effects(self.random, number, batch))
+            self.random_faces += int(np.sum(batch["weight"] > 0))
+
+    def _effects(self, variables: PyTree, number: int, batch: dict[str, np.ndarray]) -> dict[str, dict]:
+        """Sums by kind and view; the same noise and the same partners for all variables."""
+        key, faces = jax.random.fold_in(self.rng, number), (batch["image"], batch["mask"], batch["weight"])
+        return {
+            kind: region_effect.effects(self.system.codec, variables, *faces, key, kind, NOISE, DRAWS)
+            for kind in ("noise", "swap")
+        }
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """The arrays of the report's panels, all examples as one batch."""
@@ -204,18 +222,70 @@ class _Tally:
         names = self.system.label_set.names
         scores = segmentation.scores(self.counts[0], names)
         scores["native"] = segmentation.scores(self.counts[1], names)
+        scores["baselines"] = segmentation.baselines(self.positions, names)
         metrics = {"segmentation": scores}
         arrays = {"confusion": self.counts[0]}
         if self.shown:
             arrays |= self._pictures()
         if self.full:
             slices = [names[c] for c in self.system.codec.classes]
-            noise, swap = (region_effect.summary(self.effects[kind], slices) for kind in ("noise", "swap"))
             metrics["reconstruction"] = reconstruction.summary(self.errors, names)
-            metrics["disentanglement"] = {**noise, "slices": slices, "noise": NOISE, "swap": swap}
+            metrics["reconstruction"]["mean_face"] = self.mean_face.summary(names)
+            metrics["disentanglement"] = _disentanglement(self.effects, slices) | {"slices": slices, "noise": NOISE}
+            if self.random is not None:
+                random = _disentanglement(self.random_effects, slices) | {"examples": self.random_faces}
+                metrics["disentanglement"]["random_generator"] = random
             arrays["slices"] = np.asarray(self.system.codec.classes, np.uint8)
-            arrays["effect"] = region_effect.matrix(self.effects["noise"])
+            for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
+                if view in self.effects["noise"]:
+                    arrays[name] = region_effect.matrix(self.effects["noise"][view])
         return Evaluation(metrics, arrays)
+
+
+class _MeanFace:
+    """The errors of answering every face with the mean of all: what any reconstruction must beat."""
+
+    def __init__(self, classes: int):
+        self.classes, self.total, self.faces, self.kept = classes, 0.0, 0, []
+
+    def add(self, batch: dict[str, np.ndarray]) -> None:
+        rows = batch["weight"] > 0
+        self.total = self.total + np.sum(batch["image"][rows], axis=0, dtype=np.float64)
+        if self.faces < MEAN_FACES:
+            small = {"image": _to_bytes(batch["image"]), "mask": batch["mask"].astype(np.uint8)}
+            self.kept.append(small | {"weight": batch["weight"]})
+        self.faces += int(np.sum(rows))
+
+    def summary(self, names: Sequence[str]) -> dict:
+        """As `reconstruction.summary`, with the number of `examples` it was compared with."""
+        mean, errors = np.asarray(self.total / max(self.faces, 1), np.float32), None
+        for batch in self.kept:
+            errors = _added(errors, _mean_errors(self.classes, mean, batch))
+        faces = sum(int(np.sum(batch["weight"] > 0)) for batch in self.kept)
+        return reconstruction.summary(errors, names) | {"examples": faces}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_errors(classes: int, mean: jax.Array, batch) -> dict[str, reconstruction.ErrorSums]:
+    image = batch["image"] / 127.5 - 1
+    faces = jnp.broadcast_to(mean, image.shape)
+    return reconstruction.region_errors(faces, image, batch["mask"].astype(jnp.int32), batch["weight"], classes)
+
+
+def _disentanglement(effects: dict[str, dict], slices: Sequence[str]) -> dict:
+    """Scores of the noise, under `swap` those of swaps, and under `without_matte` both where there is a matte."""
+    silent = region_effect.silent(effects["swap"]["image"])
+    found = {
+        view: {kind: region_effect.summary(effects[kind][view], slices, silent) for kind in effects}
+        for view in effects["noise"]
+    }
+    views = {view: {**kinds["noise"], "swap": kinds["swap"]} for view, kinds in found.items()}
+    return views["image"] | ({"without_matte": views["unmatted"]} if "unmatted" in views else {})
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _untrained(codec: Codec, variables: PyTree, rng: jax.Array) -> PyTree:
+    return codec.untrained(variables, rng)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -58,7 +58,7 @@ def test_the_three_files(capsys, place, tmp_path):
     facts = json.loads((tmp_path / "out" / "anna.json").read_text())
     assert (facts["width"], facts["height"], facts["label_set"]) == (32, 48, "l2s_regions")
     assert facts["image"] == str(photo)
-    assert facts["model"] == {"name": "tiny", "system": "fake", "sha256": meta.sha256}
+    assert facts["model"] == {"name": "tiny", "system": "fake", "sha256": meta.sha256, "licence": "Apache-2.0"}
     assert list(facts["classes"]) == list(LABELS.names)
     assert sum(c["area"] for c in facts["classes"].values()) == pytest.approx(1, abs=1e-5)
     assert facts["classes"]["hair"]["area"] == pytest.approx(np.mean(ids == LABELS["hair"]), abs=0.05)

@@ -58,6 +58,9 @@ def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):
     assert set(scores["segmentation"]["per_class"]) == set(names)
     assert all("f1" in entry for entry in scores["segmentation"]["per_class"].values())
     assert {"acs", "macro_acs", "leak", "dead_slices"} <= set(scores["disentanglement"])
+    assert {"chance", "without_matte", "random_generator"} <= set(scores["disentanglement"])
+    assert {"mean_mask", "chance"} <= set(scores["segmentation"]["baselines"])
+    assert {"l1", "psnr"} <= set(scores["reconstruction"]["mean_face"])
     assert set(scores["disentanglement"]["leak"]) == set(names)
     assert {"l1", "psnr"} <= set(scores["reconstruction"])
     assert "native" in scores["segmentation"]

@@ -1,14 +1,16 @@
-"""Scores of a model that wants stretched faces, against confusions counted by hand."""
+"""Scores of a model that wants stretched faces, against confusions counted by hand; and what stands beside scores."""
 
 import fake_system
+import jax
 import numpy as np
 import pytest
 from PIL import Image
+from systems import tiny_l2s
 
 from input_pipeline.labels import IGNORE
 from input_pipeline.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.sources import open_source
-from l2s_jax import evaluation
+from l2s_jax import evaluation, systems
 
 LABELS, SIDE = fake_system.LABELS, fake_system.SIDE
 
@@ -68,3 +70,68 @@ def test_padding_stays_the_rule_of_trainings(faces):
     padded, unsaid = measured(faces, resize=PAD_SQUARE), measured(faces)
     np.testing.assert_array_equal(padded.arrays["confusion"], unsaid.arrays["confusion"])
     assert padded.arrays["confusion"].sum() < 3 * SIDE * SIDE
+
+
+def test_masks_have_baselines_beside_them(faces):
+    """Three faces of one layout, shrunk: the most frequent class at each pixel, counted by hand."""
+    result = measured(faces, resize=STRETCH)
+    size = SIDE, SIDE
+    truths = np.stack([Image.fromarray(face["mask"]).resize(size, Image.Resampling.NEAREST) for face in faces])
+    frequent = np.stack([(truths == k).sum(0) for k in range(len(LABELS))]).argmax(0)
+    beside = result.metrics["segmentation"]["baselines"]
+    assert beside["mean_mask"]["pixel_accuracy"] == pytest.approx((truths == frequent).mean())
+    hair = LABELS["hair"]
+    assert beside["chance"]["per_class"]["hair"]["f1"] == pytest.approx((truths == hair).mean())
+
+
+def test_reconstructions_have_the_mean_face_beside_them(faces):
+    system = fake_system.build(fake_system.fake_config())
+    options = {"image_size": SIDE, "batch_size": 2, "seed": 0, "resize": STRETCH}
+    beside = evaluation.evaluate(system, fake_system.variables(), faces, **options).metrics["reconstruction"][
+        "mean_face"
+    ]
+    size = SIDE, SIDE
+    images = np.stack([Image.fromarray(face["image"]).resize(size, Image.Resampling.BICUBIC) for face in faces]) / 255.0
+    errors = images - images.mean(0)
+    assert beside["examples"] == 3
+    assert beside["psnr"] == pytest.approx(np.mean([-10 * np.log10(np.mean(error**2)) for error in errors]), abs=0.01)
+    assert beside["l1"] == pytest.approx(2 * np.abs(errors).mean(), rel=1e-3)
+    assert set(beside["inside"]) == set(LABELS.names)
+
+
+@pytest.fixture(scope="module")
+def sliced():
+    """Two evaluations of Latents2Segments as it is drawn, on ten rendered faces in batches of two."""
+    system = systems.build(tiny_l2s.quiet())
+    variables = system.variables(jax.jit(system.init)(jax.random.key(0)))
+    source = open_source("synthetic:10?test", size=tiny_l2s.SIZE)
+    options = {"image_size": tiny_l2s.SIZE, "batch_size": 2, "seed": 3, "panels": 2}
+    return [evaluation.evaluate(system, variables, source, **options) for _ in range(2)]
+
+
+def test_slices_have_a_random_generator_and_no_matte_beside_them(sliced):
+    found = sliced[0].metrics["disentanglement"]
+    chance, random = found["chance"], found["random_generator"]
+    assert chance == pytest.approx(1 / 6)
+    assert random["examples"] == 4  # batches 0 and 4 of five
+    for scores in (found, found["without_matte"], random, random["without_matte"]):
+        assert 0 < scores["macro_acs"] < 1
+        assert 0 < scores["swap"]["macro_acs"] < 1
+    assert random["macro_acs"] != found["macro_acs"]
+    # Weights that never saw a face keep nothing apart by themselves.
+    for scores in (found, random):
+        assert scores["without_matte"]["macro_acs"] == pytest.approx(chance, abs=0.05)
+    np.testing.assert_array_equal(sliced[0].arrays["effect"].shape, (6, 6))
+    np.testing.assert_array_equal(sliced[0].arrays["effect_unmatted"].shape, (6, 6))
+
+
+def test_baselines_are_the_same_every_time(sliced):
+    first, second = (result.metrics for result in sliced)
+    assert first == second
+
+
+def test_a_codec_that_cannot_forget_has_no_random_generator(faces):
+    system = fake_system.build(fake_system.fake_config())
+    options = {"image_size": SIDE, "batch_size": 2, "seed": 0}
+    found = evaluation.evaluate(system, fake_system.variables(), faces, **options).metrics["disentanglement"]
+    assert not {"random_generator", "without_matte"} & found.keys()

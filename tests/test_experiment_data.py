@@ -69,7 +69,8 @@ def test_a_system_of_one_size_takes_no_smaller_images():
 def test_blobs_are_made_for_steps_that_read_masks(folder, blobs):
     conf = config(folder, batch_size=4, blobs=3, threads=1, prefetch=1)
     system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": bool(blobs)})
-    with experiment.training_batches(conf, system) as batches:
+    parts = experiment.training_parts(conf, require_masks=system.needs_masks)
+    with experiment.training_batches(conf, system, parts) as batches:
         assert ("blobs" in next(batches)) == bool(blobs)
 
 
@@ -85,7 +86,8 @@ def test_scored_data_are_framed_and_nothing_else(folder):
 def test_the_config_decides_how_batches_are_made(folder):
     conf = config(f"{folder} + synthetic:8", batch_size=4, blobs=20, threads=1, prefetch=1)
     system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": True})
-    with experiment.training_batches(conf, system) as batches:
+    parts = experiment.training_parts(conf, require_masks=system.needs_masks)
+    with experiment.training_batches(conf, system, parts) as batches:
         batch = next(batches)
         assert batches.get_state()["shares"] == [1, 1]
     assert batch["blobs"].shape == batch["mask"].shape == (4, conf.image_size, conf.image_size)

@@ -61,6 +61,16 @@ class RawSplit(Protocol):
         """
 
 
+class LicensedSplit(Protocol):
+    """A `RawSplit` whose own files may say what it may be used for.
+
+    Attributes:
+      licence: what they say, see `input_pipeline.licences`; None where they say nothing.
+    """
+
+    licence: str | None
+
+
 class SplitOpener(Protocol):
     """Opens one split of a download."""
 
@@ -75,7 +85,8 @@ class Layout:
     Attributes:
       name: what `--layout` and source specs call it.
       title: for people.
-      licence: what the data may be used for, in one sentence; it goes into the manifest of records.
+      licence: what the data may be used for, in one sentence, see `input_pipeline.licences`; it goes into the manifest
+        of records and into the models that learn from them.
       shape: the expected folders and files, one line each, for help texts and errors.
       splits: the splits found in a root folder; () where the data are not divided, then `open` takes "".
         Raises UserError if the root does not look like this layout.
@@ -90,3 +101,8 @@ class Layout:
     splits: Callable[[epath.Path], tuple[str, ...]]
     open: SplitOpener
     variants: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def licence_of(layout: Layout, raw: RawSplit) -> str:
+    """What a split may be used for: what its own files say (`LicensedSplit`), else what is known of its layout."""
+    return getattr(raw, "licence", None) or layout.licence

@@ -1,11 +1,12 @@
 """A folder of photos and label images, paired by name; `masks` may be absent where only photos are needed."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
 
-from input_pipeline import label_files, labels
+from input_pipeline import label_files, labels, licences
 from input_pipeline.errors import UserError
 from input_pipeline.images import read_mask
 from input_pipeline.label_files import FileLabels
@@ -25,6 +26,7 @@ class FolderSplit:
       file_labels: what the values in the mask files mean.
       images: file names in images/, in the order of `names`.
       masks: file names in masks/, or None without masks.
+      licence: what labels.json says the data may be used for, or None.
     """
 
     root: epath.Path
@@ -33,6 +35,7 @@ class FolderSplit:
     images: tuple[str, ...]
     masks: tuple[str, ...] | None
     problems: tuple[Problem, ...]
+    licence: str | None
 
     @property
     def label_set(self) -> LabelSet:
@@ -78,25 +81,35 @@ def _open(root: epath.Path, split: str, variant: str | None) -> FolderSplit:
         images=paired.files[0],
         masks=paired.files[1] if labelled else None,
         problems=paired.problems,
+        licence=_licence(directory, root),
     )
 
 
 def _file_labels(*directories: epath.Path) -> FileLabels:
-    """Of the first folder that has a labels.json."""
-    for path in (directory / "labels.json" for directory in directories):
-        if path.is_file():
-            return label_files.read(path)
-    return label_files.of_known(labels.CELEBAMASK)
+    path = _labels_json(directories)
+    return label_files.of_known(labels.CELEBAMASK) if path is None else label_files.read(path)
+
+
+def _licence(*directories: epath.Path) -> str | None:
+    path = _labels_json(directories)
+    return None if path is None else label_files.read_licence(path)
+
+
+def _labels_json(directories: Sequence[epath.Path]) -> epath.Path | None:
+    """Of the first folder that has one."""
+    paths = (directory / "labels.json" for directory in directories)
+    return next((path for path in paths if path.is_file()), None)
 
 
 LAYOUT = Layout(
     name="folder",
     title="a folder of photos and masks",
-    licence="The folder says nothing about its licence; ask who made it.",
+    licence=licences.UNKNOWN,
     shape="""\
 DIR[/SPLIT]/images/NAME.jpg|jpeg|png
 DIR[/SPLIT]/masks/NAME.png           class ids, 255 = ignore
 DIR[/SPLIT]/labels.json              {"label_set": NAME} or {"labels": {"0": "background", "1": "skin", ...}};
+                                     and, if you like, "licence": what the data may be used for, e.g. "CC0-1.0";
                                      also looked for in DIR; without it CelebAMask-HQ's official order""",
     splits=_splits,
     open=_open,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from input_pipeline import licences
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.labels import LabelSet
@@ -19,9 +20,11 @@ class LayoutSource:
       label_set: of the masks.
       names: of the faces that are whole.
       problems: what listing the files brought up; those faces are left out.
+      licence: what the faces may be used for, see `input_pipeline.licences`.
 
     Args:
       raw: an opened split.
+      licence: of the split (`layouts.contract.licence_of`).
       require_masks: False lets a data set be without labels: then no example has a mask.
       strict: False leaves faces with problems out; True refuses the data set because of them.
 
@@ -31,12 +34,14 @@ class LayoutSource:
         outside the label set.
     """
 
-    def __init__(self, raw: RawSplit, *, require_masks: bool = True, strict: bool = True):
+    def __init__(
+        self, raw: RawSplit, licence: str = licences.UNKNOWN, *, require_masks: bool = True, strict: bool = True
+    ):
         if raw.problems and (strict or (require_masks and not raw.names)):
             raise UserError(_first_of(raw.problems))
         if require_masks and not _is_labelled(raw):
             raise UserError(f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks")
-        self.raw = raw
+        self.raw, self.licence = raw, licence
         self.label_set: LabelSet = raw.label_set
         self.names: Sequence[str] = raw.names
         self.problems: Sequence[Problem] = raw.problems

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline import files, layouts, processes
+from input_pipeline import files, layouts, licences, processes
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Problem, RawSplit
+from input_pipeline.layouts.contract import Problem, RawSplit, licence_of
 from input_pipeline.records import broken, lock, manifest, plan, shards, summary, workers
 from input_pipeline.records.broken import Broken
 from input_pipeline.records.manifest import Manifest
@@ -24,7 +24,8 @@ class Data(NamedTuple):
 
     Attributes:
       raws: the splits by name; "" is data that are not divided.
-      layout, variant, title, licence: see `layouts.contract.Layout`.
+      layout, variant, title: see `layouts.contract.Layout`.
+      licence: the strictest of the splits.
     """
 
     raws: Mapping[str, RawSplit]
@@ -81,7 +82,8 @@ def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> 
         check_split(layout, source, split, found)
     chosen = [split for split in found or ("",) if splits is None or split in splits]
     raws = {split: form.open(root, split, variant) for split in chosen}
-    return Data(raws, form.name, variant, form.title, form.licence)
+    licence = licences.strictest(licence_of(form, raw) for raw in raws.values())
+    return Data(raws, form.name, variant, form.title, licence)
 
 
 @contextlib.contextmanager

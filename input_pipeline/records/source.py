@@ -11,7 +11,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
-from input_pipeline import images
+from input_pipeline import images, licences
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.images import Encoded
@@ -44,6 +44,7 @@ class RecordsSource:
     Attributes:
       manifest: of the records.
       label_set: of the masks.
+      licence: of the manifest, see `input_pipeline.licences`.
       names: of the faces; their file is read when a name is asked for.
 
     Args:
@@ -68,7 +69,7 @@ class RecordsSource:
             self._folder = remote.local_copy(directory, content, self._split.files, remote.cache_folder(os.environ))
         for problem in _misfits(self._folder, self._split.files):
             raise UserError(f"'{problem.path}' {problem.reason}")
-        self.label_set = self.manifest.label_set
+        self.label_set, self.licence = self.manifest.label_set, licences.tidy(self.manifest.licence)
         self.names: Sequence[str] = _Names(self._folder / self._split.names.file, self._split.examples)
         self._ends = tuple(itertools.accumulate(shard.examples for shard in self._split.shards))
         self._readers: dict[int, ArrayRecordReader] = {}

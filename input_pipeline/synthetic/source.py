@@ -9,6 +9,7 @@ import numpy as np
 
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import CELEBAMASK, LabelSet
+from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
 
@@ -66,6 +67,11 @@ class SyntheticSource:
     def label_set(self) -> LabelSet:
         """CELEBAMASK."""
         return CELEBAMASK
+
+    @property
+    def licence(self) -> str:
+        """Of what this project draws."""
+        return OURS
 
     @property
     def names(self) -> Sequence[str]:

@@ -47,9 +47,9 @@ class Meta:
       config: the resolved config, plain dicts, lists and scalars.
       label_set: classes of the logits. Stored with its class names, so that a changed set is noticed.
       preprocessing: how a picture becomes the input.
-      licence: SPDX identifier or sentence.
+      licence: of all that it learned from, see `input_pipeline.licences`.
       scores: `{}` or `{"data": SPEC, "examples": N, "metrics": {nested floats}}`.
-      provenance: command, commit, steps, date, versions, hardware.
+      provenance: command, commit, steps, date, versions, hardware, licences by what they are of.
       parameters: numbers in the tensors; written by `save`.
       sha256: hex digest of `model.safetensors`; written by `save`.
     """

@@ -1,6 +1,7 @@
 """One training run from a config to a report: the glue of `l2s train` and `l2s demo`."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import labels, loader, sources
+from input_pipeline import labels, licences, loader, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError, clipped, nearest
@@ -17,14 +18,13 @@ from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Source, Weighted
-from l2s_jax import bundle, evaluation, systems
+from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.commands import console, scores
 from l2s_jax.metrics import published
 from l2s_jax.report import html
 from l2s_jax.systems.contract import PyTree, System
 from l2s_jax.training import loop, parallel
 
-LICENCE = "Apache-2.0"
 PANELS = 8
 """Faces shown in the report."""
 
@@ -50,21 +50,26 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         watched = sources.Subset(watched, 0, config.train.eval_examples)
     _check_scored(config, system, watched, tested)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    parts = training_parts(config, require_masks=system.needs_masks)
+    terms = inheritance.of_training(config.data.train, parts, system.learns_from)
     result = loop.train(
         config,
         workdir,
         system=system,
-        batches=training_batches(config, system),
+        batches=training_batches(config, system, parts),
         evaluate=lambda variables: evaluation.score(system, everywhere(variables), watched, **options),
         console=screen,
     )
+    if jax.process_index() == 0:
+        terms = inheritance.remember(workdir, terms, system.learns_from)
     if result.interrupted:
         return 128 + result.interrupted
     state = loop.best_state(workdir, config, system, warn=screen.print)
     variables, steps = everywhere(system.variables(state)), int(state.step)
     try:
         if jax.process_index() == 0:
-            publish(config, workdir, system, variables, steps, tested, test, options, screen)
+            meta = describe(config, system, workdir.resolve().name, steps, terms)
+            publish(config, workdir, system, variables, meta, tested, test, options, screen)
     finally:
         parallel.barrier("published")  # a process that left early would take the others down with it
     return 0
@@ -102,7 +107,7 @@ def publish(
     workdir: Path,
     system: System,
     variables: PyTree,
-    steps: int,
+    meta: bundle.Meta,
     tested: Source,
     test: str,
     options: dict,
@@ -110,7 +115,7 @@ def publish(
 ) -> None:
     """Export a model into its workdir, score it on `tested` (spec `test`), write the report, say where all that is."""
     model = workdir / bundle.WORKDIR_MODEL
-    bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps))
+    bundle.save(model, variables, meta)
     metrics = measure(system, variables, tested, test, options, screen, workdir)
     bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
     screen.print()
@@ -151,11 +156,11 @@ def _framed(source: Source, config: ConfigDict) -> Source:
     return source if config.data.framing == "whole" else FramedSource(source, config.data.framing)
 
 
-def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
-    """This process's part of the stream of batches that the config describes."""
+def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) -> loader.TrainBatches:
+    """This process's part of the stream of batches that the config describes, from its `training_parts`."""
     data = config.data
     return loader.train_batches(
-        training_parts(config, require_masks=system.needs_masks),
+        parts,
         label_set=system.label_set,
         image_size=config.image_size,
         batch_size=data.batch_size,
@@ -178,16 +183,22 @@ def everywhere(variables: PyTree) -> PyTree:
     return variables if jax.process_count() == 1 else multihost_utils.process_allgather(variables, tiled=True)
 
 
-def describe(config: ConfigDict, system: System, name: str, steps: int) -> bundle.Meta:
-    """What `model.json` says before the model is scored."""
+def describe(config: ConfigDict, system: System, name: str, steps: int, terms: Mapping[str, str]) -> bundle.Meta:
+    """What `model.json` says before the model is scored.
+
+    Args:
+      config, system, name: of the model.
+      steps: batches it has seen.
+      terms: licences of what it learned from, by spec or model (`inheritance`).
+    """
     return bundle.Meta(
         name=bundle.safe_name(name),
         system=config.system,
         config=config.to_dict(),
         label_set=system.label_set,
         preprocessing=bundle.Preprocessing(config.image_size),
-        licence=LICENCE,
-        provenance=bundle.provenance(steps),
+        licence=licences.strictest(terms.values()),
+        provenance=bundle.provenance(steps) | {"licences": dict(terms)},
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from input_pipeline import licences
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
 from l2s_jax.commands import console
@@ -38,4 +39,4 @@ def _row(name: str, meta: bundle.Meta) -> tuple[str, ...]:
     examples = meta.scores.get("examples")
     measured = f"{data} ({examples} faces)" if isinstance(examples, int) and data != "-" else data
     numbers = f"{meta.parameters / 1e6:.2f} M"
-    return name, meta.system, meta.label_set.name, f"{side} px", numbers, score, measured, meta.licence[:40]
+    return name, meta.system, meta.label_set.name, f"{side} px", numbers, score, measured, licences.short(meta.licence)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from input_pipeline import files, images
+from input_pipeline import files, images, licences
 from input_pipeline.errors import UserError
 from l2s_jax import api, bundle
 from l2s_jax.commands import console
@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     compile_s = _warm_up(parser, batch_size)
     screen.print(
         f"model [bold]{parser.model.meta.name}[/] [dim]({console.escape(str(parser.model.path))}, "
-        f"{parser.model.meta.system}, {parser.image_size} px, ready in {compile_s:.1f} s)[/]"
+        f"{parser.model.meta.system}, {parser.image_size} px, ready in {compile_s:.1f} s)[/] "
+        f"[dim]licence: {console.escape(licences.short(parser.model.meta.licence))}[/]"
     )
     skipped: list[Path] = []
     with console.bar(screen) as progress:
@@ -151,7 +152,7 @@ def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: floa
         },
         "confidence": float(parsing.confidence.mean()),
         "clean": parser.clean,
-        "model": {"name": meta.name, "system": meta.system, "sha256": meta.sha256},
+        "model": {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence},
         "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2), "write": round(write_ms, 2)},
     }
 

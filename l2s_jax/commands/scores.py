@@ -1,6 +1,6 @@
 """Scores on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -31,15 +31,18 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Publi
 def classes(metrics: Mapping, label_set: LabelSet, reported: Published | None) -> Table:
     """F1 and IoU of every class at network resolution and F1 at the masks' own; `-` where the data has no such pixel.
 
-    Where the system has slices also their leakage, where a paper has the same classes also its F1.
+    Beside them the F1 of the mean mask; where the system has slices also their leakage, where a paper has the same
+    classes also its F1.
     """
     per_class, native = (scores["per_class"] for scores in _resolutions(metrics))
     leak = metrics.get("disentanglement", {}).get("leak", {})
-    columns = ["", "class", ">F1", ">IoU", ">F1 native"]
+    mean_mask = _baselines(metrics).get("mean_mask", {}).get("per_class", {})
+    columns = ["", "class", ">F1", ">IoU", ">F1 native", *[">mean mask F1"] * bool(mean_mask)]
     grid = console.table(None, *columns, *[">leak"] * bool(leak), *[">published F1"] * (reported is not None))
     for label in label_set.labels:
         scores = per_class.get(label.name, {})
         cells = [_number(value) for value in (scores.get("f1"), scores.get("iou"), _f1(native, label.name))]
+        cells += [f"[dim]{_number(_f1(mean_mask, label.name))}[/]"] if mean_mask else []
         cells += [_number(leak.get(label.name))] if leak else []
         cells += [f"[dim]{_number(reported.f1.get(label.name))}[/]"] if reported is not None else []
         grid.add_row(console.swatch(label.color), label.title, *cells)
@@ -47,7 +50,7 @@ def classes(metrics: Mapping, label_set: LabelSet, reported: Published | None) -
 
 
 def summary(metrics: Mapping) -> list[str]:
-    """One line per kind of score that was measured."""
+    """One line per kind of score that was measured, each with a dim one of its baselines."""
     segmentation, native = _resolutions(metrics)
     code, picture = metrics.get("disentanglement", {}), metrics.get("reconstruction", {})
     lines = [
@@ -55,6 +58,9 @@ def summary(metrics: Mapping) -> list[str]:
         f"[dim]without background[/]  mean IoU [bold]{_number(segmentation['mean_iou'])}[/]  "
         f"[dim]{metrics['data']['examples']} faces[/]"
     ]
+    if beside := _baselines(metrics):
+        titles = {"mean_mask": "mean mask", "chance": "chance"}
+        lines += _line_beside(f"{title} {_number(beside[name]['mean_f1'])}" for name, title in titles.items())
     if "merged" in segmentation:
         sides, merged = segmentation["per_class"], segmentation["merged"]
         pairs = [name for name in merged["per_class"] if name not in sides]
@@ -65,12 +71,40 @@ def summary(metrics: Mapping) -> list[str]:
             f"macro ACS [bold]{_number(code['macro_acs'])}[/]  ACS {_number(code['acs'])}"
             f"  dead slices: {', '.join(code['dead_slices']) or 'none'}"
         )
+        lines += _line_beside(f"{name} {_number(value)}" for name, value in acs_baselines(code).items())
     if picture:
-        lines.append(f"reconstruction L1 {_number(picture['l1'])}  PSNR {_number(picture['psnr'], 2)} dB")
+        lines.append(f"reconstruction {_errors(picture)}")
+        lines += _line_beside(f"the mean face {_errors(picture[name])}" for name in ("mean_face",) if name in picture)
     lines.append("[dim]native: at the masks' own size instead of the network's[/]")
+    if _baselines(metrics):
+        lines.append("[dim]mean mask: the most frequent class at each pixel, whatever the photo shows[/]")
     if code:
         lines.append("[dim]ACS: share of a slice's effect inside its own region; leak: the share outside[/]")
+    if "without_matte" in code:
+        lines.append("[dim]without the matte: of the colours alone, before the masks cut them out[/]")
     return lines
+
+
+def acs_baselines(code: Mapping) -> dict[str, float]:
+    """What stands beside the macro ACS, by name: what was measured of it in `metrics["disentanglement"]`."""
+    nested = {"random generator": code.get("random_generator", {}), "without the matte": code.get("without_matte", {})}
+    found = {name: scores.get("macro_acs") for name, scores in nested.items()} | {"chance": code.get("chance")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _line_beside(texts: Iterable[str]) -> list[str]:
+    """The dim line of the baselines, if there are any."""
+    found = ", ".join(texts)
+    return [f"[dim]  beside it: {found}[/]"] if found else []
+
+
+def _errors(picture: Mapping) -> str:
+    return f"L1 {_number(picture['l1'])}  PSNR {_number(picture['psnr'], 2)} dB"
+
+
+def _baselines(metrics: Mapping) -> Mapping:
+    """Of the segmentation; empty for metrics of before there were any."""
+    return metrics["segmentation"].get("baselines", {})
 
 
 def _resolutions(metrics: Mapping) -> tuple[Mapping, Mapping]:

@@ -4,6 +4,9 @@ Definitions: docs/methods/latents2segments.md, "Activeness and ACS" and "Region-
 
 `effects` perturbs one slice after the other and adds up, per batch, how much each region changes; `summary` turns the
 sums of a data set into activeness-correlation scores, leakage, dead slices and DCI.
+
+A softmax matte confines whatever a slice paints to the slice's region, so the picture alone flatters a generator: with
+random weights it scores far above chance. `effects` therefore looks at the picture without the matte too.
 """
 
 import functools
@@ -18,11 +21,14 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.sums import expand, ratio
-from l2s_jax.systems.contract import Code, Codec, PyTree
+from l2s_jax.systems.contract import Code, Codec, Decoded, PyTree
 
 KINDS = ("noise", "swap", "zero")
 DEAD = 0.1
-"""A slice is dead if its own-region effect is under this part of the median slice's."""
+"""A slice is dead if its own-region effect is under this part of the median slice's ..."""
+GREY_LEVEL = 3 * (1 / 127.5) ** 2
+"""... or if a full swap of it changes its own region by less than one of 256 grey levels a channel (root mean square):
+a picture of 8 bits cannot show less. In units of `Effects`: squared [-1, 1] RGB."""
 
 
 class Effects(NamedTuple):
@@ -56,7 +62,7 @@ def effects(
     kind: str,
     scale: float = 1.0,
     draws: int = 4,
-) -> Effects:
+) -> dict[str, Effects]:
     """Effects of every slice of the codes of a batch; the noise of the decoder is fixed (`Codec.decode`).
 
     Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
@@ -81,7 +87,7 @@ def effects(
       draws: of the noise, at least 2.
 
     Returns:
-      Effects of the batch.
+      Effects of the batch on each view of the picture: `image`, and `unmatted` where the codec has it (`Decoded`).
 
     Raises:
       UserError: unknown kind, or fewer than two draws of noise.
@@ -99,19 +105,23 @@ def effects(
         masks, valid = jnp.maximum(masks, masks[partner]), valid | valid[partner]
         weight = weight * (partner != jnp.arange(len(partner)))
 
-    def change(index: int, draw: int) -> jax.Array:
+    def change(index: int, draw: int) -> dict[str, jax.Array]:
         key = jax.random.fold_in(jax.random.fold_in(rng, index), draw)
         return _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale)
 
-    rows = []
+    rows: dict[str, list] = {view: [] for view in unchanged}
     for index in range(len(codec.classes)):  # not lax.map: convolutions inside control flow are slow on CPUs
-        if kind == "noise":
-            energy = _variance(functools.partial(change, index), draws)
-        else:
-            energy = jnp.sum(jnp.square(change(index, 0)), axis=-1)
-        rows.append(_region_sums(energy, masks, valid, weight, index))
+        changes = [change(index, draw) for draw in range(draws if kind == "noise" else 1)]
+        for view in rows:
+            energy = _energy([each[view] for each in changes])
+            rows[view].append(_region_sums(energy, masks, valid, weight, index))
+    count = _count(masks, weight)
+    return {view: _effects(found, count) for view, found in rows.items()}
+
+
+def _effects(rows: list, count: jax.Array) -> Effects:
     mean, area, own, total = (jnp.stack(column) for column in zip(*rows, strict=True))
-    return Effects(mean=mean, count=_count(masks, weight), area=area, own=own, total=total)
+    return Effects(mean=mean, count=count, area=area, own=own, total=total)
 
 
 @functools.partial(jax.jit, static_argnames="codec")
@@ -120,13 +130,19 @@ def _encode(codec: Codec, variables: PyTree, image: jax.Array) -> Code:
 
 
 @functools.partial(jax.jit, static_argnames="codec")
-def _decode(codec: Codec, variables: PyTree, code: Code) -> jax.Array:
-    return codec.decode(variables, code).image.astype(jnp.float32)
+def _decode(codec: Codec, variables: PyTree, code: Code) -> dict[str, jax.Array]:
+    return _views(codec.decode(variables, code))
+
+
+def _views(decoded: Decoded) -> dict[str, jax.Array]:
+    """float32 [B, H, W, 3] each: the picture, and the picture without the matte where there is one."""
+    views = {"image": decoded.image, "unmatted": decoded.unmatted}
+    return {name: view.astype(jnp.float32) for name, view in views.items() if view is not None}
 
 
 @functools.partial(jax.jit, static_argnames=("codec", "kind"))
-def _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale) -> jax.Array:
-    """Change of the image when slice `index` (traced: one compilation serves all slices) is perturbed."""
+def _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale) -> dict[str, jax.Array]:
+    """Change of every view when slice `index` (traced: one compilation serves all slices) is perturbed."""
     slice_ = code.structure[:, index]
     if kind == "noise":
         changed = slice_ + scale * _deviation(slice_, weight) * jax.random.normal(key, slice_.shape)
@@ -135,7 +151,7 @@ def _change(codec, kind, variables, code, unchanged, index, partner, weight, key
     else:
         changed = jnp.zeros_like(slice_)
     code = code.replace(structure=code.structure.at[:, index].set(changed.astype(code.structure.dtype)))
-    return codec.decode(variables, code).image.astype(jnp.float32) - unchanged
+    return jax.tree.map(jnp.subtract, _views(codec.decode(variables, code)), unchanged)
 
 
 def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
@@ -146,13 +162,11 @@ def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
     return jnp.sqrt(ratio(jnp.sum(weight * (slice_ - mean) ** 2, axis=(0, 1, 2), keepdims=True), count))
 
 
-def _variance(change, draws: int) -> jax.Array:
-    """Variance (ddof 1) over draws of the image, summed over RGB: [B, H, W]. The unchanged image is a good shift."""
-    sums = squares = 0.0
-    for draw in range(draws):
-        changes = change(draw)
-        sums, squares = sums + changes, squares + changes**2
-    return jnp.sum(jnp.maximum(squares - sums**2 / draws, 0.0), axis=-1) / (draws - 1)
+@jax.jit
+def _energy(changes: list[jax.Array]) -> jax.Array:
+    """Changes [B, H, W, 3] -> [B, H, W], summed over RGB: their variance (ddof 1), or the square of a single one."""
+    energy = jnp.square(changes[0]) if len(changes) == 1 else jnp.var(jnp.stack(changes), axis=0, ddof=1)
+    return jnp.sum(energy, axis=-1)
 
 
 @jax.jit
@@ -190,7 +204,16 @@ def matrix(effects: Effects) -> np.ndarray:
     return np.divide(mean, count, out=np.zeros_like(mean), where=np.broadcast_to(count > 0, mean.shape))
 
 
-def summary(effects: Effects, names: Sequence[str]) -> dict:
+def silent(swap: Effects) -> np.ndarray:
+    """bool [K]: slices whose full swap changes their own region by less than GREY_LEVEL.
+
+    Args:
+      swap: sums of the kind `swap` on the picture; regions that no pair of faces has are never silent.
+    """
+    return (np.asarray(swap.count) > 0) & (np.diagonal(matrix(swap)) < GREY_LEVEL)
+
+
+def summary(effects: Effects, names: Sequence[str], silent: np.ndarray | None = None) -> dict:
     """Disentanglement scores of a data set, ready for JSON.
 
     With E the area-normalised matrix (`matrix`), over the regions that some example has:
@@ -199,13 +222,15 @@ def summary(effects: Effects, names: Sequence[str]) -> dict:
       * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that silence earns nothing.
       * `total` {name: E_ii}, the own-region effect, in squared [-1, 1] RGB per pixel.
       * `leak` {name: 1 - own effect / effect on all valid pixels}, over the examples that have the region.
-      * `dead_slices`: names whose own-region effect is under a tenth of the median slice's.
+      * `chance`: what all three are where every slice moves all pixels alike, 1 / regions.
+      * `dead_slices`: names whose own-region effect is under a tenth of the median slice's, and the `silent` ones.
       * `dci_disentanglement` = sum_i rho_i (1 - H_K(E_i. / sum_j E_ij)), rho_i = sum_j E_ij / sum(E), H_K the entropy
         to base K; `dci_completeness` the same of the transpose (Eastwood & Williams 2018).
 
     Args:
       effects: sums over a data set; add batches up in float64.
       names: K names of the classes of the slices, in the order of `Codec.classes`.
+      silent: bool [K], as from `silent`; None where no slice was swapped.
 
     Returns:
       Python floats, None for regions that no example has and for quotients of nothing.
@@ -220,12 +245,14 @@ def summary(effects: Effects, names: Sequence[str]) -> dict:
     own_pixels, all_pixels = (np.asarray(x, np.float64)[seen] for x in (effects.own, effects.total))
     own = np.diagonal(effect)
     dead = (own == 0) | (own < DEAD * np.median(own)) if seen.size else np.zeros(0, bool)
+    dead = dead if silent is None else dead | silent[seen]
     focus = np.divide(own, effect.sum(axis=1), out=np.zeros_like(own), where=~dead)
     leak = [_quotient(all_ - own_, all_) for own_, all_ in zip(own_pixels, all_pixels, strict=True)]
     return {
         "acs": _quotient(np.trace(area), area.sum()),
         "acs_area_normalised": _quotient(np.trace(effect), effect.sum()),
         "macro_acs": float(focus.mean()) if seen.size else None,
+        "chance": 1 / seen.size if seen.size else None,
         "leak": _named(leak, seen, names),
         "total": _named(own.tolist(), seen, names),
         "dead_slices": [names[k] for k in seen[dead]],

@@ -82,6 +82,47 @@ def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
     return result
 
 
+def position_counts(truth: np.ndarray, weight: np.ndarray, num_classes: int) -> np.ndarray:
+    """How often each pixel of a batch is of each class, in numpy.
+
+    Args:
+      truth: int [B, H, W] class ids in 0..num_classes-1, or 255 = ignore.
+      weight: [B]; examples of weight 0 are left out.
+      num_classes: K.
+
+    Returns:
+      int32 [H, W, K].
+    """
+    truth = truth[weight > 0]
+    return np.stack([np.sum(truth == k, axis=0, dtype=np.int32) for k in range(num_classes)], axis=-1)
+
+
+def baselines(counts: np.ndarray, names: Sequence[str]) -> dict:
+    """What parsers score that never look at the picture, beside `scores` of one that does.
+
+    Args:
+      counts: int [H, W, K], `position_counts` of a data set.
+      names: K class names; class 0 is the background.
+
+    Returns:
+      `mean_mask`: `scores` of answering every face with the class that is most frequent at each pixel of these very
+        faces: an upper bound of what position alone can tell;
+      `chance`: `mean_f1` and `per_class` {name: {f1}} of drawing every pixel's class with the frequencies of the data:
+        the F1 of a class is then its share of the pixels. None for classes without pixels.
+    """
+    counts = np.asarray(counts, np.int64)
+    classes, pixels = counts.shape[-1], counts.sum(axis=(0, 1))
+    membership = np.eye(classes, dtype=np.int64)[counts.argmax(-1)]
+    share = [float(n / pixels.sum()) if n else None for n in pixels]
+    return {
+        "mean_mask": scores(np.einsum("hwt,hwp->tp", counts, membership), names),
+        "chance": {
+            "mean_f1": _mean(share[1:]),
+            "per_class": {name: {"f1": value} for name, value in zip(names, share, strict=True)},
+        },
+    }
+
+
 def merge_sides(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
     """Classes with left and right partners as one.
 

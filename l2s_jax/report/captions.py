@@ -42,7 +42,21 @@ CONFUSION = (
 EFFECT = (
     "Rows: the slice that was disturbed. Columns: the region where the picture changed. Numbers: per cent of the "
     "row, so a slice that keeps to its region fills only the diagonal. The sum on the right is the slice's whole "
-    "effect before it is made a share: a slice far below the others does nothing, however clean its row looks."
+    "effect before it is made a share: a slice far below the others does nothing, however clean its row looks. "
+    "The masks cut each slice's colours out, so that whatever it paints stays in its region: a generator with random "
+    "weights comes out nearly as clean."
+)
+
+EFFECT_UNMATTED = (
+    "The same of the colours alone, before the masks cut them out: what the generator itself keeps apart. Equal "
+    "numbers in a row: the slice paints anywhere, and only its mask confines it."
+)
+
+ACS_BASELINES = (
+    "The scores and what stands beside them. Random generator: the same model, its masks and codes as trained, but "
+    "what paints has fresh random weights ({faces} faces). Chance: a slice that changes all pixels alike. Without the "
+    "matte: of the colours alone, before the masks cut them out. Noise: each slice is disturbed by a small part of its "
+    "own deviation; swap: it is taken from another face."
 )
 
 TRAINING = (
@@ -55,14 +69,22 @@ _TERMS = {
     "IoU": "the overlap divided by the area of the union; always at most F1.",
     "precision, recall": "the share of the predicted pixels that are right; the share of the true pixels found.",
     "at full size": "scored on the masks at the size of the original photo instead of the network's.",
+    "mean mask": "a baseline that never looks: at each pixel the class that is most frequent there in these very "
+    "faces, so an upper bound of what position alone tells.",
+    "chance": "of F1: drawing every pixel's class with the frequencies of the data, which gives each class its share "
+    "of the pixels; of ACS: a slice that changes all pixels alike, 1 / regions.",
     "published F1": "what the authors of the method report of their own model and faces; not measured in this run.",
     "L1": "mean absolute difference of the reconstruction to the input, both in [−1, 1].",
     "PSNR": "peak signal-to-noise ratio of the reconstruction in decibels; 6 dB more halve the error.",
+    "mean face": "a baseline for L1 and PSNR: every face answered with the mean of all faces of these data.",
     "region effect": "how much disturbing one slice of the code changes each region of the picture, per pixel.",
     "macro ACS": "activeness-correlation score: the share of its effect that a slice has on its own region, "
-    "averaged over slices, so that large and small regions count alike; 1 is full disentanglement.",
+    "averaged over slices, so that large and small regions count alike; 1 is full disentanglement. Masks that cut "
+    "colours out raise it by themselves: read it beside that of a random generator.",
+    "without the matte": "measured on the colours that the slices paint, before the masks cut them out.",
     "leak": "the share of a slice's effect that falls outside its own region; 0 is best.",
-    "dead slice": "a slice whose effect on its own region is under a tenth of the median slice's.",
+    "dead slice": "a slice whose effect on its own region is under a tenth of the median slice's, or which changes it "
+    "by less than one of 256 grey levels when it is taken from another face: no picture could show it.",
 }
 
 TERMS = "<dl>" + "".join(f"<dt>{term}</dt><dd>{meaning}</dd>" for term, meaning in _TERMS.items()) + "</dl>"

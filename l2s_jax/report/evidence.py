@@ -21,6 +21,7 @@ _ARRAYS = {  # name: (dtype, shape); letters must agree across the arrays
     "confusion": ("int64", "KK"),
     "slices": ("uint8", "S"),
     "effect": ("float64", "SS"),
+    "effect_unmatted": ("float64", "SS"),
     "image": ("uint8", "NHW3"),
     "truth": ("uint8", "NHW"),
     "prediction": ("uint8", "NHW"),
@@ -42,6 +43,7 @@ class Evidence:
       unreadable_rows: lines of metrics.jsonl that are no row (a killed run leaves half a line).
       metrics: the evaluation, nested.
       arrays: arrays of evaluation.npz, checked against each other.
+      licence: of the exported model.
     """
 
     config: Mapping[str, Any]
@@ -50,6 +52,7 @@ class Evidence:
     unreadable_rows: int
     metrics: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    licence: str | None
 
 
 def read(workdir: Path) -> Evidence:
@@ -77,7 +80,9 @@ def read(workdir: Path) -> Evidence:
         raise UserError(f"'{workdir / 'config.json'}' is damaged: label_set is not the name of a label set")
     label_set = None if name is None else labels.get(name)
     arrays = _read_arrays(workdir / "evaluation.npz", label_set)
-    return Evidence(config, label_set, history, unreadable, metrics, arrays)
+    licence = _read_object(workdir / "model" / "model.json").get("licence")
+    licence = licence if isinstance(licence, str) else None
+    return Evidence(config, label_set, history, unreadable, metrics, arrays, licence)
 
 
 def _read_text(path: Path) -> str | None:

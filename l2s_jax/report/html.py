@@ -80,6 +80,7 @@ def _title(evidence: Evidence) -> tuple[str, str]:
     steps = max((row["step"] for row in evidence.history), default=None)
     facts.append(f"{numbers.text(steps, 0)} training steps" if steps else None)
     facts.append(f"measured on {data['spec']}" if isinstance(data.get("spec"), str) else None)
+    facts.append(f"licence of the model: {evidence.licence}" if evidence.licence else None)
     return system if isinstance(system, str) else "Face parsing report", " · ".join(filter(None, facts))
 
 
@@ -136,14 +137,24 @@ def _reconstruction(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
 
 
 def _effect(evidence: Evidence) -> str:
-    effect = evidence.arrays.get("effect", np.zeros((0, 0)))
-    body = numbers.slice_table(numbers.group(evidence.metrics, "disentanglement"), evidence.label_set)
+    scores = numbers.group(evidence.metrics, "disentanglement")
+    beside, body = numbers.acs_table(scores), numbers.slice_table(scores, evidence.label_set)
+    if beside:
+        faces = numbers.text(numbers.number(scores, "random_generator", "examples"), 0)
+        body = figure(beside, captions.ACS_BASELINES.format(faces=faces)) + body
+    drawn = {"effect": captions.EFFECT, "effect_unmatted": captions.EFFECT_UNMATTED}
+    figures = [_effect_figure(evidence, name, caption) for name, caption in drawn.items()]
+    return "".join(figures) + body
+
+
+def _effect_figure(evidence: Evidence, array: str, caption: str) -> str:
+    effect = evidence.arrays.get(array, np.zeros((0, 0)))
     if not effect.any():
-        return body
+        return ""
     names = _names(evidence, len(effect))
     if evidence.label_set is not None:
         names = [label.name for label in slice_labels(evidence.arrays, evidence.label_set)]
-    return figure(plots.region_effect(effect, names), captions.EFFECT) + body
+    return figure(plots.region_effect(effect, names), caption)
 
 
 def _training(evidence: Evidence) -> str:

@@ -47,18 +47,25 @@ def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
 
 
 def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Published | None) -> str:
-    """Scores of every class, what a paper reports of it, and how much of the data it covers."""
+    """Scores of every class, what the mean mask scores, what a paper reports, and how much of the data it covers."""
     per_class, native = group(segmentation, "per_class"), group(segmentation, "native", "per_class")
+    mean_mask = group(segmentation, "baselines", "mean_mask", "per_class")
     pixels = sum(number(per_class, name, "pixels") or 0 for name in per_class)
     rows = []
     for name in per_class:
         area = number(per_class, name, "pixels")
         share = NONE if area is None or not pixels else f"{100 * area / pixels:.2f} %"
-        beside = [] if reported is None else [f'<span class="quiet">{text(reported.f1.get(name))}</span>']
+        beside = [_quiet(number(mean_mask, name, "f1"))] if mean_mask else []
+        beside += [] if reported is None else [_quiet(reported.f1.get(name))]
         rows.append([swatch(name, label_set), *_scores(per_class, native, name), *beside, share])
-    beside = [] if reported is None else ["published F1"]
+    beside = [*["mean mask F1"] * bool(mean_mask), *["published F1"] * (reported is not None)]
     grid = table(["class", *_score_names(native), *beside, "share of pixels"], rows)
     return grid if reported is None else figure(grid, escape(reported.caption))
+
+
+def _quiet(value: float | None, digits: int = 3) -> str:
+    """A number that is not the model's, set back."""
+    return f'<span class="quiet">{text(value, digits)}</span>'
 
 
 def merged_table(segmentation: Mapping[str, Any]) -> str:
@@ -80,14 +87,17 @@ def _scores(per_class: Mapping[str, Any], native: Mapping[str, Any], name: str) 
 
 
 def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """L1 and PSNR inside and outside of every region; empty where the metrics have none."""
+    """L1 and PSNR inside and outside of every region, and the mean face's inside; empty where there are none."""
     inside, outside = group(reconstruction, "inside"), group(reconstruction, "outside")
+    mean_face = group(reconstruction, "mean_face", "inside")
     rows = [
         [swatch(name, label_set)]
         + [text(number(side, name, key), digits) for side in (inside, outside) for key, digits in _ERRORS]
+        + [_quiet(number(mean_face, name, key), digits) for key, digits in _ERRORS if mean_face]
         for name in {**inside, **outside}
     ]
     head = ["region", "L1 inside", "PSNR inside", "L1 outside", "PSNR outside"]
+    head += ["mean face L1 inside", "PSNR inside"] if mean_face else []
     return table(head, rows) if rows else ""
 
 
@@ -95,18 +105,38 @@ _ERRORS = (("l1", 3), ("psnr", 1))
 
 
 def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """Own effect and leak of every slice; empty where the metrics have none."""
+    """Own effect and leak of every slice, also without the matte; empty where the metrics have none."""
     total, leak, dead = group(scores, "total"), group(scores, "leak"), dead_slices(scores)
+    unmatted = group(scores, "without_matte", "leak")
     rows = [
         [
             swatch(name, label_set),
             text(number(total, name), 4),
             text(number(leak, name)),
+            *[text(number(unmatted, name))] * bool(unmatted),
             "dead" if name in dead else "alive",
         ]
         for name in {**total, **leak}
     ]
-    return table(["slice", "effect on its own region", "leak", "state"], rows) if rows else ""
+    extra = ["leak without the matte"] * bool(unmatted)
+    return table(["slice", "effect on its own region", "leak", *extra, "state"], rows) if rows else ""
+
+
+def acs_table(scores: Mapping[str, Any]) -> str:
+    """Macro ACS of noise and of swaps beside those of a random generator and of chance; empty where there are none."""
+    columns = {"with the matte": (), "without the matte": ("without_matte",)}
+    found = {name: path for name, path in columns.items() if group(scores, *path)}
+    rows = []
+    for title, path in {"this model": (), "random generator": ("random_generator",)}.items():
+        values = [
+            number(scores, *path, *view, *kind, "macro_acs") for view in found.values() for kind in ((), ("swap",))
+        ]
+        rows += [[title, *map(text, values)]] if group(scores, *path) else []
+    chance = number(scores, "chance")
+    if chance is None:
+        return ""
+    head = [f"{kind}, {view}" for view in found for kind in ("noise", "swap")]
+    return table(["macro ACS", *head], [*rows, ["chance", *[text(chance)] * len(head)]])
 
 
 def dead_slices(scores: Mapping[str, Any]) -> list[str]:
@@ -126,21 +156,32 @@ def tiles(metrics: Mapping[str, Any], label_set: LabelSet | None) -> str:
             made.append(tile(text(value, digits), label, note))
 
     def full_size(key: str, otherwise: str) -> str:
-        native = number(segmentation, "native", key)
-        return otherwise if native is None else f"{text(native)} at full size"
+        native, mean_mask = number(segmentation, "native", key), number(segmentation, "baselines", "mean_mask", key)
+        note = otherwise if native is None else f"{text(native)} at full size"
+        return note if mean_mask is None else f"{note}; mean mask {text(mean_mask)}"
 
     add(number(segmentation, "mean_f1"), "mean F1", full_size("mean_f1", "classes without the background"))
     add(number(segmentation, "mean_iou"), "mean IoU", full_size("mean_iou", "all classes"))
     merged = number(segmentation, "merged", "mean_f1")
     add(merged, "mean F1, merged", "left and right parts as one class each")
-    chance = "" if label_set is None else f"by chance {1 / len(label_set):.2f}"
-    add(number(scores, "macro_acs"), "macro ACS", chance or "how far each slice keeps to its region")
+    beside = {
+        "random generator": number(scores, "random_generator", "macro_acs"),
+        "without the matte": number(scores, "without_matte", "macro_acs"),
+        "by chance": number(scores, "chance"),
+    }
+    notes = [f"{title} {text(value)}" for title, value in beside.items() if value is not None]
+    add(number(scores, "macro_acs"), "macro ACS", "; ".join(notes) or "how far each slice keeps to its region")
     if isinstance(scores.get("dead_slices"), list):
         dead = dead_slices(scores)
         note = escape(", ".join(dead)) if dead else "every slice has an effect"
         made.append(tile(str(len(dead)), "dead slices", note))
-    add(number(reconstruction, "l1"), "L1", "of images in [−1, 1]")
-    add(number(reconstruction, "psnr"), "PSNR", "decibels", 1)
+
+    def mean_face(note: str, key: str, digits: int) -> str:
+        value = number(reconstruction, "mean_face", key)
+        return note if value is None else f"{note}; mean face {text(value, digits)}"
+
+    add(number(reconstruction, "l1"), "L1", mean_face("of images in [−1, 1]", "l1", 3))
+    add(number(reconstruction, "psnr"), "PSNR", mean_face("decibels", "psnr", 1), 1)
     spec = data.get("spec")
     add(number(data, "examples"), "faces", escape(spec) if isinstance(spec, str) else "", 0)
     return f'<div class="tiles">{"".join(made)}</div>' if made else ""

@@ -122,11 +122,14 @@ class Decoded(struct.PyTreeNode):
       image: float32 [B, H, W, 3] in about [-1, 1], the full face.
       regions: float32 [B, K, H, W, 3], each region alone on black (-1).
       logits: float32 [B, H, W, classes], as `Prediction.logits`.
+      unmatted: float32 [B, H, W, 3], the plain mean of what the slices paint, before a matte cuts each out; None where
+        a system has no matte. It tells what the generator itself keeps apart.
     """
 
     image: jax.Array
     regions: jax.Array
     logits: jax.Array
+    unmatted: jax.Array | None = None
 
 
 class Codec(NamedTuple):
@@ -136,11 +139,14 @@ class Codec(NamedTuple):
       encode: (variables, image [B, H, W, 3] in [-1, 1]) -> Code.
       decode: (variables, Code) -> Decoded; deterministic.
       classes: class of each of the K slices; a label set may have classes without a slice (a background).
+      untrained: (variables, rng) -> the same variables, but what paints has fresh random weights; whatever encodes and
+        cuts out stays. The baseline of every score of what is painted; None where a system cannot offer it.
     """
 
     encode: Callable[[PyTree, jax.Array], Code]
     decode: Callable[[PyTree, Code], Decoded]
     classes: tuple[int, ...]
+    untrained: Callable[[PyTree, jax.Array], PyTree] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +172,8 @@ class System:
         nor saved. It reads files, so it is not traced.
       start: state -> state, what a fresh state takes from files before its first step (weights that were trained
         before), or None. It reads files, so it is neither traced nor called where a training goes on.
+      learns_from: the models (names, bundles, workdirs) and files of weights that `frozen` and `start` read, as the
+        config names them: what is trained inherits their licences.
     """
 
     name: str
@@ -182,6 +190,7 @@ class System:
     any_size: bool = False
     frozen: Callable[[], Mapping[str, PyTree]] | None = None
     start: Callable[[TrainState], TrainState] | None = None
+    learns_from: tuple[str, ...] = ()
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:

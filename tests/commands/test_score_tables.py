@@ -53,16 +53,51 @@ def test_no_column_without_published_numbers():
     assert "ublished" not in text
 
 
-def test_widest_table_fits_80_columns():
+def full_metrics() -> dict:
+    """With slices, reconstructions and all baselines; a pixel of four is of each class but the nose and the hat."""
     metrics = perfect_metrics(L2S_REGIONS)
+    counts = np.zeros((2, 2, len(L2S_REGIONS)), int)
+    counts[0, 0, 0] = counts[0, 1, 1] = counts[1, 0, 2] = counts[1, 1, 4] = 10
+    metrics["segmentation"]["baselines"] = segmentation.baselines(counts, L2S_REGIONS.names)
     metrics["disentanglement"] = {
         "leak": dict.fromkeys(L2S_REGIONS.names, 0.125),
         "acs": 0.9,
         "macro_acs": 0.8742,
+        "chance": 1 / 6,
         "dead_slices": ["eyes", "lips"],
+        "without_matte": {"macro_acs": 0.1771},
+        "random_generator": {"macro_acs": 0.7812, "examples": 4},
     }
-    lines = shown(metrics, L2S_REGIONS, published.find("latents2segments", L2S_REGIONS, 128, SPEC))
-    assert row(lines, "eyes") == ["1.000", "1.000", "1.000", "0.125", "0.578"]
+    metrics["reconstruction"] = {"l1": 0.2, "psnr": 18.21, "mean_face": {"l1": 0.4, "psnr": 12.34}}
+    return metrics
+
+
+def test_widest_table_fits_80_columns():
+    lines = shown(full_metrics(), L2S_REGIONS, published.find("latents2segments", L2S_REGIONS, 128, SPEC))
+    assert row(lines, "eyes") == ["1.000", "1.000", "1.000", "1.000", "0.125", "0.578"]
+    assert row(lines, "nose") == ["1.000", "1.000", "1.000", "-", "0.125", "0.760"]
+
+
+def test_every_score_has_its_baseline_beside_it():
+    lines = [line.strip() for line in shown(full_metrics(), L2S_REGIONS, None)]
+    for score, beside in {
+        "mean F1": "beside it: mean mask 1.000, chance 0.250",
+        "macro ACS": "beside it: random generator 0.781, without the matte 0.177, chance 0.167",
+        "reconstruction": "beside it: the mean face L1 0.400  PSNR 12.34 dB",
+    }.items():
+        place = next(k for k, line in enumerate(lines) if line.startswith(score))
+        assert beside in lines[place + 1 : place + 3]
+
+
+def test_scores_from_before_there_were_baselines_are_shown_without():
+    metrics = full_metrics()
+    del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"]
+    for name in ("chance", "without_matte", "random_generator"):
+        del metrics["disentanglement"][name]
+    text = "\n".join(shown(metrics, L2S_REGIONS, None))
+    assert "macro ACS 0.874" in text
+    assert "beside it" not in text
+    assert "mean mask" not in text
 
 
 @pytest.mark.parametrize("label_set", [LAPA, CELEBAMASK])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax.metrics.region_effect import KINDS, Effects, effects, matrix, summary
+from l2s_jax.metrics.region_effect import GREY_LEVEL, KINDS, Effects, effects, matrix, silent, summary
 from l2s_jax.systems.contract import Code, Codec, Decoded
 
 NAMES = ("background", "hair", "skin", "eyes")
@@ -43,7 +43,8 @@ IDEAL, BLIND, DEAD_EYES = toy_codec(np.eye(4)), toy_codec(BLINDNESS), toy_codec(
 
 def measure(codec, image, kind="swap", mask=MASK, weight=None, **more):
     weight = jnp.ones(len(image)) if weight is None else jnp.asarray(weight, jnp.float32)
-    return effects(codec, {"gain": jnp.float32(1)}, image, jnp.asarray(mask), weight, jax.random.key(0), kind, **more)
+    arrays = image, jnp.asarray(mask), weight, jax.random.key(0)
+    return effects(codec, {"gain": jnp.float32(1)}, *arrays, kind, **more)["image"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,6 +71,69 @@ def test_dead_slice_is_found_and_earns_nothing(image):
     assert result["macro_acs"] == pytest.approx(0.75)
     assert result["acs"] == pytest.approx(1.0)  # what the published score hides
     assert result["leak"]["eyes"] == pytest.approx(0.0, abs=1e-6)
+
+
+def matted_codec(paint):
+    """Slice i paints `paint[i]` [SIZE, SIZE, 3] times its mean everywhere; a perfect matte cuts out band i of it."""
+
+    def decode(variables, code):
+        strength = jnp.mean(code.structure, axis=(2, 3, 4))[..., None, None, None]
+        colours = strength * paint[None]
+        matte = jax.nn.one_hot(MASK[:1], SLICES, axis=1)[..., None]
+        image = jnp.sum(matte * colours, axis=1)
+        return Decoded(image, colours, image, unmatted=jnp.mean(colours, axis=1))
+
+    return Codec(IDEAL.encode, decode, tuple(range(SLICES)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_perfect_matte_flatters_a_random_generator(image, kind):
+    """With the matte all that a slice paints lies in its region, whatever it paints; without, it paints anywhere."""
+    random = jax.random.rademacher(jax.random.key(2), (SLICES, SIZE, SIZE, 3), jnp.float32)
+    arrays = image, jnp.asarray(MASK), jnp.ones(BATCH), jax.random.key(0)
+    found = effects(matted_codec(random), {}, *arrays, kind)
+    assert summary(found["image"], NAMES)["macro_acs"] == pytest.approx(1.0, abs=1e-6)
+    alone = summary(found["unmatted"], NAMES)
+    assert alone["macro_acs"] == pytest.approx(1 / SLICES, rel=1e-5)
+    assert alone["leak"] == pytest.approx(dict.fromkeys(NAMES, 1 - 1 / SLICES), rel=1e-5)
+
+
+def test_a_generator_that_keeps_to_its_regions_needs_no_matte(image):
+    band = jax.nn.one_hot(MASK[0], SLICES, axis=0)[..., None]
+    disciplined = jnp.broadcast_to(band, (SLICES, SIZE, SIZE, 3))
+    arrays = image, jnp.asarray(MASK), jnp.ones(BATCH), jax.random.key(0)
+    found = effects(matted_codec(disciplined), {}, *arrays, "swap")
+    for view in ("image", "unmatted"):
+        assert summary(found[view], NAMES)["macro_acs"] == pytest.approx(1.0, abs=1e-6)
+    assert effects(IDEAL, {"gain": jnp.float32(1)}, *arrays, "swap").keys() == {"image"}  # no matte, no second view
+
+
+def test_slices_that_all_do_nothing_are_all_dead(image):
+    """Beside the median slice none of them is weak; beside what a picture can show, all are."""
+    idle = toy_codec(1e-3 * np.eye(4))
+    swap, noise = measure(idle, image, "swap"), measure(idle, image, "noise")
+    assert summary(swap, NAMES)["dead_slices"] == []
+    np.testing.assert_array_equal(silent(swap), True)
+    for sums in (swap, noise):
+        result = summary(sums, NAMES, silent(swap))
+        assert result["dead_slices"] == list(NAMES)
+        assert result["macro_acs"] == 0
+
+
+def test_a_slice_is_silent_below_one_grey_level():
+    """Two faces whose slices differ by 1: slice i changes its band by mixing_ii on every channel."""
+    faces = jnp.stack([jnp.zeros((SIZE, SIZE, 3)), jnp.ones((SIZE, SIZE, 3))])
+    level = 1 / 127.5
+    sums = measure(toy_codec(np.diag([1, 1.01 * level, 0.99 * level, -0.99 * level])), faces, "swap", MASK[:2])
+    assert np.diagonal(matrix(sums))[1] == pytest.approx(1.01**2 * GREY_LEVEL, rel=1e-4)
+    np.testing.assert_array_equal(silent(sums), [False, False, True, True])
+
+
+def test_nothing_is_silent_that_was_never_swapped(image):
+    np.testing.assert_array_equal(silent(measure(IDEAL, image, "swap", weight=[0, 0, 1, 0])), False)
+    hidden = measure(IDEAL, image, "swap", mask=np.where(MASK == 3, 255, MASK))
+    np.testing.assert_array_equal(silent(hidden), False)
+    assert summary(hidden, NAMES, silent(hidden))["chance"] == pytest.approx(1 / 3)
 
 
 def test_zeroing_by_hand(image):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from input_pipeline.labels import CELEBAMASK, L2S_REGIONS
-from l2s_jax.metrics.segmentation import confusion, confusion_on_host, merge_sides, scores
+from l2s_jax.metrics.segmentation import (
+    baselines,
+    confusion,
+    confusion_on_host,
+    merge_sides,
+    position_counts,
+    scores,
+)
 
 
 def random_masks(classes, seed=0, shape=(3, 7, 5)):
@@ -95,3 +102,30 @@ def test_nothing_counted_is_null_and_everything_is_json():
 def test_matrix_of_another_label_set_is_refused():
     with pytest.raises(ValueError, match="does not fit 6 class names"):
         scores(np.zeros((19, 19)), L2S_REGIONS.names)
+
+
+def test_baselines_by_hand():
+    """Two faces and one padding: pixel 0 is 1, then 2; pixel 1 is 2 in both; pixel 2 has no label."""
+    truth = np.array([[[1, 2, 255]], [[2, 2, 255]], [[0, 0, 0]]])
+    counts = position_counts(truth, np.float32([1, 1, 0]), 4)
+    np.testing.assert_array_equal(counts, [[[0, 1, 1, 0], [0, 0, 2, 0], [0, 0, 0, 0]]])
+    found = baselines(counts, ("background", "skin", "nose", "hat"))
+    # Of classes that are equally frequent the first is answered: pixel 0 is called 1, pixel 1 is called 2.
+    f1 = {name: entry["f1"] for name, entry in found["mean_mask"]["per_class"].items()}
+    assert f1 == {"background": None, "skin": pytest.approx(2 / 3), "nose": pytest.approx(4 / 5), "hat": None}
+    assert found["mean_mask"]["mean_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert found["mean_mask"]["pixel_accuracy"] == pytest.approx(3 / 4)
+    chance = {name: entry["f1"] for name, entry in found["chance"]["per_class"].items()}
+    assert chance == {"background": None, "skin": 0.25, "nose": 0.75, "hat": None}
+    assert found["chance"]["mean_f1"] == 0.5
+
+
+def test_chance_is_what_drawing_classes_scores():
+    """Against a draw, and the mean mask against a network that answers it."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, (1, 300, 300), p=[0.5, 0.3, 0.2])
+    drawn = rng.permutation(truth.ravel()).reshape(truth.shape)
+    found = baselines(position_counts(truth, np.ones(1), 3), ("a", "b", "c"))
+    lucky = scores(confusion_on_host(drawn, truth, 3), ("a", "b", "c"))
+    assert found["chance"]["mean_f1"] == pytest.approx(lucky["mean_f1"], abs=0.01)
+    assert found["mean_mask"]["mean_f1"] == 1  # a single face is its own mean

@@ -34,6 +34,7 @@ def arrays() -> dict[str, np.ndarray]:
     return {
         "confusion": confusion,
         "effect": np.eye(CLASSES) * 0.02 + 0.001,
+        "effect_unmatted": np.eye(CLASSES) * 0.001 + 0.02,
         "image": image,
         "truth": truth,
         "prediction": prediction,
@@ -58,16 +59,43 @@ def metrics() -> dict:
             "pixel_accuracy": 0.95,
             "per_class": per_class,
             "native": {"mean_f1": 0.8253, "mean_iou": 0.7107, "per_class": per_class},
+            "baselines": {
+                "mean_mask": {
+                    "mean_f1": 0.4123,
+                    "mean_iou": 0.3012,
+                    "per_class": {name: {"f1": 0.3217} for name in per_class},
+                },
+                "chance": {"mean_f1": 0.1515, "per_class": {}},
+            },
         },
         "reconstruction": {
             "l1": 0.0831,
             "psnr": 24.31,
             "inside": dict.fromkeys(L2S_REGIONS.names, error),
             "outside": dict.fromkeys(L2S_REGIONS.names, error),
+            "mean_face": {
+                "l1": 0.3456,
+                "psnr": 12.34,
+                "inside": {name: {"l1": 0.4321, "psnr": 11.11} for name in L2S_REGIONS.names},
+                "examples": 128,
+            },
         },
         "disentanglement": {
             "acs": 0.9,
             "macro_acs": 0.8742,
+            "chance": 1 / CLASSES,
+            "swap": {"macro_acs": 0.8531},
+            "without_matte": {
+                "macro_acs": 0.1771,
+                "leak": dict.fromkeys(L2S_REGIONS.names, 0.8213),
+                "swap": {"macro_acs": 0.1888},
+            },
+            "random_generator": {
+                "macro_acs": 0.7812,
+                "swap": {"macro_acs": 0.7913},
+                "without_matte": {"macro_acs": 0.1694, "swap": {"macro_acs": 0.1695}},
+                "examples": 60,
+            },
             "leak": dict.fromkeys(L2S_REGIONS.names, 0.125),
             "total": dict.fromkeys(L2S_REGIONS.names, 0.02),
             "dead_slices": ["lips"],

@@ -65,6 +65,34 @@ def test_whole_report(report, workdir):
     }  # fmt: skip
 
 
+def test_every_score_has_its_baseline_beside_it(report):
+    text = " ".join(Page(report()).text.split())
+    assert "0.825 at full size; mean mask 0.412" in text
+    assert "random generator 0.781; without the matte 0.177; by chance 0.167" in text
+    assert "decibels; mean face 12.3" in text
+    assert "mean mask F1" in text
+    assert "0.322" in text
+    assert "0.432 11.1" in text  # the mean face inside a region
+    assert "this model 0.874 0.853 0.177 0.189 random generator 0.781 0.791 0.169 0.170 chance 0.167" in text
+    assert "60 faces" in text
+    assert "leak without the matte" in text
+    assert "0.821" in text
+    assert "before the masks cut them out: what the generator itself keeps apart" in text
+
+
+def test_a_report_of_before_there_were_baselines(workdir, metrics, arrays):
+    del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"], arrays["effect_unmatted"]
+    for name in ("chance", "without_matte", "random_generator"):
+        del metrics["disentanglement"][name]
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    np.savez(workdir / "evaluation.npz", **arrays)
+    text = write_report(workdir).read_text()
+    assert titles(text) == ALL
+    measured, _ = text.split('id="terms"')
+    for word in ("mean mask", "mean face", "without the matte", "random generator"):
+        assert word not in measured.replace("a generator with random", "")
+
+
 def test_embedded_pictures_are_the_saved_ones(report, workdir):
     text = report()
     embedded = {base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', text)}

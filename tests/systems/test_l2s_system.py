@@ -194,6 +194,35 @@ def test_light_head_and_codec_agree(system, state):
     np.testing.assert_allclose((decoded.regions + 1).sum(1) - 1, decoded.image, atol=1e-5)
 
 
+def test_untrained_paints_anew_and_nothing_else(system, state):
+    """The baseline of what is painted: the same masks and codes, other colours, the same at every call."""
+    variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
+    untrained = jax.jit(system.codec.untrained)
+    random, again, other = (untrained(variables, jax.random.key(seed)) for seed in (1, 1, 2))
+    assert random.keys() == variables.keys()
+    assert tiny_l2s.difference(random["generator"], again["generator"]) == 0
+    for drawn in (variables, other):
+        assert tiny_l2s.difference(random["generator"], drawn["generator"]) > 0.1
+    reconstruct = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))
+    trained, painted = reconstruct(variables, image), reconstruct(random, image)
+    np.testing.assert_array_equal(trained.logits, painted.logits)
+    assert np.abs(trained.image - painted.image).max() > 0.01
+    # Fresh as `init` draws it: the same spread of every kernel.
+    for ours, theirs in zip(*map(jax.tree.leaves, (random["generator"], state.params["generator"])), strict=True):
+        assert ours.shape == theirs.shape
+        if ours.size > 500:
+            assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.2)
+
+
+def test_without_the_matte_the_picture_is_the_mean_of_the_colours(system, state):
+    """From the regions on black, with the matte divided out again."""
+    variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
+    decoded = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))(variables, image)
+    matte = np.moveaxis(jax.nn.softmax(decoded.logits), -1, 1)[..., None]
+    colours = (decoded.regions + (1 - matte)) / matte
+    np.testing.assert_allclose(decoded.unmatted, colours.mean(axis=1), atol=1e-4)
+
+
 def test_presence_logit_depends_on_its_own_slice_alone(system, state):
     variables, image = system.variables(state), tiny_l2s.faces(1)["image"]
     code = jax.jit(system.codec.encode)(variables, image)
@@ -222,6 +251,7 @@ def test_published_preset_paints_its_regions():
     assert decoded.regions.shape == (2, 5, 32, 32, 3)
     assert decoded.logits.shape == (2, 32, 32, 6)
     assert system.codec.classes == (1, 2, 3, 4, 5)
+    assert decoded.unmatted is None  # the decoder cuts its regions out itself
     painted = jax.jit(system.predict)(variables, image)
     assert set(np.unique(painted.logits)) <= {0.0, 20.0}
 

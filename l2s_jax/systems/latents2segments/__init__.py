@@ -56,7 +56,12 @@ def build(config: ConfigDict) -> System:
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
         predict=functools.partial(_predict, inferring),
-        codec=Codec(functools.partial(_encode, inferring), functools.partial(_decode, inferring), networks.classes),
+        codec=Codec(
+            functools.partial(_encode, inferring),
+            functools.partial(_decode, inferring),
+            networks.classes,
+            functools.partial(_untrained, inferring),
+        ),
     )
 
 
@@ -167,6 +172,10 @@ def _encode(networks: Networks, variables: dict[str, PyTree], image: jax.Array) 
 
 def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
     return networks.decode(variables, code.structure, code.style)
+
+
+def _untrained(networks: Networks, variables: dict[str, PyTree], rng: jax.Array) -> dict[str, PyTree]:
+    return variables | {"generator": networks.init(rng)["generator"]}
 
 
 def _predict(

@@ -127,7 +127,8 @@ class Networks:
         if self.presence is not None:
             logits = self.parse(params, codes)
             colours, regions = self.paint(params, codes, style, logits)
-            return Decoded(jnp.sum(self.presence_of(logits) * colours, axis=1), regions, logits)
+            image = jnp.sum(self.presence_of(logits) * colours, axis=1)
+            return Decoded(image, regions, logits, unmatted=jnp.mean(colours, axis=1))
         # Published: the full code is one more decode, of a kind that training never saw.
         everything = jnp.concatenate((codes, codes.sum(axis=1, keepdims=True)), axis=1)
         decodes, _ = self.paint(params, everything, style, None)

@@ -67,6 +67,7 @@ def build(config: ConfigDict) -> System:
         variables=one_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         start=functools.partial(with_backbone, config) if config.model.init_from else None,
+        learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs_landmarks=warp is not None,
         any_size=True,
     )

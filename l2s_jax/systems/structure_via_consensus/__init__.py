@@ -66,6 +66,7 @@ def build(config: ConfigDict) -> System:
         needs_masks=config.stage == "labels",
         any_size=True,
         frozen=frozen,
+        learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
     )
 
 

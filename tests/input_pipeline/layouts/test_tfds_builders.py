@@ -9,7 +9,8 @@ from celebamask_fixture import write_celebamask_hq
 from helen_fixture import write_helen
 from lapa_fixture import write_lapa
 
-from input_pipeline.sources import open_source, open_splits, presence
+from input_pipeline import layouts
+from input_pipeline.sources import licence, open_source, open_splits, presence
 from input_pipeline.tfds_builders.__main__ import build, main
 
 
@@ -37,6 +38,7 @@ def test_round_trip(tmp_path, name, write):
     assert prepared.keys() == raw.keys()
     for split in raw:
         assert_same_faces(prepared[split], raw[split])
+        assert licence(prepared[split]) == licence(raw[split]) == layouts.get(name)[0].licence
     np.testing.assert_array_equal(presence(prepared["train"]), presence(raw["train"]))
     reduced = prepared["train"].read_reduced(0, 20)
     assert reduced["image"].shape[0] < raw["train"][0]["image"].shape[0]
