@@ -1,6 +1,7 @@
 """Reading pictures that nobody vouches for: any mode, any orientation, any damage, and never more pixels than asked.
 
-Only raster formats whose decoders live in Pillow itself are tried (no PostScript, no external programs).
+Only raster formats whose decoders live in Pillow itself are tried (no PostScript, no external programs), and HEIC where
+the package pillow-heif is installed.
 """
 
 import contextlib
@@ -10,23 +11,25 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from etils import epath
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from input_pipeline import heic
 from input_pipeline.errors import UserError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 100_000_000
 """Default limit on width times height; the largest medium-format cameras stay below it."""
 
 # `_open` refuses by its own limit and in its own words; Pillow's warning would say the same thing twice.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
-# What Pillow's decoders raise on damaged files (random damage brought up the first four; the others are the modules').
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error)
+# What Pillow's decoders raise on damaged files (random damage brought up the first five, AVIF the RuntimeError; the
+# others are the modules').
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, EOFError, struct.error, zlib.error)
 
 
 class Encoded(NamedTuple):
@@ -49,7 +52,7 @@ def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int
     """The picture in a file, as a viewer shows it.
 
     Args:
-      picture: a JPEG, PNG, WebP, BMP, TIFF or GIF file (of an animation, the first frame).
+      picture: a JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF file (of an animation, the first frame).
       at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many
         pixels (2 to 4 times faster for large photos); None decodes every pixel.
       max_pixels: refuse pictures of more pixels, before decoding them.
@@ -76,7 +79,7 @@ def read_sized(
 
 def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
     drafted = None
-    if at_least is not None:
+    if at_least is not None and image.format != "HEIF":  # of HEIC, only a separate thumbnail could be had
         scale = min(1.0, at_least / max(image.size))
         drafted = image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
     image.load()
@@ -156,13 +159,17 @@ def _open(picture: Picture, max_pixels: int) -> Iterator[Image.Image]:
     with contextlib.ExitStack() as stack:
         with _damage_named(picture):
             file = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
-            image = stack.enter_context(Image.open(stack.enter_context(file), formats=FORMATS))
+            image = stack.enter_context(_identify(stack.enter_context(file), name_of(picture)))
         if image.width * image.height > max_pixels:
             raise UserError(
                 f"'{name_of(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
                 "make a smaller copy of it"
             )
         yield image
+
+
+def _identify(file: BinaryIO, name: str) -> Image.Image:
+    return heic.open_image(file, name) if heic.is_heic(file) else Image.open(file, formats=FORMATS)
 
 
 @contextlib.contextmanager
@@ -173,7 +180,9 @@ def _damage_named(picture: Picture) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
     except FileNotFoundError as error:
-        raise UserError(f"'{name_of(picture)}' does not exist: check the path") from error
+        name = name_of(picture)
+        lost = f"is a link to {os.readlink(name)!a}, which does not exist" if os.path.islink(name) else "does not exist"
+        raise UserError(f"'{name}' {lost}: check the path") from error
     except (IsADirectoryError, PermissionError) as error:
         raise UserError(
             f"'{name_of(picture)}' cannot be read ({error.strerror}): name a readable image file"

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 from etils import epath
 
-from input_pipeline import label_files, labels
+from input_pipeline import label_files, labels, photos
 from input_pipeline.errors import UserError
 from input_pipeline.images import read_mask
 from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
-from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.layouts.pairing import Part, pair
 from input_pipeline.splits import check_split
 
 
@@ -67,7 +67,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 def _open(root: epath.Path, split: str, variant: str | None) -> FolderSplit:
     check_split("folder", str(root), split, _splits(root))
     directory = root / split if split else root
-    images = Part("photo", directory / "images", PHOTO_ENDINGS)
+    images = Part("photo", directory / "images", photos.SUFFIXES)
     masks = Part("mask", directory / "masks", (".png",))
     labelled = masks.directory.is_dir()
     paired = pair(images, masks) if labelled else pair(images)
@@ -94,7 +94,7 @@ LAYOUT = Layout(
     title="a folder of photos and masks",
     licence="The folder says nothing about its licence; ask who made it.",
     shape="""\
-DIR[/SPLIT]/images/NAME.jpg|jpeg|png
+DIR[/SPLIT]/images/NAME.jpg|png|...   any photo that `l2s parse` reads
 DIR[/SPLIT]/masks/NAME.png           class ids, 255 = ignore
 DIR[/SPLIT]/labels.json              {"label_set": NAME} or {"labels": {"0": "background", "1": "skin", ...}};
                                      also looked for in DIR; without it CelebAMask-HQ's official order""",
