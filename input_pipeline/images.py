@@ -19,10 +19,14 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from input_pipeline import heic
 from input_pipeline.errors import UserError
+from input_pipeline.lossy import lossy_coding
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 100_000_000
 """Default limit on width times height; the largest medium-format cameras stay below it."""
+
+_PHOTO_WANTED = f"give a {', '.join(FORMATS)} file"
+_MASK_WANTED = "save it as a palette or 8-bit grey PNG"
 
 # `_open` refuses by its own limit and in its own words; Pillow's warning would say the same thing twice.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -70,7 +74,7 @@ def read_sized(
     picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """As `read_image`; and (height, width) of the whole picture, however much smaller it was decoded."""
-    with _open(picture, max_pixels) as image, _damage_named(picture):
+    with _open(picture, max_pixels) as (image, _), _damage_named(picture):
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         size = (image.width, image.height) if turned else (image.height, image.width)
         pixels = _decoded(image, at_least)
@@ -89,33 +93,71 @@ def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
     return image.resize(image.size, Image.Resampling.BILINEAR, box=drafted[1])
 
 
+class Drawing(NamedTuple):
+    """A label image in colours.
+
+    Attributes:
+      pixels: uint8 [H, W, 3], the values in the file: no colour profile is applied.
+      coding: the lossy coding that has changed them, or None.
+    """
+
+    pixels: np.ndarray
+    coding: str | None
+
+
+def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS) -> Drawing:
+    """The colours in a label image, or in the picture of one part.
+
+    Args:
+      picture: as `read_image`.
+      exact: refuse lossy codings, as `read_mask` does.
+      max_pixels: refuse images of more pixels, before decoding them.
+
+    Raises:
+      UserError: as `read_image`, and for a lossy coding where `exact`.
+    """
+    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
+        if exact:
+            _refuse_lossy(picture, coding)
+        return Drawing(_upright_rgb(image, f"'{name_of(picture)}'"), coding)
+
+
 def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The class ids in a palette or grey PNG.
 
     Args:
       picture: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
-        value above 255.
+        value above 255. What counts is what the file holds, not what it is called.
       max_pixels: refuse masks of more pixels, before decoding them.
 
     Returns:
       uint8 [H, W].
 
     Raises:
-      UserError: as `read_image`, and for colour images, which hold no indices.
+      UserError: as `read_image`; for lossy codings, which change ids; and for colour images, which hold none.
     """
-    with _open(picture, max_pixels) as image, _damage_named(picture):
+    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
+        _refuse_lossy(picture, coding)
         image.load()
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "1") and not mode.startswith("I"):
         raise UserError(
             f"'{name_of(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
-            "save it as a palette or 8-bit grey PNG"
+            f"{_MASK_WANTED}"
         )
     if values.max() > 255 or values.min() < 0:
         raise UserError(
             f"'{name_of(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255"
         )
     return values.astype(np.uint8)
+
+
+def _refuse_lossy(picture: Picture, coding: str | None) -> None:
+    if coding is not None:
+        raise UserError(
+            f"'{name_of(picture)}' holds {coding} data, whose coding changes class ids: save the mask as PNG where it "
+            "was drawn (a converted copy keeps the wrong ids)"
+        )
 
 
 def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
@@ -131,6 +173,10 @@ def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
     Raises:
       UserError: floating-point or 32-bit values, which have no agreed white.
     """
+    return _upright_rgb(image, name)
+
+
+def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
         return _scaled_grey(np.asarray(image), name)
@@ -154,18 +200,20 @@ def name_of(picture: Picture) -> str:
 
 
 @contextlib.contextmanager
-def _open(picture: Picture, max_pixels: int) -> Iterator[Image.Image]:
-    """The image with only its header read, once the header's size is accepted."""
+def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
+    """The image with only its header read, once the header's size is accepted; and its lossy coding, or None."""
     with contextlib.ExitStack() as stack:
-        with _damage_named(picture):
-            file = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
-            image = stack.enter_context(_identify(stack.enter_context(file), name_of(picture)))
+        with _damage_named(picture, wanted):
+            opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
+            file = stack.enter_context(opened)
+            image = stack.enter_context(_identify(file, name_of(picture)))
+            coding = lossy_coding(image, file)
         if image.width * image.height > max_pixels:
             raise UserError(
                 f"'{name_of(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
                 "make a smaller copy of it"
             )
-        yield image
+        yield image, coding
 
 
 def _identify(file: BinaryIO, name: str) -> Image.Image:
@@ -173,7 +221,7 @@ def _identify(file: BinaryIO, name: str) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _damage_named(picture: Picture) -> Iterator[None]:
+def _damage_named(picture: Picture, wanted: str = _PHOTO_WANTED) -> Iterator[None]:
     """Turns what Pillow raises into one sentence about the file."""
     try:
         yield
@@ -188,7 +236,7 @@ def _damage_named(picture: Picture) -> Iterator[None]:
             f"'{name_of(picture)}' cannot be read ({error.strerror}): name a readable image file"
         ) from error
     except UnidentifiedImageError as error:
-        raise UserError(f"'{name_of(picture)}' is not a readable image: give a {', '.join(FORMATS)} file") from error
+        raise UserError(f"'{name_of(picture)}' is not a readable image: {wanted}") from error
     except _DAMAGE as error:
         name = name_of(picture)
         raise UserError(f"'{name}' is damaged and cannot be decoded ({error}): replace or remove it") from error
