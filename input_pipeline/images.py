@@ -18,6 +18,7 @@ from etils import epath
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from input_pipeline import heic
+from input_pipeline.color_profiles import to_srgb
 from input_pipeline.errors import UserError
 from input_pipeline.lossy import lossy_coding
 
@@ -119,7 +120,7 @@ def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS)
     with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
         if exact:
             _refuse_lossy(picture, coding)
-        return Drawing(_upright_rgb(image, f"'{name_of(picture)}'"), coding)
+        return Drawing(_upright_rgb(image, None, f"'{name_of(picture)}'"), coding)
 
 
 def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -161,10 +162,11 @@ def _refuse_lossy(picture: Picture, coding: str | None) -> None:
 
 
 def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
-    """A Pillow image of any mode as the uint8 [H, W, 3] that a viewer shows.
+    """A Pillow image of any mode as the uint8 [H, W, 3] that a viewer shows, in sRGB.
 
-    The EXIF orientation is applied; grey is repeated; palettes are looked up; 16-bit grey is scaled (65535 becomes
-    255); CMYK is converted; transparent pixels are laid over black, because what lies under them is arbitrary.
+    The EXIF orientation is applied, and the colour profile (see `color_profiles`); grey is repeated; palettes are
+    looked up; 16-bit grey is scaled (65535 becomes 255); CMYK and Lab are converted; transparent pixels are laid over
+    black, because what lies under them is arbitrary.
 
     Args:
       image: any mode.
@@ -173,25 +175,30 @@ def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
     Raises:
       UserError: floating-point or 32-bit values, which have no agreed white.
     """
-    return _upright_rgb(image, name)
+    return _upright_rgb(image, image.info.get("icc_profile"), name)
 
 
-def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
+def _upright_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
+    """As `to_rgb`, with this profile in place of the image's own; without one, values stay as they are."""
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        return _scaled_grey(np.asarray(image), name)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    return np.array(image.convert("RGB"))
+        image = _scaled_grey(np.asarray(image), name)
+    if not image.has_transparency_data:
+        plain = image if image.mode in ("RGB", "L", "CMYK", "LAB") else image.convert("RGB")
+        return np.array(to_srgb(plain, profile))
+    with_alpha = image.convert("RGBA")
+    plain = image.convert("L") if image.mode in ("L", "LA") else with_alpha.convert("RGB")
+    seen = to_srgb(plain, profile)
+    seen.putalpha(with_alpha.getchannel("A"))
+    black = Image.new("RGBA", seen.size, (0, 0, 0, 255))
+    return np.array(Image.alpha_composite(black, seen).convert("RGB"))
 
 
-def _scaled_grey(values: np.ndarray, name: str) -> np.ndarray:
+def _scaled_grey(values: np.ndarray, name: str) -> Image.Image:
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
         raise UserError(f"{name} holds {values.dtype} values, which have no agreed white: save it with 8 or 16 bits")
     grey = (values.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF
-    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
+    return Image.fromarray(grey.astype(np.uint8))
 
 
 def name_of(picture: Picture) -> str:
