@@ -4,6 +4,7 @@ import io
 import threading
 
 import numpy as np
+import pillow_heif
 import pytest
 from icc_fixture import (
     ADOBE_RGB,
@@ -31,6 +32,7 @@ SPACES = {
     "Display P3, version 2": (P3, rgb_profile(P3)),
     "Adobe RGB": (ADOBE_RGB, rgb_profile(ADOBE_RGB)),
 }
+GOOD = rgb_profile(P3)
 CUBE = np.stack(np.meshgrid(*[np.linspace(0, 255, 24).astype(np.uint8)] * 3), axis=-1).reshape(24, 576, 3)
 
 
@@ -73,14 +75,30 @@ def test_jpeg_also_where_it_is_decoded_small(at_least):
     assert np.abs(rgb - expected).max() < 1.5
 
 
-def test_turned_photo(tmp_path):
+def test_avif_and_heic(tmp_path):
+    """iPhones write HEIC in Display P3; both codings are lossy, so smooth colours are compared."""
+    y, x = np.mgrid[:64, :96]
+    pixels = np.stack([x * 2 + 20, y * 3 + 20, 220 - x * 2], axis=-1).astype(np.uint8)
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    image.info["icc_profile"] = GOOD
+    pillow_heif.from_pillow(image).save(file, quality=95, chroma=444)
+    expected = seen(P3, pixels)
+    assert np.abs(expected - pixels).mean() > 6
+    for picture in (
+        encoded(pixels, "AVIF", quality=95, subsampling="4:4:4", icc_profile=GOOD),
+        Encoded("a", file.getvalue()),
+    ):
+        assert np.abs(read_image(picture) - expected).mean() < 2
+
+
+def test_turned_photo():
     exif = Image.Exif()
     exif[0x0112] = 6
     rgb = read_image(encoded(CUBE, exif=exif, icc_profile=rgb_profile(P3)))
     assert np.abs(rgb - np.rot90(seen(P3, CUBE), -1)).max() < 1.5
 
 
-def test_pillow_image(tmp_path):
+def test_pillow_image():
     image = Image.fromarray(CUBE)
     image.info["icc_profile"] = rgb_profile(P3)
     assert np.abs(to_rgb(image) - seen(P3, CUBE)).max() < 1.5
@@ -177,7 +195,6 @@ def test_srgb_profiles_leave_every_value(icc, monkeypatch):
     np.testing.assert_array_equal(read_image(encoded(CUBE, icc_profile=icc)), CUBE)
 
 
-GOOD = rgb_profile(P3)
 USELESS = {
     "no profile at all": b"",
     "noise": bytes(range(256)) * 4,
