@@ -24,14 +24,16 @@ class Spec(NamedTuple):
     stop: int | None
 
 
+_BARE = re.compile(r"(?P<where>.*?)(?P<slice>\[[^\[\]/]*:[^\[\]/]*\])?", re.DOTALL)
 _TAIL = re.compile(r"(?P<split>[\w.-]+)?(?P<slice>\[(?P<start>-?\d{1,18})?:(?P<stop>-?\d{1,18})?\])?")
 
 
 def parse_spec(text: str) -> Spec:
     """Takes `KIND:WHERE[?SPLIT][START:STOP]` apart, e.g. `folder:DIR?train[0:700]` or `synthetic:2000?[:100]`.
 
-    WHERE may hold colons and question marks, as in `folder:gs://bucket/dir?train`: the kind ends at the first colon,
-    and the split begins after the last question mark unless a slash follows it.
+    Without a split, the slice may follow WHERE: `folder:DIR[0:5]`. WHERE may hold colons and question marks, as in
+    `folder:gs://bucket/dir?train`: the kind ends at the first colon, and the split begins after the last question mark
+    unless a slash follows it.
 
     Raises:
       UserError: the text has another form.
@@ -39,7 +41,8 @@ def parse_spec(text: str) -> Spec:
     kind, _, rest = text.partition(":")
     where, mark, tail = rest.rpartition("?")
     if not mark or "/" in tail:
-        where, mark, tail = rest, "", ""
+        bare = _BARE.fullmatch(rest)
+        where, mark, tail = bare["where"], "", bare["slice"] or ""
     match = _TAIL.fullmatch(tail)
     if not kind or not where or match is None or (mark and not tail):
         raise UserError(
@@ -48,6 +51,16 @@ def parse_spec(text: str) -> Spec:
         )
     start, stop = (None if match[key] is None else int(match[key]) for key in ("start", "stop"))
     return Spec(kind, where, match["split"], start, stop)
+
+
+def with_split(text: str, split: str) -> str:
+    """The spec of one split of the data that the spec `text` names; `text` itself where it names one, or none is."""
+    parsed = parse_spec(text)
+    if not split or parsed.split:
+        return text
+    start, stop = ("" if end is None else end for end in (parsed.start, parsed.stop))
+    part = "" if parsed.start is None and parsed.stop is None else f"[{start}:{stop}]"
+    return f"{parsed.kind}:{parsed.where}?{split}{part}"
 
 
 def parse_mixture(text: str) -> list[tuple[float, str]]:

@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from input_pipeline import sources
-from input_pipeline.labels import CELEBAMASK, LAPA
+from input_pipeline.labels import CELEBAMASK, FACESYNTHETICS, LAPA, remap
+from input_pipeline.synthetic import render
 from l2s_jax import cli
 from l2s_jax.commands import console
 from l2s_jax.report import contact_sheet, overlays
@@ -56,6 +57,23 @@ def test_check_names_every_planted_fault(capsys, folder, tmp_path):
     assert (found["mend"], found["look"]) == (4, 4)
     assert found["splits"]["train"]["sides"]["swapped"] == ["t7"]
     assert found["splits"]["train"]["sides"]["correct"] == ["t0", "t5", "t6"]
+
+
+def test_check_tells_of_landmarks_at_another_scale_and_of_lossy_masks(capsys, tmp_path):
+    """As FaceSynthetics lies on disk, its points counted at twice the size."""
+    to_set = remap(CELEBAMASK, FACESYNTHETICS)
+    for k in range(5):
+        face = render(0, k, 48)
+        pupils = [face["landmarks"][eye].mean(axis=0) for eye in (slice(36, 42), slice(42, 48))]
+        points = 2 * np.concatenate([face["landmarks"], pupils])
+        Image.fromarray(face["image"]).save(tmp_path / f"00000{k}.png")
+        mask = Image.fromarray(to_set[face["mask"]])
+        mask.save(tmp_path / f"00000{k}_seg.png", "JPEG" if k == 4 else "PNG")
+        (tmp_path / f"00000{k}_ldmks.txt").write_text("".join(f"{x} {y}\n" for x, y in points))
+    code, out, _ = l2s(capsys, "check", f"facesynthetics:{tmp_path}", "--jobs", 1)
+    assert code == 2
+    assert "landmarks: 4 of 4 faces have their landmarks beside the face; multiplied by 0.5" in out
+    assert f"000004: '{tmp_path}/000004_seg.png' holds JPEG data, whose coding changes class ids" in out
 
 
 def test_check_leaves_the_exit_code_at_0_where_nothing_must_be_mended(capsys, folder):

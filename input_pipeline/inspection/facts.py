@@ -4,10 +4,9 @@ import hashlib
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.inspection import placement
 from input_pipeline.inspection.fingerprint import colours, perceptual_hash
 from input_pipeline.labels import IGNORE, LabelSet
-from input_pipeline.landmarks import five_points
 from input_pipeline.sources import Example
 
 
@@ -20,6 +19,8 @@ def row_dtype(label_set: LabelSet) -> np.dtype:
       pixels: int32 [K], pixels of each class of the label set.
       ignored: int32, pixels of value 255. What remains of the mask's area has ids outside the label set.
       centroid: float32 [K, 2], mean (x, y) of each class as fractions of the mask's width and height; NaN if absent.
+      points: int32, the number of landmarks; 0 without any.
+      points_finite, points_inside, points_spread, five: see `placement.Points`; False and NaN without landmarks.
       eyes_apart: float32, x of the subject's left eye minus x of the right one by the landmarks, as a fraction of the
         photo's width; NaN without landmarks of a known scheme.
       digest: uint64 [2], of the photo's pixels.
@@ -35,6 +36,11 @@ def row_dtype(label_set: LabelSet) -> np.dtype:
             ("pixels", np.int32, classes),
             ("ignored", np.int32),
             ("centroid", np.float32, (classes, 2)),
+            ("points", np.int32),
+            ("points_finite", bool),
+            ("points_inside", np.float32),
+            ("points_spread", np.float32),
+            ("five", np.float32, (5, 2)),
             ("eyes_apart", np.float32),
             ("digest", np.uint64, 2),
             ("hash", np.uint64, 2),
@@ -62,7 +68,7 @@ def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
     row["hash"] = perceptual_hash(image)
     row["mirrored_hash"] = perceptual_hash(image[:, ::-1])
     row["colours"] = colours(image)
-    row["eyes_apart"] = _eyes_apart(example.get("landmarks"), image.shape[1])
+    _look_at_landmarks(row, example.get("landmarks"), image.shape[:2])
     row["centroid"] = np.nan
     if "mask" in example:
         look_at_mask(row, example["mask"], label_set)
@@ -99,14 +105,16 @@ def _means(profile: np.ndarray) -> np.ndarray:
     return np.divide(moment, total, out=np.full(256, np.nan), where=total > 0)
 
 
-def _eyes_apart(landmarks: np.ndarray | None, width: int) -> float:
-    if landmarks is None:
-        return np.nan
-    try:
-        right, left = five_points(landmarks)[:2, 0]
-    except UserError:  # another scheme of points: nothing can be told
-        return np.nan
-    return (left - right) / width
+def _look_at_landmarks(row: np.ndarray, landmarks: np.ndarray | None, size: tuple[int, int]) -> None:
+    for field in ("points_inside", "points_spread", "five", "eyes_apart"):
+        row[field] = np.nan
+    if landmarks is None or not len(landmarks):
+        return
+    points = placement.measure(landmarks, size)
+    row["points"] = len(landmarks)
+    row["points_finite"], row["points_inside"], row["points_spread"], row["five"] = points
+    right, left = points.five[:2, 0]
+    row["eyes_apart"] = left - right
 
 
 def _digest(image: np.ndarray) -> np.ndarray:

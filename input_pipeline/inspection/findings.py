@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from input_pipeline import sources
-from input_pipeline.inspection import duplicates, sides
+from input_pipeline.inspection import duplicates, placement, sides
 from input_pipeline.inspection.scan import Scan
 from input_pipeline.labels import LabelSet
 from input_pipeline.sources import Source
@@ -30,11 +30,15 @@ KINDS: Mapping[str, Kind] = {  # the worst first
     "broken": Kind("cannot be read", mend=True),
     "unknown_ids": Kind("ids outside the label set", mend=True),
     "damaged_records": Kind("records do not match their checksums", mend=True),
+    "unusable_landmarks": Kind("landmarks that show no face", mend=True),
+    "landmark_frame": Kind("landmarks of another frame than the photos", mend=True),
     "leak": Kind("the same picture in two splits", mend=False),
     "near_leak": Kind("nearly the same picture in two splits", mend=False),
     "swapped_sides": Kind("left and right are swapped", mend=False),
     "mixed_sides": Kind("left and right are swapped in some parts", mend=False),
     "swapped_landmarks": Kind("left and right landmarks are swapped", mend=False),
+    "misplaced_landmarks": Kind("landmarks beside the face", mend=False),
+    "landmark_counts": Kind("different numbers of landmarks", mend=False),
     "duplicate": Kind("the same picture twice", mend=False),
     "near_duplicate": Kind("nearly the same picture twice", mend=False),
     "unlabelled": Kind("no mask", mend=False),
@@ -51,7 +55,7 @@ class Finding(NamedTuple):
     Attributes:
       kind: key of `KINDS`.
       split: title of the split, or "" where the finding concerns the data set as a whole.
-      name: the face; for `empty_class` the class.
+      name: the face; for `empty_class` the class, for `landmark_frame` and `landmark_counts` "landmarks".
       detail: what was found, a clause for people.
       other: (split, name) of the earlier picture, for copies.
     """
@@ -81,6 +85,7 @@ def inspect(parts: Mapping[str, Part]) -> list[Finding]:
         found += _faults(title, part)
         found += _masks(title, part)
         found += _sides(title, part)
+        found += _landmarks(title, part)
     found += _copies(parts)
     found += _empty_classes(parts)
     order = list(KINDS)
@@ -131,6 +136,63 @@ def _sides(title: str, part: Part) -> Iterator[Finding]:
             yield Finding(kind, title, names[index], _swapped_parts(separation[index], label_set))
     for index in np.flatnonzero(facts["eyes_apart"] < 0):
         yield Finding("swapped_landmarks", title, names[index], "the subject's left eye lies left of the right one")
+
+
+_FRAME_FACES = 3  # so many faces, and at least half of them, are no accident
+
+
+def _landmarks(title: str, part: Part) -> Iterator[Finding]:
+    facts, names, label_set = part.scan.facts, part.source.names, part.source.label_set
+    marked = facts["points"] > 0
+    usable = marked.copy()
+    for index in np.flatnonzero(marked):
+        fault = _fault(facts[index])
+        if fault:
+            usable[index] = False
+            yield Finding("unusable_landmarks", title, names[index], fault)
+    apart = np.where(usable, placement.distances(facts, label_set), np.nan)
+    far = apart > placement.LIMIT
+    for index in np.flatnonzero(far | (usable & (facts["points_inside"] < placement.MIN_INSIDE))):
+        detail = f"{1 - facts['points_inside'][index]:.0%} of the points lie outside of the photo"
+        if far[index]:
+            detail = f"eyes, nose and mouth lie {apart[index]:.1f} face sizes from those of the mask"
+        yield Finding("misplaced_landmarks", title, names[index], detail)
+    measured = np.isfinite(apart)
+    if far.sum() >= max(_FRAME_FACES, measured.sum() / 2):
+        share = f"{far.sum()} of {measured.sum()} faces have their landmarks beside the face"
+        detail = f"{share}; {_remedy(facts[far], label_set)}"
+        yield Finding("landmark_frame", title, "landmarks", detail)
+    yield from _counts(title, facts)
+
+
+def _fault(row: np.ndarray) -> str | None:
+    """Why the landmarks of a face cannot be used at all."""
+    if not row["points_finite"]:
+        return "some numbers are not finite"
+    if row["points_spread"] < placement.MIN_SPREAD:
+        return (
+            f"all points lie within {row['points_spread']:.2g} pixels of each other (are they fractions of the photo?)"
+        )
+    if row["points_inside"] == 0:
+        return "no point lies in the photo"
+    return None
+
+
+def _remedy(facts: np.ndarray, label_set: LabelSet) -> str:
+    scale = placement.fitting_scale(facts, label_set)
+    fitted = np.median(placement.distances(facts, label_set, scale=scale)) <= placement.LIMIT / 2
+    if fitted:
+        return f"multiplied by {scale:.3g} they fit"
+    return "no scale makes them fit: they may belong to other photos, or to other crops of them"
+
+
+def _counts(title: str, facts: np.ndarray) -> Iterator[Finding]:
+    """Faces of one data set have the same number of points, or all have none."""
+    numbers, faces = np.unique(facts["points"][facts["readable"]], return_counts=True)
+    if len(numbers) > 1:
+        counted = zip(numbers.tolist(), faces.tolist(), strict=True)
+        told = ", ".join(f"{count} face{'s' * (count > 1)} with {number or 'none'}" for number, count in counted)
+        yield Finding("landmark_counts", title, "landmarks", told)
 
 
 def _swapped_parts(separation: np.ndarray, label_set: LabelSet) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import read_image
+from input_pipeline.images import read_drawing
 from input_pipeline.labels import FASSEG, LabelSet
 from input_pipeline.layouts.color_masks import class_ids
 from input_pipeline.layouts.contract import Layout, Problem
@@ -71,7 +71,7 @@ class FassegSplit:
     def read_mask(self, index: int) -> np.ndarray:
         """See `contract.RawSplit`; borders between two colours are cleaned as in `color_masks.class_ids`."""
         path = self.root / self.labels[index]
-        return class_ids(read_image(path), PALETTE, str(path))
+        return class_ids(read_drawing(path, exact=False).pixels, PALETTE, str(path))
 
     def read_landmarks(self, index: int) -> None:
         """There are none."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
-from input_pipeline import label_files, labels, licences
+from input_pipeline import label_files, labels, licences, photos
 from input_pipeline.errors import UserError
 from input_pipeline.images import read_mask
 from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
-from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.layouts.pairing import Part, pair
 from input_pipeline.splits import check_split
 
 
@@ -70,7 +70,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 def _open(root: epath.Path, split: str, variant: str | None) -> FolderSplit:
     check_split("folder", str(root), split, _splits(root))
     directory = root / split if split else root
-    images = Part("photo", directory / "images", PHOTO_ENDINGS)
+    images = Part("photo", directory / "images", photos.SUFFIXES)
     masks = Part("mask", directory / "masks", (".png",))
     labelled = masks.directory.is_dir()
     paired = pair(images, masks) if labelled else pair(images)
@@ -106,7 +106,7 @@ LAYOUT = Layout(
     title="a folder of photos and masks",
     licence=licences.UNKNOWN,
     shape="""\
-DIR[/SPLIT]/images/NAME.jpg|jpeg|png
+DIR[/SPLIT]/images/NAME.jpg|png|...   any photo that `l2s parse` reads
 DIR[/SPLIT]/masks/NAME.png           class ids, 255 = ignore
 DIR[/SPLIT]/labels.json              {"label_set": NAME} or {"labels": {"0": "background", "1": "skin", ...}};
                                      and, if you like, "licence": what the data may be used for, e.g. "CC0-1.0";

@@ -19,7 +19,7 @@ from etils import epath
 from scipy import ndimage
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import read_image
+from input_pipeline.images import read_drawing
 from input_pipeline.labels import L2S_REGIONS, LabelSet
 from input_pipeline.layouts.contract import Layout, Problem
 from input_pipeline.layouts.listing import entries
@@ -80,8 +80,9 @@ class RegionFolders:
 
 def _brightness(path: epath.Path) -> np.ndarray:
     """uint8 [H, W], the brightest channel; 0 where the picture is black."""
-    brightest = read_image(path).max(axis=-1)
-    if path.suffix.lower() != ".png":
+    drawing = read_drawing(path, exact=False)
+    brightest = drawing.pixels.max(axis=-1)
+    if drawing.coding is not None:
         brightest[brightest <= _JPEG_BLACK] = 0
     return brightest
 

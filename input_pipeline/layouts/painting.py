@@ -6,7 +6,7 @@ import numpy as np
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import read_image
+from input_pipeline.images import read_drawing
 
 
 def paint(parts: Iterable[tuple[int, epath.Path]]) -> np.ndarray:
@@ -20,11 +20,11 @@ def paint(parts: Iterable[tuple[int, epath.Path]]) -> np.ndarray:
       uint8 [H, W], 0 where no part is.
 
     Raises:
-      UserError: a file that cannot be read, or parts of different sizes.
+      UserError: a file that cannot be read or has a lossy coding, or parts of different sizes.
     """
     first = mask = None
     for label, path in parts:
-        part = read_image(path)[..., 0]
+        part = read_drawing(path, exact=True).pixels[..., 0]
         if mask is None:
             first, mask = path, np.zeros(part.shape, np.uint8)
         if part.shape != mask.shape:

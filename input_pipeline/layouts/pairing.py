@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from etils import epath
 
+from input_pipeline import photos
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.listing import entries, stray
@@ -91,6 +92,8 @@ def _list(part: Part) -> tuple[dict[str, str], list[Problem]]:
         name = file[: -len(ending)]
         if not name or not name.isprintable():
             problems.append(stray(part.directory, file, "has a name that cannot be printed: rename it"))
+        elif (obstacle := photos.obstacle_of(ending)) is not None:
+            problems.append(Problem(name, str(part.directory / file), obstacle))
         elif found.setdefault(name, file) != file:
             reason = f"has, but for its ending, the same name as '{found[name]}': rename or remove one"
             problems.append(Problem(name, str(part.directory / file), reason))

@@ -32,8 +32,7 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
     found: dict[str, Opened] = {}
     for spec in data:
         for split, source in sources.open_splits(spec, require_masks=False, strict=False).items():
-            whole = spec if not split or specs.parse_spec(spec).split else f"{spec}?{split}"
-            title = split if len(data) == 1 else whole
+            title = split if len(data) == 1 else specs.with_split(spec, split)
             if title in found:
                 raise UserError(f"'{spec}' is named twice: name every data set once")
             found[title] = Opened(split, source)

@@ -140,6 +140,12 @@ def test_other_files_are_named(tmp_path):
         read_image(tmp_path)
 
 
+def test_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "a.jpg").symlink_to("moved.jpg")
+    with pytest.raises(UserError, match=r"a\.jpg' is a link to 'moved\.jpg', which does not exist: check the path"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_postscript_is_not_even_tried(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     with pytest.raises(UserError, match="not a readable image"):

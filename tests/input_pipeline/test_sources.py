@@ -99,6 +99,17 @@ def test_open_slice_of_a_folder(folder):
         open_source(f"folder:{folder}?train[7:9]")
 
 
+def test_slice_of_data_without_splits(folder):
+    assert open_source(f"folder:{folder / 'train'}[1:3]").names == ("1", "2")
+    assert open_source("synthetic:9[-2:]", size=16).names == open_source("synthetic:9?train[-2:]", size=16).names
+    assert {split: len(source) for split, source in open_splits(f"folder:{folder}[:1]").items()} == {
+        "train": 1,
+        "val": 1,
+    }
+    with pytest.raises(UserError, match="divided into splits: name one of train, val"):
+        open_source(f"folder:{folder}[0:5]")
+
+
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [

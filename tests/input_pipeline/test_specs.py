@@ -1,7 +1,7 @@
 import pytest
 
 from input_pipeline.errors import UserError
-from input_pipeline.specs import Spec, parse_mixture, parse_spec
+from input_pipeline.specs import Spec, parse_mixture, parse_spec, with_split
 from input_pipeline.splits import check_split
 
 
@@ -13,6 +13,12 @@ from input_pipeline.splits import check_split
         ("folder:odd?name?train", Spec("folder", "odd?name", "train", None, None)),
         ("synthetic:20?train[3:7]", Spec("synthetic", "20", "train", 3, 7)),
         ("synthetic:20?[:-5]", Spec("synthetic", "20", None, None, -5)),
+        ("folder:a/b[0:5]", Spec("folder", "a/b", None, 0, 5)),
+        ("folder:gs://bucket/dir[:-5]", Spec("folder", "gs://bucket/dir", None, None, -5)),
+        ("folder:what?/dir[2:]", Spec("folder", "what?/dir", None, 2, None)),
+        ("tfds:lapa:1.0.0[:3]", Spec("tfds", "lapa:1.0.0", None, None, 3)),
+        ("folder:d[1]", Spec("folder", "d[1]", None, None, None)),
+        ("folder:a[0:5]/b", Spec("folder", "a[0:5]/b", None, None, None)),
         ("folder:d[1]?split-2.b[:]", Spec("folder", "d[1]", "split-2.b", None, None)),
         ("folder:gs://bucket/dir?train", Spec("folder", "gs://bucket/dir", "train", None, None)),
         ("folder:gs://bucket/dir", Spec("folder", "gs://bucket/dir", None, None, None)),
@@ -36,6 +42,9 @@ def test_spec(text, spec):
         "folder:d?",
         "folder:d?train[3]",
         "folder:d?a b",
+        "folder:[0:5]",
+        "folder:d[a:b]",
+        "folder:d[1:2:3]",
         "synthetic:3?x[1:2:3]",
         f"synthetic:3?[{'9' * 5000}:]",
     ],
@@ -43,6 +52,14 @@ def test_spec(text, spec):
 def test_malformed_spec_shows_the_form(text):
     with pytest.raises(UserError, match=r"write KIND:WHERE\[\?SPLIT\], for example 'folder:faces\?train'"):
         parse_spec(text)
+
+
+def test_spec_of_one_split():
+    assert with_split("folder:d", "val") == "folder:d?val"
+    assert with_split("folder:d[0:5]", "val") == with_split("folder:d?[0:5]", "val") == "folder:d?val[0:5]"
+    assert with_split("folder:d[:-5]", "val") == "folder:d?val[:-5]"
+    assert with_split("folder:d[2:]", "") == "folder:d[2:]"
+    assert with_split("folder:d?train", "train") == "folder:d?train"
 
 
 def test_parts_of_a_mixture():

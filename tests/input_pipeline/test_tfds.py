@@ -122,6 +122,14 @@ def test_splits_slices_versions(prepared):
         open_source(f"tfds:{prepared}#foreign:2.0.0?train")
 
 
+def test_masks_coded_as_jpeg_are_refused(tmp_path):
+    jpeg = tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg")
+    features = {"image": PICTURE, "mask": jpeg}
+    prepare(tmp_path, features, lambda k: pictures(k) | {"mask": encoded(mask(k), "JPEG")}, {"label_set": "lapa"})
+    with pytest.raises(UserError, match=r"\?test\[0\] mask' holds JPEG data, whose coding changes class ids"):
+        open_source(f"tfds:{tmp_path}#foreign?test")[0]
+
+
 def test_the_newest_version_counts(copy):
     spec, directory = copy
     for version in ("9.0.0", "10.0.0"):

@@ -99,7 +99,9 @@ def test_missing_or_empty_folders(tmp_path):
     with pytest.raises(UserError, match="has no folder 'images'"):
         open_folder(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(UserError, match=r"images' holds no whole face \(\.jpg, \.jpeg, \.png\): put photos there"):
+    with pytest.raises(
+        UserError, match=r"images' holds no whole face \(\.jpg, \.jpeg, \.png, .*\.heic, .*\): put photos there"
+    ):
         open_folder(tmp_path)
 
 

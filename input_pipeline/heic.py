@@ -1,0 +1,52 @@
+"""HEIC, the format of iPhones' photos: known by its first bytes, decoded by the optional package pillow-heif."""
+
+import importlib.util
+from typing import BinaryIO
+
+from PIL import Image
+
+from input_pipeline.errors import UserError
+
+SUFFIXES = (".heic", ".heif")
+WAY_OUT = "`pip install pillow-heif` lets it be read, or save it as JPEG"
+
+_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_CONTAINERS = {
+    b"mif1",
+    b"msf1",
+}  # brands that say nothing of the codec, which is one of those the file is compatible with
+_HEAD_BYTES = 64
+
+
+def is_heic(file: BinaryIO) -> bool:
+    """Whether a file begins like HEIC; it is left at its beginning."""
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    if head[4:8] != b"ftyp":
+        return False
+    brand, length = head[8:12], int.from_bytes(head[:4], "big")
+    compatible = {head[k : k + 4] for k in range(16, min(length, len(head)), 4)}
+    return brand in _BRANDS or (brand in _CONTAINERS and bool(compatible & _BRANDS))
+
+
+def is_readable() -> bool:
+    """Whether pillow-heif is installed."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def open_image(file: BinaryIO, name: str) -> Image.Image:
+    """The image in a HEIC file with only its header read.
+
+    Args:
+      file: at its beginning.
+      name: what an error calls it.
+
+    Raises:
+      UserError: pillow-heif is not installed.
+      SyntaxError: a damaged file (as Pillow's own decoders).
+    """
+    if not is_readable():
+        raise UserError(f"'{name}' is an HEIC photo: {WAY_OUT}")
+    import pillow_heif
+
+    return pillow_heif.HeifImageFile(file)  # not registered with Pillow: that would be for the whole process
