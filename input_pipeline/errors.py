@@ -1,6 +1,7 @@
-"""The one exception for what a user can get wrong, and the hint at what was meant."""
+"""The one exception for what a user can get wrong, the hint at what was meant, and hostile text made fit to print."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -22,3 +23,12 @@ def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float 
     """
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return f"did you mean '{close[0]}'?" if close else otherwise
+
+
+def printable(text: str) -> str:
+    r"""The text as it may be printed: what is no visible character is written as its escape, e.g. `\x1b`.
+
+    Names of files hold anything: control sequences that a terminal obeys, line breaks, marks that turn the direction
+    of writing, bytes that are no UTF-8 (`\udcff`).
+    """
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else repr(c)[1:-1] for c in text)

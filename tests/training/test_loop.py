@@ -194,7 +194,7 @@ def test_a_metric_that_is_not_evaluated(tmp_path):
         train(tmp_path, steps=1, best_metric="mean_f2")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_the_step_saves_and_the_same_command_resumes(tmp_path, number):
     before = signal.getsignal(number)
     screen = Console(file=io.StringIO(), width=200)
