@@ -40,7 +40,7 @@ def _run(argv: Sequence[str]) -> int:
         return finished.code or 0
     except UserError as error:
         if "--debug" in argv:
-            traceback.print_exc()
+            print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
         return _mistake(str(error))
     except KeyboardInterrupt:
         print("l2s: interrupted", file=sys.stderr)
