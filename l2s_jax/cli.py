@@ -1,7 +1,7 @@
 """The `l2s` command: finds the subcommand, runs it, and turns a user's mistake into one sentence.
 
-Exit codes: 0 done (also where nobody reads the output any more), 2 a mistake the user can mend (one sentence on
-stderr), 130 interrupted. Anything else is a bug and keeps its traceback.
+Exit codes: 0 done (also where nobody reads the output any more), 2 a mistake the user can mend, or a file that
+the system refuses (one sentence on stderr), 130 interrupted. Anything else is a bug and keeps its traceback.
 """
 
 import importlib
@@ -39,12 +39,22 @@ def _run(argv: Sequence[str]) -> int:
     except SystemExit as finished:  # argparse after --help and --version
         return finished.code or 0
     except UserError as error:
-        if "--debug" in argv:
-            print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
+        _trace(argv)
         return _mistake(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file that the system refuses (rights, loops of links, names too long), wherever it is met.
+        _trace(argv)
+        return _mistake(f"'{os.fsdecode(error.filename)}' cannot be used: {error.strerror}")
     except KeyboardInterrupt:
         print("l2s: interrupted", file=sys.stderr)
         return 130
+
+
+def _trace(argv: Sequence[str]) -> None:
+    if "--debug" in argv:
+        print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
 
 
 def _mistake(sentence: str) -> int:
