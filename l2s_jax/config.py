@@ -197,7 +197,7 @@ def from_json(source: str | os.PathLike | dict[str, Any]) -> ConfigDict:
     if isinstance(source, dict):
         return _from_dict(source)
     try:
-        content = json.loads(Path(source).read_text())
+        content = json.loads(Path(source).read_bytes())  # bytes may begin with a byte-order mark
     except OSError as error:
         raise UserError(f"cannot read config {source} ({error.strerror})") from error
     except ValueError as error:
@@ -347,7 +347,7 @@ def _refusal(error: Exception) -> str:
 
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text(), filename=str(path))
+        return ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         raise UserError(f"config file {path}, line {error.lineno}: {error.msg}") from error
 
