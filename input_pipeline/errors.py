@@ -1,6 +1,7 @@
-"""The one exception for what a user can get wrong, and the hint at what was meant."""
+"""The one exception for what a user can get wrong, the hint at what was meant, and hostile text made fit to print."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -28,3 +29,12 @@ def clipped(value: object, most: int = 80) -> str:
     """`str(value)` for a sentence: what is longer than `most` characters ends in `...` there."""
     text = str(value)
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def printable(text: str) -> str:
+    r"""The text as it may be printed: what is no visible character is written as its escape, e.g. `\x1b`.
+
+    Names of files hold anything: control sequences that a terminal obeys, line breaks, marks that turn the direction
+    of writing, bytes that are no UTF-8 (`\udcff`).
+    """
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else repr(c)[1:-1] for c in text)

@@ -54,6 +54,12 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def home() -> Path | None:
+    """The user's home folder; None where there is none, as for a container's user that the system does not know."""
+    found = os.path.expanduser("~")
+    return Path(found) if os.path.isabs(found) else None
+
+
 def writable_file(path: Path) -> Path:
     """Try that a file could be written to `path`, making its folder, before work is spent on what goes into it.
 

@@ -229,10 +229,11 @@ class _TrainView(grain.transforms.RandomMap):
 def _begin_worker(worker_index: int, worker_count: int) -> None:
     """Ties a worker to the process that trains: its end, however sudden, ends the worker, and nothing else does.
 
-    Ctrl-C reaches every process of a terminal, but the one that trains decides when its workers stop.
+    Ctrl-C and a hang-up reach every process of a terminal, but the one that trains decides when its workers stop.
     """
     processes.settle()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from l2s_jax import cli
-from l2s_jax.commands.parse import unique_stems
+from l2s_jax.commands import results
 
 LABELS = fake_system.LABELS
 
@@ -142,12 +142,132 @@ def test_folders_batches_and_equal_stems(capsys, place, tmp_path):
     assert shapes == {"one": (16, 16), "two": (30, 20), "one-2": (20, 30), "three": (16, 24)}
 
 
-def test_names_never_meet():
-    paths = [Path(p) for p in ("a/x.png", "b/x.png", "b/X.jpg", "c/x-2.png", "d/x.png")]
-    names = unique_stems(paths)
+def test_names_never_meet(tmp_path):
+    paths = [
+        Path(p) for p in ("a/x.png", "b/x.png", "b/X.jpg", "c/x-2.png", "d/x.png", "e/e\u0301.png", "f/\u00e9.png")
+    ]
+    names = results.names(paths, tmp_path)
     assert names[0] == "x"
     assert names[3] == "x-2"
+    assert names[6] == "\u00e9-2"
     assert len({name.casefold() for name in names}) == len(names)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_an_album_that_is_its_own_out_folder(capsys, place, tmp_path):
+    for name in ("anna.png", "ben.jpg"):
+        save(tmp_path / name, fake_system.painted(16, 16)[0])
+    photos = content(tmp_path)
+    assert parse(capsys, tmp_path, "--out", tmp_path)[0] == 0
+    first = content(tmp_path)
+    assert len(first) == 8
+    code, out, err = parse(capsys, tmp_path, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert "2 photos parsed" in out
+    assert "4 files that l2s parse wrote are left out" in out
+    again = content(tmp_path)
+    assert again.keys() == first.keys()
+    pictures = [name for name in first if not name.endswith(".json")]
+    assert all(again[name] == first[name] for name in pictures)
+    assert all(again[name] == photos[name] for name in photos)
+    everything = [str(path) for path in tmp_path.iterdir() if path.suffix != ".json"]  # what a shell makes of *
+    assert "2 photos parsed" in parse(capsys, *everything, "--out", tmp_path)[1]
+    assert content(tmp_path).keys() == first.keys()
+
+
+@pytest.mark.parametrize("name", ["face.json", "face_labels.png", "face_overlay.png"])
+@pytest.mark.parametrize("kind", ["file", "picture", "folder", "link"])
+def test_what_others_wrote_is_never_replaced(capsys, monkeypatch, place, tmp_path, name, kind):
+    photo = save(tmp_path / "face.png", fake_system.painted(16, 16)[0])
+    if kind == "picture":
+        save(tmp_path / "drawn.png", fake_system.painted(8, 8)[0]).rename(tmp_path / name)
+    elif kind == "folder":
+        (tmp_path / name).mkdir()
+    elif kind == "link":
+        (tmp_path / name).symlink_to("nowhere")
+    else:
+        (tmp_path / name).write_text('{"annotation": "of weeks"}')
+    before = sorted(os.listdir(tmp_path))
+    monkeypatch.setattr("l2s_jax.api.Parser.load", lambda *args: pytest.fail("work before the check"))
+    code, out, err = parse(capsys, photo, "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert err == f"l2s: '{tmp_path / name}' was not written by `l2s parse` and is not replaced: choose another --out\n"
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_results_of_other_photos_stay(capsys, place, tmp_path):
+    for folder, size in (("a", 16), ("b", 24), ("c", 32)):
+        save(tmp_path / folder / "x.png", fake_system.painted(size, size)[0])
+    out = tmp_path / "out"
+    expected = {"x": 16, "x-2": 24, "x-3": 32}
+    for folder in ("a", "b", "c", "b", "a"):  # each keeps its name, whatever the order
+        assert parse(capsys, tmp_path / folder, "--out", out)[0] == 0
+    assert {path.stem for path in out.glob("*.json")} == set(expected)
+    assert {name: len(ids_of(out / f"{name}_labels.png")) for name in expected} == expected
+
+
+def test_results_of_another_model_are_replaced_and_move_with_their_photos(capsys, place, tmp_path):
+    photo = save(tmp_path / "album" / "x.png", fake_system.painted(16, 16)[0])
+    other = fake_system.save(tmp_path / "other", name="other")
+    assert parse(capsys, photo, "--out", photo.parent, "--model", "tiny")[0] == 0
+    moved = (tmp_path / "album").rename(tmp_path / "moved")
+    assert parse(capsys, moved, "--out", moved, "--model", tmp_path / "other")[0] == 0
+    assert json.loads((moved / "x.json").read_text())["model"]["name"] == other.name
+    assert len(list(moved.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[" * 100_000, b"[]", b'{"written_by": 5}', b'{"written_by": "me"}', b"\xff", b" " * (1 << 21)]
+)
+def test_what_only_looks_like_a_result(tmp_path, text):
+    for name in ("a.json", "a_labels.png"):
+        (tmp_path / name).write_bytes(text)
+        assert not results.is_result(tmp_path / name)
+
+
+def test_a_folder_of_results_holds_no_photos(capsys, place, tmp_path):
+    photo = save(tmp_path / "in" / "x.png", fake_system.painted(16, 16)[0])
+    assert parse(capsys, photo, "--out", tmp_path / "out")[0] == 0
+    code, _, err = parse(capsys, tmp_path / "out", "--out", tmp_path / "more")
+    assert code == 2
+    assert "holds only what `l2s parse` wrote" in err
+    assert not (tmp_path / "more").exists()
+
+
+def test_odd_names_stop_no_album_and_reach_no_terminal(capsys, place, tmp_path):
+    names = ["-x", "a\nb", "\x1b[2Jred", "[bold]", "\u202egpj", "x" * 251, "x" * 250 + "y", "é" * 120, "tail\\"]
+    names.append(os.fsdecode(b"latin\xe9"))
+    pixels = fake_system.painted(16, 16)[0]
+    save(tmp_path / "photo.png", pixels)
+    (tmp_path / "in").mkdir()
+    for name in names:
+        os.link(tmp_path / "photo.png", tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / "._hidden.png").write_bytes(b"")
+    (tmp_path / "in" / "\x1b[31mlost.png").symlink_to("nowhere")
+    (tmp_path / "in" / "\x1b[31mcut.png").write_bytes(b"")
+    for _ in range(2):
+        code, out, err = parse(capsys, tmp_path / "in", "--out", tmp_path / "out")
+        assert code == 2
+        assert f"{len(names)} photos parsed" in out
+        assert f"2 of {len(names) + 2} photos could not be read" in err.splitlines()[-1]
+        assert "is a link to nothing" in err
+        assert all(letter == "\n" or letter.isprintable() for letter in out + err)
+        assert "[bold]" in out
+        assert "hidden" not in out + err
+        assert len(err.splitlines()) == 3
+        assert len(list((tmp_path / "out").glob("*.json"))) == len(names)
+
+
+def test_a_link_to_itself_is_one_sentence(capsys, place, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "loop", tmp_path / "loop" / "x.png", tmp_path / ("n" * 300), tmp_path / "a.png" / "b"):
+        (tmp_path / "a.png").touch()
+        code, out, err = parse(capsys, path, "--out", tmp_path / "out")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "cannot be read: " in err or "there is no photo or folder" in err
 
 
 def test_unreadable_photos_are_named_counted_and_skipped(capsys, place, tmp_path):

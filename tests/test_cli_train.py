@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import fake_system
@@ -166,6 +167,15 @@ def test_a_broken_face_ends_training_in_one_sentence(place, capsys):
     assert err.count("\n") == 1
     assert "broken/images/5.png' is not a readable image" in err
     assert not (place / "stopped_by_data" / "model").exists()
+
+
+def test_training_goes_on_when_nobody_reads_its_output(place, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["train", "--config", "tiny.json", *OPTIONS, "--workdir", "unread"]) == 0
+    assert {"model", "report.html"} <= set(os.listdir(place / "unread"))
 
 
 def test_a_signal_ends_with_its_code_and_exports_nothing(place, capsys, monkeypatch):

@@ -182,6 +182,16 @@ def test_broken_config_files_are_explained(folder, text, message):
         configs.load(write(folder, text))
 
 
+@pytest.mark.parametrize("name", ["small.py", "small.json"])
+def test_a_byte_order_mark_is_no_part_of_a_file(folder, name):
+    """Editors of Windows put one in front."""
+    configs.save(configs.load("small"), folder / "small.json")
+    path = folder / ("configs" if name.endswith(".py") else ".") / name
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert configs.load(str(path)) == configs.load("small")
+    assert configs.describe(str(path)) == (configs.describe("small") if name.endswith(".py") else "")
+
+
 def test_json_round_trip_is_exact(folder):
     config = configs.load("small", ["train.max_minutes=3", "model.widths=[1, [2, 3]]"])
     configs.save(config, folder / "config.json")

@@ -4,7 +4,7 @@ import os
 
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, printable
 from input_pipeline.layouts.contract import Problem
 
 _MAX_TEXT_BYTES = 1 << 26  # the longest index of the known downloads (CelebA's partition) has 3 MB
@@ -30,7 +30,7 @@ def entries(folder: epath.Path) -> list[str]:
 
 def stray(folder: epath.Path, name: str, reason: str) -> Problem:
     """The problem of an entry of a folder that belongs to no face; control characters in its name are escaped."""
-    shown = name if name.isprintable() else ascii(name)[1:-1]
+    shown = printable(name)
     return Problem(shown, f"{os.fspath(folder)}/{shown}", reason)
 
 

@@ -46,8 +46,17 @@ def read_file(path: epath.Path, limit: int) -> bytes | None:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where copies lie: $L2S_CACHE, else ~/.cache/l2s_jax."""
-    return Path(environment.get("L2S_CACHE") or "~/.cache/l2s_jax").expanduser() / "records"
+    """Where copies lie: $L2S_CACHE, else ~/.cache/l2s_jax.
+
+    Raises:
+      UserError: neither is known.
+    """
+    if chosen := environment.get("L2S_CACHE"):
+        return Path(os.path.expanduser(chosen)) / "records"
+    home = files.home()
+    if home is None:
+        raise UserError("records of a bucket are copied to a local disk: set L2S_CACHE to a folder for them")
+    return home / ".cache" / "l2s_jax" / "records"
 
 
 def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored], cache: Path) -> Path:

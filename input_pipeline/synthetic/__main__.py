@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, printable
 from input_pipeline.synthetic.sheet import contact_sheet, save_png
 
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError("the sheet must have at least one face and at most 2^28 pixels")
         save_png(contact_sheet(options.rows, options.columns, options.size, options.seed), options.out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     return 0
 

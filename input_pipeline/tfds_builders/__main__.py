@@ -7,7 +7,7 @@ import sys
 import tensorflow_datasets as tfds
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, printable
 
 NAMES = ("celebamask_hq", "helen", "lapa")
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         spec = build(options.name, options.download, options.data_dir)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     print(f"prepared; read it as '{spec}?SPLIT'")
     return 0

@@ -1,10 +1,12 @@
 """Finding models by name, by folder, or by the workdir that trained them."""
 
 import os
+import stat
 from pathlib import Path
 
+from input_pipeline import files
 from input_pipeline.errors import UserError, nearest
-from l2s_jax.bundle.model import JSON_FILE, TENSOR_FILE
+from l2s_jax.bundle.model import JSON_FILE, TENSOR_FILE, read_meta
 
 WORKDIR_MODEL = "model"
 """Where a workdir keeps its exported bundle."""
@@ -16,31 +18,35 @@ RUNS = Path("runs")
 def search_path() -> list[Path]:
     """Folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the installed ones."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]
-    installed = Path(__file__).parent.parent / "models_installed"
-    return [*listed, Path("models"), Path.home() / ".local/share/l2s_jax/models", installed]
+    home = files.home()
+    users = [] if home is None else [home / ".local/share/l2s_jax/models"]
+    return [*listed, Path("models"), *users, Path(__file__).parent.parent / "models_installed"]
 
 
 def find_models() -> dict[Path, str]:
-    """Every bundle on the search path and in ./runs, as {folder: the name `resolve` knows it by}."""
+    """Every bundle on the search path and in ./runs, as {folder: the name `resolve` knows it by}.
+
+    What may not be looked into is among them: reading it says why.
+    """
     candidates = [(entry, entry.name) for folder in search_path() for entry in _entries(folder)]
     candidates += [(entry / WORKDIR_MODEL, entry.name) for entry in _entries(RUNS)]
-    found: dict[Path, str] = {}
+    found: dict[str, tuple[Path, str]] = {}
     for path, name in candidates:
-        if _is_bundle(path) and path.resolve() not in {p.resolve() for p in found}:
-            found[path] = name
-    return found
+        if _is_bundle(path):
+            found.setdefault(os.path.realpath(path), (path, name))
+    return dict(found.values())
 
 
 def newest() -> Path:
-    """The bundle that was written last, for a command that was told none.
+    """The readable bundle that was written last, for a command that was told none.
 
     Raises:
       UserError: there is none.
     """
-    models = find_models()
+    models = {written: path for path in find_models() if (written := _written(path)) is not None}
     if not models:
         raise UserError("there is no model here yet: `l2s demo` trains one, or pass --model NAME|PATH|WORKDIR")
-    return max(models, key=lambda path: (path / JSON_FILE).stat().st_mtime)
+    return models[max(models)]
 
 
 def resolve(where: str | os.PathLike) -> Path:
@@ -52,8 +58,8 @@ def resolve(where: str | os.PathLike) -> Path:
     Raises:
       UserError: nothing of the kind; the sentence names the nearest model.
     """
-    path = Path(where).expanduser()
-    if path.name in (JSON_FILE, TENSOR_FILE) and path.is_file():
+    path = Path(os.path.expanduser(where))
+    if path.name in (JSON_FILE, TENSOR_FILE) and os.path.isfile(path):
         path = path.parent
     for candidate in (path, path / WORKDIR_MODEL):
         if _is_bundle(candidate):
@@ -62,11 +68,11 @@ def resolve(where: str | os.PathLike) -> Path:
     for found, name in models.items():
         if name == str(where):
             return found
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(
             f"'{where}' holds no model: neither {JSON_FILE} nor {WORKDIR_MODEL}/{JSON_FILE}; training exports one"
         )
-    if path.exists():
+    if os.path.exists(path):
         raise UserError(f"'{where}' is not a model bundle; pass the folder that holds {JSON_FILE}")
     raise UserError(f"no model '{where}': {_way_out(str(where), list(models.values()))}")
 
@@ -77,8 +83,29 @@ def _way_out(name: str, known: list[str]) -> str:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+    """What lies in a folder; the folder itself, as a bundle that cannot be read, where it may not be listed."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+    except PermissionError:
+        return [folder]
+    except OSError:
+        return []
 
 
 def _is_bundle(path: Path) -> bool:
-    return (path / JSON_FILE).is_file()
+    """Whether a bundle is there; also where the system does not let us know."""
+    try:
+        return stat.S_ISREG(os.stat(path / JSON_FILE).st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _written(path: Path) -> float | None:
+    """When a bundle was written, in seconds since 1970; None for one that cannot be used."""
+    try:
+        read_meta(path)
+        return os.stat(path / JSON_FILE).st_mtime
+    except (UserError, OSError):
+        return None

@@ -1,12 +1,12 @@
 """The terminal: one console for results, one for warnings, and small words on them."""
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bar", "errors", "escape", "out", "percent", "swatch", "table"]
+from input_pipeline.errors import printable
 
 
 def out(stderr: bool = False) -> Console:
@@ -42,6 +42,14 @@ def table(title: str | None, *columns: str) -> Table:
 def swatch(color: tuple[int, int, int]) -> Text:
     """Three cells of an RGB colour."""
     return Text("   ", style=f"on rgb({color[0]},{color[1]},{color[2]})")
+
+
+def escape(text: str) -> str:
+    """Text that others chose (names of files, what files hold) as it may stand in what is printed.
+
+    Nothing of theirs reaches the terminal but through here: no control characters, no markup.
+    """
+    return markup.escape(printable(text))
 
 
 def percent(fraction: float) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -65,7 +64,7 @@ def _print(
     for (kind, split), group in itertools.groupby(found, key=lambda finding: (finding.kind, finding.split)):
         members = list(group)
         word = "[bold red]mend[/]" if KINDS[kind].mend else "[yellow]look[/]"
-        which = _plain(_first_names(members))
+        which = console.escape(_first_names(members))
         grid.add_row(word, KINDS[kind].title, console.escape(split or "all"), str(len(members)), which)
     screen.print(grid)
     for line in _sentences(found):
@@ -91,14 +90,9 @@ def _sentences(found: Sequence[Finding]) -> Iterator[str]:
         yield f"\n[bold]{KINDS[kind].title}[/]"
         for member in members[:_SENTENCES]:
             place = "/".join(filter(None, (member.split, member.name)))
-            yield f"  {_plain(place)}: {_plain(member.detail)}"
+            yield f"  {console.escape(place)}: {console.escape(member.detail)}"
         if len(members) > _SENTENCES:
             yield f"  [dim]... and {len(members) - _SENTENCES} more; --json FILE writes them all[/]"
-
-
-def _plain(text: str) -> str:
-    """Names of files are hostile: no control characters and no markup to the terminal."""
-    return console.escape(re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", text))
 
 
 def _facts(

@@ -112,20 +112,15 @@ def _show_broken(screen: Console, found: Broken) -> None:
     """The first broken faces, then how many have which fault."""
     faces = console.table(None, "split", "face", "fault")
     for split, problem in found.first:
-        faces.add_row(*(console.escape(_printable(text)) for text in (split or "-", problem.name, problem.reason)))
+        faces.add_row(*(console.escape(text) for text in (split or "-", problem.name, problem.reason)))
     screen.print(faces)
     if found.count > len(found.first):
         screen.print(f"[dim]... and {found.count - len(found.first)} more[/]")
     reasons = console.table(None, ">faces", "fault")
     for reason, count in tuple(found.reasons.items())[: broken.SHOWN]:
-        reasons.add_row(str(count), console.escape(_printable(reason)))
+        reasons.add_row(str(count), console.escape(reason))
     screen.print()
     screen.print(reasons)
-
-
-def _printable(text: str) -> str:
-    """No control characters to the terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _stopped(args: argparse.Namespace, made: Prepared) -> UserError:
@@ -141,7 +136,7 @@ def _show(screen: Console, args: argparse.Namespace, made: Manifest) -> None:
     for name, split in made.splits.items():
         megabytes = sum(stored.bytes for stored in split.files) / 1e6
         counts = (split.examples, split.labelled, split.broken, len(split.shards))
-        table.add_row(name or "-", *map(str, counts), f"{megabytes:.1f}")
+        table.add_row(console.escape(name or "-"), *map(str, counts), f"{megabytes:.1f}")
     screen.print(table)
     first = next(iter(made.splits))
     spec = f"records:{args.out}" + (f"?{first}" if first else "")

@@ -64,7 +64,9 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         terms = inheritance.remember(workdir, terms, system.learns_from)
     if result.interrupted:
         return 128 + result.interrupted
-    state = loop.best_state(workdir, config, system, warn=screen.print)
+    state = loop.best_state(
+        workdir, config, system, warn=lambda text: screen.print(console.escape(text), soft_wrap=True)
+    )
     variables, steps = everywhere(system.variables(state)), int(state.step)
     try:
         if jax.process_index() == 0:

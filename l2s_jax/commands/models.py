@@ -21,7 +21,8 @@ def run(args: argparse.Namespace) -> int:
     broken = []
     for path, name in models.items():
         try:
-            grid.add_row(*(console.escape(cell) for cell in _row(name, bundle.read_meta(path))), str(path))
+            row = (*_row(name, bundle.read_meta(path)), str(path))
+            grid.add_row(*map(console.escape, row))
         except UserError as error:
             broken.append(error)
     screen.print(grid)

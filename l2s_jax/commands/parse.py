@@ -3,6 +3,8 @@
 import argparse
 import io
 import itertools
+import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,16 +12,33 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from input_pipeline import files, images, licences
 from input_pipeline.errors import UserError
+from input_pipeline.layouts import listing
+from input_pipeline.layouts.contract import Problem
 from l2s_jax import api, bundle
-from l2s_jax.commands import console
+from l2s_jax.commands import console, results
 from l2s_jax.training.compilation import enable_compilation_cache
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What counts as a photo inside a folder; a file named on the command line is tried whatever its name."""
+
+
+class Listed(NamedTuple):
+    """What the command line names.
+
+    Attributes:
+      paths: photos, in the order of the command line, those of a folder in name order.
+      passed_over: files of folders that look like photos and cannot be read.
+      results: how many files were left out because `l2s parse` wrote them.
+    """
+
+    paths: list[Path]
+    passed_over: list[Problem]
+    results: int
 
 
 class Photo(NamedTuple):
@@ -27,36 +46,44 @@ class Photo(NamedTuple):
 
     Attributes:
       path: as the user named it.
-      name: unique stem in the out folder.
+      name: of the results, see `results.names`.
+      mark: of the results, see `results.mark`.
       pixels: uint8 [H, W, 3], upright.
       read_ms: time to read and decode it.
     """
 
     path: Path
     name: str
+    mark: str
     pixels: np.ndarray
     read_ms: float
 
 
 def run(args: argparse.Namespace) -> int:
     """Parse every photo; unreadable ones are named, skipped, and reported as a UserError at the end."""
-    paths = list_photos(args.inputs)
+    listed = list_photos(args.inputs)
     out = files.writable_folder(args.out)
+    names = results.names(listed.paths, out)
     screen = console.out()
     warnings = console.errors(screen)
     enable_compilation_cache()
     parser = api.Parser.load(args.model or bundle.newest(), args.clean)
-    batch_size = min(args.batch, len(paths))
+    batch_size = min(args.batch, len(listed.paths))
     compile_s = _warm_up(parser, batch_size)
     screen.print(
         f"model [bold]{parser.model.meta.name}[/] [dim]({console.escape(str(parser.model.path))}, "
         f"{parser.model.meta.system}, {parser.image_size} px, ready in {compile_s:.1f} s)[/] "
         f"[dim]licence: {console.escape(licences.short(parser.model.meta.licence))}[/]"
     )
-    skipped: list[Path] = []
+    if listed.results:
+        screen.print(f"[dim]{listed.results} files that l2s parse wrote are left out[/]")
+    skipped = [problem.name for problem in listed.passed_over]
+    for problem in listed.passed_over:
+        _warn(warnings, f"'{problem.path}' {problem.reason}")
+    total = len(listed.paths) + len(skipped)
     with console.bar(screen) as progress:
-        task = progress.add_task("parsing", total=len(paths))
-        photos = read_photos(paths, skipped, warnings)
+        task = progress.add_task("parsing", total=len(listed.paths))
+        photos = read_photos(listed.paths, names, out, skipped, warnings)
         while chunk := list(itertools.islice(photos, batch_size)):
             start = time.perf_counter()
             parsings = list(parser.batch([photo.pixels for photo in chunk], batch_size))
@@ -65,64 +92,72 @@ def run(args: argparse.Namespace) -> int:
                 write(out, photo, parsing, parser, parse_ms)
                 screen.print(_line(photo, parsing, parse_ms), soft_wrap=True)
                 progress.advance(task)
-            progress.update(task, total=len(paths) - len(skipped))
-    done = len(paths) - len(skipped)
+            progress.update(task, total=total - len(skipped))
+    done = total - len(skipped)
     screen.print(f"{done} photo{'s' * (done != 1)} parsed into {console.escape(str(out))}", soft_wrap=True)
     if skipped:
-        names = ", ".join(path.name for path in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-        raise UserError(f"{len(skipped)} of {len(paths)} photos could not be read and were skipped: {names}")
+        first = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        raise UserError(f"{len(skipped)} of {total} photos could not be read and were skipped: {first}")
     return 0
 
 
-def list_photos(inputs: Sequence[Path]) -> list[Path]:
-    """The files of the command line, and the photos (by suffix) of its folders, in name order.
+def list_photos(inputs: Sequence[Path]) -> Listed:
+    """The files of the command line and the photos of its folders, without what `l2s parse` wrote.
 
     Raises:
-      UserError: a path that is not there, or a folder without photos.
+      UserError: a path that is not there or cannot be read, or a folder without photos.
     """
-    photos = []
+    paths, passed_over = [], []
     for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        if _is_folder(path):
+            inside, obstacles = _photos_in(path)
             if not inside:
-                raise UserError(f"the folder '{path}' holds no photos ({', '.join(SUFFIXES)})")
-            photos += inside
-        elif path.exists():
-            photos.append(path)
+                lost = f"'{obstacles[0].path}' {obstacles[0].reason}" if obstacles else ", ".join(SUFFIXES)
+                raise UserError(f"the folder '{path}' holds no photos ({lost})")
+            paths += inside
+            passed_over += obstacles
         else:
-            raise UserError(f"there is no photo or folder '{path}'")
-    return photos
+            paths.append(path)
+    photos = [path for path in paths if not results.is_result(path)]
+    if not photos:
+        raise UserError(f"'{inputs[0]}' holds only what `l2s parse` wrote: name the photos themselves")
+    return Listed(photos, passed_over, len(paths) - len(photos))
 
 
-def unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Names for results: the file's stem, with `-2`, `-3` ... where another photo (in any letter case) has it.
-
-    A photo that is alone with its stem always keeps it, whatever the numbering of others.
-    """
-    stems = {path.stem.casefold() for path in paths}
-    taken: set[str] = set()
-    names = []
-    for path in paths:
-        name = path.stem
-        numbers = itertools.count(2)
-        while name.casefold() in taken or (name != path.stem and name.casefold() in stems):
-            name = f"{path.stem}-{next(numbers)}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"there is no photo or folder '{path}'") from error
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
 
 
-def read_photos(paths: Sequence[Path], skipped: list[Path], warnings: Console) -> Iterator[Photo]:
-    """The readable photos in order; the others are named on `warnings` and appended to `skipped`."""
-    for path, name in zip(paths, unique_stems(paths), strict=True):
+def _photos_in(folder: Path) -> tuple[list[Path], list[Problem]]:
+    """The photos of a folder by suffix, in name order, and the links among them that lead nowhere."""
+    named = [path for name in listing.entries(folder) if (path := folder / name).suffix.lower() in SUFFIXES]
+    lost = [path for path in named if os.path.islink(path) and not os.path.exists(path)]
+    problems = [Problem(path.name, str(path), "is a link to nothing: mend or remove it") for path in lost]
+    return [path for path in named if os.path.isfile(path)], problems
+
+
+def read_photos(
+    paths: Sequence[Path], names: Sequence[str], out: Path, skipped: list[str], warnings: Console
+) -> Iterator[Photo]:
+    """The readable photos in order; the names of the others are told on `warnings` and appended to `skipped`."""
+    for path, name in zip(paths, names, strict=True):
         start = time.perf_counter()
         try:
             pixels = images.read_image(path)
         except UserError as error:
-            warnings.print(f"[red]skipped:[/] {console.escape(str(error))}", soft_wrap=True)
-            skipped.append(path)
+            _warn(warnings, str(error))
+            skipped.append(path.name)
             continue
-        yield Photo(path, name, pixels, (time.perf_counter() - start) * 1e3)
+        yield Photo(path, name, results.mark(path, out), pixels, (time.perf_counter() - start) * 1e3)
+
+
+def _warn(warnings: Console, sentence: str) -> None:
+    warnings.print(f"[red]skipped:[/] {console.escape(sentence)}", soft_wrap=True)
 
 
 def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float) -> None:
@@ -132,16 +167,18 @@ def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, par
       UserError: the disk refuses.
     """
     start = time.perf_counter()
-    files.replace(out / f"{photo.name}_overlay.png", _png(parsing.overlay(photo.pixels)))
-    files.replace(out / f"{photo.name}_labels.png", _png(parsing.palette_image()))
+    overlay, labels, description = (out / f"{photo.name}{ending}" for ending in results.ENDINGS)
+    files.replace(overlay, _png(parsing.overlay(photo.pixels), photo.mark))
+    files.replace(labels, _png(parsing.palette_image(), photo.mark))
     write_ms = (time.perf_counter() - start) * 1e3
-    files.replace_json(out / f"{photo.name}.json", facts(photo, parsing, parser, parse_ms, write_ms))
+    files.replace_json(description, facts(photo, parsing, parser, parse_ms, write_ms))
 
 
 def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float, write_ms: float) -> dict:
     """What `NAME.json` says. `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels)."""
     areas, confidences, meta = parsing.areas(), parsing.confidences(), parser.model.meta
     return {
+        results.JSON_KEY: photo.mark,
         "image": str(photo.path),
         "width": photo.pixels.shape[1],
         "height": photo.pixels.shape[0],
@@ -177,7 +214,8 @@ def _warm_up(parser: api.Parser, batch_size: int) -> float:
     return time.perf_counter() - start
 
 
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+def _png(picture: Image.Image, mark: str) -> bytes:
+    buffer, text = io.BytesIO(), PngInfo()
+    text.add_text(results.PNG_KEY, mark)
+    picture.save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()

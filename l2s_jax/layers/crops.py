@@ -32,8 +32,8 @@ def random_windows(rngs: jax.Array, count: int, low: float = 1 / 8, high: float 
 
     def draw(rng):
         size, place, mirror = jax.random.split(rng, 3)
-        extent = jax.random.uniform(size, (count, 2), minval=low, maxval=high)
-        center = jax.random.uniform(place, (count, 2), minval=-1.0, maxval=1.0) * (1.0 - extent)
+        extent = jax.random.uniform(size, (count, 2), jnp.float32, low, high)
+        center = jax.random.uniform(place, (count, 2), jnp.float32, -1.0, 1.0) * (1.0 - extent)
         return Windows(center, _mirrored(mirror, extent))
 
     return jax.vmap(draw)(rngs)
@@ -56,7 +56,7 @@ def region_windows(rngs: jax.Array, masks: jax.Array, count: int, low: float = 1
     safe = jnp.where(area > 0, area, 1.0)
 
     def moments(axis: int, size: int) -> tuple[jax.Array, jax.Array]:
-        at = (jnp.arange(size) + 0.5) * 2.0 / size - 1.0
+        at = (jnp.arange(size, dtype=jnp.float32) + 0.5) * 2.0 / size - 1.0
         profile = masks.sum(axis) / safe[:, None]
         mean = jnp.sum(profile * at[None], axis=1)
         return mean, jnp.sqrt(jnp.maximum(jnp.sum(profile * at[None] ** 2, axis=1) - mean**2, 0.0))
@@ -66,8 +66,8 @@ def region_windows(rngs: jax.Array, masks: jax.Array, count: int, low: float = 1
 
     def draw(rng, mean, std):
         size, place, mirror = jax.random.split(rng, 3)
-        extent = jnp.clip(std[None] * jax.random.uniform(size, (count, 2), minval=0.5, maxval=1.5), low, high)
-        center = mean[None] + std[None] * jax.random.uniform(place, (count, 2), minval=-1.0, maxval=1.0)
+        extent = jnp.clip(std[None] * jax.random.uniform(size, (count, 2), jnp.float32, 0.5, 1.5), low, high)
+        center = mean[None] + std[None] * jax.random.uniform(place, (count, 2), jnp.float32, -1.0, 1.0)
         inside = jnp.clip(center, extent - 1.0, 1.0 - extent)  # as the published windows, never beyond the image
         return Windows(inside, _mirrored(mirror, extent))
 
@@ -87,19 +87,19 @@ def crop(images: jax.Array, windows: Windows, size: int) -> jax.Array:
     Returns:
       [B, P, size, size, C].
     """
-    steps = jnp.linspace(-1.0, 1.0, size)
+    steps = jnp.linspace(-1.0, 1.0, size, dtype=jnp.float32)
 
     def weights(axis: int, length: int) -> jax.Array:
         at = windows.center[..., axis, None] + windows.extent[..., axis, None] * steps[None, None]
         pixel = ((at + 1.0) * length - 1.0) / 2.0
-        return jnp.maximum(1.0 - jnp.abs(pixel[..., None] - jnp.arange(length)[None, None, None]), 0.0).astype(
-            images.dtype
-        )
+        return jnp.maximum(
+            1.0 - jnp.abs(pixel[..., None] - jnp.arange(length, dtype=jnp.float32)[None, None, None]), 0.0
+        ).astype(images.dtype)
 
     rows, columns = weights(1, images.shape[1]), weights(0, images.shape[2])
     return jnp.einsum("bpyh,bhwc,bpxw->bpyxc", rows, images, columns)
 
 
 def _mirrored(rng: jax.Array, extent: jax.Array) -> jax.Array:
-    sign = jnp.where(jax.random.bernoulli(rng, 0.5, extent.shape[:1]), 1.0, -1.0)
+    sign = jnp.where(jax.random.bernoulli(rng, jnp.float32(0.5), extent.shape[:1]), 1.0, -1.0)
     return extent * jnp.stack((sign, jnp.ones_like(sign)), -1)

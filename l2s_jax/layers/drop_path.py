@@ -28,5 +28,5 @@ class DropPath(nn.Module):
         """x [B, ...] -> the same shape and dtype; the identity outside training. Needs the rng `drop_path` in it."""
         if not train or self.rate == 0.0:
             return x
-        kept = jax.random.bernoulli(self.make_rng(RNG), 1.0 - self.rate, x.shape[:1] + (1,) * (x.ndim - 1))
+        kept = jax.random.bernoulli(self.make_rng(RNG), jnp.float32(1.0 - self.rate), x.shape[:1] + (1,) * (x.ndim - 1))
         return jnp.where(kept, x / (1.0 - self.rate), 0.0).astype(x.dtype)

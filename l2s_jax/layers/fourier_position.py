@@ -21,9 +21,9 @@ class FourierPosition(nn.Module):
         """float32 [height, width, channels]: sine then cosine of random projections of (x, y) in [-1, 1]."""
         shape = (2, self.channels // 2)
         frequencies = self.variable(
-            "constants", "frequencies", lambda: jax.random.normal(self.make_rng("params"), shape)
+            "constants", "frequencies", lambda: jax.random.normal(self.make_rng("params"), shape, jnp.float32)
         ).value
-        x, y = (2 * (jnp.arange(n) + 0.5) / n - 1 for n in (width, height))
+        x, y = (2 * (jnp.arange(n, dtype=jnp.float32) + 0.5) / n - 1 for n in (width, height))
         # One projection for each axis, then their sum: the grid of coordinates is never built.
         along_x, along_y = x[:, None] * frequencies[:1], y[:, None] * frequencies[1:]
         phase = 2 * jnp.pi * (along_x[None] + along_y[:, None])

@@ -51,7 +51,9 @@ class ModulatedConv(nn.Module):
         """x [B * K, H, W, I], style [B, S] -> [B * K, H, W, features], or twice the size with `up`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
-        gain = jnp.full(self.features, 1 / math.sqrt(math.prod(shape[:3])))  # on the output: see layers/equalized.py
+        gain = jnp.full(
+            self.features, 1 / math.sqrt(math.prod(shape[:3])), jnp.float32
+        )  # on the output: see layers/equalized.py
         scale = EqualDense(x.shape[-1], bias_init=1.0, name="affine")(style)
         if self.demodulate:
             scale = scale * jax.lax.rsqrt(jnp.mean(scale**2, axis=-1, keepdims=True) + _EPS)

@@ -70,7 +70,7 @@ def _similarity(points: jax.Array, targets: jax.Array) -> jax.Array:
     imaginary = jnp.sum(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) / spread
     linear = jnp.array([[real, -imaginary], [imaginary, real]])
     shift = aim - jnp.sum(linear * centre[None], axis=1)
-    return jnp.where(usable, jnp.concatenate([linear, shift[:, None]], axis=1), jnp.eye(2, 3))
+    return jnp.where(usable, jnp.concatenate([linear, shift[:, None]], axis=1), jnp.eye(2, 3, dtype=jnp.float32))
 
 
 def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:
@@ -138,7 +138,7 @@ def sample(image: jax.Array, positions: jax.Array, *, edge: bool) -> jax.Array:
 
 def _grid(side: int, convention: Convention) -> jax.Array:
     """float32 [side, side, 2], (x, y) of every pixel."""
-    at = jnp.arange(side) + convention.centre
+    at = jnp.arange(side, dtype=jnp.float32) + convention.centre
     return jnp.stack(jnp.meshgrid(at, at), axis=-1)
 
 

@@ -104,7 +104,7 @@ def _scatter(values, ids, slots):
 
 
 def _add_by_matmul(values, ids, slots):
-    membership = jax.nn.one_hot(_flat(ids), slots, axis=1)
+    membership = jax.nn.one_hot(_flat(ids), slots, axis=1, dtype=jnp.float32)
     return jnp.matmul(membership, _flat(values), precision="highest")
 
 
@@ -115,17 +115,20 @@ def _take_by_segment(table, ids, slots):
 
 
 def _take_by_matmul(table, ids, slots):
-    membership = jax.nn.one_hot(_flat(ids), slots)
+    membership = jax.nn.one_hot(_flat(ids), slots, dtype=jnp.float32)
     return jnp.matmul(membership, table, precision="highest").reshape(*ids.shape, table.shape[-1])
 
 
 def _count_by_segment(mask, ids, slots, classes):
     """Pixels of each class in each blob, [B, H, W] -> float32 [B, slots, classes]; exact below 2^24."""
-    return jax.vmap(lambda k, i: jnp.zeros((slots, classes)).at[i, k].add(1.0, mode="drop"))(mask, ids)
+    return jax.vmap(lambda k, i: jnp.zeros((slots, classes), jnp.float32).at[i, k].add(1.0, mode="drop"))(mask, ids)
 
 
 def _count_by_matmul(mask, ids, slots, classes):
-    return jnp.matmul(jax.nn.one_hot(_flat(ids), slots, axis=1), jax.nn.one_hot(_flat(mask), classes))
+    return jnp.matmul(
+        jax.nn.one_hot(_flat(ids), slots, axis=1, dtype=jnp.float32),
+        jax.nn.one_hot(_flat(mask), classes, dtype=jnp.float32),
+    )
 
 
 def _flat(x):

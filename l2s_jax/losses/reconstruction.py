@@ -14,7 +14,7 @@ def region_masks(mask: jax.Array, regions: int) -> jax.Array:
 
     Region k holds the pixels of class k. Ids outside 0..regions-1, such as 255 (ignore), belong to no region.
     """
-    return jax.nn.one_hot(mask, regions, axis=1)
+    return jax.nn.one_hot(mask, regions, axis=1, dtype=jnp.float32)
 
 
 def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:

@@ -33,10 +33,10 @@ def cross_entropy(
       float32 scalar in nats; 0 if no pixel is valid.
     """
     classes = logits.shape[-1]
-    class_weights = jnp.ones(classes) if class_weights is None else jnp.asarray(class_weights, jnp.float32)
+    class_weights = jnp.ones(classes, jnp.float32) if class_weights is None else jnp.asarray(class_weights, jnp.float32)
     class_weights = class_weights.reshape(1, 1, 1, classes)
     pixel = expand(weight, 3) * (mask != IGNORE)
-    truth = jax.nn.one_hot(mask, classes)
+    truth = jax.nn.one_hot(mask, classes, dtype=jnp.float32)
     target = (1 - label_smoothing) * truth + label_smoothing / classes
     cost = -jnp.sum(class_weights * target * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
     size = jnp.sum(class_weights * truth, axis=-1)
@@ -74,7 +74,7 @@ def dice(
     """
     pixel = expand(expand(weight, 3) * (mask != IGNORE), 4)
     probability = jax.nn.softmax(logits.astype(jnp.float32))
-    truth = jax.nn.one_hot(mask, logits.shape[-1])
+    truth = jax.nn.one_hot(mask, logits.shape[-1], dtype=jnp.float32)
     spread = probability**2 if squared else probability
     overlap, predicted, present = total(
         tuple(jnp.sum(pixel * x, axis=(0, 1, 2)) for x in (probability * truth, spread, truth))

@@ -145,7 +145,7 @@ def _change(codec, kind, variables, code, unchanged, index, partner, weight, key
     """Change of every view when slice `index` (traced: one compilation serves all slices) is perturbed."""
     slice_ = code.structure[:, index]
     if kind == "noise":
-        changed = slice_ + scale * _deviation(slice_, weight) * jax.random.normal(key, slice_.shape)
+        changed = slice_ + scale * _deviation(slice_, weight) * jax.random.normal(key, slice_.shape, jnp.float32)
     elif kind == "swap":
         changed = slice_[partner]
     else:

@@ -33,7 +33,7 @@ class ClassTokenDecoder(nn.Module):
     def __call__(self, features: jax.Array) -> jax.Array:
         """[B, h, w, C] fused features at stride 4 -> float32 logits [B, 4 h, 4 w, K]."""
         batch, height, width, channels = features.shape
-        tokens = self.param("tokens", nn.initializers.normal(1.0), (self.classes, channels))
+        tokens = self.param("tokens", nn.initializers.normal(1.0), (self.classes, channels), jnp.float32)
         position = FourierPosition(channels, name="position")(height, width)
         transformer = TwoWayTransformer(self.depth, self.heads, self.mlp, dtype=self.dtype, name="transformer")
         queries, image = transformer(

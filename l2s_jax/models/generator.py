@@ -65,7 +65,9 @@ class Generator(nn.Module):
             block = UpBlock(width, up=(1, 3, 3, 1), lowering=self.lowering, dtype=self.dtype, name=f"up_{2**i}")
             x = block(x, style, _planes(noise, f"up_{2**i}"))
         x = ModulatedConv(self.channels, size=1, demodulate=False, dtype=self.dtype, name="to_rgb")(x, style)
-        x = add_bias(x.astype(jnp.float32), self.param("to_rgb_bias", nn.initializers.zeros, (self.channels,)))
+        x = add_bias(
+            x.astype(jnp.float32), self.param("to_rgb_bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        )
         return x.reshape(*structure.shape[:-3], *x.shape[1:])
 
     def noise_planes(self, rngs: jax.Array, decodes: int, height: int, width: int) -> NoisePlanes:
@@ -83,7 +85,9 @@ class Generator(nn.Module):
 
         def draw(rng):
             return {
-                name: jax.random.normal(jax.random.fold_in(rng, i), (decodes, factor * height, factor * width, 1))
+                name: jax.random.normal(
+                    jax.random.fold_in(rng, i), (decodes, factor * height, factor * width, 1), jnp.float32
+                )
                 for i, (name, factor) in enumerate(layers)
             }
 

@@ -28,7 +28,7 @@ class LevelFusion(nn.Module):
     def __call__(self, levels: Sequence[jax.Array]) -> jax.Array:
         """[B, h_i, w_i, C_i] at strides 4, 8, 16, 32 -> [B, h_0, w_0, channels]."""
         count, channels = len(levels), self.channels
-        mixing = self.param("mixing", nn.initializers.lecun_normal(), (count * channels, channels))
+        mixing = self.param("mixing", nn.initializers.lecun_normal(), (count * channels, channels), jnp.float32)
         # The published concatenation begins with the coarsest level.
         blocks = jnp.split(mixing.astype(self.dtype), count)[::-1]
         fused = 0

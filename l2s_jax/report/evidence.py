@@ -91,7 +91,7 @@ def _read_text(path: Path) -> str | None:
     if path.stat().st_size > _MAX_TEXT:
         raise UserError(f"'{path}' is larger than {_MAX_TEXT >> 20} MB: it was not written by l2s")
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror}") from None
 

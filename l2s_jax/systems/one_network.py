@@ -25,7 +25,7 @@ def first_state(
       rng: typed key.
     """
     params_rng, step_key = jax.random.split(rng)
-    variables = dict(network.init(params_rng, jnp.zeros((1, side, side, 3)), train=False))
+    variables = dict(network.init(params_rng, jnp.zeros((1, side, side, 3), jnp.float32), train=False))
     # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
     average = {NAME: jax.tree.map(jnp.copy, variables)} if ema else {}
     params = variables.pop("params")

@@ -1,26 +1,35 @@
 """The persistent compilation cache: a second run of the same experiment starts at once."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import jax
+
+from input_pipeline import files
+from input_pipeline.errors import UserError
 
 
 def enable_compilation_cache() -> Path | None:
     """Keeps compiled programs between runs; call it before the first array, later it would silently do nothing.
 
     Returns:
-      the folder: `JAX_COMPILATION_CACHE_DIR`, or ~/.cache/l2s_jax/xla; None (and no cache) where it cannot be written.
+      the folder: `JAX_COMPILATION_CACHE_DIR`, or ~/.cache/l2s_jax/xla; None (and no cache) where it cannot be written
+      or the user has no home.
     """
-    chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    folder = Path(chosen) if chosen else Path(os.path.expanduser("~")) / ".cache" / "l2s_jax" / "xla"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        jax.config.update("jax_compilation_cache_dir", None)
-        return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    folder = _writable(_place())
+    jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))
     return folder
+
+
+def _place() -> Path | None:
+    if chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return Path(chosen)
+    home = files.home()
+    return None if home is None else home / ".cache" / "l2s_jax" / "xla"
+
+
+def _writable(folder: Path | None) -> Path | None:
+    try:
+        return None if folder is None else files.writable_folder(folder)
+    except UserError:
+        return None

@@ -65,7 +65,7 @@ def train(
     evaluate: Evaluate,
     console: Console | None = None,
 ) -> TrainResult:
-    """Trains until `config.train.steps`, `.max_minutes`, `.patience`, Ctrl-C or SIGTERM; resumes what the folder holds.
+    """Trains until `config.train.steps`, `.max_minutes`, `.patience` or a signal; resumes what the folder holds.
 
     Args:
       config: the resolved config.
@@ -191,7 +191,7 @@ class _Run:
         """Only the first process writes."""
         if jax.process_index() != 0:
             return writers.MultiWriter([])
-        lines = writers.JsonlWriter(self.root / layout.METRICS, self.step)
+        lines = writers.JsonlWriter(self.root / layout.METRICS, self.step, self.display.message)
         board = writers.TensorBoardWriter(self.root / layout.TENSORBOARD, self.step)
         writer = writers.MultiWriter([lines, board])
         writer.write_hparams(configs.flatten(self.config))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from input_pipeline.errors import printable
 from l2s_jax.training.writers import ConsoleWriter, Writer
 
 
@@ -72,7 +73,7 @@ class PlainDisplay(Writer):
 
     def message(self, text: str) -> None:
         """Prints a sentence."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, step: int) -> None:
         """Plain output shows steps only where they are logged."""
@@ -107,7 +108,7 @@ class LiveDisplay(Writer):
 
     def message(self, text: str) -> None:
         """Prints a sentence above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def advance(self, step: int) -> None:
         """Moves the bar."""

@@ -1,11 +1,11 @@
-"""Ctrl-C and SIGTERM as a request to stop, instead of an exception in the middle of a step."""
+"""Ctrl-C, SIGTERM and a terminal that hangs up as a request to stop, not as an exception in the middle of a step."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
@@ -13,7 +13,11 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Context manager: the first signal is remembered, a second one kills the process as usual."""
+    """Context manager: the first signal is remembered, a second one kills the process as usual.
+
+    But a terminal that is closed may hang up several times (its shell, then the system): further SIGHUP do nothing. One
+    that was ignored from the start, as `nohup` asks, stays ignored.
+    """
 
     def __init__(self, at_once: bool):
         """`at_once` lets `interruptible` blocks be left in the middle; not for several processes that must agree."""
@@ -24,7 +28,9 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
-            self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            wanted = (number for number in SIGNALS if not (nohup and number == signal.SIGHUP))
+            self._previous = {number: signal.signal(number, self._handle) for number in wanted}
         return self
 
     def __exit__(self, *_):
@@ -45,6 +51,6 @@ class StopRequest:
     def _handle(self, number: int, frame) -> None:
         self.signal = number
         for each in self._previous:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else signal.SIG_DFL)
         if self._obey_at_once:
             raise Interrupted

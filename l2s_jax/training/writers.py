@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 
 Scalars = Mapping[str, float]
@@ -40,15 +41,21 @@ class Writer:
 class JsonlWriter(Writer):
     """`metrics.jsonl`: `{"step": int, "time": seconds since 1970, NAME: float, ...}`, one object a line."""
 
-    def __init__(self, path: str | os.PathLike, resumed_step: int):
+    def __init__(self, path: str | os.PathLike, resumed_step: int, warn: Callable[[str], None]):
         """Continues a history: lines after `resumed_step` are dropped, because they will be written again.
+
+        Args:
+          path: of the file, which need not exist.
+          resumed_step: the step that the run goes on from.
+          warn: gets a sentence where lines are damaged, but for a last one that a crash cut short; they are dropped.
 
         Raises:
           UserError: the file cannot be written.
         """
         path = Path(path)
         try:
-            _drop_after(path, resumed_step)
+            if damaged := _drop_after(path, resumed_step):
+                warn(f"{path} had {damaged} damaged line{'s' * (damaged > 1)}: left out")
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write {path} ({error.strerror}); choose another --workdir") from error
@@ -151,17 +158,26 @@ class MultiWriter(Writer):
             writer.close()
 
 
-def _drop_after(path: Path, step: int) -> None:
-    """Keeps the complete lines of steps up to `step`; a line cut short by a crash goes too."""
+def _drop_after(path: Path, step: int) -> int:
+    """Keeps the whole lines of steps up to `step`; returns how many others are damaged, a last one cut short aside."""
     if not path.exists():
-        return
-    temporary = path.with_name(f".{path.name}.tmp")
-    with path.open(encoding="utf-8") as old, temporary.open("w", encoding="utf-8") as new:
+        return 0
+    damaged = 0
+    with files.replacing(path) as part, path.open("rb") as old, part.open("wb") as new:
         for line in old:
-            try:
-                keep = json.loads(line)["step"] <= step
-            except (ValueError, TypeError, LookupError):
-                continue
-            if keep:
-                new.write(line)
-    os.replace(temporary, path)
+            row_step = _step_of(line)
+            if row_step is None:
+                damaged += line.endswith(b"\n")
+            elif row_step <= step:
+                new.write(line.rstrip(b"\n") + b"\n")  # a crash may have cut the end of the line alone
+    return damaged
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step of a line of the history; None for a damaged one."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = row.get("step") if isinstance(row, dict) else None
+    return step if type(step) is int else None

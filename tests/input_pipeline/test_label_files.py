@@ -32,6 +32,10 @@ def test_known_sets(read, label_set):
     assert label_files.from_json(json.loads(json.dumps(content)), "manifest.json") is label_set
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(read):
+    assert read("\u00ef\u00bb\u00bf" + json.dumps(CROWNED)) == read(CROWNED)
+
+
 def test_names_we_know_keep_title_and_color(read):
     custom, ids = read(CROWNED)
     assert custom.name == "royal"

@@ -33,6 +33,15 @@ def test_everything_comes_back_as_written(workdir, arrays, metrics):
         np.testing.assert_array_equal(evidence.arrays[name], array)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(workdir):
+    before = read(workdir)
+    for name in ("config.json", "metrics.json", "metrics.jsonl"):
+        (workdir / name).write_bytes(b"\xef\xbb\xbf" + (workdir / name).read_bytes())
+    after = read(workdir)
+    assert (after.config, after.metrics, after.history) == (before.config, before.metrics, before.history)
+    assert after.unreadable_rows == 0
+
+
 def test_arrays_in_fortran_order_and_compressed(workdir, arrays):
     turned = arrays | {"image": np.asfortranarray(arrays["image"])}
     np.savez_compressed(workdir / "evaluation.npz", **turned)

@@ -223,7 +223,7 @@ def test_a_finished_run_is_scored_again_where_another_score_chooses(tmp_path):
     assert (evaluations, result.best) == ([(4, 0.7)], loop.Best(4, 0.7))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_the_step_saves_and_the_same_command_resumes(tmp_path, number):
     before = signal.getsignal(number)
     screen = Console(file=io.StringIO(), width=200)

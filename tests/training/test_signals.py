@@ -50,6 +50,29 @@ def test_a_second_signal_kills():
     assert (child.returncode, child.stdout) == (-signal.SIGINT, "still here\n")
 
 
+def test_a_terminal_that_hangs_up_twice_is_one_request():
+    before = signal.getsignal(signal.SIGHUP)
+    with StopRequest(at_once=True) as stop:
+        send(signal.SIGHUP)
+        send(signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest(at_once=True) as stop:
+            send(signal.SIGHUP)
+            assert stop.signal == 0
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            send(signal.SIGTERM)
+            assert stop.signal == signal.SIGTERM
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_other_threads_install_nothing():
     before = signal.getsignal(signal.SIGTERM)
     seen = []

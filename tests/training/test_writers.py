@@ -25,7 +25,7 @@ def events(folder):
 
 
 def test_jsonl_has_step_time_and_finite_numbers(tmp_path):
-    writer = JsonlWriter(tmp_path / "m.jsonl", 0)
+    writer = JsonlWriter(tmp_path / "m.jsonl", 0, pytest.fail)
     writer.write_scalars(5, {"train/loss": np.float32(0.5), "eval/f1": float("nan"), "eval/iou": 1})
     (line,) = lines(tmp_path / "m.jsonl")  # before closing: a killed run keeps its lines
     writer.close()
@@ -35,23 +35,55 @@ def test_jsonl_has_step_time_and_finite_numbers(tmp_path):
 
 def test_resuming_drops_what_will_be_written_again(tmp_path):
     path = tmp_path / "m.jsonl"
-    writer = JsonlWriter(path, 0)
+    writer = JsonlWriter(path, 0, pytest.fail)
     for step in (10, 20, 30):
         writer.write_scalars(step, {"train/loss": step})
     writer.close()
     with path.open("a") as file:
         file.write('{"step": 20, "train/lo')  # killed in the middle of a line
-    writer = JsonlWriter(path, 20)
+    writer = JsonlWriter(path, 20, pytest.fail)
     writer.write_scalars(30, {"train/loss": -1})
     writer.close()
     assert [(line["step"], line["train/loss"]) for line in lines(path)] == [(10, 10), (20, 20), (30, -1)]
     assert [file.name for file in tmp_path.iterdir()] == ["m.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"step": 1',
+        b"",
+        b"\xff\xfe{",
+        b"\0" * 40,
+        b"[" * 100_000,
+        b"[1]",
+        b'{"step": "1"}',
+        b'{"time": 1}',
+        b"\xef\xbb\xbf",
+    ],
+)
+def test_damaged_lines_are_left_out_and_said(tmp_path, broken):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + broken + b'\n{"step": 2}\n' + broken)
+    said = []
+    JsonlWriter(path, 5, said.append).close()
+    assert path.read_bytes() == b'{"step": 1}\n{"step": 2}\n'
+    assert said == [f"{path} had 1 damaged line: left out"]
+
+
+def test_a_line_that_lacks_only_its_end_is_kept(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step": 1}')
+    writer = JsonlWriter(path, 1, pytest.fail)
+    writer.write_scalars(2, {})
+    writer.close()
+    assert [line["step"] for line in lines(path)] == [1, 2]
+
+
 def test_unwritable_places_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*m.jsonl \(Not a directory\)"):
-        JsonlWriter(tmp_path / "file" / "m.jsonl", 0)
+        JsonlWriter(tmp_path / "file" / "m.jsonl", 0, pytest.fail)
     with pytest.raises(UserError, match=r"cannot write .*board"):
         TensorBoardWriter(tmp_path / "file" / "board", 0)
 

@@ -66,7 +66,7 @@ class Networks:
         keys = dict(
             zip(("encoder", "generator", "presence", "discriminator", "patch"), jax.random.split(rng, 5), strict=True)
         )
-        image = jnp.zeros((1, self.image_size, self.image_size, 3))
+        image = jnp.zeros((1, self.image_size, self.image_size, 3), jnp.float32)
         params = {"encoder": self.encoder.init(keys["encoder"], image)["params"]}
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         codes = masked_codes(structure, self.slices)
@@ -77,8 +77,8 @@ class Networks:
 
     def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
         region = jnp.zeros(1, jnp.int32) if self.discriminator.regions else None
-        image = jnp.zeros((1, self.image_size, self.image_size, 3))
-        crops = jnp.zeros((1, 1, self.crop_size, self.crop_size, 3))
+        image = jnp.zeros((1, self.image_size, self.image_size, 3), jnp.float32)
+        crops = jnp.zeros((1, 1, self.crop_size, self.crop_size, 3), jnp.float32)
         return {
             "discriminator": self.discriminator.init(keys["discriminator"], image, region)["params"],
             "patch": self.patch.init(keys["patch"], crops, crops, region)["params"],
@@ -90,7 +90,7 @@ class Networks:
         """image [B, H, W, 3] -> codes [B, K, h, w, C], one slice each, and style [B, S]; `rngs` [B] add code noise."""
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
-            noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:]))(rngs)
+            noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:], jnp.float32))(rngs)
             structure = structure + self.code_noise * noise
         return masked_codes(structure, self.slices), style
 
@@ -137,7 +137,7 @@ class Networks:
 
     def painted_logits(self, regions: jax.Array) -> jax.Array:
         """Regions on black [B, K, H, W, 3] -> hard logits [B, H, W, classes] of the published painter rule."""
-        return HARD_LOGIT * jax.nn.one_hot(painter_map(regions, self.classes), len(self.label_set))
+        return HARD_LOGIT * jax.nn.one_hot(painter_map(regions, self.classes), len(self.label_set), dtype=jnp.float32)
 
     def masks(self, mask: jax.Array) -> jax.Array:
         """Target mask of each slice: int32 [B, H, W] -> float32 [B, K, H, W]; they overlap where features are kept."""
