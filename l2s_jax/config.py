@@ -24,6 +24,7 @@ from l2s_jax import systems
 from l2s_jax.training.parallel import MODES
 
 PRECISIONS = ("float32", "bfloat16")
+EXPORTS = ("best", "last")
 
 
 def base() -> ConfigDict:
@@ -59,6 +60,7 @@ def base() -> ConfigDict:
     config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
     config.train.eval_examples = 0  # faces per evaluation; 0 = all
     config.train.best_metric = "segmentation.mean_f1"  # the best checkpoint has the highest of it
+    config.train.export = "best"  # best | last: which state becomes the model, that of best_metric or the final one
     config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
     config.train.keep = 2  # latest checkpoints kept
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
@@ -238,7 +240,12 @@ def validate(config: ConfigDict) -> None:
     _validate_sizes(config)
     if flat["train.patience"] and not flat["train.eval_every"]:
         raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
-    choices_of = {"data.framing": FRAMINGS, "parallel.mode": MODES, "precision.compute": PRECISIONS}
+    choices_of = {
+        "data.framing": FRAMINGS,
+        "parallel.mode": MODES,
+        "precision.compute": PRECISIONS,
+        "train.export": EXPORTS,
+    }
     for field, choices in choices_of.items():
         if flat[field] not in choices:
             raise UserError(f"{field}='{flat[field]}' must be one of: {', '.join(choices)}")

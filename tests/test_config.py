@@ -92,6 +92,7 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("data.framing=eyes", "data.framing='eyes' must be one of: whole, face, face_inside, aligned"),
         ("parallel.mode=tpu", "parallel.mode='tpu' must be one of: jit, pmap, shard_map"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
+        ("train.export=final", "train.export='final' must be one of: best, last"),
     ],
 )
 def test_wrong_overrides_are_explained(folder, override, message):

@@ -27,7 +27,7 @@ PANELS = 8
 
 
 def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
-    """Train (or go on), export the best model, score it on `test`, write the report.
+    """Train (or go on), export its model (`train.export`), score it on `test`, write the report.
 
     Args:
       config: the resolved config.
@@ -56,7 +56,7 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
     )
     if result.interrupted:
         return 128 + result.interrupted
-    state = loop.best_state(workdir, config, system, warn=screen.print)
+    state = loop.exported_state(workdir, config, system, warn=screen.print)
     variables, steps = everywhere(system.variables(state)), int(state.step)
     try:
         if jax.process_index() == 0:

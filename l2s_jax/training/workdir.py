@@ -17,6 +17,7 @@ LATEST, BEST = "checkpoints/latest", "checkpoints/best"
 FREE_FIELDS = frozenset(
     {
         *(f"train.{name}" for name in ("steps", "max_minutes", "log_every", "eval_every", "save_every", "keep")),
+        "train.export",
         "train.patience",
         "train.profile_step",
         "parallel.mode",

@@ -66,6 +66,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.optim.network.weight_decay = 1e-5
     config.optim.network.decay_vectors = True
     config.optim.ema = 0.0
+    config.train.export = "last"
     return config
 
 
