@@ -16,7 +16,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from input_pipeline import files
+from input_pipeline import files, resize_rules
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.framing import FRAMINGS
 from input_pipeline.growing import check_smaller_first
@@ -40,6 +40,7 @@ def base() -> ConfigDict:
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
     config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
+    config.data.resize = "pad-square-bilinear"  # resize rule (input_pipeline/resize_rules.py), in training and after it
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
@@ -82,11 +83,13 @@ def _augment() -> ConfigDict:
     augment = ConfigDict()
     augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
     augment.rotate = 12.0  # degrees to either side
-    augment.scale_min = 0.85  # smallest magnification, drawn evenly in its logarithm
+    augment.scale_min = 0.85  # smallest magnification
     augment.scale_max = 1.2  # largest magnification
+    augment.scale_log = True  # False: the magnification itself is drawn evenly
     augment.shift = 0.06  # fraction of the side, in x and in y
     augment.shear = 0.0  # sideways for each pixel of height, and upwards for each of width
-    augment.edge = True  # outside the photo: repeat its border; False = mid-grey
+    augment.edge = True  # outside the photo: repeat its border; False = paint `fill`
+    augment.fill = 128  # grey level outside the photo where `edge` is False: 0 = black, 255 = white
     augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
     augment.occlude = 0.0  # probability of one to three patches over the face
     augment.occlude_size = 0.3  # length of the longest of them over the side
@@ -242,6 +245,7 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
     choices_of = {
         "data.framing": FRAMINGS,
+        "data.resize": resize_rules.RULES,
         "parallel.mode": MODES,
         "precision.compute": PRECISIONS,
         "train.export": EXPORTS,

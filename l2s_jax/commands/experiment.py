@@ -8,7 +8,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import loader, sources
+from input_pipeline import loader, resize_rules, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.framing import FramedSource
@@ -46,6 +46,7 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
     if config.train.eval_examples:
         watched = sources.Subset(watched, 0, config.train.eval_examples)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    options["resize"] = resize_rules.find(config.data.resize)
     result = loop.train(
         config,
         workdir,
@@ -128,6 +129,7 @@ def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
         batch_size=data.batch_size,
         seed=config.seed,
         augment=Augment.from_dict(data.augment.to_dict()),
+        resize=resize_rules.find(data.resize),
         smaller_first=data.smaller_first,
         blobs=data.blobs if system.needs_masks else 0,
         blob_pixels=data.blob_pixels,
@@ -152,7 +154,7 @@ def describe(config: ConfigDict, system: System, name: str, steps: int) -> bundl
         system=config.system,
         config=config.to_dict(),
         label_set=system.label_set,
-        preprocessing=bundle.Preprocessing(config.image_size),
+        preprocessing=bundle.Preprocessing(config.image_size, resize=config.data.resize),
         licence=LICENCE,
         provenance=bundle.provenance(steps),
     )
@@ -166,7 +168,7 @@ def measure(
     Args:
       system, variables: the model.
       source, spec: what it is measured on.
-      options: `image_size`, `batch_size`, `seed` of the evaluation.
+      options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation.
       screen: for the bar.
       workdir: where metrics.json and evaluation.npz go, or None.
     """
