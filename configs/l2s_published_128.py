@@ -25,22 +25,6 @@ def get_config():
     config.data.eval = "folder:CelebAMask-HQ?val"
     config.data.batch_size = 2
     config.data.workers = 4
-    config.data.augment.flip = 0.5
-    # The authors resize and mirror, nothing else.
-    for magnitude in (
-        "rotate",
-        "shift",
-        "brightness",
-        "contrast",
-        "saturation",
-        "tint",
-        "grey",
-        "blur",
-        "jpeg",
-        "noise",
-    ):
-        config.data.augment[magnitude] = 0.0
-    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
     config.train.steps = 2_000_000
     config.train.eval_every = config.train.save_every = 10_000
     return config.lock()

@@ -148,6 +148,8 @@ FACESYNTHETICS = _label_set(  # `facewear` are masks and the like, `mouth` is th
 FASSEG = _label_set("fasseg", "background", "skin", "hair", "eyes", "nose", "lips")
 L2S_REGIONS = _label_set(  # the five regions of Latents2Segments, in its slice order, after the background
     "l2s_regions", "background", "hair", "skin", "nose", "eyes", "lips")
+HAIR_SKIN = _label_set(  # the two regions of Latents2Segments on Helen, in its slice order; `skin` is the whole face
+    "hair_skin", "background", "hair", "skin")
 SUBSPACE_PARTS = _label_set(  # the five parts of Independent Subspaces (its Fig. 1)
     "subspace_parts", "hair_background", "face", "brows", "eyes", "lips")
 SKIN_HAIR = _label_set(  # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck
@@ -160,7 +162,7 @@ LABEL_SETS: Mapping[str, LabelSet] = {
     s.name: s
     for s in (
         *(CELEBAMASK, FARL19, BISENET19, LAPA, HELEN, FACESYNTHETICS, FASSEG),
-        *(L2S_REGIONS, SUBSPACE_PARTS, SKIN_HAIR, FACE_OCCLUSION),
+        *(L2S_REGIONS, HAIR_SKIN, SUBSPACE_PARTS, SKIN_HAIR, FACE_OCCLUSION),
     )
 }
 
@@ -211,6 +213,7 @@ _EARS = ("l_ear", "r_ear")
 _HOMES: Mapping[str, Mapping[str, str]] = {
     "lapa": dict.fromkeys(_EARS, "skin"),
     "skin_hair": dict.fromkeys((*_FEATURES, *_EARS, "neck"), "skin"),
+    "hair_skin": dict.fromkeys(_FEATURES, "skin"),
     "face_occlusion": {
         **dict.fromkeys((*_FEATURES, "skin"), "face"),
         **dict.fromkeys(("eye_g", "facewear"), "occlusion"),

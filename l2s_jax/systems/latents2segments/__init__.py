@@ -15,11 +15,11 @@ from l2s_jax import optim
 from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
 from l2s_jax.systems.latents2segments import losses
-from l2s_jax.systems.latents2segments.config import add_gan, default_config, paper, published
+from l2s_jax.systems.latents2segments.config import add_gan, default_config, helen, paper, published
 from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 
-__all__ = ["add_gan", "build", "default_config", "paper", "published"]
+__all__ = ["add_gan", "build", "default_config", "helen", "paper", "published"]
 
 OPTIMISED = {
     "encoder": ("encoder", "presence"),
