@@ -40,6 +40,8 @@ def base() -> ConfigDict:
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
     config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
+    config.data.require = ()  # classes of label_set: training faces that lack one of them are left out
+    config.data.require_scored = False  # leave such faces out of data.eval and data.test as well
     config.data.resize = "pad-square-bilinear"  # resize rule (input_pipeline/resize_rules.py), in training and after it
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts

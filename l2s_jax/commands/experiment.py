@@ -8,11 +8,13 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import loader, resize_rules, sources
+from input_pipeline import labels, loader, resize_rules, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
+from input_pipeline.showing import FacesShowing
 from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.commands import console, scores
@@ -95,15 +97,33 @@ def publish(
 def open_data(spec: str, config: ConfigDict) -> Source:
     """The evaluation or test data of a spec, framed as the config says; rendered faces have the network's size.
 
-    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored.
+    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored, and `data.require` only
+    with `data.require_scored`.
     """
-    return _framed(sources.open_source(spec, size=config.image_size), config)
+    source = sources.open_source(spec, size=config.image_size)
+    return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
 def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
-    """The parts of the training data (one, or those of a mixture): balanced, mended, framed as the config says."""
-    parts = sources.open_mixture(config.data.train, size=config.image_size, require_masks=require_masks)
+    """The parts of the training data (one, or those of a mixture): chosen, balanced, mended, framed as the config says.
+
+    Raises:
+      UserError: the data cannot be opened, or too few faces show what `data.require` asks for.
+    """
+    opened = sources.open_mixture(config.data.train, size=config.image_size, require_masks=require_masks)
+    parts = [Weighted(weight, _required(source, config)) for weight, source in opened]
+    before, left = (sum(len(source) for _, source in some) for some in (opened, parts))
+    if config.data.require and left < config.data.batch_size:
+        raise UserError(
+            f"data.require={list(config.data.require)} leaves {left} of {before} training faces, fewer than a batch of "
+            f"{config.data.batch_size}: require fewer classes, or lower data.batch_size"
+        )
     return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
+
+
+def _required(source: Source, config: ConfigDict) -> Source:
+    names = config.data.require
+    return FacesShowing(source, labels.get(config.label_set), names) if names else source
 
 
 def _mended(source: Source, config: ConfigDict) -> Source:

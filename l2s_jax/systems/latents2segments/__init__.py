@@ -16,6 +16,7 @@ from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.config import add_gan, default_config, helen, paper, published
+from l2s_jax.systems.latents2segments.initial import with_weights
 from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 
@@ -50,6 +51,7 @@ def build(config: ConfigDict) -> System:
     inferring = networks.lowered("direct", "generator")  # fewest multiplications where nothing is differentiated
     return System(
         name="latents2segments",
+        start=functools.partial(with_weights, config) if config.model.init_from else None,
         label_set=networks.label_set,
         init=functools.partial(_init, networks, optimisers, config),
         steps=steps,

@@ -47,6 +47,7 @@ def default_config() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
+    model.init_from = ""  # where the first weights come from (initial.py): the authors' start, or a model; "" = random
     model.background = True  # the background has a slice of its own; False: only the regions (published)
     model.slices = (4, 4, 4, 4, 4, 4)  # channels per slice, in label order, at least 2 each unless `renormalize`d
     model.style = 128  # S, size of the style code
