@@ -17,6 +17,8 @@ from scipy import special
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.occlusion import occlude
+from input_pipeline.resampling import GREY
+from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.sources import Example
 from input_pipeline.transforms import flip, square_matrix, warp
 
@@ -32,10 +34,12 @@ class Augment:
     Attributes:
       flip: probability of mirroring (left and right exchange their ids).
       rotate: degrees to either side.
-      scale_min, scale_max: magnification; its logarithm is drawn uniformly.
+      scale_min, scale_max: magnification.
+      scale_log: its logarithm is drawn uniformly; False draws the magnification itself so.
       shift: fraction of the side, in x and in y.
       shear: sideways for each pixel of height, and upwards for each of width (0.2 leans by 11 degrees).
-      edge: repeat the border pixels outside the photo; False paints mid-grey.
+      edge: repeat the border pixels outside the photo; False paints `fill`.
+      fill: grey level outside the photo, 0 = black, 128 = mid-grey, 255 = white.
       ignore_outside: mask pixels outside the photo are ignored; False makes them background (class 0).
       occlude: probability that one to three patches lie over the face.
       occlude_size: length of the longest of them over the side.
@@ -60,9 +64,11 @@ class Augment:
     rotate: float = 12.0
     scale_min: float = 0.85
     scale_max: float = 1.2
+    scale_log: bool = True
     shift: float = 0.06
     shear: float = 0.0
     edge: bool = True
+    fill: int = GREY
     ignore_outside: bool = True
     occlude: float = 0.0
     occlude_size: float = 0.3
@@ -82,7 +88,7 @@ class Augment:
     def __post_init__(self):
         shares = ("flip", "shift", "occlude", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg")
         limits = dict.fromkeys((*shares, "noise"), 1) | {"shear": 0.5, "occlude_size": 1}
-        for name, limit in (limits | dict.fromkeys(("rotate", "blur_sigma", "noise_sigma"), 255)).items():
+        for name, limit in (limits | dict.fromkeys(("rotate", "fill", "blur_sigma", "noise_sigma"), 255)).items():
             _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"from 0 to {limit}")
         _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "from 0.01 to 1")
         _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "from 1 to 95")
@@ -116,7 +122,12 @@ class Augment:
 
 
 def random_view(
-    example: Example, options: Augment, label_set: LabelSet, side: int, rng: np.random.Generator
+    example: Example,
+    options: Augment,
+    label_set: LabelSet,
+    side: int,
+    rng: np.random.Generator,
+    resize: ResizeRule = PAD_SQUARE,
 ) -> Example:
     """A random training view of a face.
 
@@ -126,6 +137,7 @@ def random_view(
       label_set: of the mask.
       side: of the square result.
       rng: the only source of randomness.
+      resize: whether the photo is stretched to the square after the changes; the view is bilinear by any rule.
 
     Returns:
       image uint8 [side, side, 3], mask uint8 [side, side] in `label_set`, landmarks moved alike, the rest as it was.
@@ -138,13 +150,14 @@ def random_view(
         width,
         side,
         degrees=_about(0, options.rotate, rng),
-        scale=float(np.exp(rng.uniform(np.log(options.scale_min), np.log(options.scale_max)))),
+        scale=_magnification(options, rng),
         shift=(_about(0, options.shift, rng), _about(0, options.shift, rng)),
         # Younger than saved configs: switched off, it draws nothing, and their streams stay what they were.
         shear=(_about(0, options.shear, rng), _about(0, options.shear, rng)) if options.shear else (0.0, 0.0),
+        stretch=resize.stretches,
     )
     mask_fill = IGNORE if options.ignore_outside else 0
-    view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill)
+    view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill, fill=options.fill)
     if options.occlude and rng.random() < options.occlude:
         view = occlude(view, size=options.occlude_size, ignore=options.occlude_ignore, rng=rng)
     view["image"] = _photograph(view["image"], options, rng)
@@ -165,6 +178,12 @@ def color_matrix(mean: float, *, brightness: float, contrast: float, saturation:
     mix = saturation * np.eye(3) + (1 - saturation) * _LUMA
     linear = contrast * brightness * tint[:, None] * mix
     return np.column_stack([linear, np.full(3, (1 - contrast) * brightness * mean)])
+
+
+def _magnification(options: Augment, rng: np.random.Generator) -> float:
+    if options.scale_log:
+        return float(np.exp(rng.uniform(np.log(options.scale_min), np.log(options.scale_max))))
+    return rng.uniform(options.scale_min, options.scale_max)
 
 
 def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ systematic rounding of the factors is ours.
 import numpy as np
 
 from input_pipeline.errors import UserError
-from input_pipeline.sources import Example, Source, presence, problems, read_mask, read_reduced, stored_presence
+from input_pipeline.sources import Selection, Source, presence
 
 
 def repeat_factors(present: np.ndarray, threshold: float) -> np.ndarray:
@@ -46,7 +46,7 @@ def round_systematically(factors: np.ndarray, seed: int) -> np.ndarray:
     return (whole + np.diff(crossed, prepend=0)).astype(np.int64)
 
 
-class RepeatFactorSource:
+class RepeatFactorSource(Selection):
     """A view of a source in which faces with rare classes come more than once.
 
     Attributes:
@@ -64,28 +64,5 @@ class RepeatFactorSource:
     def __init__(self, source: Source, threshold: float, seed: int):
         if not 0 < threshold <= 1:
             raise UserError(f"the balance threshold is {threshold}, but it is a share of the faces: above 0, at most 1")
-        self.source = source
-        self.label_set = source.label_set
-        self.problems = problems(source)
         self.repeats = round_systematically(repeat_factors(presence(source), threshold), seed)
-        self._order = np.repeat(np.arange(len(source)), self.repeats)
-        self.names = tuple(source.names[index] for index in self._order.tolist())
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.source[int(self._order[index])]
-
-    def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `sources.ReducedSource`."""
-        return read_reduced(self.source, int(self._order[index]), at_least)
-
-    def read_mask(self, index: int) -> np.ndarray | None:
-        """See `sources.MaskSource`."""
-        return read_mask(self.source, int(self._order[index]))
-
-    def presence(self) -> np.ndarray | None:
-        """See `sources.PresenceSource`."""
-        stored = stored_presence(self.source)
-        return None if stored is None else stored[self._order]
+        super().__init__(source, np.repeat(np.arange(len(source)), self.repeats))

@@ -149,6 +149,8 @@ _ORDERS: Mapping[str, str] = {
     "fasseg": "background skin hair eyes nose lips",
     # The five regions of Latents2Segments, in its slice order, after the background.
     "l2s_regions": "background hair skin nose eyes lips",
+    # The two regions of Latents2Segments on Helen, in its slice order; `skin` is the whole face.
+    "hair_skin": "background hair skin",
     # The five parts of Independent Subspaces (its Fig. 1).
     "subspace_parts": "hair_background face brows eyes lips",
     # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck.
@@ -163,7 +165,7 @@ LABEL_SETS: Mapping[str, LabelSet] = {
 CELEBAMASK, FARL19, BISENET19 = (LABEL_SETS[name] for name in ("celebamask", "farl19", "bisenet19"))
 LAPA, HELEN, FACESYNTHETICS = (LABEL_SETS[name] for name in ("lapa", "helen", "facesynthetics"))
 FASSEG, L2S_REGIONS, SUBSPACE_PARTS = (LABEL_SETS[name] for name in ("fasseg", "l2s_regions", "subspace_parts"))
-SKIN_HAIR, FACE_OCCLUSION = LABEL_SETS["skin_hair"], LABEL_SETS["face_occlusion"]
+HAIR_SKIN, SKIN_HAIR, FACE_OCCLUSION = (LABEL_SETS[name] for name in ("hair_skin", "skin_hair", "face_occlusion"))
 
 
 def get(name: str) -> LabelSet:
@@ -217,6 +219,7 @@ _EARS = ("l_ear", "r_ear")
 _HOMES: Mapping[str, Mapping[str, str]] = {
     "lapa": dict.fromkeys(_EARS, "skin"),
     "skin_hair": dict.fromkeys((*_FEATURES, *_EARS, "neck"), "skin"),
+    "hair_skin": dict.fromkeys(_FEATURES, "skin"),
     "face_occlusion": {
         **dict.fromkeys((*_FEATURES, "skin"), "face"),
         **dict.fromkeys(("eye_g", "facewear"), "occlusion"),

@@ -32,6 +32,7 @@ from input_pipeline.eval_loader import eval_batches
 from input_pipeline.growing import check_smaller_first
 from input_pipeline.labels import LabelSet
 from input_pipeline.mixture import Turns, shared_keys
+from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.rows import Batch, Row, local_batch, stack, to_row
 from input_pipeline.sources import Example, Source, Weighted
 
@@ -50,6 +51,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     augment: Augment,
+    resize: ResizeRule = PAD_SQUARE,
     smaller_first: Sequence[tuple[int, int]] = (),
     blobs: int = 0,
     blob_pixels: int = 8,
@@ -73,6 +75,7 @@ def train_batches(
       batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
       seed: 0 <= seed < 2**32, of the order and of the random changes.
       augment: the random changes.
+      resize: how a face becomes a square (`augment.random_view`).
       blobs: the most blobs of a mask; above 0, batches hold `blobs` int32 [B, H, W] of the mask as the network sees it
         (see `input_pipeline.blobs`), -1 = none.
       blob_pixels: components of fewer pixels have no blob of their own.
@@ -103,7 +106,7 @@ def train_batches(
     stages = []
     check_smaller_first(smaller_first)
     for until, side in [*smaller_first, (None, image_size)]:
-        view = _TrainView(augment, label_set, side, blobs, blob_pixels)
+        view = _TrainView(augment, resize, label_set, side, blobs, blob_pixels)
         batches = draws.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
         # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
         stages.append((until, batches[process_index::process_count]))
@@ -214,13 +217,14 @@ class _TrainView(grain.transforms.RandomMap):
     """From an example in the label set of the batch to a row of it."""
 
     augment: Augment
+    resize: ResizeRule
     label_set: LabelSet
     side: int
     blobs: int
     blob_pixels: int
 
     def random_map(self, example: Example, rng: np.random.Generator) -> Row:
-        row = to_row(random_view(example, self.augment, self.label_set, self.side, rng))
+        row = to_row(random_view(example, self.augment, self.label_set, self.side, rng, self.resize))
         if self.blobs:
             row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels)
         return row

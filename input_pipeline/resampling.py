@@ -29,14 +29,15 @@ def resize_ids(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(_pillow(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
-def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool) -> np.ndarray:
+def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool, fill: int = GREY) -> np.ndarray:
     """The image moved by an affine map.
 
     Args:
       image: uint8 [H, W, 3].
       matrix: image pixels to pixels of the result, see `reduced`.
       side: of the square result.
-      edge: repeat the border pixels outside of the image, else mid-grey.
+      edge: repeat the border pixels outside of the image, else `fill`.
+      fill: grey level, 0 = black.
 
     Returns:
       uint8 [side, side, 3], bilinear.
@@ -44,7 +45,7 @@ def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool
     image, matrix = reduced(image, matrix)
     inverse = invert(matrix)
     if max(image.shape) > LONGEST:
-        return sample(image, pixel_centres(side, side) @ inverse[:, :2].T + inverse[:, 2], edge=edge, fill=GREY)
+        return sample(image, pixel_centres(side, side) @ inverse[:, :2].T + inverse[:, 2], edge=edge, fill=fill)
     # Three to four times faster than Pillow's map. OpenCV counts pixel centres from 0.
     return cv2.warpAffine(
         np.ascontiguousarray(image),
@@ -52,7 +53,7 @@ def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool
         (side, side),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE if edge else cv2.BORDER_CONSTANT,
-        borderValue=(GREY, GREY, GREY),
+        borderValue=(fill, fill, fill),
     )
 
 

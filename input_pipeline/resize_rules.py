@@ -6,11 +6,12 @@
 | `pad-square-bicubic` | the same, antialiased bicubic | 255 around the picture |
 | `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
 
-In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. We train by the
-first: no face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi
-et al., CVPR 2020: Pillow's `thumbnail`, which from four times the side on reduces in blocks first, a few grey levels
-apart, and leaves smaller pictures small), the third what the published SegFace networks were trained and scored with
-(Narayan et al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks). A model's `model.json` names its rule.
+In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. `config.data.resize`
+chooses one for training, evaluation and the exported model, whose `model.json` names it. The default is the first: no
+face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi et al.,
+CVPR 2020: Pillow's `thumbnail`, which from four times the side on reduces in blocks first, a few grey levels apart, and
+leaves smaller pictures small), the third what the published SegFace networks were trained and scored with (Narayan et
+al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks).
 """
 
 import dataclasses
@@ -30,11 +31,14 @@ class ResizeRule:
       name: what `model.json` calls it.
       fit: (example, side) -> image uint8 [side, side, 3], and mask uint8 [side, side] and landmarks where there are.
       box: (height, width, side) -> where a [height, width] picture lies in the square.
+      stretches: pictures lose their proportions. Random views of training faces ask only for this: they are one map
+        of another kernel (see `augment.random_view`).
     """
 
     name: str
     fit: Callable[[Example, int], Example]
     box: Callable[[int, int, int], Box]
+    stretches: bool = False
 
 
 def _fit_bicubic(example: Example, side: int) -> Example:
@@ -51,7 +55,7 @@ def _all_of_it(height: int, width: int, side: int) -> Box:
 
 PAD_SQUARE = ResizeRule("pad-square-bilinear", fit_square, fit_box)
 PAD_SQUARE_BICUBIC = ResizeRule("pad-square-bicubic", _fit_bicubic, fit_box)
-STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it)
+STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it, stretches=True)
 RULES = {rule.name: rule for rule in (PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH)}
 
 

@@ -141,7 +141,46 @@ def _classes_in(mask: np.ndarray | None, classes: int) -> np.ndarray:
     return np.bincount(mask.ravel(), minlength=256)[:classes] > 0
 
 
-class Subset:
+class Selection:
+    """The examples of another source at some positions, in their order; a position may come more than once.
+
+    Args:
+      source: any source.
+      positions: whole numbers from 0 to len(source) - 1.
+      names: those of the examples, where they need not be collected one by one.
+    """
+
+    def __init__(self, source: Source, positions: Sequence[int] | np.ndarray, names: Sequence[str] | None = None):
+        self.source, self.positions = source, positions
+        self.label_set = source.label_set
+        self.names = tuple(source.names[int(i)] for i in positions) if names is None else names
+        self.problems = problems(source)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[int(self.positions[index])]
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `ReducedSource`."""
+        return read_reduced(self.source, int(self.positions[index]), at_least)
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `MaskSource`."""
+        return read_mask(self.source, int(self.positions[index]))
+
+    def presence(self) -> np.ndarray | None:
+        """See `PresenceSource`."""
+        stored = stored_presence(self.source)
+        return None if stored is None else stored[np.asarray(self.positions)]
+
+    def verify(self) -> Sequence["Problem"]:
+        """See `VerifiedSource`; all files of the source count."""
+        return verify(self.source)
+
+
+class Subset(Selection):
     """The examples `start <= i < stop` of another source, for holding out a part of it.
 
     Args:
@@ -153,37 +192,11 @@ class Subset:
     """
 
     def __init__(self, source: Source, start: int | None, stop: int | None):
-        self.source = source
-        self.range = range(*slice(start, stop).indices(len(source)))
-        if not self.range:
+        chosen = range(*slice(start, stop).indices(len(source)))
+        if not chosen:
             slice_text = f"[{'' if start is None else start}:{'' if stop is None else stop}]"
             raise UserError(f"the slice {slice_text} of {len(source)} examples is empty: widen it")
-        self.label_set = source.label_set
-        self.names = source.names[self.range.start : self.range.stop]
-        self.problems = problems(source)
-
-    def __len__(self) -> int:
-        return len(self.range)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.source[self.range[index]]
-
-    def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `ReducedSource`."""
-        return read_reduced(self.source, self.range[index], at_least)
-
-    def read_mask(self, index: int) -> np.ndarray | None:
-        """See `MaskSource`."""
-        return read_mask(self.source, self.range[index])
-
-    def presence(self) -> np.ndarray | None:
-        """See `PresenceSource`."""
-        stored = stored_presence(self.source)
-        return None if stored is None else stored[self.range.start : self.range.stop]
-
-    def verify(self) -> Sequence["Problem"]:
-        """See `VerifiedSource`; all files of the source count."""
-        return verify(self.source)
+        super().__init__(source, chosen, source.names[chosen.start : chosen.stop])
 
 
 class Weighted(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.landmarks import mirror_order
-from input_pipeline.resampling import Kernel, affine_ids, affine_image, resize_ids, resize_image, scaled_from
+from input_pipeline.resampling import GREY, Kernel, affine_ids, affine_image, resize_ids, resize_image, scaled_from
 from input_pipeline.sources import Example
 
 
@@ -141,8 +141,9 @@ def square_matrix(
     scale: float,
     shift: tuple[float, float],
     shear: tuple[float, float],
+    stretch: bool = False,
 ) -> np.ndarray:
-    """The affine map of a [height, width] picture into a square: `fit_square`, then changes about the centre.
+    """The affine map of a [height, width] picture into a square: changes about its centre, then fitted to the square.
 
     Args:
       height, width: of the picture.
@@ -151,6 +152,7 @@ def square_matrix(
       scale: magnification on top of fitting.
       shift: (x, y), fractions of `side`.
       shear: (x, y): how far a pixel moves along x for each pixel of its y, and along y for each of its x.
+      stretch: fit both sides to the square; False fits the longer one, in proportion.
 
     Returns:
       float64 [2, 3] matrix M with `square_xy = M @ (x, y, 1)`.
@@ -158,24 +160,27 @@ def square_matrix(
     angle, magnification = np.deg2rad(degrees), scale * side / max(height, width)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = magnification * rotation @ np.array([[1, shear[0]], [shear[1], 1]])
+    if stretch:
+        linear *= max(height, width) / np.array([[width], [height]])
     centre = side * (0.5 + np.asarray(shift))
     return np.column_stack([linear, centre - linear @ (width / 2, height / 2)])
 
 
-def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fill: int) -> Example:
+def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fill: int, fill: int = GREY) -> Example:
     """One affine map of image, mask and landmarks.
 
     Args:
       example: image and mask may differ in size.
       matrix: float64 [2, 3], image pixels to pixels of the result; an image that it reduces by much is filtered.
       side: of the square result.
-      edge: repeat the border pixels of the image outside of it, else mid-grey.
+      edge: repeat the border pixels of the image outside of it, else `fill`.
       mask_fill: id of the pixels outside the mask.
+      fill: grey level outside of the image, 0 = black.
 
     Returns:
       image uint8 [side, side, 3] (bilinear), mask uint8 [side, side] (id at the pixel centre), landmarks float32.
     """
-    warped = {**example, "image": affine_image(example["image"], matrix, side, edge=edge)}
+    warped = {**example, "image": affine_image(example["image"], matrix, side, edge=edge, fill=fill)}
     if "mask" in example:
         ratio = np.divide(example["image"].shape[1::-1], example["mask"].shape[::-1])  # image pixels per mask pixel
         warped["mask"] = affine_ids(example["mask"], scaled_from(matrix, *ratio), side, fill=mask_fill)

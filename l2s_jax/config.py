@@ -17,7 +17,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from input_pipeline import files
+from input_pipeline import files, resize_rules
 from input_pipeline.augment import Augment
 from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.framing import FRAMINGS
@@ -27,6 +27,7 @@ from l2s_jax.schema import MOST, Range
 from l2s_jax.training.parallel import MODES
 
 PRECISIONS = ("float32", "bfloat16")
+EXPORTS = ("best", "last")
 MOST_PIXELS = 16384
 """A side."""
 MAX_JSON_BYTES = 4 * 2**20
@@ -65,6 +66,9 @@ def base() -> ConfigDict:
     config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
     config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
     config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
+    config.data.require = ()  # classes of label_set: training faces that lack one of them are left out
+    config.data.require_scored = False  # leave such faces out of data.eval and data.test as well
+    config.data.resize = "pad-square-bilinear"  # resize rule (input_pipeline/resize_rules.py), in training and after it
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
@@ -85,6 +89,7 @@ def base() -> ConfigDict:
     config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
     config.train.eval_examples = 0  # faces per evaluation; 0 = all
     config.train.best_metric = "segmentation.mean_f1"  # the best checkpoint has the highest of it
+    config.train.export = "best"  # best | last: which state becomes the model, that of best_metric or the final one
     config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
     config.train.keep = 2  # latest checkpoints kept
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
@@ -106,11 +111,13 @@ def _augment() -> ConfigDict:
     augment = ConfigDict()
     augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
     augment.rotate = 12.0  # degrees to either side
-    augment.scale_min = 0.85  # smallest magnification, drawn evenly in its logarithm
+    augment.scale_min = 0.85  # smallest magnification
     augment.scale_max = 1.2  # largest magnification
+    augment.scale_log = True  # False: the magnification itself is drawn evenly
     augment.shift = 0.06  # fraction of the side, in x and in y
     augment.shear = 0.0  # sideways for each pixel of height, and upwards for each of width
-    augment.edge = True  # outside the photo: repeat its border; False = mid-grey
+    augment.edge = True  # outside the photo: repeat its border; False = paint `fill`
+    augment.fill = 128  # grey level outside the photo where `edge` is False: 0 = black, 255 = white
     augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
     augment.occlude = 0.0  # probability of one to three patches over the face
     augment.occlude_size = 0.3  # length of the longest of them over the side
@@ -287,7 +294,13 @@ def validate(config: ConfigDict) -> None:
       UserError: names the first field with an impossible value.
     """
     _conformed(config.to_dict())
-    choices_of = {"data.framing": FRAMINGS, "parallel.mode": MODES, "precision.compute": PRECISIONS}
+    choices_of = {
+        "data.framing": FRAMINGS,
+        "data.resize": resize_rules.RULES,
+        "parallel.mode": MODES,
+        "precision.compute": PRECISIONS,
+        "train.export": EXPORTS,
+    }
     flat = flatten(config)
     for field, choices in choices_of.items():
         if flat[field] not in choices:

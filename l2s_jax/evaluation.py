@@ -73,7 +73,14 @@ def score_names(label_set: LabelSet) -> list[str]:
 
 
 def score(
-    system: System, variables: PyTree, source: Source, *, image_size: int, batch_size: int, seed: int
+    system: System,
+    variables: PyTree,
+    source: Source,
+    *,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    resize: ResizeRule = PAD_SQUARE,
 ) -> dict[str, float]:
     """Segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
 
@@ -86,6 +93,7 @@ def score(
       image_size: network resolution.
       batch_size: over all processes.
       seed: unused by masks; in the signature of all evaluations.
+      resize: how a face becomes a square of the network's size.
 
     Raises:
       UserError: unreadable or empty data.
@@ -94,7 +102,7 @@ def score(
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
-    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size}
+    data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for batch, _ in eval_batches(source, **data, **options):
         _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)

@@ -9,6 +9,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+from parity import pairs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_compilation_cache", False)  # commands turn it on; tests neither fill nor use it
@@ -18,3 +19,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--goldens", default=None, help="folder of golden pairs NAME.json + NAME.npz (default: tests/data/goldens)"
     )
+
+
+def pytest_configure(config):
+    """Who names goldens wants them checked: a folder in which there is nothing to check is a mistake."""
+    if folder := config.getoption("--goldens"):
+        pairs.read(folder)

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import fake_system
 import jax
+import l2s_weights
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch_writer
 from PIL import Image
 
-from l2s_jax import bundle, cli, conversions
+from l2s_jax import api, bundle, cli, conversions
 from l2s_jax.commands import arguments
+from l2s_jax.convert import latents2segments
 from l2s_jax.convert import structure_via_consensus as face_occ_net
 from l2s_jax.convert.segface import convert_checkpoint
+from l2s_jax.layers.slices import masked_codes
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
 
@@ -172,6 +176,74 @@ def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
     refusal = refused(capsys, "convert", "structure_via_consensus", "model_299.pt", "--out", "models/two")
     assert "'model_299.pt': these are not FaceOccNet's weights" in refusal
     assert not Path("models/two").exists()
+
+
+def test_latents2segments_is_converted_paints_and_is_scored(capsys, place):
+    state = l2s_weights.checkpoint()
+    state["G.ToRGB.bias"] = np.full_like(state["G.ToRGB.bias"], -1.5)  # some of each region is black
+    torch_writer.save(place / "l2s.pth", torch_writer.state_dict(state))
+    argv = ["convert", "latents2segments", "l2s.pth", "--out", "models/regions"]
+    assert "have the same tensors: say --head five_regions or --head hair_skin" in refused(capsys, *argv)
+    assert "its 8 channels are those of five_regions or hair_skin, not of celeb" in refused(
+        capsys, *argv, "--head", "celeb"
+    )
+    assert "image_size=100" in refused(capsys, *argv, "--head", "five_regions", "--image-size", 100)
+    code, out, _ = l2s(capsys, *argv, "--head", "five_regions")
+    assert code == 0
+    assert "was never trained on regions" in out
+    meta = bundle.read_meta("models/regions")
+    assert "non-commercial use only" in meta.licence
+    assert "Adobe Research Licence" in meta.licence
+    assert meta.preprocessing == bundle.Preprocessing(128, resize="stretch-bicubic")
+    slices = ((0, 2), (2, 4), (4, 6), (6, 7), (7, 8))
+    assert "Latents2Segments, 5 regions of CelebAMask-HQ" in " ".join(out.split())
+
+    photo = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    Image.fromarray(photo).save(place / "square.png")
+    assert l2s(capsys, "parse", "square.png", "--out", "masks", "--model", "regions")[0] == 0
+    classes = np.asarray(Image.open(place / "masks" / "square_labels.png"))
+    networks = latents2segments.convert_checkpoint(state)
+    (encoder, encoding), (generator, decoding) = networks["E"], networks["G"]
+
+    @jax.jit
+    def regions(image):
+        structure, style = encoder.apply(encoding, image)
+        return generator.apply(decoding, masked_codes(structure, slices), style)
+
+    levels = (np.clip(np.asarray(regions(photo[None] / np.float32(127.5) - 1))[0], -1, 1) + 1) * 127.5
+    expected = np.zeros((128, 128), int)
+    for k, region in enumerate(levels, 1):
+        expected[(region >= 1).any(-1)] = k
+    assert len(np.unique(expected)) > 2
+    assert (classes == expected).mean() > 0.999  # but for rounding at the threshold
+
+    argv = ["evaluate", "--model", "regions", "--data", "synthetic:2?val", "--batch", 2, "--json", "l2s.json"]
+    assert l2s(capsys, *argv)[0] == 0
+    scores = json.loads((place / "l2s.json").read_text())
+    assert tuple(scores["segmentation"]["per_class"]) == meta.label_set.names
+    assert scores["disentanglement"]["slices"] == ["hair", "skin", "nose", "eyes", "lips"]
+
+    safetensors.numpy.save_file(state, place / "helen.safetensors")
+    argv = ["convert", "latents2segments", "helen.safetensors", "--head", "hair_skin", "--out", "models/helen_regions"]
+    assert l2s(capsys, *argv)[0] == 0
+    meta = bundle.read_meta("models/helen_regions")
+    assert (meta.label_set.name, tuple(meta.config["model"]["slices"])) == ("hair_skin", (4, 4))
+    system = api.Model.load("models/helen_regions").system  # its tensors are those of the system
+    assert system.codec.classes == (1, 2)
+
+
+def test_what_lacks_a_network_of_latents2segments_is_one_sentence(capsys, place):
+    def sentence(state):
+        torch_writer.save(place / "part.pth", torch_writer.state_dict(state))
+        return refused(capsys, "convert", "latents2segments", "part.pth", "--head", "hair_skin", "--out", "models/part")
+
+    assert "it has no generator" in sentence(l2s_weights.checkpoint("E"))
+    assert "it has no encoder" in sentence(l2s_weights.checkpoint("G", "D"))
+    other = l2s_weights.published("G", width_divisor=32)
+    state = l2s_weights.checkpoint("E") | {f"G.{name}": tensor for name, tensor in other.items()}
+    assert "do not belong together" in sentence(state)
+    assert "'network.weight' belongs to none" in sentence({"network.weight": np.zeros(1, np.float32)})
+    assert not Path("models/part").exists()
 
 
 @pytest.fixture(scope="module")

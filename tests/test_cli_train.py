@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -103,11 +104,16 @@ def test_evaluate_repeats_the_scores(place, capsys):
     assert all(label.title in out for label in LABELS.labels)
 
 
-def test_evaluate_frames_faces_as_the_model_knows_them(place, capsys):
-    framed = ["--config.data.framing=face", "--workdir", "runs/framed"]
+@pytest.mark.parametrize("field", ["data.framing=face", "data.resize=stretch-bicubic"])
+def test_evaluate_shows_faces_as_the_model_knows_them(place, capsys, field):
+    framed = [f"--config.{field}", "--workdir", "runs/framed"]
+    shutil.rmtree("runs/framed", ignore_errors=True)
     assert l2s(capsys, "train", "--config", "tiny.json", *OPTIONS, *framed)[0] == 0
     argv = ["evaluate", "--model", "runs/framed", "--data", val(place), "--batch", 4, "--json", "framed.json"]
     assert l2s(capsys, *argv)[0] == 0
+    assert bundle.read_meta("runs/framed/model").preprocessing.resize == (
+        "stretch-bicubic" if "stretch" in field else "pad-square-bilinear"
+    )
     metrics = json.loads((place / "framed.json").read_text())
     assert metrics["segmentation"] == json.loads((place / "runs/framed/metrics.json").read_text())["segmentation"]
 

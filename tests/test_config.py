@@ -105,6 +105,7 @@ def test_overrides_take_the_type_of_the_default(folder):
         ("data.augment.flip=2", r"augment.*flip.*2.* from 0 to 1"),
         ("train.profile_step=21", "train.profile_step=21 comes after the last step, train.steps=20"),
         ("precision.compute=float16", "precision.compute='float16' must be one of: float32, bfloat16"),
+        ("train.export=final", "train.export='final' must be one of: best, last"),
     ],
 )
 def test_wrong_overrides_are_explained(folder, override, message):

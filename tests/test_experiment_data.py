@@ -53,6 +53,20 @@ def test_training_data_are_mixed_balanced_and_framed(folder):
     assert rendered.source[0]["image"].shape[0] == rendered.source[0]["image"].shape[1]
 
 
+def test_faces_that_lack_a_required_class_are_left_out(folder):
+    conf = config(folder, require=("skin",), batch_size=4)
+    assert len(experiment.training_parts(conf)[0].source) == 4
+    conf = config(f"{folder} + {folder}", require=("skin", "hat"), batch_size=2)
+    conf.label_set = "celebamask"
+    assert [part.source.names for part in experiment.training_parts(conf)] == [("3",), ("3",)]
+    assert len(experiment.open_data(folder, conf)) == 4  # what is scored stays whole
+    conf.data.require_scored = True
+    assert experiment.open_data(folder, conf).names == ("3",)
+    conf.data.batch_size = 3
+    with pytest.raises(UserError, match=r"leaves 2 of 8 training faces, fewer than a batch of 3: .* lower"):
+        experiment.training_parts(conf)
+
+
 def test_training_data_are_mended_where_the_config_asks(folder):
     (part,) = experiment.training_parts(config(folder, mend_sides=True, balance=1.0))
     assert isinstance(part.source, MendedSides)

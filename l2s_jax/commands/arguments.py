@@ -22,7 +22,7 @@ COMMANDS = {
     "models": "list the models that are here, with their scores",
 }
 
-CONVERTED = ("segface", "structure_via_consensus")
+CONVERTED = ("latents2segments", "segface", "structure_via_consensus")
 """Systems whose published weights `convert` reads; a list of its own, so that `--help` need not import them."""
 
 WITH_CONFIG = ("demo", "train")
@@ -147,20 +147,20 @@ def _pixels(text: str) -> int:
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("system", metavar="SYSTEM", choices=CONVERTED, help=f"whose weights: {' or '.join(CONVERTED)}")
+    parser.add_argument("system", metavar="SYSTEM", choices=CONVERTED, help=f"whose weights: {', '.join(CONVERTED)}")
     parser.add_argument("file", metavar="FILE", type=Path, help="the authors' checkpoint, .pt or .safetensors")
     parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="folder of the model")
     parser.add_argument("--name", metavar="NAME", help="name of the model (default: that of its folder)")
     parser.add_argument(
         "--head",
-        choices=("celeb", "lapa", "helen", "part_labels", "cofw"),
+        choices=("five_regions", "hair_skin", "celeb", "lapa", "helen", "part_labels", "cofw"),
         help="data set of the weights, where they do not tell it themselves",
     )
     parser.add_argument(
         "--image-size",
         metavar="N",
         type=natural,
-        help="pixels a side it was trained on (default: segface 512, structure_via_consensus 128)",
+        help="pixels a side it was trained on (latents2segments 128, segface 512, structure_via_consensus 128)",
     )
 
 
@@ -210,6 +210,7 @@ _TEXTS = {
         "Every tensor must have its place, otherwise the sentence names it.",
         "examples:\n  l2s convert segface mobilenet_celeba_512/model_299.pt --out models/segface-mobilenet\n"
         "  l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen\n"
+        "  l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s\n"
         "  l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ", _convert),
     "report": (
         "Write WORKDIR/report.html: one self-contained page with curves, panels, bars and the region-effect map.",

@@ -10,13 +10,14 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import labels, licences, loader, sources
+from input_pipeline import labels, licences, loader, resize_rules, sources
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import LabelSet
+from input_pipeline.showing import FacesShowing
 from input_pipeline.sources import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.commands import console, scores
@@ -30,7 +31,7 @@ PANELS = 8
 
 
 def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
-    """Train (or go on), export the best model, score it on `config.data.test`, write the report.
+    """Train (or go on), export the model (`train.export`), score it on `config.data.test`, write the report.
 
     Args:
       config: the resolved config.
@@ -50,6 +51,7 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         watched = sources.Subset(watched, 0, config.train.eval_examples)
     _check_scored(config, system, watched, tested)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    options["resize"] = resize_rules.find(config.data.resize)
     parts = training_parts(config, require_masks=system.needs_masks)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
     result = loop.train(
@@ -64,7 +66,7 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         terms = inheritance.remember(workdir, terms, system.learns_from)
     if result.interrupted:
         return 128 + result.interrupted
-    state = loop.best_state(
+    state = loop.exported_state(
         workdir, config, system, warn=lambda text: screen.print(console.escape(text), soft_wrap=True)
     )
     variables, steps = everywhere(system.variables(state)), int(state.step)
@@ -132,17 +134,35 @@ def publish(
 def open_data(spec: str, config: ConfigDict) -> Source:
     """The evaluation or test data of a spec, framed as the config says; rendered faces have the network's size.
 
-    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored.
+    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored, and `data.require` only
+    with `data.require_scored`.
     """
-    return _framed(sources.open_source(spec, root=config.data.root, size=config.image_size), config)
+    source = sources.open_source(spec, root=config.data.root, size=config.image_size)
+    return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
 def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
-    """The parts of the training data (one, or those of a mixture): balanced, mended, framed as the config says."""
-    parts = sources.open_mixture(
+    """The parts of the training data (one, or those of a mixture): chosen, balanced, mended, framed as the config says.
+
+    Raises:
+      UserError: the data cannot be opened, or too few faces show what `data.require` asks for.
+    """
+    opened = sources.open_mixture(
         config.data.train, root=config.data.root, size=config.image_size, require_masks=require_masks
     )
+    parts = [Weighted(weight, _required(source, config)) for weight, source in opened]
+    before, left = (sum(len(source) for _, source in some) for some in (opened, parts))
+    if config.data.require and left < config.data.batch_size:
+        raise UserError(
+            f"data.require={list(config.data.require)} leaves {left} of {before} training faces, fewer than a batch of "
+            f"{config.data.batch_size}: require fewer classes, or lower data.batch_size"
+        )
     return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
+
+
+def _required(source: Source, config: ConfigDict) -> Source:
+    names = config.data.require
+    return FacesShowing(source, labels.get(config.label_set), names) if names else source
 
 
 def _mended(source: Source, config: ConfigDict) -> Source:
@@ -168,6 +188,7 @@ def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) 
         batch_size=data.batch_size,
         seed=config.seed,
         augment=Augment.from_dict(data.augment.to_dict()),
+        resize=resize_rules.find(data.resize),
         smaller_first=data.smaller_first,
         blobs=data.blobs if system.needs_masks else 0,
         blob_pixels=data.blob_pixels,
@@ -198,7 +219,7 @@ def describe(config: ConfigDict, system: System, name: str, steps: int, terms: M
         system=config.system,
         config=config.to_dict(),
         label_set=system.label_set,
-        preprocessing=bundle.Preprocessing(config.image_size),
+        preprocessing=bundle.Preprocessing(config.image_size, resize=config.data.resize),
         licence=licences.strictest(terms.values()),
         provenance=bundle.provenance(steps) | {"licences": dict(terms)},
     )
@@ -212,7 +233,7 @@ def measure(
     Args:
       system, variables: the model.
       source, spec: what it is measured on.
-      options: `image_size`, `batch_size`, `seed` of the evaluation.
+      options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation.
       screen: for the bar.
       workdir: where metrics.json and evaluation.npz go, or None.
     """

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from input_pipeline.errors import UserError
+from input_pipeline.resize_rules import STRETCH
 from l2s_jax.convert.latents2segments_sizes import KINDS, example_inputs, network
 from l2s_jax.convert.state_dict import (
     Constant,
@@ -27,6 +28,9 @@ from l2s_jax.convert.state_dict import (
     scalar,
 )
 from l2s_jax.layers.fir import normalized
+
+RESIZE = STRETCH
+"""How pictures became the network's squares; theirs were square."""
 
 Target = str | Callable[[int], str]
 """Our layer, or a function of the number in the published name."""

@@ -46,7 +46,7 @@ class TrainResult:
     Attributes:
       state: the last state.
       step: batches it has seen.
-      best: the best evaluation; its state is the checkpoint in `checkpoints/best` (`best_state`).
+      best: the best evaluation; its state is the checkpoint in `checkpoints/best` (see `exported_state`).
       interrupted: 0, or the number of the signal that ended the run before its time; exit with 128 + it.
     """
 
@@ -89,17 +89,21 @@ def train(
         return _Run(config, root, system, batches, evaluate, mesh, display, stop).run()
 
 
-def best_state(
+def exported_state(
     workdir: str | os.PathLike, config: ConfigDict, system: System, warn: Callable[[str], None]
 ) -> TrainState:
-    """The state with the best evaluation of a workdir, or the latest one where nothing was evaluated.
+    """The state of a workdir that becomes its model, by `config.train.export`.
+
+    `best`: the one with the best evaluation, or the latest one where no evaluation gave a finite score. `last`: the
+    latest one, whatever the evaluations said.
 
     Raises:
       UserError: the workdir holds no checkpoint, a damaged one, or one of another model.
     """
     mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
     like = parallel.abstract_state(system.init, jax.random.key(config.seed), mesh)
-    for kind in (layout.BEST, layout.LATEST):
+    kinds = {"best": (layout.BEST, layout.LATEST), "last": (layout.LATEST,)}[config.train.export]
+    for kind in kinds:
         target = checkpoints.newest(os.path.join(workdir, kind), warn)
         if target is not None:
             return checkpoints.restore_state(target, like)

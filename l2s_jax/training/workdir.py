@@ -18,6 +18,7 @@ JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
 FREE_FIELDS = frozenset(
     {
         *(f"train.{name}" for name in ("steps", "max_minutes", "log_every", "eval_every", "save_every", "keep")),
+        "train.export",
         "train.patience",
         "train.profile_step",
         "parallel.mode",

@@ -1,35 +1,12 @@
 """Published names -> our variables: everything has a place, and what has none is named."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
+from l2s_weights import checkpoint, published
 
 from input_pipeline.errors import UserError
 from l2s_jax.convert.latents2segments import convert_checkpoint, convert_network
 from l2s_jax.convert.state_dict import dense_of_maps
-
-GOLDEN = Path(__file__).parents[1] / "data" / "goldens" / "latents2segments.json"
-STATE = json.loads(GOLDEN.read_text())["state"]
-FILTERS = {1: [1.0], 3: [0.25, 0.5, 0.25], 4: [0.125, 0.375, 0.375, 0.125]}
-
-
-def fixed(name, shape):
-    gain = 4.0 if "blur" in name or "upsample" in name else 1.0
-    return (gain * np.outer(FILTERS[shape[0]], FILTERS[shape[0]])).astype(np.float32)
-
-
-def published(prefix, width_divisor=16):
-    """A state dict with the published names of one network and every width divided; each tensor has its own values."""
-    state = {}
-    for i, (name, shape, how) in enumerate(STATE[prefix]):
-        if how == "fixed":
-            state[name] = fixed(name, shape)
-        else:
-            small = [n // width_divisor if n >= 32 else n for n in shape]
-            state[name] = np.random.default_rng(i).normal(size=small).astype(np.float32)
-    return state
 
 
 @pytest.mark.parametrize("prefix", ["E", "G", "D32", "D128", "Dpatch"])
@@ -65,9 +42,7 @@ def test_dense_layer_behind_maps():
 
 
 def test_a_whole_checkpoint():
-    prefixes = {"E": "E", "G": "G", "D": "D128", "Dpatch": "Dpatch"}
-    state = {f"{kind}.{name}": t for kind, prefix in prefixes.items() for name, t in published(prefix).items()}
-    networks = convert_checkpoint(state | {"num_discriminator_iters": np.zeros(1, np.int64)})
+    networks = convert_checkpoint(checkpoint())
     assert {kind: type(module).__name__ for kind, (module, _) in networks.items()} == {
         "E": "Encoder",
         "G": "Generator",

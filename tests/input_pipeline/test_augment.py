@@ -7,7 +7,10 @@ from dots import assert_dot_at, assert_together, dot_face, five_dots
 from input_pipeline.augment import Augment, color_matrix, random_view
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, IGNORE
+from input_pipeline.resize_rules import STRETCH
 from input_pipeline.transforms import fit_square
+
+POINTS = [(41.3, 38.2), (75.8, 41.1), (58.9, 55.4), (46.7, 74.6), (70.2, 72.9)]
 
 
 @pytest.fixture
@@ -68,6 +71,50 @@ def test_random_view_fills_the_outside_as_asked(edge, ignore_outside):
     assert view["mask"][16, 16] == 13
 
 
+@pytest.mark.parametrize("fill", [0, 128, 255])
+def test_outside_is_as_grey_as_asked(fill):
+    face = {"image": np.full((32, 32, 3), 90, np.uint8), "mask": np.full((32, 32), 13, np.uint8)}
+    small = dataclasses.replace(Augment.none(), scale_min=0.5, scale_max=0.5, edge=False, fill=fill)
+    view = random_view(face, small, CELEBAMASK, 32, np.random.default_rng(0))
+    np.testing.assert_array_equal(view["image"][:7], fill)
+    np.testing.assert_array_equal(view["image"][10:22, 10:22], 90)
+
+
+@pytest.mark.parametrize(("scale_log", "low_half"), [(True, np.log(2) / np.log(4)), (False, 1 / 3)])
+def test_magnifications_are_drawn_evenly_as_asked(scale_log, low_half):
+    """From 0.5 to 2: half of the logarithms lie below 1, and a third of the magnifications."""
+    options = dataclasses.replace(Augment.none(), scale_min=0.5, scale_max=2.0, scale_log=scale_log)
+    face, rng = {"image": np.zeros((8, 8, 3), np.uint8), "landmarks": np.float32([[8, 4]])}, np.random.default_rng(0)
+    drawn = [random_view(face, options, CELEBAMASK, 8, rng)["landmarks"][0, 0] / 4 - 1 for _ in range(1000)]
+    assert 0.5 <= min(drawn) < 0.55
+    assert 1.9 < max(drawn) <= 2
+    assert abs(np.mean(np.less(drawn, 1)) - low_half) < 0.05  # three standard deviations
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stretched_view_is_stretched_after_its_changes(seed):
+    """The changes happen in the photo, so that a turned circle becomes an ellipse along the square's axes."""
+    moves = {"rotate": 40.0, "scale_min": 0.6, "scale_max": 0.7, "shift": 0.05}
+    options = dataclasses.replace(Augment.none(), **moves)
+    centre, angles = np.array([60, 40]), np.linspace(0, 2 * np.pi, 100)
+    circle = centre + 20 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    face = {"image": np.zeros((80, 120, 3), np.uint8), "landmarks": circle.astype(np.float32)}
+    ellipse = random_view(face, options, CELEBAMASK, 64, np.random.default_rng(seed), STRETCH)["landmarks"]
+    half = np.ptp(ellipse, axis=0) / 2
+    assert abs(half[1] / half[0] - 120 / 80) < 0.01
+    dots = five_dots(80, 120, [(30.2, 20.1), (90.4, 22.3), (60.1, 40.2), (35.3, 60.4), (85.2, 59.1)])
+    view = random_view(dots, options, CELEBAMASK, 160, np.random.default_rng(seed), STRETCH)
+    assert_together(view, window=12)
+
+
+def test_a_stretched_view_without_changes_shows_all_of_the_photo(noise):
+    view = random_view(noise, Augment.none(), CELEBAMASK, 64, np.random.default_rng(0), STRETCH)
+    fitted = STRETCH.fit(noise, 64)
+    np.testing.assert_array_equal(view["mask"], fitted["mask"])
+    np.testing.assert_allclose(view["landmarks"], fitted["landmarks"], atol=1e-4)
+    assert IGNORE not in view["mask"]
+
+
 @pytest.mark.parametrize("field", ["brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg", "noise"])
 def test_every_color_change_changes_pixels_and_no_labels(noise, field):
     changed = dataclasses.replace(Augment.none(), **{field: 1.0 if field in ("grey", "blur", "jpeg", "noise") else 0.3})
@@ -107,6 +154,9 @@ def test_augment_from_a_config():
         ("flip", 1.5, "goes from 0 to 1"),
         ("rotate", -3.0, "goes from 0 to 255"),
         ("noise_sigma", float("nan"), "goes from 0 to 255"),
+        ("scale_log", 1, "must be a bool"),
+        ("fill", 256, "goes from 0 to 255"),
+        ("fill", 0.5, "must be a int"),
         ("scale_min", 3.0, "goes from 0.1 to scale_max"),
         ("jpeg_quality", 0, "goes from 1 to 95"),
         ("shear", 0.6, "goes from 0 to 0.5"),
@@ -118,9 +168,6 @@ def test_augment_from_a_config():
 def test_augment_refuses_senseless_values(name, value, problem):
     with pytest.raises(UserError, match=f"augmentation '{name}' is .*{problem}"):
         Augment.from_dict({name: value})
-
-
-POINTS = [(41.3, 38.2), (75.8, 41.1), (58.9, 55.4), (46.7, 74.6), (70.2, 72.9)]
 
 
 @pytest.mark.parametrize("mask_scale", [1, 2])

@@ -15,6 +15,14 @@ def test_support_starts_at_one_of_255_levels(value, seen):
     assert bool(support(jnp.full((1, 1, 3), value))[0, 0]) is seen
 
 
+@pytest.mark.parametrize(("level", "tolerance", "seen"), [(1, 0, True), (1, 1, False), (8, 7, True), (8, 8, False)])
+def test_levels_within_the_tolerance_are_black(level, tolerance, seen):
+    value = -1 + (level + 0.5) * LEVEL
+    regions = jnp.full((1, 1, 2, 2, 3), value)
+    assert bool(support(regions, tolerance).all()) is seen
+    assert bool((painter_map(regions, (1,), tolerance) == int(seen)).all())
+
+
 def test_one_channel_is_enough():
     """Three channels just under the first level are black each, whatever their mean."""
     black = -1 + 0.9 * LEVEL

@@ -20,7 +20,7 @@ NETWORK = "FaceOccNet"
 
 def pytest_generate_tests(metafunc):
     """Cases (npz, prefix, ...): the loss terms CASE/REDUCE/aALPHAbBETA, in both summations, or the network."""
-    found = pairs(metafunc.config, lambda content: NETWORK in content)
+    found = pairs(metafunc.config, "structure_via_consensus")
     if "summation" in metafunc.fixturenames:
         keys = [(path, c["tag"], key.removesuffix("/loss")) for c, path in found for key in np.load(path).files]
         keys = [entry for entry in keys if f"{entry[2]}/loss" in np.load(entry[0]).files]

@@ -12,7 +12,7 @@ PREFIX = "backbone."
 
 
 def pytest_generate_tests(metafunc):
-    found = pairs(metafunc.config, lambda content: "models" in content)
+    found = pairs(metafunc.config, "segface")
     cases = {f"{content['tag']}-{key}": model for content, _ in found for key, model in content["models"].items()}
     metafunc.parametrize("model", list(cases.values()), ids=list(cases))
 

@@ -14,7 +14,7 @@ HEAVY = "grad_"  # gradients through all decodes at full size
 
 
 def pytest_generate_tests(metafunc):
-    found = pairs(metafunc.config, lambda content: "region_slices" in content and "E" in content.get("state", {}))
+    found = pairs(metafunc.config, "latents2segments")
     # Who names goldens wants all of them checked.
     slow = [] if metafunc.config.getoption("--goldens") else [pytest.mark.slow]
     cases = [

@@ -12,14 +12,14 @@ from published_segface import Loss, Published
 TOLERANCE = 1e-4
 # LaPa's network sees the image through a warp by landmarks, which is not part of these entries' networks.
 HEADS = ("celeb", "helen")
-LIGHT = "mobilenet"
+LIGHT = ("mobilenet", "resnet")  # seconds; the default suite has these, `pytest -m slow` all of them
 
 
 def pytest_generate_tests(metafunc):
     # Who names goldens wants all of them checked.
     named = bool(metafunc.config.getoption("--goldens"))
     cases = []
-    for content, path in pairs(metafunc.config, lambda content: "models" in content):
+    for content, path in pairs(metafunc.config, "segface"):
         for key in np.load(path).files:
             head, _, rest = key.partition("-")
             if key.startswith("loss/") or head in HEADS:

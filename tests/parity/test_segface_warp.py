@@ -22,7 +22,7 @@ LIGHT = "mobilenet"
 def pytest_generate_tests(metafunc):
     cases = []
     named = bool(metafunc.config.getoption("--goldens"))
-    for content, path in pairs(metafunc.config, lambda content: "models" in content):
+    for content, path in pairs(metafunc.config, "segface"):
         for model in content["models"]:
             if model.startswith("lapa-"):
                 light = named or model.startswith(f"lapa-{LIGHT}")

@@ -236,12 +236,7 @@ def test_presence_logit_depends_on_its_own_slice_alone(system, state):
 
 
 def test_published_preset_paints_its_regions():
-    config = l2s.published(tiny_l2s.config().unlock())
-    config.model.encoder, config.model.style = "pyramid", 8
-    config.model.generator.head_widths, config.model.generator.widths = (8,), (8, 8)
-    config.model.discriminator.channel_base = config.model.patch.channel_base = 64
-    config.model.patch.head_widths, config.model.patch.crops, config.model.patch.crop_size = (8,), 2, 8
-    system = systems.build(config.lock())
+    system = systems.build(tiny_l2s.published())
     state = jax.jit(system.init)(jax.random.key(0))
     state, metrics = run(system, "autoencode", state, tiny_l2s.faces(2))
     assert {"region", "gan_reconstruction", "gan_mix", "patch"} <= set(metrics)
@@ -263,9 +258,46 @@ def test_published_skin_keeps_eyes_and_lips():
     assert (hair, skin, nose, eyes, lips) == (0, 1, 0, 1, 0)
 
 
+def test_helen_variant_has_two_slices_of_four_channels_and_no_background():
+    config = l2s.helen(tiny_l2s.published().unlock()).lock()
+    networks = build_networks(config)
+    assert networks.slices == ((0, 4), (4, 8))
+    assert [config.label_set, *(networks.label_set.names[k] for k in networks.classes)] == ["hair_skin", "hair", "skin"]
+    # Skin lies over hair where both are painted, as the authors paint; elsewhere is background.
+    regions = np.full((1, 2, 1, 4, 3), -1.0, np.float32)
+    regions[0, 0, 0, :2], regions[0, 1, 0, 1:3] = 0.5, 0.5
+    painted = networks.painted_logits(jnp.asarray(regions)).argmax(-1)
+    assert [networks.label_set.names[k] for k in np.ravel(painted)] == ["hair", "skin", "skin", "background"]
+
+
+def test_helen_variant_takes_the_features_for_skin():
+    table = labels.remap(labels.HELEN, labels.HAIR_SKIN)
+    kept = {name: labels.HAIR_SKIN.names[table[labels.HELEN[name]]] for name in labels.HELEN.names}
+    assert kept == dict.fromkeys(labels.HELEN.names, "skin") | {"background": "background", "hair": "hair"}
+    masks = build_networks(l2s.helen(tiny_l2s.published().unlock()).lock()).masks(np.array([[[0, 1, 2]]]))
+    np.testing.assert_array_equal(masks[0, :, 0], [[0, 1, 0], [0, 0, 1]])  # no feature is added twice
+
+
+def test_painter_takes_the_tolerance_of_the_config():
+    dim = jnp.full((1, 5, 1, 1, 3), -1 + 2.5 * 2 / 255)  # level 2 of 255
+    for tolerance, seen in ((1, True), (2, False)):
+        networks = build_networks(tiny_l2s.published(model__painter_tolerance=tolerance))
+        assert bool(networks.painted_logits(dim).argmax(-1).any()) is seen
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"model__painter_tolerance": 255}, "from 0 to 254"),
+        (
+            {
+                "label_set": "subspace_parts",
+                "model__background": False,
+                "model__slices": (2,) * 4,
+                "model__presence__width": 0,
+            },
+            "is hair_background",
+        ),
         ({"model__slices": (2, 2)}, "model.slices has 2 entries"),
         ({"model__slices": (2, 2, 2, 2, 2, 1)}, "at least 2 channels"),
         ({"model__generator__widths": (8,)}, "model.generator.widths needs 2 entries"),

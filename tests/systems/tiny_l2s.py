@@ -25,6 +25,27 @@ def config(**changes):
     tiny.model.patch.crops, tiny.model.patch.crop_size = 2, 8
     tiny.loss.region, tiny.loss.independence, tiny.loss.consensus.weight = 0.1, 0.1, 0.1
     tiny.data.blobs = BLOBS
+    return changed(tiny, changes)
+
+
+def quiet(**changes):
+    """`config` without adversaries."""
+    gan = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
+    return config(schedule__discriminator_every=0, **gan, **changes)
+
+
+def published(**changes):
+    """The `published` preset at 32 px, with a pyramid for an encoder; `changes` as for `config`."""
+    tiny = l2s.published(config().unlock())
+    tiny.model.encoder, tiny.model.style = "pyramid", 8
+    tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
+    tiny.model.discriminator.channel_base = tiny.model.patch.channel_base = 64
+    tiny.model.patch.head_widths, tiny.model.patch.crops, tiny.model.patch.crop_size = (8,), 2, 8
+    return changed(tiny, changes)
+
+
+def changed(tiny, changes):
+    """`tiny`, locked, with `changes` by dotted name with `__` for the dot."""
     for name, value in changes.items():
         *groups, leaf = name.split("__")
         node = tiny
@@ -32,12 +53,6 @@ def config(**changes):
             node = node[group]
         node[leaf] = value
     return tiny.lock()
-
-
-def quiet(**changes):
-    """`config` without adversaries."""
-    gan = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
-    return config(schedule__discriminator_every=0, **gan, **changes)
 
 
 def faces(count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -153,8 +153,18 @@ def test_best_is_the_highest_score_and_not_the_last(tmp_path):
     result, _, _ = train(tmp_path, lambda v: scores[int(v["net"]["count"])], steps=8, eval_every=2)
     assert result.best == loop.Best(step=4, score=0.9)
     assert saved(tmp_path, "best") == [4]
-    best = loop.best_state(tmp_path, toy_config(), counter(), warn=pytest.fail)
+    best = loop.exported_state(tmp_path, toy_config(), counter(), warn=pytest.fail)
     assert int(best.params["net"]["count"]) == 4
+
+
+def test_the_last_state_is_exported_where_the_config_says_so(tmp_path):
+    scores, fields = {2: 0.9, 4: 0.5}, {"steps": 4, "eval_every": 2}
+    train(tmp_path, lambda v: scores[int(v["net"]["count"])], **fields)
+    result, _, _ = train(tmp_path, **fields, export="last")  # a choice that may change: nothing is trained anew
+    assert (result.step, result.best) == (4, loop.Best(2, 0.9))
+    for export, step in {"best": 2, "last": 4}.items():
+        state = loop.exported_state(tmp_path, toy_config(export=export), counter(), warn=pytest.fail)
+        assert int(state.params["net"]["count"]) == step
 
 
 def test_patience_ends_a_run_that_no_longer_improves_and_its_restart(tmp_path):
@@ -177,9 +187,9 @@ def test_evaluations_at_smaller_sizes_do_not_try_the_patience(tmp_path):
 
 def test_best_state_of_a_run_without_a_finite_score_is_the_latest(tmp_path):
     train(tmp_path, lambda v: float("nan"), steps=3)
-    assert int(loop.best_state(tmp_path, toy_config(), counter(), warn=pytest.fail).step) == 3
+    assert int(loop.exported_state(tmp_path, toy_config(), counter(), warn=pytest.fail).step) == 3
     with pytest.raises(UserError, match="holds no checkpoint"):
-        loop.best_state(tmp_path / "none", toy_config(), counter(), warn=pytest.fail)
+        loop.exported_state(tmp_path / "none", toy_config(), counter(), warn=pytest.fail)
 
 
 def test_the_best_score_survives_a_restart(tmp_path):

@@ -15,11 +15,12 @@ from l2s_jax import optim
 from l2s_jax.systems import consensus_term
 from l2s_jax.systems.contract import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
 from l2s_jax.systems.latents2segments import losses
-from l2s_jax.systems.latents2segments.config import RANGES, add_gan, default_config, paper, published
+from l2s_jax.systems.latents2segments.config import RANGES, add_gan, default_config, helen, paper, published
+from l2s_jax.systems.latents2segments.initial import with_weights
 from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 
-__all__ = ["RANGES", "add_gan", "build", "default_config", "paper", "published"]
+__all__ = ["RANGES", "add_gan", "build", "default_config", "helen", "paper", "published"]
 
 OPTIMISED = {
     "encoder": ("encoder", "presence"),
@@ -55,6 +56,8 @@ def build(config: ConfigDict) -> System:
         steps=steps,
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
+        start=functools.partial(with_weights, config) if config.model.init_from else None,
+        learns_from=(config.model.init_from,) if config.model.init_from else (),
         predict=functools.partial(_predict, inferring),
         codec=Codec(
             functools.partial(_encode, inferring),

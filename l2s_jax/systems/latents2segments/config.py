@@ -7,12 +7,15 @@ The default is `l2s`: the published idea without the published defects, with wha
 
 from ml_collections import ConfigDict
 
+from input_pipeline.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import MOST, Range, within
 from l2s_jax.systems import consensus_term
 
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
 """Channels of hair, skin, nose, eyes, lips in the authors' structure code."""
+HELEN_SLICES = (4, 4)
+"""Channels of hair and skin where they trained on Helen, which has too few faces for more (section 3.2)."""
 
 RANGES = {
     "model": Range(1, 16384),
@@ -68,6 +71,7 @@ def default_config() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
+    model.init_from = ""  # where the first weights come from (initial.py): the authors' start, or a model; "" = random
     model.background = True  # the background has a slice of its own; False: only the regions (published)
     model.slices = (4, 4, 4, 4, 4, 4)  # channels per slice, in label order, at least 2 each unless `renormalize`d
     model.style = 128  # S, size of the style code
@@ -92,6 +96,7 @@ def _model() -> ConfigDict:
 
     model.presence = ConfigDict()
     model.presence.width = 32  # of the light head; 0 = none, segmentation by the published painter rule
+    model.painter_tolerance = 0  # of that rule: the darkest levels of 255, above 0, that are black too; 0 = published
 
     model.discriminator = ConfigDict()
     model.discriminator.channel_base = 2048  # channels at R px: min(max_width, channel_base / R)
@@ -173,7 +178,24 @@ def published(config: ConfigDict) -> ConfigDict:
         group.learning_rate, group.b1, group.b2 = 2e-3, 0.0, 0.99
         config.optim[network] = group
     config.optim.ema = 0.0
+    # They resize and mirror, nothing else.
+    config.data.resize = STRETCH.name
+    augment = config.data.augment
+    augment.scale_min = augment.scale_max = 1.0
+    augment.rotate = augment.shift = 0.0
+    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
+    augment.blur = augment.jpeg = augment.noise = 0.0
     return add_gan(config)
+
+
+def helen(config: ConfigDict) -> ConfigDict:
+    """The two regions and slices of the authors' Helen model, for `published` and `paper`; edits and returns `config`.
+
+    No slice knows the background, and the skin is the whole face: features have no slice of their own.
+    """
+    config.label_set = "hair_skin"
+    config.model.slices = HELEN_SLICES
+    return config
 
 
 def paper(config: ConfigDict) -> ConfigDict:

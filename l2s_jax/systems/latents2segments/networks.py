@@ -36,6 +36,7 @@ class Networks:
       presence: the light head, or None (published: regions are where the decodes are not black).
       discriminator, patch: None where the config trains without adversaries.
       keep_features: the skin's target keeps eyes and lips, as in Fig. 2 of the paper.
+      painter_tolerance: 8-bit levels that the painter rule takes for black, see `painter.support`.
       code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check`).
       generator_noise: fresh pixel noise in training.
       crops: patch crops per region image, `crop_size` pixels a side, around the region or anywhere.
@@ -51,6 +52,7 @@ class Networks:
     discriminator: Discriminator | None
     patch: PatchDiscriminator | None
     keep_features: bool
+    painter_tolerance: int
     code_noise: float
     generator_noise: bool
     crops: int
@@ -137,7 +139,8 @@ class Networks:
 
     def painted_logits(self, regions: jax.Array) -> jax.Array:
         """Regions on black [B, K, H, W, 3] -> hard logits [B, H, W, classes] of the published painter rule."""
-        return HARD_LOGIT * jax.nn.one_hot(painter_map(regions, self.classes), len(self.label_set), dtype=jnp.float32)
+        label_map = painter_map(regions, self.classes, self.painter_tolerance)
+        return HARD_LOGIT * jax.nn.one_hot(label_map, len(self.label_set), dtype=jnp.float32)
 
     def masks(self, mask: jax.Array) -> jax.Array:
         """Target mask of each slice: int32 [B, H, W] -> float32 [B, K, H, W]; they overlap where features are kept."""
@@ -185,7 +188,9 @@ def build(config: ConfigDict) -> Networks:
         presence=PresenceHead(model.presence.width, upsamplings(config), dtype) if model.presence.width else None,
         discriminator=discriminator,
         patch=patch,
-        keep_features=not model.background,
+        # Of a set without these classes the features lie in the skin already.
+        keep_features=not model.background and {"skin", "eyes", "lips"} <= set(label_set.names),
+        painter_tolerance=model.painter_tolerance,
         code_noise=model.code_noise,
         generator_noise=model.generator.noise,
         crop_size=model.patch.crop_size,
@@ -226,8 +231,12 @@ def _check_together(config: ConfigDict, label_set: labels.LabelSet) -> None:
             "a light head needs a background slice: set model.background=true or model.presence.width=0",
         ),
         (
-            not model.background and not {"skin", "eyes", "lips"} <= set(label_set.names),
-            f"model.background=false is for label sets with skin, eyes and lips; '{label_set.name}' lacks them",
+            not model.background and label_set.names[0] != "background",
+            f"model.background=false leaves out class 0, and that of '{label_set.name}' is {label_set.names[0]}",
+        ),
+        (
+            not 0 <= model.painter_tolerance < 255,
+            f"model.painter_tolerance={model.painter_tolerance} counts the levels of 8 bits: from 0 to 254",
         ),
         (
             not model.presence.width and (loss.image or loss.region_inside),

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from input_pipeline.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import Range, within
 from l2s_jax.systems import consensus_term
@@ -84,6 +85,8 @@ def published(config: ConfigDict) -> ConfigDict:
     config.optim.network.weight_decay = 1e-5
     config.optim.network.decay_vectors = True
     config.optim.ema = 0.0
+    config.train.export = "last"
+    config.data.resize = STRETCH.name
     return config
 
 

@@ -1,17 +1,16 @@
 """A head start: the backbone of a fresh state takes weights that were trained before."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
 from l2s_jax.convert import torchvision
 from l2s_jax.convert.torch_file import read_state_dict
+from l2s_jax.systems import initial
 from l2s_jax.systems.contract import TrainState
 
 COLLECTIONS = ("params", "batch_stats")
@@ -30,11 +29,11 @@ def with_backbone(config: ConfigDict, state: TrainState) -> TrainState:
     found = _torchvision(config) if Path(source).is_file() else _bundle(source)
     params, stats = state.params["network"], state.stats["network"]
     fresh = {"params": params, **stats}
-    filled = dict(fresh)
+    filled, wrong = dict(fresh), f"model.init_from='{source}' is of another backbone"
     for collection in COLLECTIONS:
         if collection in fresh:
-            have = fresh[collection] | {"backbone": _filled(fresh[collection]["backbone"], found, collection, source)}
-            filled[collection] = have
+            backbone = initial.filled(fresh[collection]["backbone"], found.get(collection, {}), wrong)
+            filled[collection] = fresh[collection] | {"backbone": backbone}
     ema = {"network": jax.tree.map(jnp.copy, filled)} if state.ema else {}
     params = filled.pop("params")
     return state.replace(params={"network": params}, stats={"network": filled}, ema=ema)
@@ -53,18 +52,3 @@ def _bundle(source: str) -> dict:
     if not found:
         raise UserError(f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file")
     return found
-
-
-def _filled(fresh: Mapping, found: Mapping, collection: str, source: str) -> dict:
-    """The arrays of `found[collection]`, placed and typed as those of `fresh`."""
-    want, have = flatten_dict(fresh, sep="/"), flatten_dict(found.get(collection, {}), sep="/")
-    for name in sorted(want.keys() ^ have.keys()):
-        side = "lacks" if name in want else "has, and the config's backbone lacks,"
-        raise UserError(f"model.init_from='{source}' is of another backbone: it {side} '{name}'")
-    for name, array in want.items():
-        if array.shape != have[name].shape:
-            raise UserError(
-                f"model.init_from='{source}' is of another backbone: '{name}' is {have[name].shape}, not {array.shape}"
-            )
-    placed = {name: jax.device_put(jnp.asarray(have[name], a.dtype), a.sharding) for name, a in want.items()}
-    return unflatten_dict(placed, sep="/")

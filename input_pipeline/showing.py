@@ -1,0 +1,35 @@
+"""Faces that show all parts of a list, as published methods choose them (Latents2Segments: all five regions)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError, nearest
+from input_pipeline.labels import LabelSet
+from input_pipeline.sources import Selection, Source, presence
+
+
+class FacesShowing(Selection):
+    """The examples of a source whose masks show every one of some classes, be it by a pixel.
+
+    Args:
+      source: any source; records know which face shows what, of other sources every mask is read once.
+      label_set: of the classes; a face shows one if it shows any class of its own that becomes it.
+      names: of the classes.
+
+    Raises:
+      UserError: an unknown class, masks that cannot be mapped, or no example is left.
+    """
+
+    def __init__(self, source: Source, label_set: LabelSet, names: Sequence[str]):
+        for name in names:
+            if name not in label_set.names:
+                hint = nearest(str(name), label_set.names, f"there are: {', '.join(label_set.names)}")
+                raise UserError(f"label set '{label_set.name}' has no class '{name}' to require: {hint}")
+        table = labels.remap(source.label_set, label_set)[: len(source.label_set)]
+        shown = presence(source)
+        every = np.all([shown[:, table == label_set[name]].any(axis=1) for name in names], axis=0)
+        if not every.any():
+            raise UserError(f"none of {len(source)} faces shows all of {', '.join(names)}: require fewer classes")
+        super().__init__(source, np.flatnonzero(every))

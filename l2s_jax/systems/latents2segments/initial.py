@@ -1,0 +1,62 @@
+"""A head start: the authors began with a Swapping Autoencoder that was trained on whole faces (FFHQ)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax import bundle
+from l2s_jax.convert.latents2segments import convert_checkpoint
+from l2s_jax.convert.torch_file import read_state_dict
+from l2s_jax.systems.contract import PyTree, TrainState
+from l2s_jax.systems.initial import filled, misfit
+
+AUTOENCODER = ("encoder", "generator")
+"""What must fit: both take pictures of any size."""
+
+NETWORKS = {"E": "encoder", "G": "generator", "D": "discriminator", "Dpatch": "patch"}
+"""Ours by the prefixes of the published ones."""
+
+
+def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
+    """A fresh state with the weights of `config.model.init_from`; all optimisers start anew.
+
+    `init_from` is a published checkpoint of a Swapping Autoencoder or of Latents2Segments, or a model of this system (a
+    bundle folder, a workdir or a name that `l2s models` lists). Encoder and generator are taken over, so the sizes of
+    the config must be theirs. What else it holds is taken where it fits, and starts anew where it does not: a
+    discriminator of another picture size, of unknown regions or of other widths, the light head of another label set.
+
+    Raises:
+      UserError: no such model or file, or one of another size.
+    """
+    source = config.model.init_from
+    found = _published(source) if Path(source).is_file() else _bundle(config)
+    params = dict(state.params)
+    for name in AUTOENCODER:
+        wrong = f"model.init_from='{source}' is of another size than the config: its {name} does not fit"
+        params[name] = filled(params[name], found.get(name, {}), wrong)
+    for name in found.keys() & params.keys() - set(AUTOENCODER):
+        if not misfit(params[name], found[name]):
+            params[name] = filled(params[name], found[name], name)
+    ema = {name: jax.tree.map(jnp.copy, params[name]) for name in state.ema}
+    return state.replace(params=params, ema=ema)
+
+
+def _published(source: str) -> dict[str, PyTree]:
+    try:
+        networks = convert_checkpoint(read_state_dict(source))
+    except UserError as error:
+        raise UserError(f"model.init_from='{source}': {error}") from error
+    return {NETWORKS[kind]: variables["params"] for kind, (_, variables) in networks.items()}
+
+
+def _bundle(config: ConfigDict) -> Mapping[str, PyTree]:
+    source = config.model.init_from
+    trained = bundle.load(bundle.resolve(source))
+    if trained.meta.system != config.system:
+        raise UserError(f"model.init_from='{source}' is a model of '{trained.meta.system}', not of '{config.system}'")
+    same = trained.meta.label_set.name == config.label_set
+    return {name: params for name, params in trained.variables.items() if same or name in AUTOENCODER}

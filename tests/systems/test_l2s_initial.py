@@ -1,0 +1,109 @@
+"""The authors' start: weights of a Swapping Autoencoder, or a model of the system, in a fresh state."""
+
+import jax
+import jax.numpy as jnp
+import l2s_weights
+import numpy as np
+import pytest
+import torch_writer
+from systems import tiny_l2s
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from l2s_jax import bundle, systems
+from l2s_jax import config as configs
+from l2s_jax.convert.latents2segments import convert_checkpoint
+from l2s_jax.systems import latents2segments as l2s
+
+
+def narrow(source, **changes):
+    """The published preset with the widths of `l2s_weights`."""
+    config = l2s.published(configs.default("latents2segments").unlock())
+    config.model.residual.base_width, config.model.residual.max_width, config.model.style = 2, 128, 128
+    config.model.generator.head_widths, config.model.generator.widths = (16, 32), (32, 32, 16, 8)
+    config.model.discriminator.channel_base, config.model.discriminator.max_width = 2048, 32
+    config.model.patch.channel_base, config.model.patch.max_width = 256, 24
+    config.model.patch.head_widths = (128, 128, 64)
+    config.model.init_from = str(source)
+    return tiny_l2s.changed(config, changes)
+
+
+def numbered(system):
+    """A state of numbers that no `init` draws, and without a key: cheaper than a compiled `init`."""
+    stream = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: system.init(jax.random.key(0)).replace(rng=()))
+    return jax.tree.map(lambda leaf: jnp.asarray(stream.uniform(9, 99, leaf.shape), leaf.dtype), shapes)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sae") / "512_latest_checkpoint.pth"
+    torch_writer.save(path, torch_writer.state_dict(l2s_weights.checkpoint()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def published():
+    return {kind: variables["params"] for kind, (_, variables) in convert_checkpoint(l2s_weights.checkpoint()).items()}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return numbered(systems.build(narrow("", optim__ema=0.5)))
+
+
+@pytest.mark.parametrize(("image_size", "anew"), [(128, ()), (256, ("discriminator",))])
+def test_a_swapping_autoencoder_is_taken_over_where_it_fits(checkpoint, published, fresh, image_size, anew):
+    system = systems.build(narrow(checkpoint, image_size=image_size, optim__ema=0.5))
+    fresh = fresh if image_size == 128 else numbered(system)
+    started = system.start(fresh)
+    for kind, name in {"E": "encoder", "G": "generator", "D": "discriminator", "Dpatch": "patch"}.items():
+        expected = fresh.params[name] if name in anew else published[kind]
+        assert tiny_l2s.difference(started.params[name], expected) == 0
+    for name in ("encoder", "generator"):
+        assert tiny_l2s.difference(started.ema[name], started.params[name]) == 0
+    assert tiny_l2s.difference(started.opt_state, fresh.opt_state) == 0
+
+
+def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, published):
+    changes = {"model__background": True, "model__slices": (2, 2, 1, 1, 1, 1), "model__presence__width": 8}
+    quiet = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
+    system = systems.build(narrow(checkpoint, **changes, **quiet, schedule__discriminator_every=0))
+    fresh = numbered(system)
+    started = system.start(fresh)
+    assert tiny_l2s.difference(started.params["encoder"], published["E"]) == 0
+    assert tiny_l2s.difference(started.params["presence"], fresh.params["presence"]) == 0
+
+
+def test_a_model_of_the_system_is_taken_over(tmp_path):
+    config = tiny_l2s.quiet()
+    state = numbered(systems.build(config))
+    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s.EXPORTED}
+    sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(32)}
+    bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
+    started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).start(state)
+    for name in l2s.EXPORTED:
+        assert tiny_l2s.difference(started.params[name], variables[name]) == 0
+    # Of other classes the light head starts anew.
+    other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).start(state)
+    assert tiny_l2s.difference(other.params["encoder"], variables["encoder"]) == 0
+    assert tiny_l2s.difference(other.params["presence"], state.params["presence"]) == 0
+
+
+def test_what_cannot_be_taken_over_is_one_sentence(tmp_path, fresh):
+    def start(state):
+        path = tmp_path / "weights.pth"
+        torch_writer.save(path, torch_writer.state_dict(state))
+        return systems.build(narrow(path)).start(fresh)
+
+    half = {f"E.{name}": tensor for name, tensor in l2s_weights.published("E", width_divisor=32).items()}
+    with pytest.raises(
+        UserError, match=r"is of another size than the config: its encoder does not fit: 'down_16/conv_0/"
+    ):
+        start(l2s_weights.checkpoint() | half)
+    with pytest.raises(UserError, match="its generator does not fit: it lacks 'head_0/"):
+        start(l2s_weights.checkpoint("E"))
+    with pytest.raises(UserError, match=r"weights.pth': tensor 'netF' belongs to none"):
+        start({"netF": np.zeros(1, np.float32)})
+    with pytest.raises(UserError, match="no model"):
+        systems.build(narrow(tmp_path / "none")).start(fresh)
