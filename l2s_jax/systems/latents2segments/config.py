@@ -20,6 +20,7 @@ HELEN_SLICES = (4, 4)
 RANGES = {
     "model": Range(1, 16384),
     "model.code_noise": Range(0.0, 100.0),
+    "model.painter_tolerance": Range(0, 255),
     "model.pyramid.widths": Range(8, 16384),
     "model.pyramid.depths": Range(1, 64),
     "model.residual.downsamplings": Range(1, 10),
