@@ -35,11 +35,12 @@ from rich.table import Table
 
 from input_pipeline import files, processes
 from input_pipeline.augment import Augment
+from input_pipeline.datasets import open_source
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.loader import train_batches
 from input_pipeline.records.prepare import open_data, prepare
-from input_pipeline.sources import Source, open_source
 from input_pipeline.synthetic import render
+from input_pipeline.types import Source
 
 BATCH = 8
 MASK = 512

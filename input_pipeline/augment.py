@@ -19,8 +19,8 @@ from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.occlusion import occlude
 from input_pipeline.resampling import GREY
 from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
-from input_pipeline.sources import Example
 from input_pipeline.transforms import flip, square_matrix, warp
+from input_pipeline.types import Example
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)

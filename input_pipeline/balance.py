@@ -8,7 +8,8 @@ systematic rounding of the factors is ours.
 import numpy as np
 
 from input_pipeline.errors import UserError
-from input_pipeline.sources import Selection, Source, presence
+from input_pipeline.selection import Selection, presence
+from input_pipeline.types import Source
 
 
 def repeat_factors(present: np.ndarray, threshold: float) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example, Source, read_reduced
 from input_pipeline.transforms import shrink
+from input_pipeline.types import Example, Source, read_reduced
 
 MEMORY_LIMIT = 8 * 2**30
 """Default limit on a cache, bytes."""

@@ -14,7 +14,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.rows import Batch, Row, local_batch, mask_of, padding_like, stack, to_row
-from input_pipeline.sources import Source
+from input_pipeline.types import Source
 
 
 def eval_batches(

@@ -6,7 +6,7 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.images import Picture, name_of, read_sized
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 
 def assemble(

@@ -18,8 +18,8 @@ from input_pipeline.errors import UserError
 from input_pipeline.images import MAX_PIXELS
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.landmarks import TEMPLATE, alignment_matrix, five_points
-from input_pipeline.sources import Example, Source, read_reduced
 from input_pipeline.transforms import crop, warp
+from input_pipeline.types import Example, Source, read_reduced
 
 FRAMINGS = ("whole", "face", "face_inside", "aligned")
 MARGIN = 1.2

@@ -34,7 +34,7 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.mixture import Turns, shared_keys
 from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.rows import Batch, Row, local_batch, stack, to_row
-from input_pipeline.sources import Example, Source, Weighted
+from input_pipeline.types import Example, Source, Weighted
 
 __all__ = ["Batch", "TrainBatches", "eval_batches", "train_batches"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from input_pipeline.errors import UserError
 from input_pipeline.rows import OPTIONAL
-from input_pipeline.sources import Source
+from input_pipeline.types import Source
 
 WINDOW = 64
 """Draws that are shuffled among the parts together: strict alternation would tie a part to the row's parity."""

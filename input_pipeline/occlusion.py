@@ -5,7 +5,7 @@ from PIL import Image
 
 from input_pipeline.labels import IGNORE
 from input_pipeline.resampling import pixel_centres
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 MOST = 3
 """Largest number of patches on a face."""

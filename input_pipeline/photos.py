@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from input_pipeline import heic
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.listing import entries, stray
+from input_pipeline.types import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", *heic.SUFFIXES, ".bmp", ".gif", ".tif", ".tiff")
 """What counts as a photo inside a folder, in lower case."""

@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.resampling import Kernel
-from input_pipeline.sources import Example
 from input_pipeline.transforms import Box, fit_box, fit_square, resize
+from input_pipeline.types import Example
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
 Row = dict[str, np.ndarray]

@@ -7,7 +7,8 @@ import numpy as np
 from input_pipeline import labels
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Selection, Source, presence
+from input_pipeline.selection import Selection, presence
+from input_pipeline.types import Source
 
 
 class FacesShowing(Selection):

@@ -21,7 +21,7 @@ i + 0.5, on the way there and on the way back: its round trip moves a picture by
 import numpy as np
 
 from input_pipeline.resampling import invert, pixel_centres, reduced, sample, sample_ids
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 FACTOR = 0.8
 """Share of the half side in which space is squeezed, as published: 0.2 on each side of the centre stay as they are."""

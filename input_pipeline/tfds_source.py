@@ -15,7 +15,11 @@ from input_pipeline import labels, licences, tfds_prepared
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.images import Encoded, read_mask
-from input_pipeline.sources import Example
+from input_pipeline.splits import check_split
+from input_pipeline.tfds_prepared import splits
+from input_pipeline.types import Example, OpenOptions
+
+__all__ = ["TfdsSource", "open_split", "splits"]
 
 MASK_FEATURES = ("mask", "segmentation_mask", "label")
 """What data sets call their masks; the first that is a picture or an array of [H, W] or [H, W, 1] counts."""
@@ -25,7 +29,7 @@ _DAMAGE = (RuntimeError, DecodeError, ValueError, KeyError, zlib.error)
 
 
 class TfdsSource:
-    """One split of a prepared data set; a `sources.ReducedSource` and `sources.MaskSource`.
+    """One split of a prepared data set; a `types.ReducedSource` and `types.MaskSource`.
 
     Features: `image`; one of `MASK_FEATURES`; optional `landmarks` [K, 2] ([0, 2] for a face without), `name`. The
     label set is the entry `label_set` of the builder's metadata, `licence` what its redistribution info says.
@@ -66,11 +70,11 @@ class TfdsSource:
         return self._read(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `sources.ReducedSource`."""
+        """See `types.ReducedSource`."""
         return self._read(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `sources.MaskSource`."""
+        """See `types.MaskSource`."""
         return self._mask_of(self.record(index), index)
 
     def record(self, index: int) -> dict[str, Any]:
@@ -170,3 +174,13 @@ def _ids(values: np.ndarray, name: str) -> np.ndarray:
 
 def _list(features: dict) -> str:
     return ", ".join(sorted(features))
+
+
+def open_split(where: str, split: str, options: OpenOptions) -> TfdsSource:
+    """Open `tfds:WHERE?split`.
+
+    Raises:
+      UserError: no such split, and as `TfdsSource`.
+    """
+    check_split("tfds", where, split, splits(where))
+    return TfdsSource(where, split, require_masks=options.require_masks)

@@ -13,7 +13,7 @@ import numpy as np
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.landmarks import mirror_order
 from input_pipeline.resampling import GREY, Kernel, affine_ids, affine_image, resize_ids, resize_image, scaled_from
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 
 def flip(example: Example, label_set: LabelSet) -> Example:

@@ -19,7 +19,7 @@ from PIL import Image
 from input_pipeline import images
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 from l2s_jax import preprocess
 from l2s_jax.report import overlays
 from l2s_jax.systems.contract import Code, Decoded

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from input_pipeline import files, licences, sources
+from input_pipeline import files, licences, types
 from input_pipeline.errors import UserError
-from input_pipeline.sources import Weighted
 from input_pipeline.specs import parse_mixture
+from input_pipeline.types import Weighted
 from l2s_jax import bundle
 
 FILE = "licences.json"
@@ -26,7 +26,7 @@ def of_training(mixture: str, parts: Sequence[Weighted], models: Sequence[str]) 
       models: `System.learns_from`; one that is not there has no entry.
     """
     specs = [spec for _, spec in parse_mixture(mixture)]
-    found = {spec: sources.licence(part.source) for spec, part in zip(specs, parts, strict=True)}
+    found = {spec: types.licence(part.source) for spec, part in zip(specs, parts, strict=True)}
     for name in models:
         licence = _of_model(name)
         found |= {} if licence is None else {name: licence}

@@ -11,7 +11,7 @@ from PIL import Image
 from input_pipeline.errors import UserError
 from input_pipeline.islands import remove_islands
 from input_pipeline.resize_rules import ResizeRule
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 
 def to_square(face: Example, side: int, rule: ResizeRule) -> Example:

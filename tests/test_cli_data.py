@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from input_pipeline import sources
+from input_pipeline import datasets
 from input_pipeline.labels import CELEBAMASK, FACESYNTHETICS, LAPA, remap
 from input_pipeline.synthetic import render
 from l2s_jax import cli
@@ -98,7 +98,7 @@ def test_stats_are_the_numbers_of_numpy(capsys, folder, tmp_path):
     code, out, _ = l2s(capsys, "stats", f"folder:{folder}", "--jobs", 1, "--json", tmp_path / "stats.json")
     assert code == 0
     stats = json.loads((tmp_path / "stats.json").read_text())["splits"]
-    for split, source in sources.open_splits(f"folder:{folder}").items():
+    for split, source in datasets.open_splits(f"folder:{folder}").items():
         masks = np.stack([source[k]["mask"] for k in range(len(source))])
         for label in LAPA.labels:
             pixels = (masks == label.id).sum(axis=(1, 2))
@@ -244,7 +244,7 @@ def test_show_draws_landmarks_and_augmented_views(capsys, tmp_path):
 
 
 def test_show_chooses_by_name_and_class(capsys, tmp_path):
-    source = sources.open_source("synthetic:12", size=256)
+    source = datasets.open_source("synthetic:12", size=256)
     smiles = [k for k in range(12) if (source[k]["mask"] == CELEBAMASK["mouth"]).any()]
     by_class = sheet_of(capsys, tmp_path / "a.png", "synthetic:12", "--with-class", "inner mouth")
     by_name = sheet_of(capsys, tmp_path / "b.png", "synthetic:12", "--names", ",".join(source.names[k] for k in smiles))

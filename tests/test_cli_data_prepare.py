@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import sources
+from input_pipeline import datasets
 from l2s_jax import cli
 
 
@@ -41,14 +41,14 @@ def test_records_are_written_and_what_comes_next_is_said(capsys, faces):
     assert ["val", "1", "1", "0", "1"] in [line.split()[:-1] for line in out.splitlines()]
     spec = f"records:{faces.parent / 'out'}?train"
     assert out.splitlines()[-1] == f"next: l2s data show '{spec}' --out faces.png"
-    assert len(sources.open_source(spec)) == 12
+    assert len(datasets.open_source(spec)) == 12
 
 
 def test_one_split_at_another_size_in_two_processes(capsys, faces):
     code, out, _ = prepare(capsys, faces, "--splits", "train", "--size", 10, "--jobs", 2, "--shard-mb", 1)
     assert code == 0
     assert "?train'" in out
-    source = sources.open_source(f"records:{faces.parent / 'out'}?train")
+    source = datasets.open_source(f"records:{faces.parent / 'out'}?train")
     assert source[11]["image"].shape == (10, 8, 3)
     code, _, err = prepare(capsys, faces, "--splits", "train", "--size", 12, "--shard-mb", 1)
     assert (code, err.count("\n")) == (2, 1)

@@ -31,7 +31,8 @@ def place():
     root = Path(tempfile.mkdtemp(prefix="places-"))
     root.chmod(0o755)
     # Another user may not be able to read them where Python lies in the superuser's home.
-    for module in (*commands, "input_pipeline.kinds", "input_pipeline.layouts.folder", "input_pipeline.layouts.source"):
+    readers = ("input_pipeline.datasets", "input_pipeline.layouts.folder", "input_pipeline.layouts.source")
+    for module in (*commands, *readers):
         importlib.import_module(module)
     with fake_system.working_directory(root):
         fake_system.save(root / "models" / "tiny")

@@ -5,7 +5,7 @@ import pytest
 from fake_system import fake_config
 from PIL import Image
 
-from input_pipeline import kinds
+from input_pipeline import datasets
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
@@ -132,5 +132,5 @@ def test_relative_places_lie_in_the_root(folder, tmp_path, monkeypatch):
     ],
 )
 def test_only_relative_folders_are_placed(kind, where, placed):
-    assert kinds.placed(kind, where, "/data") == placed
-    assert kinds.placed(kind, where, "") == where
+    assert datasets.placed(kind, where, "/data") == placed
+    assert datasets.placed(kind, where, "") == where

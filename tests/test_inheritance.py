@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline import licences
-from input_pipeline.sources import open_mixture
+from input_pipeline.datasets import open_mixture
 from l2s_jax import bundle, cli, inheritance, systems
 from l2s_jax import config as configs
 from l2s_jax.systems import NAMES

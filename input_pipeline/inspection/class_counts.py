@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from input_pipeline.records.manifest import Manifest
-from input_pipeline.sources import Source
+from input_pipeline.types import Source
 
 
 class ClassCounts(NamedTuple):

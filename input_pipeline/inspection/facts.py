@@ -7,7 +7,7 @@ import numpy as np
 from input_pipeline.inspection import placement
 from input_pipeline.inspection.fingerprint import colours, perceptual_hash
 from input_pipeline.labels import IGNORE, LabelSet
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 
 
 def row_dtype(label_set: LabelSet) -> np.dtype:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from input_pipeline import sources
+from input_pipeline import types
 from input_pipeline.inspection import duplicates, placement, sides
 from input_pipeline.inspection.scan import Scan
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Source
+from input_pipeline.types import Source
 
 
 class Kind(NamedTuple):
@@ -98,11 +98,11 @@ def must_be_mended(found: Sequence[Finding]) -> bool:
 
 
 def _faults(title: str, part: Part) -> Iterator[Finding]:
-    for problem in sources.problems(part.source):
+    for problem in types.problems(part.source):
         yield Finding("incomplete", title, problem.name, f"'{problem.path}' {problem.reason}")
     for problem in part.scan.broken:
         yield Finding("broken", title, problem.name, problem.reason)
-    for problem in sources.verify(part.source):
+    for problem in types.verify(part.source):
         yield Finding("damaged_records", title, problem.name, f"'{problem.path}' {problem.reason}")
 
 

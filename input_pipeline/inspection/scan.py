@@ -10,8 +10,7 @@ import numpy as np
 from input_pipeline import processes
 from input_pipeline.errors import UserError
 from input_pipeline.inspection.facts import look_at, row_dtype
-from input_pipeline.layouts.contract import Problem
-from input_pipeline.sources import Source
+from input_pipeline.types import Problem, Source
 
 _CHUNK = 32  # faces of one task: long enough to hide its hand-over, short enough for a lively progress bar
 

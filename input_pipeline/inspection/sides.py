@@ -11,7 +11,7 @@ import numpy as np
 
 from input_pipeline.inspection.facts import look_at_mask, row_dtype
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example, Source, read_reduced
+from input_pipeline.types import Example, Source, read_reduced
 
 MIN_SEPARATION = 0.5
 """Partners nearer than this, in units of their own size (square root of their mean area), say nothing. On 900 real

@@ -7,8 +7,8 @@ from etils import epath
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.listing import entries, read_text, stray
+from input_pipeline.types import Problem
 
 PHOTOS = "CelebA-HQ-img"
 ANNOTATIONS = "CelebAMask-HQ-mask-anno"

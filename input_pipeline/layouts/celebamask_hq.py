@@ -17,9 +17,10 @@ from etils import epath
 from input_pipeline.errors import UserError
 from input_pipeline.labels import BISENET19, CELEBAMASK, FARL19, LabelSet
 from input_pipeline.layouts import celebamask_files as files
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.painting import paint
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 PAINT_ORDERS = {"official": CELEBAMASK.names[1:], "farl": FARL19.names[1:], "zllrunning": BISENET19.names[1:]}
 """Variant -> parts, a later one covers an earlier one. Each code base paints in the order of its own ids; the label

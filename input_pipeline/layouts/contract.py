@@ -6,26 +6,13 @@ through this contract. Splits are small and picklable: worker processes share th
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from etils import epath
 
 from input_pipeline.labels import LabelSet
-
-
-class Problem(NamedTuple):
-    """Something wrong with one face of a data set.
-
-    Attributes:
-      name: the face, or the file's name where no face can be told.
-      path: the file or folder to mend.
-      reason: what is wrong with it, as the end of the sentence "PATH ..." ("has no mask 'masks/0001.png'").
-    """
-
-    name: str
-    path: str
-    reason: str
+from input_pipeline.types import Problem
 
 
 class RawSplit(Protocol):

@@ -19,9 +19,10 @@ from input_pipeline.errors import UserError
 from input_pipeline.examples import check_ids
 from input_pipeline.images import read_mask
 from input_pipeline.labels import FACESYNTHETICS, LabelSet
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.listing import entries, stray
 from input_pipeline.layouts.points import read_points
+from input_pipeline.types import Problem
 
 LANDMARKS = 70
 

@@ -23,10 +23,11 @@ from input_pipeline.errors import UserError
 from input_pipeline.images import read_drawing
 from input_pipeline.labels import FASSEG, LabelSet
 from input_pipeline.layouts.color_masks import class_ids
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.listing import entries
 from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Paired, Part, pair
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 COLORS = {
     "background": (255, 0, 0),

@@ -11,10 +11,11 @@ from input_pipeline.errors import UserError
 from input_pipeline.images import read_mask
 from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.listing import entries
 from input_pipeline.layouts.pairing import Part, pair
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,11 +20,12 @@ from input_pipeline.errors import UserError
 from input_pipeline.examples import check_ids
 from input_pipeline.images import read_mask
 from input_pipeline.labels import HELEN, LabelSet
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.listing import read_text
 from input_pipeline.layouts.pairing import Part, find_home, pair
 from input_pipeline.layouts.points import parse_points
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 LANDMARKS = 68
 LANDMARK_SCALE = 2.0

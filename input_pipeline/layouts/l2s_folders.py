@@ -21,10 +21,11 @@ from scipy import ndimage
 from input_pipeline.errors import UserError
 from input_pipeline.images import read_drawing
 from input_pipeline.labels import L2S_REGIONS, LabelSet
-from input_pipeline.layouts.contract import Layout, Problem
+from input_pipeline.layouts.contract import Layout
 from input_pipeline.layouts.listing import entries
 from input_pipeline.layouts.pairing import PHOTO_ENDINGS, Part, pair
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 REGIONS = L2S_REGIONS.names[1:]
 """In the order in which they are painted."""

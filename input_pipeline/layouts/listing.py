@@ -5,7 +5,7 @@ import os
 from etils import epath
 
 from input_pipeline.errors import UserError, printable
-from input_pipeline.layouts.contract import Problem
+from input_pipeline.types import Problem
 
 _MAX_TEXT_BYTES = 1 << 26  # the longest index of the known downloads (CelebA's partition) has 3 MB
 

@@ -7,8 +7,8 @@ from etils import epath
 
 from input_pipeline import photos
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.listing import entries, stray
+from input_pipeline.types import Problem
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+from etils import epath
 
-from input_pipeline import licences
+from input_pipeline import layouts, licences
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Problem, RawSplit
-from input_pipeline.sources import Example
+from input_pipeline.layouts.contract import RawSplit, licence_of
+from input_pipeline.splits import check_split
+from input_pipeline.types import Example, OpenOptions, Problem
 
 
 class LayoutSource:
-    """The faces of one split of a raw download; a `sources.ReducedSource` and `MaskSource`, as picklable as its split.
+    """The faces of one split of a raw download; a `types.ReducedSource` and `MaskSource`, as picklable as its split.
 
     Attributes:
       raw: the split.
@@ -53,11 +55,11 @@ class LayoutSource:
         return self._read(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `input_pipeline.sources.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
         return self._read(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `input_pipeline.sources.MaskSource`."""
+        """See `input_pipeline.types.MaskSource`."""
         mask = self.raw.read_mask(index)
         if mask is not None:
             check_ids(mask, self.label_set, f"mask of {self.raw.image_path(index)}")
@@ -80,3 +82,40 @@ def _is_labelled(raw: RawSplit) -> bool:
         return raw.read_mask(0) is not None
     except UserError:  # A damaged mask is a mask; whoever reads that face hears of it.
         return True
+
+
+def splits(name: str, where: str) -> tuple[str, ...]:
+    """Names of the splits of the layout `NAME[/VARIANT]` in a folder; () where the data are not divided.
+
+    Raises:
+      UserError: no such layout or folder, or it does not look like the layout.
+    """
+    layout, _ = layouts.get(name)
+    return layout.splits(_folder(where))
+
+
+def open_split(name: str, where: str, split: str, options: OpenOptions) -> LayoutSource:
+    """Open `NAME[/VARIANT]:WHERE?split`.
+
+    Raises:
+      UserError: as `splits` and `LayoutSource`, or there is no such split.
+    """
+    layout, variant = layouts.get(name)
+    root = _folder(where)
+    if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
+        check_split(name, where, split, layout.splits(root))
+    raw = layout.open(root, split, variant)
+    licence = licence_of(layout, raw)
+    return LayoutSource(raw, licence, require_masks=options.require_masks, strict=options.strict)
+
+
+def _folder(where: str) -> epath.Path:
+    """The folder at a local path or in a bucket; a shell leaves the `~` in `folder:~/faces` to us."""
+    path = epath.Path(where).expanduser()
+    try:
+        found = path.is_dir()
+    except ImportError as error:
+        raise UserError(f"'{where}' cannot be reached ({error}): install the package that reads such paths") from error
+    if not found:
+        raise UserError(f"the folder '{where}' does not exist: check the path")
+    return path

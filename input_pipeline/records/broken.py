@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from input_pipeline import files
-from input_pipeline.layouts.contract import Problem
+from input_pipeline.types import Problem
 
 FILE = "broken.jsonl"
 SHOWN = 10

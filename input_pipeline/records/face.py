@@ -10,9 +10,10 @@ from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.images import Encoded
 from input_pipeline.labels import IGNORE
-from input_pipeline.layouts.contract import Problem, RawSplit
+from input_pipeline.layouts.contract import RawSplit
 from input_pipeline.records import message
 from input_pipeline.transforms import shrink
+from input_pipeline.types import Problem
 
 MAX_FILE_BYTES = 1 << 29
 """No photo of at most `images.MAX_PIXELS` needs more."""

@@ -10,13 +10,14 @@ from etils import epath
 from input_pipeline import files, layouts, licences, processes
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Problem, RawSplit, licence_of
+from input_pipeline.layouts.contract import RawSplit, licence_of
 from input_pipeline.records import broken, lock, manifest, plan, shards, summary, workers
 from input_pipeline.records.broken import Broken
 from input_pipeline.records.manifest import Manifest
 from input_pipeline.records.plan import Plan, Shard
 from input_pipeline.records.shards import Contents
 from input_pipeline.splits import check_split
+from input_pipeline.types import Problem
 
 
 class Data(NamedTuple):

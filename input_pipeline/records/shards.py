@@ -13,9 +13,10 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
-from input_pipeline.layouts.contract import Problem, RawSplit
+from input_pipeline.layouts.contract import RawSplit
 from input_pipeline.records import face
 from input_pipeline.records.plan import Shard
+from input_pipeline.types import Problem
 
 # One record a group is what random access needs. Photos and masks are compressed already.
 _OPTIONS = "group_size:1,uncompressed,max_parallelism:1"

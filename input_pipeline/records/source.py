@@ -15,11 +15,10 @@ from input_pipeline import images, licences
 from input_pipeline.errors import UserError
 from input_pipeline.examples import assemble, check_ids
 from input_pipeline.images import Encoded
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.records import manifest, message, plan, remote
 from input_pipeline.records.manifest import Manifest, ShardFile, Split, Stored
-from input_pipeline.sources import Example
 from input_pipeline.splits import check_split
+from input_pipeline.types import Example, OpenOptions, Problem
 
 # Without read-ahead and without threads of its own a reader costs 25 us a record and survives a fork.
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
@@ -37,7 +36,7 @@ def splits(where: str | os.PathLike) -> tuple[str, ...]:
 
 
 class RecordsSource:
-    """The faces of one split of records; a `sources.ReducedSource`, `MaskSource` and `PresenceSource`.
+    """The faces of one split of records; a `types.ReducedSource`, `MaskSource` and `PresenceSource`.
 
     It holds paths and counts alone and opens shards as they are needed, so copies for worker processes are small.
 
@@ -81,11 +80,11 @@ class RecordsSource:
         return self._example(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `input_pipeline.sources.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
         return self._example(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `input_pipeline.sources.MaskSource`."""
+        """See `input_pipeline.types.MaskSource`."""
         return self._mask(self.read_record(index), self._where(index))
 
     def presence(self) -> np.ndarray:
@@ -241,3 +240,12 @@ def _open(folder: Path, shard: ShardFile) -> ArrayRecordReader:
     if reader.num_records() != shard.examples:
         raise UserError(f"'{path}' holds {reader.num_records()} records, its manifest says {shard.examples}{_AGAIN}")
     return reader
+
+
+def open_split(where: str, split: str, options: OpenOptions) -> RecordsSource:
+    """Open `records:WHERE?split`.
+
+    Raises:
+      UserError: as `RecordsSource`.
+    """
+    return RecordsSource(where, split, require_masks=options.require_masks)

@@ -12,6 +12,7 @@ from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
+from input_pipeline.types import OpenOptions
 
 SPLITS = ("train", "val", "test")
 _STREAM = re.compile(r"seed(0|[1-9][0-9]{0,17})")
@@ -89,3 +90,20 @@ class SyntheticSource:
         """
         position = range(self.count)[operator.index(index)]
         return render(rng.fold(self.seed, self.split), position, self.size)
+
+
+def splits(where: str) -> tuple[str, ...]:
+    """Return (): streams are not splits of something, each is as long as asked for."""
+    del where
+    return ()
+
+
+def open_split(where: str, split: str, options: OpenOptions) -> SyntheticSource:
+    """Open `synthetic:WHERE?split`, where `where` is the number of faces.
+
+    Raises:
+      UserError: it is no number, or there is no such stream.
+    """
+    if not where.isascii() or not where.isdigit() or not 0 < int(where) <= 100_000_000:
+        raise UserError(f"'{where}' is not a number of faces: write for example 'synthetic:2000?train'")
+    return SyntheticSource(count=int(where), size=options.size or 128, seed=options.seed, split=split or "train")

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from input_pipeline import sources, specs
+from input_pipeline import datasets, specs
 from input_pipeline.errors import UserError
 from input_pipeline.inspection.findings import Part
 from input_pipeline.inspection.scan import scan
-from input_pipeline.sources import Source
+from input_pipeline.types import Source
 from l2s_jax.commands import console
 
 
@@ -31,7 +31,7 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
     """
     found: dict[str, Opened] = {}
     for spec in data:
-        for split, source in sources.open_splits(spec, require_masks=False, strict=False).items():
+        for split, source in datasets.open_splits(spec, require_masks=False, strict=False).items():
             title = split if len(data) == 1 else specs.with_split(spec, split)
             if title in found:
                 raise UserError(f"'{spec}' is named twice: name every data set once")

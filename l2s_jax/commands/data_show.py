@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from input_pipeline import files, sources
+from input_pipeline import datasets, files, selection, types
 from input_pipeline.augment import Augment, random_view
 from input_pipeline.errors import UserError, nearest
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example, Source
+from input_pipeline.types import Example, Source
 from l2s_jax.commands import console
 from l2s_jax.report import contact_sheet
 from l2s_jax.report.sheet import png
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"'{args.out}' does not end in .png: the sheet is a PNG file")
     if args.count > _MOST:
         raise UserError(f"--count {args.count} is more than the {_MOST} faces that fit one sheet")
-    source = sources.open_source(args.data, size=_RENDER, require_masks=False)
+    source = datasets.open_source(args.data, size=_RENDER, require_masks=False)
     indices = _choose(source, args)
     files.writable_file(args.out)
     screen = console.out()
@@ -57,7 +57,7 @@ def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
         chosen = [_find(name.strip(), numbers, args.data) for name in args.names.split(",")]
     if args.with_class is not None:
         class_id = _class_id(args.with_class, source.label_set)
-        has_class = sources.presence(source)[:, class_id]
+        has_class = selection.presence(source)[:, class_id]
         chosen = [index for index in chosen if has_class[index]]
         if not chosen:
             raise UserError(f"none of these faces of '{args.data}' has '{source.label_set.names[class_id]}'")
@@ -90,7 +90,7 @@ def _read(source: Source, indices: Sequence[int], augment: bool, warnings: Conso
     for index in indices:
         name = source.names[index]
         try:
-            example = sources.read_reduced(source, index, _VIEW if augment else side)
+            example = types.read_reduced(source, index, _VIEW if augment else side)
             if augment:
                 rng = np.random.default_rng((_SEED, index))
                 example = random_view(example, Augment(), source.label_set, _VIEW, rng)

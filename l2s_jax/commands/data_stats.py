@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 from rich.table import Table
 
-from input_pipeline import files, sources
+from input_pipeline import files, types
 from input_pipeline.inspection import class_counts
 from input_pipeline.inspection.class_counts import ClassCounts
 from input_pipeline.labels import LabelSet
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     for title, opened in splits.items():
         screen.print(f"[bold]{console.escape(title or 'all')}[/]  {_summary(counts[title])}", soft_wrap=True)
         screen.print(_classes(counts[title], opened.source.label_set, screen.width))
-        if left_out := len(opened.source) - counts[title].faces + len(sources.problems(opened.source)):
+        if left_out := len(opened.source) - counts[title].faces + len(types.problems(opened.source)):
             screen.print(f"[yellow]{left_out} faces are broken and not counted: `l2s data check` names them[/]")
         screen.print()
     if args.json is not None:

@@ -10,7 +10,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import labels, licences, loader, resize_rules, sources
+from input_pipeline import datasets, labels, licences, loader, resize_rules, selection
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.errors import UserError, clipped, nearest
@@ -18,7 +18,7 @@ from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import LabelSet
 from input_pipeline.showing import FacesShowing
-from input_pipeline.sources import Source, Weighted
+from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.commands import console, scores
 from l2s_jax.metrics import published
@@ -48,7 +48,7 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
     test = config.data.test or config.data.eval
     watched, tested = open_data(config.data.eval, config), open_data(test, config)
     if config.train.eval_examples:
-        watched = sources.Subset(watched, 0, config.train.eval_examples)
+        watched = selection.Subset(watched, 0, config.train.eval_examples)
     _check_scored(config, system, watched, tested)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
     options["resize"] = resize_rules.find(config.data.resize)
@@ -102,7 +102,7 @@ def _check_scored(config: ConfigDict, system: System, watched: Source, tested: S
 
 def _classes(source: Source, label_set: LabelSet) -> set[int]:
     """The ids in `label_set` of the classes that any example shows."""
-    ids = np.flatnonzero(sources.presence(source).any(axis=0))
+    ids = np.flatnonzero(selection.presence(source).any(axis=0))
     return set(labels.remap(source.label_set, label_set)[ids].tolist())
 
 
@@ -137,7 +137,7 @@ def open_data(spec: str, config: ConfigDict) -> Source:
     Every face comes once, as it is: neither mixtures nor balance apply to data that are scored, and `data.require` only
     with `data.require_scored`.
     """
-    source = sources.open_source(spec, root=config.data.root, size=config.image_size)
+    source = datasets.open_source(spec, root=config.data.root, size=config.image_size)
     return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
@@ -147,7 +147,7 @@ def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[We
     Raises:
       UserError: the data cannot be opened, or too few faces show what `data.require` asks for.
     """
-    opened = sources.open_mixture(
+    opened = datasets.open_mixture(
         config.data.train, root=config.data.root, size=config.image_size, require_masks=require_masks
     )
     parts = [Weighted(weight, _required(source, config)) for weight, source in opened]

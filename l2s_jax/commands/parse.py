@@ -18,7 +18,7 @@ from rich.console import Console
 from input_pipeline import files, images, licences
 from input_pipeline.errors import UserError
 from input_pipeline.layouts import listing
-from input_pipeline.layouts.contract import Problem
+from input_pipeline.types import Problem
 from l2s_jax import api, bundle
 from l2s_jax.commands import console, results
 from l2s_jax.training.compilation import enable_compilation_cache

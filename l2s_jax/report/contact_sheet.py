@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from input_pipeline.labels import LabelSet
-from input_pipeline.sources import Example
+from input_pipeline.types import Example
 from l2s_jax.report import overlays
 from l2s_jax.report.overlays import MAT, TEXT, font
 from l2s_jax.report.sheet import GAP, fit, sheet, shorten

@@ -8,7 +8,7 @@ import pytest
 from input_pipeline import labels
 from input_pipeline.balance import RepeatFactorSource, repeat_factors, round_systematically
 from input_pipeline.errors import UserError
-from input_pipeline.sources import Subset, presence
+from input_pipeline.selection import Subset, presence
 
 SKIN, HAT, NECKLACE = (labels.CELEBAMASK[name] for name in ("skin", "hat", "neck_l"))
 

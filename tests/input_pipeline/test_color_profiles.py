@@ -22,7 +22,7 @@ from icc_fixture import (
 from PIL import Image, ImageCms
 from records.raw_faces import write_folder
 
-from input_pipeline import color_profiles, sources
+from input_pipeline import color_profiles, datasets
 from input_pipeline.color_profiles import to_srgb
 from input_pipeline.images import Encoded, read_drawing, read_image, read_mask, read_sized, to_rgb
 from input_pipeline.records.prepare import open_data, prepare
@@ -259,11 +259,11 @@ def test_records_keep_the_bytes_and_are_converted_when_they_are_read(tmp_path):
     for out, size in (("whole", None), ("small", 20)):
         prepare(open_data(str(tmp_path / "raw"), "folder"), tmp_path / out, jobs=1, size=size)
     direct, stored = (
-        sources.open_source(f"{kind}:{tmp_path}/{where}") for kind, where in (("folder", "raw"), ("records", "whole"))
+        datasets.open_source(f"{kind}:{tmp_path}/{where}") for kind, where in (("folder", "raw"), ("records", "whole"))
     )
     assert stored.read_record(0).photo == (tmp_path / "raw" / "images" / "a.png").read_bytes()
     np.testing.assert_array_equal(stored[0]["image"], direct[0]["image"])
     assert np.abs(stored[0]["image"] - seen(P3, raw)).max() < 1.5
-    small = sources.open_source(f"records:{tmp_path}/small")[0]["image"]  # sRGB already, and without a profile
+    small = datasets.open_source(f"records:{tmp_path}/small")[0]["image"]  # sRGB already, and without a profile
     expected = Image.fromarray(direct[0]["image"]).resize((20, 12), Image.Resampling.BOX)
     assert np.abs(small.mean(axis=(0, 1)) - np.asarray(expected).mean(axis=(0, 1))).max() < 3

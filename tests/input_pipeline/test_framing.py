@@ -8,9 +8,9 @@ from input_pipeline.errors import UserError
 from input_pipeline.framing import FIVE_POINT_MARGIN, FRAMINGS, FramedSource, align, face_square
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, SUBSPACE_PARTS
 from input_pipeline.landmarks import TEMPLATE
-from input_pipeline.sources import read_reduced
 from input_pipeline.synthetic import SyntheticSource
 from input_pipeline.transforms import crop, resize
+from input_pipeline.types import read_reduced
 
 ANGLE = np.deg2rad(-12)
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]])

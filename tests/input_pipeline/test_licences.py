@@ -8,13 +8,15 @@ from PIL import Image
 from input_pipeline import layouts, licences
 from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.cache import CachedSource, RelabelledSource, ShrunkSource
+from input_pipeline.datasets import open_mixture, open_source
 from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
 from input_pipeline.inspection.sides import MendedSides
 from input_pipeline.labels import LAPA
 from input_pipeline.licences import Strictness, short, strictest, strictness, tidy
 from input_pipeline.records.prepare import open_data, prepare
-from input_pipeline.sources import Subset, licence, open_mixture, open_source
+from input_pipeline.selection import Subset
+from input_pipeline.types import licence
 
 FACES_FOR_RESEARCH = "LaPa is free for non-commercial purposes."
 

@@ -16,11 +16,12 @@ from PIL import Image
 
 from input_pipeline.augment import Augment
 from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
 from input_pipeline.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK, IGNORE
 from input_pipeline.loader import train_batches
-from input_pipeline.sources import Weighted, open_source
+from input_pipeline.types import Weighted
 
 COUNT, BATCH = 22, 4
 ALL = Augment(shear=0.1, occlude=1.0, blur=1.0, jpeg=1.0, noise=1.0, grey=0.5)

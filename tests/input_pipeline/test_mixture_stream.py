@@ -11,7 +11,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, LAPA
 from input_pipeline.loader import train_batches
 from input_pipeline.mixture import WINDOW, Turns
-from input_pipeline.sources import Weighted
+from input_pipeline.types import Weighted
 
 SIDE = 16
 

@@ -10,7 +10,7 @@ import pytest
 from etils import epath
 from PIL import Image
 
-from input_pipeline import sources
+from input_pipeline import datasets
 from input_pipeline.errors import UserError
 from input_pipeline.images import Encoded, read_image, read_sized
 from input_pipeline.layouts.folder import LAYOUT
@@ -130,7 +130,7 @@ def photo_folder(root, ramp):
 
 
 def test_folder_layout_reads_avif_and_heic(tmp_path, ramp):
-    source = sources.open_source(f"folder:{photo_folder(tmp_path / 'faces', ramp)}", require_masks=False)
+    source = datasets.open_source(f"folder:{photo_folder(tmp_path / 'faces', ramp)}", require_masks=False)
     assert source.names == ("a", "b")
     for example in (source[0], source[1]):
         assert np.abs(example["image"].astype(int) - ramp).mean() < 3

@@ -10,6 +10,7 @@ from test_landmarks import schemes
 
 from input_pipeline import labels
 from input_pipeline.augment import Augment
+from input_pipeline.datasets import open_source
 from input_pipeline.inspection import findings, sides
 from input_pipeline.inspection.facts import look_at
 from input_pipeline.inspection.scan import scan
@@ -17,8 +18,8 @@ from input_pipeline.inspection.sides import MendedSides, Verdict
 from input_pipeline.labels import CELEBAMASK, LABEL_SETS
 from input_pipeline.landmarks import five_points
 from input_pipeline.loader import train_batches
-from input_pipeline.sources import Weighted, open_source
 from input_pipeline.transforms import flip
+from input_pipeline.types import Weighted
 
 ALL = pytest.mark.parametrize("name", PUBLISHED)
 

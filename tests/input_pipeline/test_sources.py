@@ -14,21 +14,12 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.cache import CachedSource, ShrunkSource
+from input_pipeline.datasets import open_mixture, open_source, open_splits
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.source import LayoutSource
 from input_pipeline.records.prepare import open_data, prepare
-from input_pipeline.sources import (
-    Source,
-    Subset,
-    open_mixture,
-    open_source,
-    open_splits,
-    presence,
-    problems,
-    read_mask,
-    read_reduced,
-    stored_presence,
-)
+from input_pipeline.selection import Subset, presence
+from input_pipeline.types import Source, problems, read_mask, read_reduced, stored_presence
 
 
 class NumberedSource:
@@ -367,12 +358,12 @@ def loaded(code):
 
 def test_reading_data_does_not_import_jax():
     assert "jax" not in loaded(
-        "from input_pipeline import sources, images, transforms, augment, cache, balance, labels"
+        "from input_pipeline import datasets, images, transforms, augment, cache, balance, labels"
     )
 
 
 def test_opening_imports_what_it_needs():
     """The command line asks for kinds before anything heavy is there."""
     heavy = {"tensorflow_datasets", "scipy", "array_record", "grain", "input_pipeline.layouts.source"}
-    assert not heavy & loaded("from input_pipeline import sources")
-    assert not heavy & loaded("from input_pipeline.sources import open_source; open_source('synthetic:3')[0]")
+    assert not heavy & loaded("from input_pipeline import datasets")
+    assert not heavy & loaded("from input_pipeline.datasets import open_source; open_source('synthetic:3')[0]")

@@ -13,8 +13,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from input_pipeline import labels
+from input_pipeline.datasets import open_source, open_splits
 from input_pipeline.errors import UserError
-from input_pipeline.sources import MaskSource, ReducedSource, open_source, open_splits
+from input_pipeline.types import MaskSource, ReducedSource
 
 COUNT = 5
 PICTURE = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from systems import tiny_l2s
 
-from input_pipeline import loader, sources
+from input_pipeline import datasets, loader
 from input_pipeline.augment import Augment
 from l2s_jax import evaluation, systems
 from l2s_jax.systems.contract import WHOLE_BATCH
@@ -37,7 +37,7 @@ def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
         train__steps=STEPS,
     )
     system = systems.build(config)
-    faces, unseen = (sources.open_source(spec, size=32) for spec in ("synthetic:64", "synthetic:32?val"))
+    faces, unseen = (datasets.open_source(spec, size=32) for spec in ("synthetic:64", "synthetic:32?val"))
     options = {"label_set": system.label_set, "image_size": 32, "batch_size": 16}
     state = jax.jit(system.init)(jax.random.key(0))
     step = jax.jit(functools.partial(system.steps["autoencode"], axis=WHOLE_BATCH))

@@ -8,7 +8,7 @@ import tiny_l2s
 import tiny_segface
 from flax.traverse_util import flatten_dict
 
-from input_pipeline import labels, sources
+from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.models import backbones
@@ -248,7 +248,7 @@ def test_evaluation_hands_over_the_landmarks(plain):
         seen.append(landmarks.shape)
         return system.predict(variables, image, landmarks)
 
-    watched, source = dataclasses.replace(system, predict=predict), sources.open_source("synthetic:3", size=32)
+    watched, source = dataclasses.replace(system, predict=predict), datasets.open_source("synthetic:3", size=32)
     options = {"image_size": 32, "batch_size": 2, "seed": 0}
     scores = evaluation.score(watched, system.variables(state), source, **options)
     assert 0 <= scores["segmentation.mean_iou"] <= 1

@@ -10,7 +10,7 @@ import tiny_svc
 from PIL import Image
 from test_segface_system import check_moments, one_device
 
-from input_pipeline import labels, loader, sources
+from input_pipeline import datasets, labels, loader
 from input_pipeline.augment import Augment
 from input_pipeline.blobs import blobs
 from input_pipeline.errors import UserError
@@ -145,7 +145,7 @@ def test_photos_without_masks_are_enough(place, student):
     ids = tiny_svc.blocks(4)
     for number, face in enumerate(fake_system.LABELS.palette[ids]):
         Image.fromarray(face).save(place / "photos" / "images" / f"{number}.png")
-    source = sources.open_source(f"folder:{place / 'photos'}", require_masks=False)
+    source = datasets.open_source(f"folder:{place / 'photos'}", require_masks=False)
     data = {"label_set": labels.SKIN_HAIR, "image_size": tiny_svc.SIZE, "batch_size": 4, "seed": 0}
     with loader.train_batches(source, **data, augment=Augment.none(), blobs=tiny_svc.BLOBS) as batches:
         batch = next(batches)

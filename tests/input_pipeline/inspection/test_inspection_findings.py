@@ -4,13 +4,13 @@ import face_folders
 import numpy as np
 import pytest
 
-from input_pipeline import sources
+from input_pipeline import datasets
 from input_pipeline.inspection import findings
 from input_pipeline.inspection.findings import Part
 from input_pipeline.inspection.scan import scan
 from input_pipeline.labels import CELEBAMASK, IGNORE, LabelSet
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.synthetic import SyntheticSource
+from input_pipeline.types import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def inspect(**splits) -> list[findings.Finding]:
 
 
 def inspect_folder(root) -> list[findings.Finding]:
-    return inspect(**sources.open_splits(f"folder:{root}", strict=False))
+    return inspect(**datasets.open_splits(f"folder:{root}", strict=False))
 
 
 def noise(seed: int, mask: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -144,7 +144,7 @@ def test_damaged_records_must_be_mended():
 
 def test_copies_between_label_sets(folder):
     """Two data sets that number classes differently may still share photos."""
-    source = sources.open_source(f"folder:{folder}?val")
+    source = datasets.open_source(f"folder:{folder}?val")
     photos = Fixed(tuple({"image": source[k]["image"]} for k in range(len(source))))
     found = [finding for finding in inspect(mine=source, theirs=photos) if finding.kind == "leak"]
     assert [(finding.name, finding.other) for finding in found] == [

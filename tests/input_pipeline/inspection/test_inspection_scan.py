@@ -5,7 +5,7 @@ import face_folders
 import numpy as np
 import pytest
 
-from input_pipeline import sources
+from input_pipeline import datasets
 from input_pipeline.errors import UserError
 from input_pipeline.inspection import class_counts, scan
 from input_pipeline.inspection.facts import look_at
@@ -115,7 +115,7 @@ def test_a_killed_process_is_one_sentence():
 
 def test_counts_equal_numpy(tmp_path):
     face_folders.write(tmp_path)
-    source = sources.open_source(f"folder:{tmp_path}?train")
+    source = datasets.open_source(f"folder:{tmp_path}?train")
     masks = np.stack([source[k]["mask"] for k in range(len(source))])
     counts = class_counts.count(scan.scan(source, jobs=1).facts)
     per_face = np.stack([[(mask == k).sum() for k in range(len(source.label_set))] for mask in masks])

@@ -8,9 +8,9 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.source import LayoutSource
-from input_pipeline.sources import ReducedSource, Source, Subset
+from input_pipeline.selection import Subset
+from input_pipeline.types import Problem, ReducedSource, Source
 
 
 @dataclasses.dataclass(frozen=True)

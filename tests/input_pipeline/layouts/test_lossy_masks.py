@@ -14,7 +14,7 @@ from l2s_folders_fixture import write_l2s_folders
 from lapa_fixture import write_lapa
 from PIL import Image
 
-from input_pipeline import labels, layouts, sources
+from input_pipeline import datasets, labels, layouts
 from input_pipeline.errors import UserError
 from input_pipeline.images import Encoded, read_drawing, read_mask
 from input_pipeline.inspection import findings
@@ -130,7 +130,7 @@ def test_every_layout_refuses_jpeg_masks_and_the_check_names_them(tmp_path, name
     with pytest.raises(UserError, match=sentence):
         LayoutSource(raw)[index]
     assert sentence in read_face(raw, index, None).reason  # what `l2s data prepare` writes down
-    source = sources.open_source(f"{name}:{tmp_path}" + (f"?{split}" if split else ""), strict=False)
+    source = datasets.open_source(f"{name}:{tmp_path}" + (f"?{split}" if split else ""), strict=False)
     (found,) = (f for f in findings.inspect({"": findings.Part(source, scan(source, jobs=1))}) if f.kind == "broken")
     assert (found.name, found.detail[: len(sentence)]) == (raw.names[index], sentence)
 

@@ -10,8 +10,10 @@ from helen_fixture import write_helen
 from lapa_fixture import write_lapa
 
 from input_pipeline import layouts
-from input_pipeline.sources import licence, open_source, open_splits, presence
+from input_pipeline.datasets import open_source, open_splits
+from input_pipeline.selection import presence
 from input_pipeline.tfds_builders.__main__ import build, main
+from input_pipeline.types import licence
 
 
 def assert_same_faces(prepared, raw):
@@ -50,7 +52,7 @@ def test_neither_building_nor_reading_imports_tensorflow(tmp_path):
     write_helen(tmp_path / "download")
     code = (
         "import sys\n"
-        "from input_pipeline.sources import open_source\n"
+        "from input_pipeline.datasets import open_source\n"
         "from input_pipeline.tfds_builders.__main__ import main\n"
         f"assert main(['helen', {str(tmp_path / 'download')!r}, '--data-dir', {str(tmp_path / 'tfds')!r}]) == 0\n"
         f"open_source('tfds:{tmp_path / 'tfds'}#helen?test')[0]\n"

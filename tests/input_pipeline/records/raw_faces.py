@@ -10,8 +10,8 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.labels import LabelSet
-from input_pipeline.layouts.contract import Problem
 from input_pipeline.records.prepare import Data
+from input_pipeline.types import Problem
 
 
 def write_folder(root, names, *, size=(12, 10), suffix=".png", ids=(0, 1, 13, 255)):

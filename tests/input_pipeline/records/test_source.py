@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from raw_faces import data, make_faces
 
-from input_pipeline import sources
+from input_pipeline import datasets, selection, types
 from input_pipeline.errors import UserError
 from input_pipeline.records import manifest
 from input_pipeline.records.prepare import prepare
@@ -39,17 +39,17 @@ def records(written, tmp_path):
 
 
 def test_it_is_a_source_of_every_kind(written, raw):
-    source = sources.open_source(f"records:{written}?train")
+    source = datasets.open_source(f"records:{written}?train")
     assert isinstance(source, RecordsSource)
-    for kind in (sources.ReducedSource, sources.MaskSource, sources.PresenceSource):
+    for kind in (types.ReducedSource, types.MaskSource, types.PresenceSource):
         assert isinstance(source, kind)
-    assert list(sources.open_splits(f"records:{written}")) == ["train", "val"]
+    assert list(datasets.open_splits(f"records:{written}")) == ["train", "val"]
     for k in (8, 0, 4):
         np.testing.assert_array_equal(source[k]["image"], np.asarray(Image.open(raw.image_path(k))))
         np.testing.assert_array_equal(source[k]["mask"], raw.read_mask(k))
         np.testing.assert_array_equal(source.read_mask(k), raw.read_mask(k))
         np.testing.assert_array_equal(source[k]["landmarks"], raw.read_landmarks(k))
-    np.testing.assert_array_equal(sources.presence(source), np.ones((COUNT, 11), bool))
+    np.testing.assert_array_equal(selection.presence(source), np.ones((COUNT, 11), bool))
     with pytest.raises(IndexError):
         source[COUNT]
     with pytest.raises(IndexError):
@@ -120,7 +120,7 @@ def test_missing_things_are_named(written, tmp_path):
     with pytest.raises(UserError, match="has no split 'test': name one of train, val"):
         RecordsSource(written, "test")
     with pytest.raises(UserError, match="is divided into splits: name one of train, val"):
-        sources.open_source(f"records:{written}")
+        datasets.open_source(f"records:{written}")
 
 
 def test_missing_and_cut_shards(records):

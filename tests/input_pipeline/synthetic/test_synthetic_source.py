@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
-from input_pipeline.sources import open_source
 from input_pipeline.synthetic import SyntheticSource
 from input_pipeline.synthetic.__main__ import main
 from input_pipeline.synthetic.sheet import contact_sheet

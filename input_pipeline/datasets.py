@@ -1,0 +1,152 @@
+"""Open data by a spec, `KIND:WHERE[?SPLIT][START:STOP]`."""
+
+import contextlib
+import functools
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from etils import epath
+
+from input_pipeline import layouts
+from input_pipeline.errors import UserError, nearest
+from input_pipeline.records import plan
+from input_pipeline.selection import Subset
+from input_pipeline.specs import Spec, parse_mixture, parse_spec
+from input_pipeline.types import OpenOptions, Source, Weighted
+
+READERS = {
+    "synthetic": "input_pipeline.synthetic.source",
+    "records": "input_pipeline.records.source",
+    "tfds": "input_pipeline.tfds_source",
+}
+"""Kind of data -> module with `splits` and `open_split`, imported when it is asked for: TFDS alone takes a second."""
+DOWNLOADS = "input_pipeline.layouts.source"
+"""The reader of every raw layout; its functions take the layout's name first."""
+
+
+class DatasetReader(NamedTuple):
+    """How data of one kind are read.
+
+    Attributes:
+      splits: where -> the names of the splits; () for data that are not divided. Raises UserError.
+      open: (where, split, options) -> source; the split is "" where the spec names none. Raises UserError.
+    """
+
+    splits: Callable[[str], Sequence[str]]
+    open: Callable[[str, str, OpenOptions], Source]
+
+
+def open_source(
+    spec: str,
+    *,
+    root: str = "",
+    size: int | None = None,
+    seed: int = 0,
+    require_masks: bool = True,
+    strict: bool = True,
+) -> Source:
+    """The source that a spec names.
+
+    Args:
+      spec: `KIND:WHERE[?SPLIT][START:STOP]`; kinds and what they mean: docs/architecture.md.
+      root: folder that relative places lie in; "" is the working directory.
+      size: side of rendered faces, pixels (128 if None); photos keep their own size.
+      seed: of rendered faces.
+      require_masks: False also takes images without labels.
+      strict: False leaves faces out that lack a part, and lists them in the source's `problems`.
+
+    Raises:
+      UserError: a malformed spec, an unknown kind or split, or data that is not there or not whole.
+    """
+    parsed = parse_spec(spec)
+    return _open_part(parsed, parsed.split or "", OpenOptions(size, seed, require_masks, strict, root))
+
+
+def open_splits(
+    spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
+) -> dict[str, Source]:
+    """The sources of every split of the data that a spec names, or of the one split it names.
+
+    Args:
+      spec, size, seed, require_masks, strict: as in `open_source`; a slice is taken of each split.
+
+    Returns:
+      split -> source; the key is "" for data that are not divided.
+
+    Raises:
+      UserError: as `open_source`.
+    """
+    parsed = parse_spec(spec)
+    found = [parsed.split] if parsed.split else find_reader(parsed.kind).splits(parsed.where)
+    options = OpenOptions(size, seed, require_masks, strict)
+    return {split: _open_part(parsed, split, options) for split in found or [""]}
+
+
+def _open_part(parsed: Spec, split: str, options: OpenOptions) -> Source:
+    where = placed(parsed.kind, parsed.where, options.root)
+    source = find_reader(parsed.kind).open(where, split, options)
+    whole = parsed.start is None and parsed.stop is None
+    return source if whole else Subset(source, parsed.start, parsed.stop)
+
+
+def open_mixture(
+    text: str,
+    *,
+    root: str = "",
+    size: int | None = None,
+    seed: int = 0,
+    require_masks: bool = True,
+    strict: bool = True,
+) -> list[Weighted]:
+    """The weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in `0.7*records:A?train + 0.3*synthetic:2000`.
+
+    Args:
+      text: a plus sign between spaces parts the parts; a part without a number has weight 1.
+      root, size, seed, require_masks, strict: as in `open_source`.
+
+    Raises:
+      UserError: an empty part, a weight that is not a positive number, and as `open_source`.
+    """
+    options = {"root": root, "size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
+    return [Weighted(weight, open_source(spec, **options)) for weight, spec in parse_mixture(text)]
+
+
+def find_reader(name: str) -> DatasetReader:
+    """The kind called `name`: `synthetic`, `records`, `tfds`, or a layout as `NAME` or `NAME/VARIANT`.
+
+    Raises:
+      UserError: no such kind; the sentence names the nearest one.
+    """
+    if name in READERS:
+        module = importlib.import_module(READERS[name])
+        return DatasetReader(module.splits, module.open_split)
+    if name.partition("/")[0] in layouts.NAMES:
+        module = importlib.import_module(DOWNLOADS)
+        return DatasetReader(
+            *(functools.partial(_unless_records, each, name) for each in (module.splits, module.open_split))
+        )
+    known = sorted((*READERS, *layouts.NAMES))
+    hint = nearest(name, known, f"the kinds are {', '.join(known)}", cutoff=0.6)
+    raise UserError(f"cannot read data of kind '{name}': {hint}")
+
+
+def placed(kind: str, where: str, root: str) -> str:
+    """WHERE of a spec with its folder in `root`, unless that is absolute or in a bucket, or the kind has none."""
+    if kind == "tfds":
+        folder, mark, name = where.rpartition("#")
+        return f"{placed('', folder, root)}{mark}{name}" if mark else where
+    alone = kind == "synthetic" or where.startswith("~") or "://" in where
+    return where if alone or not root else os.path.join(root, where)
+
+
+def _unless_records(read: Callable, name: str, where: str, *rest):
+    """`read(name, where, ...)`; where the folder does not look like that layout because it holds records, say so."""
+    try:
+        return read(name, where, *rest)
+    except UserError as error:
+        with contextlib.suppress(ImportError):  # a bucket whose reader is not installed, as the sentence says
+            if (epath.Path(where).expanduser() / plan.FILE).is_file():
+                raise UserError(f"'{where}' holds records: name them as 'records:{where}'") from error
+        raise
