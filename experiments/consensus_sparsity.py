@@ -48,8 +48,8 @@ from rich.console import Console
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
-from input_pipeline.eval_loader import eval_batches
 from input_pipeline.labels import LabelSet
+from input_pipeline.loading.eval import eval_batches
 from l2s_jax import config as configs
 from l2s_jax import systems
 from l2s_jax.commands import console, experiment

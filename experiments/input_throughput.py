@@ -34,11 +34,11 @@ from rich.progress import track
 from rich.table import Table
 
 from input_pipeline import files, processes
-from input_pipeline.augment import Augment
 from input_pipeline.datasets import open_source
+from input_pipeline.images.augment import Augment
 from input_pipeline.labels import CELEBAMASK
-from input_pipeline.loader import train_batches
-from input_pipeline.records.prepare import open_data, prepare
+from input_pipeline.loading.train import train_batches
+from input_pipeline.readers.records.prepare import open_data, prepare
 from input_pipeline.synthetic import render
 from input_pipeline.types import Source
 

@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline import layouts
 from input_pipeline.errors import UserError, nearest
-from input_pipeline.records import plan
+from input_pipeline.readers import downloads
+from input_pipeline.readers.records import plan
 from input_pipeline.selection import Subset
 from input_pipeline.specs import Spec, parse_mixture, parse_spec
 from input_pipeline.types import OpenOptions, Source, Weighted
 
 READERS = {
     "synthetic": "input_pipeline.synthetic.source",
-    "records": "input_pipeline.records.source",
-    "tfds": "input_pipeline.tfds_source",
+    "records": "input_pipeline.readers.records.source",
+    "tfds": "input_pipeline.readers.tfds.source",
 }
 """Kind of data -> module with `splits` and `open_split`, imported when it is asked for: TFDS alone takes a second."""
-DOWNLOADS = "input_pipeline.layouts.source"
+DOWNLOADS = "input_pipeline.readers.downloads.source"
 """The reader of every raw layout; its functions take the layout's name first."""
 
 
@@ -122,12 +122,12 @@ def find_reader(name: str) -> DatasetReader:
     if name in READERS:
         module = importlib.import_module(READERS[name])
         return DatasetReader(module.splits, module.open_split)
-    if name.partition("/")[0] in layouts.NAMES:
+    if name.partition("/")[0] in downloads.NAMES:
         module = importlib.import_module(DOWNLOADS)
         return DatasetReader(
             *(functools.partial(_unless_records, each, name) for each in (module.splits, module.open_split))
         )
-    known = sorted((*READERS, *layouts.NAMES))
+    known = sorted((*READERS, *downloads.NAMES))
     hint = nearest(name, known, f"the kinds are {', '.join(known)}", cutoff=0.6)
     raise UserError(f"cannot read data of kind '{name}': {hint}")
 

@@ -20,7 +20,7 @@ i + 0.5, on the way there and on the way back: its round trip moves a picture by
 
 import numpy as np
 
-from input_pipeline.resampling import invert, pixel_centres, reduced, sample, sample_ids
+from input_pipeline.images.resampling import invert, pixel_centres, reduced, sample, sample_ids
 from input_pipeline.types import Example
 
 FACTOR = 0.8

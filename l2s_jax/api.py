@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from input_pipeline import images
 from input_pipeline.errors import UserError, nearest
+from input_pipeline.images import decode
 from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example
 from l2s_jax import preprocess
@@ -86,7 +86,7 @@ class Parser:
     Args:
       model: of any system.
       clean: connected pieces of fewer pixels than this, at the picture's own size, take the class of what surrounds
-        them (`input_pipeline.islands`); 0 = none do.
+        them (`input_pipeline.images.islands`); 0 = none do.
 
     Raises:
       UserError: `clean` is below 0 or not a whole number.
@@ -239,5 +239,5 @@ def read(image: Picture) -> np.ndarray:
     if isinstance(image, np.ndarray):
         return image
     if isinstance(image, Image.Image):
-        return images.to_rgb(image)
-    return images.read_image(image)
+        return decode.to_rgb(image)
+    return decode.read_image(image)

@@ -17,11 +17,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from input_pipeline import files, resize_rules
-from input_pipeline.augment import Augment
+from input_pipeline import files
 from input_pipeline.errors import UserError, clipped, nearest
-from input_pipeline.framing import FRAMINGS
-from input_pipeline.growing import check_smaller_first, named_sides
+from input_pipeline.images import resize_rules
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.framing import FRAMINGS
+from input_pipeline.loading.resolution_schedule import check_smaller_first, named_sides
 from l2s_jax import schema, systems
 from l2s_jax.schema import MOST, Range
 from l2s_jax.training.parallel import MODES
@@ -41,7 +42,7 @@ RANGES = {
     "data.workers": Range(0, 1024),
     "data.threads": Range(1, 1024),
     "data.prefetch": Range(1, 4096),
-    "data.augment": Range(-255.0, 255.0),  # narrower ones: input_pipeline.augment.Augment
+    "data.augment": Range(-255.0, 255.0),  # narrower ones: input_pipeline.images.augment.Augment
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),
     "train.log_every": Range(1, MOST),
@@ -68,7 +69,9 @@ def base() -> ConfigDict:
     config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
     config.data.require = ()  # classes of label_set: training faces that lack one of them are left out
     config.data.require_scored = False  # leave such faces out of data.eval and data.test as well
-    config.data.resize = "pad-square-bilinear"  # resize rule (input_pipeline/resize_rules.py), in training and after it
+    config.data.resize = (
+        "pad-square-bilinear"  # resize rule (input_pipeline/images/resize_rules.py), in training and after it
+    )
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
@@ -107,7 +110,7 @@ def base() -> ConfigDict:
 
 
 def _augment() -> ConfigDict:
-    """Random changes of training faces: the fields of `input_pipeline.augment.Augment`, limits of uniform draws."""
+    """Random changes of training faces: the fields of `input_pipeline.images.augment.Augment`, limits of uniform draws."""
     augment = ConfigDict()
     augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
     augment.rotate = 12.0  # degrees to either side

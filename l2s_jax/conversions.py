@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import ResizeRule
+from input_pipeline.images.resize_rules import ResizeRule
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
 from l2s_jax.bundle.tensors import digest

@@ -17,9 +17,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from input_pipeline import files
+from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
-from input_pipeline.loader import eval_batches
-from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
+from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax import preprocess
 from l2s_jax.metrics import reconstruction, region_effect, segmentation

@@ -1,5 +1,5 @@
 """Any picture into the square a network wants, and the answer back onto the picture, by a rule of
-`input_pipeline.resize_rules`.
+`input_pipeline.images.resize_rules`.
 
 On the way back the PROBABILITIES of the picture's part of the square are interpolated bilinearly to the original size
 and decided there: interpolating labels would make steps, and logits would let one over-confident pixel move a border.
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from input_pipeline.islands import remove_islands
-from input_pipeline.resize_rules import ResizeRule
+from input_pipeline.images.islands import remove_islands
+from input_pipeline.images.resize_rules import ResizeRule
 from input_pipeline.types import Example
 
 
@@ -71,7 +71,7 @@ def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule)
 def clean(
     ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `decide` answered, without its small islands (`input_pipeline.islands`).
+    """What `decide` answered, without its small islands (`input_pipeline.images.islands`).
 
     Args:
       ids, confidence: of `decide`, [H, W].

@@ -12,7 +12,7 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import PAD_SQUARE, STRETCH
+from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from l2s_jax import api, bundle, preprocess
 from l2s_jax.api import Editor, Parser
 from l2s_jax.systems.contract import Prediction

@@ -17,7 +17,7 @@ from PIL import Image
 import l2s_jax.commands
 from input_pipeline import files
 from input_pipeline.errors import UserError, printable
-from input_pipeline.records import remote
+from input_pipeline.readers.records import bucket
 from l2s_jax import bundle, cli
 from l2s_jax.training.compilation import enable_compilation_cache
 
@@ -31,7 +31,11 @@ def place():
     root = Path(tempfile.mkdtemp(prefix="places-"))
     root.chmod(0o755)
     # Another user may not be able to read them where Python lies in the superuser's home.
-    readers = ("input_pipeline.datasets", "input_pipeline.layouts.folder", "input_pipeline.layouts.source")
+    readers = (
+        "input_pipeline.datasets",
+        "input_pipeline.readers.downloads.folder",
+        "input_pipeline.readers.downloads.source",
+    )
     for module in (*commands, *readers):
         importlib.import_module(module)
     with fake_system.working_directory(root):
@@ -73,8 +77,8 @@ def test_without_a_home_commands_work_and_make_no_folder_called_so(capsys, homel
     assert (code, err.count("\n")) == (2, 1)
     assert "no model '~/none'" in err
     with pytest.raises(UserError, match="set L2S_CACHE"):
-        remote.cache_folder({})
-    assert remote.cache_folder({"L2S_CACHE": str(tmp_path)}) == tmp_path / "records"
+        bucket.cache_folder({})
+    assert bucket.cache_folder({"L2S_CACHE": str(tmp_path)}) == tmp_path / "records"
     assert not (place / "~").exists()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from input_pipeline.augment import Augment
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment
 from l2s_jax import config as configs
 
 CONFIG_FILE = '''"""A card.

@@ -8,8 +8,8 @@ from PIL import Image
 from systems import tiny_l2s
 
 from input_pipeline.datasets import open_source
+from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.labels import IGNORE
-from input_pipeline.resize_rules import PAD_SQUARE, STRETCH
 from l2s_jax import evaluation, systems
 
 LABELS, SIDE = fake_system.LABELS, fake_system.SIDE

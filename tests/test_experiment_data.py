@@ -6,11 +6,11 @@ from fake_system import fake_config
 from PIL import Image
 
 from input_pipeline import datasets
-from input_pipeline.balance import RepeatFactorSource
+from input_pipeline.audit.sides import MendedSides
 from input_pipeline.errors import UserError
-from input_pipeline.framing import FramedSource
-from input_pipeline.inspection.sides import MendedSides
+from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK
+from input_pipeline.loading.repeat_factor import RepeatFactorSource
 from l2s_jax import config as configs
 from l2s_jax import systems
 from l2s_jax.commands import experiment

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import PAD_SQUARE, RULES, STRETCH
+from input_pipeline.images.resize_rules import PAD_SQUARE, RULES, STRETCH
 from l2s_jax import preprocess
 
 EACH = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

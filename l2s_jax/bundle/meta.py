@@ -4,10 +4,11 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from input_pipeline import labels, resize_rules
+from input_pipeline import labels
 from input_pipeline.errors import UserError
+from input_pipeline.images import resize_rules
+from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
-from input_pipeline.resize_rules import PAD_SQUARE, ResizeRule
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses any other."""
@@ -24,7 +25,7 @@ class Preprocessing:
     Attributes:
       image_size: side of the network's square input, pixels.
       range: values of a black and of a white pixel.
-      resize: name of a rule of `input_pipeline.resize_rules`.
+      resize: name of a rule of `input_pipeline.images.resize_rules`.
     """
 
     image_size: int

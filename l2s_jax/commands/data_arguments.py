@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from input_pipeline import layouts
+from input_pipeline.readers import downloads
 
 COMMANDS = {
     "prepare": "turn a download into sharded records",
@@ -67,7 +67,7 @@ TEXTS = {
         "they are (their own bytes) unless --size asks for smaller ones.\n\n"
         "Broken faces are listed in DIR/broken.jsonl; then no manifest is written and the exit code is 2, until they\n"
         "are mended or --skip-broken leaves them out.\n\n"
-        f"layouts: {', '.join(layouts.NAMES)}",
+        f"layouts: {', '.join(downloads.NAMES)}",
         "examples:\n  l2s data prepare CelebAMask-HQ --layout celebamask_hq --out records/celebamask\n"
         "  l2s data prepare CelebAMask-HQ --layout celebamask_hq/farl --out records/celebamask_farl\n"
         "  l2s data prepare faces --layout folder --out records/faces --size 512", _prepare),

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from input_pipeline import files
-from input_pipeline.inspection import findings, sides
-from input_pipeline.inspection.findings import KINDS, Finding, Part
+from input_pipeline.audit import issues, sides
+from input_pipeline.audit.issues import KINDS, Finding, Part
 from l2s_jax.commands import console, data_pass
 
 _NAMED = 6  # faces that a row of the table names
@@ -22,13 +22,13 @@ def run(args: argparse.Namespace) -> int:
         files.writable_file(args.json)
     screen = console.out()
     parts = data_pass.scan_splits(data_pass.open_splits(args.data), args.jobs, screen)
-    found = findings.inspect(parts)
+    found = issues.inspect(parts)
     verdicts = {title: _verdicts(part) for title, part in parts.items()}
     _print(screen, parts, found, verdicts)
     if args.json is not None:
         files.replace_json(args.json, _facts(args.data, parts, found, verdicts))
         screen.print(f"\nall findings  {console.escape(str(args.json))}", soft_wrap=True)
-    return 2 if findings.must_be_mended(found) else 0
+    return 2 if issues.must_be_mended(found) else 0
 
 
 def _verdicts(part: Part) -> dict[str, list[str]]:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from rich.console import Console
 
 from input_pipeline import datasets, specs
+from input_pipeline.audit.issues import Part
+from input_pipeline.audit.scan import scan
 from input_pipeline.errors import UserError
-from input_pipeline.inspection.findings import Part
-from input_pipeline.inspection.scan import scan
 from input_pipeline.types import Source
 from l2s_jax.commands import console
 

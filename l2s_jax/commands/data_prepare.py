@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from input_pipeline.errors import UserError
-from input_pipeline.records import broken
-from input_pipeline.records.broken import Broken
-from input_pipeline.records.manifest import Manifest
-from input_pipeline.records.prepare import Prepared, Progress, open_data, prepare
+from input_pipeline.readers.records import broken
+from input_pipeline.readers.records.broken import Broken
+from input_pipeline.readers.records.manifest import Manifest
+from input_pipeline.readers.records.prepare import Prepared, Progress, open_data, prepare
 from l2s_jax.commands import console
 
 _PLAIN_SECONDS = 10  # between two lines of progress where there is no terminal

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from input_pipeline import datasets, files, selection, types
-from input_pipeline.augment import Augment, random_view
 from input_pipeline.errors import UserError, nearest
+from input_pipeline.images.augment import Augment, random_view
 from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example, Source
 from l2s_jax.commands import console

@@ -6,8 +6,8 @@ import numpy as np
 from rich.table import Table
 
 from input_pipeline import files, types
-from input_pipeline.inspection import class_counts
-from input_pipeline.inspection.class_counts import ClassCounts
+from input_pipeline.audit import class_counts
+from input_pipeline.audit.class_counts import ClassCounts
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console, data_pass
 

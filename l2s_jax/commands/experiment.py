@@ -10,14 +10,16 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from input_pipeline import datasets, labels, licences, loader, resize_rules, selection
-from input_pipeline.augment import Augment
-from input_pipeline.balance import RepeatFactorSource
+from input_pipeline import datasets, labels, licences, selection
+from input_pipeline.audit.sides import MendedSides
 from input_pipeline.errors import UserError, clipped, nearest
-from input_pipeline.framing import FramedSource
-from input_pipeline.inspection.sides import MendedSides
+from input_pipeline.images import resize_rules
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LabelSet
-from input_pipeline.showing import FacesShowing
+from input_pipeline.loading import train
+from input_pipeline.loading.repeat_factor import RepeatFactorSource
+from input_pipeline.loading.showing import FacesShowing
 from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.commands import console, scores
@@ -178,10 +180,10 @@ def _framed(source: Source, config: ConfigDict) -> Source:
     return source if config.data.framing == "whole" else FramedSource(source, config.data.framing)
 
 
-def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) -> loader.TrainBatches:
+def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) -> train.TrainBatches:
     """This process's part of the stream of batches that the config describes, from its `training_parts`."""
     data = config.data
-    return loader.train_batches(
+    return train.train_batches(
         parts,
         label_set=system.label_set,
         image_size=config.image_size,

@@ -15,9 +15,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
-from input_pipeline import files, images, licences
+from input_pipeline import files, licences
 from input_pipeline.errors import UserError
-from input_pipeline.layouts import listing
+from input_pipeline.images import decode
+from input_pipeline.readers.downloads import listing
 from input_pipeline.types import Problem
 from l2s_jax import api, bundle
 from l2s_jax.commands import console, results
@@ -148,7 +149,7 @@ def read_photos(
     for path, name in zip(paths, names, strict=True):
         start = time.perf_counter()
         try:
-            pixels = images.read_image(path)
+            pixels = decode.read_image(path)
         except UserError as error:
             _warn(warnings, str(error))
             skipped.append(path.name)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import STRETCH
+from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax.convert.latents2segments_sizes import KINDS, example_inputs, network
 from l2s_jax.convert.state_dict import (
     Constant,

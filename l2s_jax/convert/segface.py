@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import STRETCH
+from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax.convert import torchvision
 from l2s_jax.convert.state_dict import Layout, Rule, State, convert, dense, same
 from l2s_jax.models import backbones

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
-from input_pipeline.resize_rules import PAD_SQUARE_BICUBIC
+from input_pipeline.images.resize_rules import PAD_SQUARE_BICUBIC
 from l2s_jax.convert.state_dict import Rule, State, conv, convert, same
 from l2s_jax.models.face_occ_net import FaceOccNet
 

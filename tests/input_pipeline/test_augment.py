@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from dots import assert_dot_at, assert_together, dot_face, five_dots
 
-from input_pipeline.augment import Augment, color_matrix, random_view
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment, color_matrix, random_view
+from input_pipeline.images.geometry import fit_square
+from input_pipeline.images.resize_rules import STRETCH
 from input_pipeline.labels import CELEBAMASK, IGNORE
-from input_pipeline.resize_rules import STRETCH
-from input_pipeline.transforms import fit_square
 
 POINTS = [(41.3, 38.2), (75.8, 41.1), (58.9, 55.4), (46.7, 74.6), (70.2, 72.9)]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from input_pipeline import labels
-from input_pipeline.balance import RepeatFactorSource, repeat_factors, round_systematically
 from input_pipeline.errors import UserError
+from input_pipeline.loading.repeat_factor import RepeatFactorSource, repeat_factors, round_systematically
 from input_pipeline.selection import Subset, presence
 
 SKIN, HAT, NECKLACE = (labels.CELEBAMASK[name] for name in ("skin", "hat", "neck_l"))

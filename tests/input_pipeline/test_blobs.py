@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from input_pipeline.blobs import NONE, blobs
 from input_pipeline.errors import UserError
+from input_pipeline.images.components import NONE, blobs
 from input_pipeline.labels import IGNORE
 from input_pipeline.synthetic import render
 

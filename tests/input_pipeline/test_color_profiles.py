@@ -22,10 +22,11 @@ from icc_fixture import (
 from PIL import Image, ImageCms
 from records.raw_faces import write_folder
 
-from input_pipeline import color_profiles, datasets
-from input_pipeline.color_profiles import to_srgb
-from input_pipeline.images import Encoded, read_drawing, read_image, read_mask, read_sized, to_rgb
-from input_pipeline.records.prepare import open_data, prepare
+from input_pipeline import datasets
+from input_pipeline.images import color_profiles
+from input_pipeline.images.color_profiles import to_srgb
+from input_pipeline.images.decode import Encoded, read_drawing, read_image, read_mask, read_sized, to_rgb
+from input_pipeline.readers.records.prepare import open_data, prepare
 
 SPACES = {
     "Display P3": (P3, rgb_profile(P3, version=4)),

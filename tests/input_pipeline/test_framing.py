@@ -5,11 +5,11 @@ import pytest
 from dots import assert_together, five_dots
 
 from input_pipeline.errors import UserError
-from input_pipeline.framing import FIVE_POINT_MARGIN, FRAMINGS, FramedSource, align, face_square
+from input_pipeline.images.framing import FIVE_POINT_MARGIN, FRAMINGS, FramedSource, align, face_square
+from input_pipeline.images.geometry import crop, resize
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, SUBSPACE_PARTS
 from input_pipeline.landmarks import TEMPLATE
 from input_pipeline.synthetic import SyntheticSource
-from input_pipeline.transforms import crop, resize
 from input_pipeline.types import read_reduced
 
 ANGLE = np.deg2rad(-12)

@@ -8,7 +8,7 @@ from dots import centroid, dot_face
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import read_image, read_mask, read_sized, to_rgb
+from input_pipeline.images.decode import read_image, read_mask, read_sized, to_rgb
 
 
 @pytest.fixture

@@ -5,16 +5,17 @@ import json
 import pytest
 from PIL import Image
 
-from input_pipeline import layouts, licences
-from input_pipeline.balance import RepeatFactorSource
-from input_pipeline.cache import CachedSource, RelabelledSource, ShrunkSource
+from input_pipeline import licences
+from input_pipeline.audit.sides import MendedSides
 from input_pipeline.datasets import open_mixture, open_source
 from input_pipeline.errors import UserError
-from input_pipeline.framing import FramedSource
-from input_pipeline.inspection.sides import MendedSides
+from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LAPA
 from input_pipeline.licences import Strictness, short, strictest, strictness, tidy
-from input_pipeline.records.prepare import open_data, prepare
+from input_pipeline.loading.repeat_factor import RepeatFactorSource
+from input_pipeline.loading.views import CachedSource, RelabelledSource, ShrunkSource
+from input_pipeline.readers import downloads
+from input_pipeline.readers.records.prepare import open_data, prepare
 from input_pipeline.selection import Subset
 from input_pipeline.types import licence
 
@@ -52,9 +53,9 @@ def test_a_licence_is_judged_by_its_words(text, expected):
     assert strictness(text) is expected
 
 
-@pytest.mark.parametrize("name", layouts.NAMES)
+@pytest.mark.parametrize("name", downloads.NAMES)
 def test_every_download_is_for_research_but_a_folder_of_ones_own(name):
-    layout, _ = layouts.get(name)
+    layout, _ = downloads.get(name)
     expected = Strictness.UNKNOWN if name == "folder" else Strictness.NON_COMMERCIAL
     assert strictness(layout.licence) is expected
 
@@ -93,7 +94,7 @@ def test_a_download_has_that_of_its_layout(tmp_path):
         (tmp_path / folder).mkdir()
         Image.new(mode, (16, 16), "white" if folder in ("full", "skin") else "black").save(tmp_path / folder / "0.png")
     source = open_source(f"l2s_folders:{tmp_path}")
-    assert licence(source) == layouts.get("l2s_folders")[0].licence
+    assert licence(source) == downloads.get("l2s_folders")[0].licence
 
 
 def test_records_keep_it(tmp_path):

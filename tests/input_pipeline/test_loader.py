@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from input_pipeline import labels
-from input_pipeline.augment import Augment
 from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.geometry import fit_square
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS
-from input_pipeline.loader import eval_batches, train_batches
-from input_pipeline.transforms import fit_square
+from input_pipeline.loading.train import eval_batches, train_batches
 
 COUNT = 7
 

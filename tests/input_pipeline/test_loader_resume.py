@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline.augment import Augment
-from input_pipeline.balance import RepeatFactorSource
 from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
-from input_pipeline.framing import FramedSource
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK, IGNORE
-from input_pipeline.loader import train_batches
+from input_pipeline.loading.repeat_factor import RepeatFactorSource
+from input_pipeline.loading.train import train_batches
 from input_pipeline.types import Weighted
 
 COUNT, BATCH = 22, 4

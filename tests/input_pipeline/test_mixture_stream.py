@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from input_pipeline import labels
-from input_pipeline.augment import Augment
-from input_pipeline.blobs import blobs
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.components import blobs
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, LAPA
-from input_pipeline.loader import train_batches
-from input_pipeline.mixture import WINDOW, Turns
+from input_pipeline.loading.mixture import WINDOW, Turns
+from input_pipeline.loading.train import train_batches
 from input_pipeline.types import Weighted
 
 SIDE = 16

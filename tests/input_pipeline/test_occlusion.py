@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from input_pipeline.images.occlusion import MOST, occlude
 from input_pipeline.labels import IGNORE
-from input_pipeline.occlusion import MOST, occlude
 
 
 def hidden_by(seed, size=0.4, shape=(60, 80)):

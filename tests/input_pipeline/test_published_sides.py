@@ -9,16 +9,16 @@ from published_faces import PUBLISHED, SIDE, draw, draw_parts
 from test_landmarks import schemes
 
 from input_pipeline import labels
-from input_pipeline.augment import Augment
+from input_pipeline.audit import issues, sides
+from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.scan import scan
+from input_pipeline.audit.sides import MendedSides, Verdict
 from input_pipeline.datasets import open_source
-from input_pipeline.inspection import findings, sides
-from input_pipeline.inspection.facts import look_at
-from input_pipeline.inspection.scan import scan
-from input_pipeline.inspection.sides import MendedSides, Verdict
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.geometry import flip
 from input_pipeline.labels import CELEBAMASK, LABEL_SETS
 from input_pipeline.landmarks import five_points
-from input_pipeline.loader import train_batches
-from input_pipeline.transforms import flip
+from input_pipeline.loading.train import train_batches
 from input_pipeline.types import Weighted
 
 ALL = pytest.mark.parametrize("name", PUBLISHED)
@@ -129,10 +129,10 @@ def write_facesynthetics(root, picture, mask, points):
 def test_the_check_finds_nothing_swapped_in_a_download(tmp_path, name, count, write):
     picture, mask = Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)), Image.fromarray(draw(name))
     source = open_source(write(tmp_path, picture, mask, points_of(name, count)))
-    part = findings.Part(source, scan(source, jobs=1))
+    part = issues.Part(source, scan(source, jobs=1))
     assert part.scan.broken == []
     assert source[0]["landmarks"].shape == (count, 2)
-    kinds = {finding.kind for finding in findings.inspect({"": part})}
+    kinds = {finding.kind for finding in issues.inspect({"": part})}
     assert kinds.isdisjoint({"swapped_sides", "mixed_sides", "swapped_landmarks"})
     assert verdict(source[0]["mask"], source.label_set) == Verdict.CORRECT
 

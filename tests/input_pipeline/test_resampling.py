@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from input_pipeline.resampling import GREY, LONGEST, affine_ids, affine_image, invert, pixel_centres, reduced, sample
+from input_pipeline.images.resampling import (
+    GREY,
+    LONGEST,
+    affine_ids,
+    affine_image,
+    invert,
+    pixel_centres,
+    reduced,
+    sample,
+)
 
 MAPS = {
     "nothing": [[1, 0, 0], [0, 1, 0]],

@@ -3,10 +3,10 @@ import pytest
 from dots import assert_dot_at, dot_face
 from PIL import Image
 
-from input_pipeline import resize_rules
 from input_pipeline.errors import UserError
+from input_pipeline.images import resize_rules
+from input_pipeline.images.resize_rules import PAD_SQUARE, PAD_SQUARE_BICUBIC, RULES, STRETCH
 from input_pipeline.labels import IGNORE
-from input_pipeline.resize_rules import PAD_SQUARE, PAD_SQUARE_BICUBIC, RULES, STRETCH
 
 SHAPES = [(40, 80), (80, 40), (64, 64), (33, 90)]
 

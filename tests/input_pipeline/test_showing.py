@@ -5,7 +5,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, HELEN, IGNORE, L2S_REGIONS
-from input_pipeline.showing import FacesShowing
+from input_pipeline.loading.showing import FacesShowing
 
 REGIONS = ("hair", "skin", "nose", "eyes", "lips")
 WORN = [

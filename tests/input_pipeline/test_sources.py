@@ -13,11 +13,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from input_pipeline import labels
-from input_pipeline.cache import CachedSource, ShrunkSource
 from input_pipeline.datasets import open_mixture, open_source, open_splits
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.source import LayoutSource
-from input_pipeline.records.prepare import open_data, prepare
+from input_pipeline.loading.views import CachedSource, ShrunkSource
+from input_pipeline.readers.downloads.source import LayoutSource
+from input_pipeline.readers.records.prepare import open_data, prepare
 from input_pipeline.selection import Subset, presence
 from input_pipeline.types import Source, problems, read_mask, read_reduced, stored_presence
 
@@ -364,6 +364,6 @@ def test_reading_data_does_not_import_jax():
 
 def test_opening_imports_what_it_needs():
     """The command line asks for kinds before anything heavy is there."""
-    heavy = {"tensorflow_datasets", "scipy", "array_record", "grain", "input_pipeline.layouts.source"}
+    heavy = {"tensorflow_datasets", "scipy", "array_record", "grain", "input_pipeline.readers.downloads.source"}
     assert not heavy & loaded("from input_pipeline import datasets")
     assert not heavy & loaded("from input_pipeline.datasets import open_source; open_source('synthetic:3')[0]")

@@ -3,9 +3,9 @@ import pytest
 from dots import assert_together, centroid, five_dots
 from skimage.registration import phase_cross_correlation
 
+from input_pipeline.images.resampling import pixel_centres, sample
 from input_pipeline.labels import IGNORE
 from input_pipeline.landmarks import TEMPLATE, alignment_matrix
-from input_pipeline.resampling import pixel_centres, sample
 from input_pipeline.tanh_warp import (
     FACTOR,
     LIMIT,

@@ -3,9 +3,9 @@ import pytest
 from dots import assert_dot_at, assert_together, dot_face, five_dots
 
 from input_pipeline.errors import UserError
+from input_pipeline.images.geometry import crop, fit_square, flip, resize, shrink, square_matrix, warp
+from input_pipeline.images.resize_rules import PAD_SQUARE
 from input_pipeline.labels import CELEBAMASK, IGNORE
-from input_pipeline.resize_rules import PAD_SQUARE
-from input_pipeline.transforms import crop, fit_square, flip, resize, shrink, square_matrix, warp
 from l2s_jax import preprocess
 
 

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from input_pipeline.blobs import blobs
+from input_pipeline.images.components import blobs
 from l2s_jax.layers.blobs import largest_blobs
 
 

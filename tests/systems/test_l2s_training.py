@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from systems import tiny_l2s
 
-from input_pipeline import datasets, loader
-from input_pipeline.augment import Augment
+from input_pipeline import datasets
+from input_pipeline.images.augment import Augment
+from input_pipeline.loading import train as loader
 from l2s_jax import evaluation, systems
 from l2s_jax.systems.contract import WHOLE_BATCH
 

@@ -10,10 +10,11 @@ import tiny_svc
 from PIL import Image
 from test_segface_system import check_moments, one_device
 
-from input_pipeline import datasets, labels, loader
-from input_pipeline.augment import Augment
-from input_pipeline.blobs import blobs
+from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment
+from input_pipeline.images.components import blobs
+from input_pipeline.loading import train
 from l2s_jax import api, bundle, systems
 from l2s_jax.systems import structure_via_consensus as svc
 from l2s_jax.systems.contract import WHOLE_BATCH
@@ -147,7 +148,7 @@ def test_photos_without_masks_are_enough(place, student):
         Image.fromarray(face).save(place / "photos" / "images" / f"{number}.png")
     source = datasets.open_source(f"folder:{place / 'photos'}", require_masks=False)
     data = {"label_set": labels.SKIN_HAIR, "image_size": tiny_svc.SIZE, "batch_size": 4, "seed": 0}
-    with loader.train_batches(source, **data, augment=Augment.none(), blobs=tiny_svc.BLOBS) as batches:
+    with train.train_batches(source, **data, augment=Augment.none(), blobs=tiny_svc.BLOBS) as batches:
         batch = next(batches)
     assert (batch["mask"] == labels.IGNORE).all()
     model = Teacher(str(place / "teacher"), labels.SKIN_HAIR)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from input_pipeline.blobs import blobs
+from input_pipeline.images.components import blobs
 from l2s_jax import config as configs
 from l2s_jax.systems import latents2segments as l2s
 

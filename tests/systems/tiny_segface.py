@@ -3,7 +3,7 @@
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.blobs import blobs
+from input_pipeline.images.components import blobs
 from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import config as configs
 

@@ -7,7 +7,7 @@ The default is `l2s`: the published idea without the published defects, with wha
 
 from ml_collections import ConfigDict
 
-from input_pipeline.resize_rules import STRETCH
+from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import MOST, Range, within
 from l2s_jax.systems import consensus_term

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from input_pipeline.resize_rules import STRETCH
+from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import Range, within
 from l2s_jax.systems import consensus_term

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.growing import named_sides
+from input_pipeline.loading.resolution_schedule import named_sides
 from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation

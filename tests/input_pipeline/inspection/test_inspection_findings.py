@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from input_pipeline import datasets
-from input_pipeline.inspection import findings
-from input_pipeline.inspection.findings import Part
-from input_pipeline.inspection.scan import scan
+from input_pipeline.audit import issues
+from input_pipeline.audit.issues import Part
+from input_pipeline.audit.scan import scan
 from input_pipeline.labels import CELEBAMASK, IGNORE, LabelSet
 from input_pipeline.synthetic import SyntheticSource
 from input_pipeline.types import Problem
@@ -36,11 +36,11 @@ class Checksummed(Fixed):
         return (Problem("train-0.array_record", "d/train-0.array_record", "has another checksum than before"),)
 
 
-def inspect(**splits) -> list[findings.Finding]:
-    return findings.inspect({title: Part(source, scan(source, jobs=1)) for title, source in splits.items()})
+def inspect(**splits) -> list[issues.Finding]:
+    return issues.inspect({title: Part(source, scan(source, jobs=1)) for title, source in splits.items()})
 
 
-def inspect_folder(root) -> list[findings.Finding]:
+def inspect_folder(root) -> list[issues.Finding]:
     return inspect(**datasets.open_splits(f"folder:{root}", strict=False))
 
 
@@ -69,16 +69,16 @@ def test_planted_faults_are_found_and_nothing_else(folder):
     for key, words in expected.items():
         assert words in found[key].detail, found[key]
     assert found["leak", "val", "v1"].other == ("train", "t5")
-    assert findings.must_be_mended(list(found.values()))
-    assert not findings.must_be_mended([found["leak", "val", "v1"], found["empty_class", "", "mouth"]])
+    assert issues.must_be_mended(list(found.values()))
+    assert not issues.must_be_mended([found["leak", "val", "v1"], found["empty_class", "", "mouth"]])
 
 
 def test_the_worst_kinds_come_first(folder):
     face_folders.plant(folder)
-    order = list(findings.KINDS)
+    order = list(issues.KINDS)
     places = [order.index(finding.kind) for finding in inspect_folder(folder)]
     assert places == sorted(places)
-    mend = [findings.KINDS[kind].mend for kind in order]
+    mend = [issues.KINDS[kind].mend for kind in order]
     assert mend == sorted(mend, reverse=True)
 
 
@@ -139,7 +139,7 @@ def test_damaged_records_must_be_mended():
     found = inspect(all=Checksummed((noise(0, np.tile(np.uint8([[0, 1]]), (8, 4))),)))
     assert kinds(found) == [("damaged_records", "train-0.array_record")]
     assert "'d/train-0.array_record' has another checksum" in found[0].detail
-    assert findings.must_be_mended(found)
+    assert issues.must_be_mended(found)
 
 
 def test_copies_between_label_sets(folder):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from input_pipeline.inspection import findings, placement
-from input_pipeline.inspection.facts import look_at
-from input_pipeline.inspection.findings import Part
-from input_pipeline.inspection.scan import Scan, scan
+from input_pipeline.audit import issues, placement
+from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.issues import Part
+from input_pipeline.audit.scan import Scan, scan
 from input_pipeline.labels import CELEBAMASK, L2S_REGIONS, LAPA, SKIN_HAIR, remap
 from input_pipeline.synthetic import SyntheticSource, render, sample_factors
 
@@ -55,7 +55,7 @@ def marked(rows, faces, change, select=lambda points: points):
 
 def found(facts):
     source = Named(len(facts))
-    return list(findings._landmarks("", Part(source, Scan(facts, []))))
+    return list(issues._landmarks("", Part(source, Scan(facts, []))))
 
 
 def five(points):
@@ -101,7 +101,7 @@ def test_landmarks_that_show_no_face_must_be_mended(rows, faces, change, words):
     details = found(marked(rows[:8], faces[:8], change))
     assert [finding.kind for finding in details] == ["unusable_landmarks"] * 8
     assert all(words in finding.detail for finding in details)
-    assert findings.must_be_mended(details)
+    assert issues.must_be_mended(details)
 
 
 @pytest.mark.parametrize(("scale", "remedy"), [(2.0, 0.5), (0.5, 2.0)])
@@ -109,7 +109,7 @@ def test_another_scale_is_told_for_the_data_set(rows, faces, scale, remedy):
     (frame,) = (f for f in found(marked(rows, faces, lambda p: scale * p)) if f.kind == "landmark_frame")
     assert frame.detail.startswith(f"{COUNT} of {COUNT} faces have their landmarks beside the face; multiplied by ")
     assert float(frame.detail.split()[-3]) == pytest.approx(remedy, rel=0.04)
-    assert findings.must_be_mended([frame])
+    assert issues.must_be_mended([frame])
 
 
 def test_landmarks_of_other_photos_are_told_for_the_data_set(rows, faces):
@@ -168,9 +168,7 @@ class Varied(SyntheticSource):
 
 def test_different_numbers_of_landmarks():
     source = Varied(5, SIDE, seed=0)
-    (finding,) = (
-        f for f in findings.inspect({"": Part(source, scan(source, jobs=1))}) if f.kind not in ("empty_class",)
-    )
+    (finding,) = (f for f in issues.inspect({"": Part(source, scan(source, jobs=1))}) if f.kind not in ("empty_class",))
     assert (finding.kind, finding.detail) == (
         "landmark_counts",
         "1 face with none, 1 face with 5, 3 faces with 68",

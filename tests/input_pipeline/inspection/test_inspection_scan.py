@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from input_pipeline import datasets
+from input_pipeline.audit import class_counts, scan
+from input_pipeline.audit.face_stats import look_at
 from input_pipeline.errors import UserError
-from input_pipeline.inspection import class_counts, scan
-from input_pipeline.inspection.facts import look_at
 from input_pipeline.labels import CELEBAMASK, IGNORE
 from input_pipeline.synthetic import SyntheticSource
 

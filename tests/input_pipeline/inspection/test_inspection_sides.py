@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from input_pipeline.inspection import sides
-from input_pipeline.inspection.facts import look_at
-from input_pipeline.inspection.sides import Verdict
+from input_pipeline.audit import sides
+from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.sides import Verdict
+from input_pipeline.images.geometry import flip
 from input_pipeline.labels import CELEBAMASK, FASSEG, LAPA
 from input_pipeline.synthetic import SyntheticSource
-from input_pipeline.transforms import flip
 
 PHOTO = np.zeros((40, 100, 3), np.uint8)
 

@@ -8,10 +8,11 @@ from celebamask_fixture import FACES, painted, write_celebamask_hq, write_part
 from etils import epath
 from PIL import Image
 
-from input_pipeline import labels, layouts
+from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.celebamask_hq import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers import downloads
+from input_pipeline.readers.downloads.celebamask_hq import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 ORDERS = {  # as published, written out a second time
     "official": "skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
@@ -93,10 +94,10 @@ def test_known_winner_where_two_parts_overlap(tmp_path, pair, winners):
 
 def test_variants_and_the_default(written):
     assert list(LAYOUT.variants) == list(ORDERS)
-    assert layouts.get("celebamask_hq") == (LAYOUT, "official")
+    assert downloads.get("celebamask_hq") == (LAYOUT, "official")
     assert load(written[0]).order == load(written[0], variant="official").order
     with pytest.raises(UserError, match=r"has no variant 'farm'.*did you mean 'farl'"):
-        layouts.get("celebamask_hq/farm")
+        downloads.get("celebamask_hq/farm")
 
 
 def test_splits_join_mapping_and_partition(written):

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, FASSEG, remap
-from input_pipeline.layouts.color_masks import class_ids
-from input_pipeline.layouts.fasseg import COLORS, PALETTE
+from input_pipeline.readers.downloads.color_masks import class_ids
+from input_pipeline.readers.downloads.fasseg import COLORS, PALETTE
 from input_pipeline.synthetic import render
 
 SMOOTHINGS = {"box": Image.BOX, "bilinear": Image.BILINEAR, "lanczos": Image.LANCZOS, "jpeg": Image.BOX}

@@ -6,9 +6,10 @@ import pytest
 from etils import epath
 from PIL import Image
 
-from input_pipeline import labels, layouts
+from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.facesynthetics import LAYOUT
+from input_pipeline.readers import downloads
+from input_pipeline.readers.downloads.facesynthetics import LAYOUT
 from input_pipeline.synthetic import render
 
 NAMES = ("000000", "000003", "099999")
@@ -61,7 +62,7 @@ def test_round_trip(written):
 
 
 def test_is_a_layout_without_splits_and_variants(written):
-    assert layouts.get("facesynthetics") == (LAYOUT, None)
+    assert downloads.get("facesynthetics") == (LAYOUT, None)
     assert LAYOUT.splits(epath.Path(written[0])) == ()
     with pytest.raises(UserError, match="has no split 'val', it is not divided: take slices"):
         LAYOUT.open(epath.Path(written[0]), "val", None)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import FASSEG
-from input_pipeline.layouts.fasseg import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers.downloads.fasseg import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 
 def open_fasseg(root, split="train"):

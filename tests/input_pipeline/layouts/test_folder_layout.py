@@ -8,8 +8,8 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.folder import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers.downloads.folder import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 
 def write_pair(root, name, *, suffix="png", size=(12, 10), ids=(0, 1, 13), seed=0):

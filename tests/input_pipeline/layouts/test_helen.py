@@ -8,8 +8,8 @@ from PIL import Image
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import HELEN
-from input_pipeline.layouts.helen import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers.downloads.helen import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from PIL import Image
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
-from input_pipeline.layouts.l2s_folders import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers.downloads.l2s_folders import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 
 def open_folders(root, split="train"):

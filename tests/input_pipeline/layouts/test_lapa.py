@@ -6,11 +6,11 @@ from etils import epath
 from lapa_fixture import FACES, write_lapa
 from PIL import Image
 
-from input_pipeline import layouts
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LAPA
-from input_pipeline.layouts.lapa import LAYOUT
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers import downloads
+from input_pipeline.readers.downloads.lapa import LAYOUT
+from input_pipeline.readers.downloads.source import LayoutSource
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def open_lapa(root, split="train"):
 @pytest.mark.parametrize("inside", ["", "LaPa"])
 def test_round_trip(lapa, split, inside):
     root, faces = lapa
-    assert layouts.get("lapa") == (LAYOUT, None)
+    assert downloads.get("lapa") == (LAYOUT, None)
     assert LAYOUT.splits(epath.Path(root / inside)) == ("train", "val", "test")
     raw = pickle.loads(pickle.dumps(open_lapa(root / inside, split)))  # noqa: S301 - our own bytes
     assert raw.label_set is LAPA

@@ -8,7 +8,7 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.source import LayoutSource
+from input_pipeline.readers.downloads.source import LayoutSource
 from input_pipeline.selection import Subset
 from input_pipeline.types import Problem, ReducedSource, Source
 

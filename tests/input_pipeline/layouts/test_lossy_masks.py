@@ -14,16 +14,17 @@ from l2s_folders_fixture import write_l2s_folders
 from lapa_fixture import write_lapa
 from PIL import Image
 
-from input_pipeline import datasets, labels, layouts
+from input_pipeline import datasets, labels
+from input_pipeline.audit import issues
+from input_pipeline.audit.scan import scan
 from input_pipeline.errors import UserError
-from input_pipeline.images import Encoded, read_drawing, read_mask
-from input_pipeline.inspection import findings
-from input_pipeline.inspection.scan import scan
-from input_pipeline.layouts.source import LayoutSource
-from input_pipeline.records import message
-from input_pipeline.records.face import read as read_face
-from input_pipeline.records.prepare import open_data, prepare
-from input_pipeline.records.source import RecordsSource
+from input_pipeline.images.decode import Encoded, read_drawing, read_mask
+from input_pipeline.readers import downloads
+from input_pipeline.readers.downloads.source import LayoutSource
+from input_pipeline.readers.records import message
+from input_pipeline.readers.records.face import read as read_face
+from input_pipeline.readers.records.prepare import open_data, prepare
+from input_pipeline.readers.records.source import RecordsSource
 
 PILLOW = {  # name: (what it is called, format, options of Pillow)
     "jpeg": ("JPEG", "JPEG", {"quality": 100}),
@@ -124,14 +125,14 @@ def test_every_layout_refuses_jpeg_masks_and_the_check_names_them(tmp_path, name
     write, split, mask = READERS[name]
     write(tmp_path)
     jpeg_over(tmp_path / mask)
-    raw = layouts.get(name)[0].open(epath.Path(tmp_path), split, None)
+    raw = downloads.get(name)[0].open(epath.Path(tmp_path), split, None)
     sentence = f"'{tmp_path / mask}' holds JPEG data, whose coding changes class ids"
     index = next(k for k in range(len(raw.names)) if raw.names[k] in mask)
     with pytest.raises(UserError, match=sentence):
         LayoutSource(raw)[index]
     assert sentence in read_face(raw, index, None).reason  # what `l2s data prepare` writes down
     source = datasets.open_source(f"{name}:{tmp_path}" + (f"?{split}" if split else ""), strict=False)
-    (found,) = (f for f in findings.inspect({"": findings.Part(source, scan(source, jobs=1))}) if f.kind == "broken")
+    (found,) = (f for f in issues.inspect({"": issues.Part(source, scan(source, jobs=1))}) if f.kind == "broken")
     assert (found.name, found.detail[: len(sentence)]) == (raw.names[index], sentence)
 
 
@@ -152,7 +153,7 @@ def test_fasseg_blends_stay_readable(tmp_path, name):
     for path in tmp_path.rglob("*.bmp"):
         jpeg_over(path)
     split = "" if name == "frontal03" else "train"
-    raw = layouts.get("fasseg")[0].open(epath.Path(tmp_path), split, None)
+    raw = downloads.get("fasseg")[0].open(epath.Path(tmp_path), split, None)
     folder = "Original" if name == "frontal03" else "Train_RGB"
     for index, stem in enumerate(raw.names):
         assert (raw.read_mask(index) == faces[f"{folder}/{stem}"].mask).mean() > 0.97
@@ -163,5 +164,5 @@ def test_region_folders_of_jpeg_named_png(tmp_path):
     faces = write_l2s_folders(tmp_path, masks=True)
     for path in (tmp_path / "test").rglob("*.png"):
         jpeg_over(path)
-    raw = layouts.get("l2s_folders")[0].open(epath.Path(tmp_path), "test", None)
+    raw = downloads.get("l2s_folders")[0].open(epath.Path(tmp_path), "test", None)
     assert (raw.read_mask(0) == faces["27001"].mask).mean() > 0.9

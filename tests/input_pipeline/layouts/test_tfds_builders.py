@@ -9,10 +9,10 @@ from celebamask_fixture import write_celebamask_hq
 from helen_fixture import write_helen
 from lapa_fixture import write_lapa
 
-from input_pipeline import layouts
 from input_pipeline.datasets import open_source, open_splits
+from input_pipeline.readers import downloads
+from input_pipeline.readers.tfds.builders.__main__ import build, main
 from input_pipeline.selection import presence
-from input_pipeline.tfds_builders.__main__ import build, main
 from input_pipeline.types import licence
 
 
@@ -40,7 +40,7 @@ def test_round_trip(tmp_path, name, write):
     assert prepared.keys() == raw.keys()
     for split in raw:
         assert_same_faces(prepared[split], raw[split])
-        assert licence(prepared[split]) == licence(raw[split]) == layouts.get(name)[0].licence
+        assert licence(prepared[split]) == licence(raw[split]) == downloads.get(name)[0].licence
     np.testing.assert_array_equal(presence(prepared["train"]), presence(raw["train"]))
     reduced = prepared["train"].read_reduced(0, 20)
     assert reduced["image"].shape[0] < raw["train"][0]["image"].shape[0]
@@ -53,7 +53,7 @@ def test_neither_building_nor_reading_imports_tensorflow(tmp_path):
     code = (
         "import sys\n"
         "from input_pipeline.datasets import open_source\n"
-        "from input_pipeline.tfds_builders.__main__ import main\n"
+        "from input_pipeline.readers.tfds.builders.__main__ import main\n"
         f"assert main(['helen', {str(tmp_path / 'download')!r}, '--data-dir', {str(tmp_path / 'tfds')!r}]) == 0\n"
         f"open_source('tfds:{tmp_path / 'tfds'}#helen?test')[0]\n"
         "sys.exit('tensorflow' in sys.modules or 'jax' in sys.modules)\n"

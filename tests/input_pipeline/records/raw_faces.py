@@ -10,7 +10,7 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.labels import LabelSet
-from input_pipeline.records.prepare import Data
+from input_pipeline.readers.records.prepare import Data
 from input_pipeline.types import Problem
 
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from raw_faces import RawFaces, contents, data, make_faces, write_folder
 
-from input_pipeline import images
-from input_pipeline.records import broken
-from input_pipeline.records.prepare import open_data, prepare
-from input_pipeline.records.source import RecordsSource
+from input_pipeline.images import decode
+from input_pipeline.readers.records import broken
+from input_pipeline.readers.records.prepare import open_data, prepare
+from input_pipeline.readers.records.source import RecordsSource
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 
@@ -42,7 +42,7 @@ BROKEN_PHOTOS = {
     "zero_bytes": (b"", "is not a readable image"),
     "text": (b"<html>404 not found</html>", "is not a readable image"),
     "only_magic": (b"\xff\xd8\xff", "is not a readable image"),
-    "large": (huge_png(12_000, 12_000), f"has 12000 x 12000 pixels, more than the limit of {images.MAX_PIXELS}"),
+    "large": (huge_png(12_000, 12_000), f"has 12000 x 12000 pixels, more than the limit of {decode.MAX_PIXELS}"),
     "huge": (huge_png(20_000, 20_000), "claims far too many pixels"),
     "floats": (encoded(Image.fromarray(np.float32(PIXELS[..., 0])), "TIFF"), "no agreed white"),
     "other_size": (encoded(Image.fromarray(PIXELS[:20]), "PNG"), "has 24 x 24 pixels, but the photo has 24 x 20"),
@@ -96,7 +96,7 @@ def check_odd(tmp_path, content, *, keeps_bytes):
     path.write_bytes(content)
     prepare(open_data(str(tmp_path / "raw"), "folder"), tmp_path / "out", jobs=1)
     source = RecordsSource(tmp_path / "out")
-    np.testing.assert_array_equal(source[0]["image"], images.read_image(path))
+    np.testing.assert_array_equal(source[0]["image"], decode.read_image(path))
     assert (source.read_record(0).photo == content) == keeps_bytes
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from raw_faces import contents, data, make_faces
 
-from input_pipeline.records.prepare import prepare
+from input_pipeline.readers.records.prepare import prepare
 
 FACES = 12
 PREPARE = """
@@ -18,7 +18,7 @@ import resource, sys
 from pathlib import Path
 from raw_faces import RawFaces, data
 from input_pipeline.errors import UserError
-from input_pipeline.records.prepare import prepare
+from input_pipeline.readers.records.prepare import prepare
 
 if __name__ == "__main__":
     source, out, jobs, seconds, limit = sys.argv[1:]

@@ -5,9 +5,9 @@ import pytest
 import safetensors.numpy
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import Encoded, read_image, read_mask
-from input_pipeline.records import message
-from input_pipeline.records.message import Record
+from input_pipeline.images.decode import Encoded, read_image, read_mask
+from input_pipeline.readers.records import message
+from input_pipeline.readers.records.message import Record
 
 VECTORS = {"landmarks": np.float32([[1.5, 2], [3, 4]]), "identity": np.float32([1, 0]), "attributes": np.float32([7])}
 

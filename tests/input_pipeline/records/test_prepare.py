@@ -9,10 +9,10 @@ from raw_faces import contents, data, make_faces, write_folder
 
 from input_pipeline import label_files
 from input_pipeline.errors import UserError
-from input_pipeline.layouts.source import LayoutSource
-from input_pipeline.records import lock
-from input_pipeline.records.prepare import Progress, open_data, prepare
-from input_pipeline.records.source import RecordsSource, splits
+from input_pipeline.readers.downloads.source import LayoutSource
+from input_pipeline.readers.records import lock
+from input_pipeline.readers.records.prepare import Progress, open_data, prepare
+from input_pipeline.readers.records.source import RecordsSource, splits
 from input_pipeline.types import Problem
 
 

@@ -13,9 +13,10 @@ from fsspec.implementations.local import LocalFileSystem
 from raw_faces import data, make_faces
 
 from input_pipeline.errors import UserError
-from input_pipeline.records import manifest, remote
-from input_pipeline.records.prepare import prepare
-from input_pipeline.records.source import RecordsSource, splits
+from input_pipeline.readers.records import bucket as remote
+from input_pipeline.readers.records import manifest
+from input_pipeline.readers.records.prepare import prepare
+from input_pipeline.readers.records.source import RecordsSource, splits
 
 
 @pytest.fixture(scope="module")

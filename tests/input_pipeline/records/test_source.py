@@ -12,9 +12,9 @@ from raw_faces import data, make_faces
 
 from input_pipeline import datasets, selection, types
 from input_pipeline.errors import UserError
-from input_pipeline.records import manifest
-from input_pipeline.records.prepare import prepare
-from input_pipeline.records.source import RecordsSource, splits
+from input_pipeline.readers.records import manifest
+from input_pipeline.readers.records.prepare import prepare
+from input_pipeline.readers.records.source import RecordsSource, splits
 
 COUNT = 9
 

@@ -1,0 +1,89 @@
+"""How often each class occurs, from the facts of a pass or from what records know of themselves."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from input_pipeline.readers.records.manifest import Manifest
+from input_pipeline.types import Source
+
+
+class ClassCounts(NamedTuple):
+    """Counts over the faces of one split; K classes in the order of its label set.
+
+    Attributes:
+      faces: those that could be read.
+      labelled: those of them that have a mask.
+      presence: int64 [K], labelled faces that have the class.
+      pixels: int64 [K].
+      ignored: pixels of value 255.
+      heights, widths: (smallest, median, largest) of the photos, pixels.
+      image_sizes: (height, width) -> faces, the most frequent first; None if not known.
+      median_share: float64 [K], median share of the mask's area over the faces that have the class, NaN if none has;
+        None if not known.
+    """
+
+    faces: int
+    labelled: int
+    presence: np.ndarray
+    pixels: np.ndarray
+    ignored: int
+    heights: tuple[int, int, int]
+    widths: tuple[int, int, int]
+    image_sizes: dict[tuple[int, int], int] | None
+    median_share: np.ndarray | None
+
+
+def count(facts: np.ndarray) -> ClassCounts:
+    """The counts of records [N] of `facts.row_dtype`; broken faces do not count."""
+    facts = facts[facts["readable"]]
+    area = facts["mask_size"].astype(np.int64).prod(axis=1)
+    labelled = facts[area > 0]
+    pixels = labelled["pixels"].astype(np.int64)
+    shares = pixels / area[area > 0, None]
+    return ClassCounts(
+        faces=len(facts),
+        labelled=len(labelled),
+        presence=(pixels > 0).sum(axis=0),
+        pixels=pixels.sum(axis=0),
+        ignored=int(labelled["ignored"].sum(dtype=np.int64)),
+        heights=_spread(facts["image_size"][:, 0]),
+        widths=_spread(facts["image_size"][:, 1]),
+        image_sizes=_frequencies(facts["image_size"]),
+        median_share=np.array([_median(column[column > 0]) for column in shares.T]),
+    )
+
+
+def stored(source: Source, split: str) -> ClassCounts | None:
+    """The counts of a whole split of records, which their manifest keeps; None for other sources."""
+    kept = getattr(source, "manifest", None)
+    if not isinstance(kept, Manifest):
+        return None
+    numbers, names = kept.splits[split], source.label_set.names
+    return ClassCounts(
+        faces=numbers.examples,
+        labelled=numbers.labelled,
+        presence=np.array([numbers.class_images[name] for name in names]),
+        pixels=np.array([numbers.class_pixels[name] for name in names]),
+        ignored=numbers.ignored_pixels,
+        heights=numbers.heights,
+        widths=numbers.widths,
+        image_sizes=None,
+        median_share=None,
+    )
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else np.nan
+
+
+def _spread(sizes: np.ndarray) -> tuple[int, int, int]:
+    """(smallest, median, largest); of an even number the lower median, zeros of none."""
+    ordered = np.sort(sizes) if len(sizes) else np.zeros(1, int)
+    return int(ordered[0]), int(ordered[(len(ordered) - 1) // 2]), int(ordered[-1])
+
+
+def _frequencies(sizes: np.ndarray) -> dict[tuple[int, int], int]:
+    values, counts = np.unique(sizes, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {tuple(values[k].tolist()): int(counts[k]) for k in order}

@@ -1,0 +1,228 @@
+"""Random changes of a training face: its position, and what cameras do to light and pixels.
+
+All positions become one resampling and all colours one matrix, so an image is interpolated and rounded as few times as
+possible. Ours; the ranges are usual for aligned faces.
+"""
+
+import dataclasses
+import io
+import math
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy import special
+
+from input_pipeline.errors import UserError, nearest
+from input_pipeline.images.geometry import flip, square_matrix, warp
+from input_pipeline.images.occlusion import occlude
+from input_pipeline.images.resampling import GREY
+from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
+from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.types import Example
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)
+"""The standard normal distribution as 256 equally likely values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """What may happen to a training face; every magnitude is the limit of a uniform draw.
+
+    Attributes:
+      flip: probability of mirroring (left and right exchange their ids).
+      rotate: degrees to either side.
+      scale_min, scale_max: magnification.
+      scale_log: its logarithm is drawn uniformly; False draws the magnification itself so.
+      shift: fraction of the side, in x and in y.
+      shear: sideways for each pixel of height, and upwards for each of width (0.2 leans by 11 degrees).
+      edge: repeat the border pixels outside the photo; False paints `fill`.
+      fill: grey level outside the photo, 0 = black, 128 = mid-grey, 255 = white.
+      ignore_outside: mask pixels outside the photo are ignored; False makes them background (class 0).
+      occlude: probability that one to three patches lie over the face.
+      occlude_size: length of the longest of them over the side.
+      occlude_ignore: mask pixels under a patch are ignored; False keeps them: the face goes on behind it.
+      brightness: factor 1 +- this.
+      contrast: factor 1 +- this, about the mean grey of the image.
+      saturation: factor 1 +- this, about the grey of each pixel.
+      tint: factor 1 +- this of each colour channel by itself (white balance).
+      grey: probability of losing all colour.
+      blur: probability of a Gaussian blur.
+      blur_sigma: largest standard deviation of that blur, pixels of the result.
+      jpeg: probability of JPEG compression.
+      jpeg_quality: its lowest quality (1..95); the highest is 95.
+      noise: probability of Gaussian sensor noise.
+      noise_sigma: its largest standard deviation; 255 is white.
+
+    Raises:
+      UserError: a value outside its range.
+    """
+
+    flip: float = 0.5
+    rotate: float = 12.0
+    scale_min: float = 0.85
+    scale_max: float = 1.2
+    scale_log: bool = True
+    shift: float = 0.06
+    shear: float = 0.0
+    edge: bool = True
+    fill: int = GREY
+    ignore_outside: bool = True
+    occlude: float = 0.0
+    occlude_size: float = 0.3
+    occlude_ignore: bool = False
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.3
+    tint: float = 0.05
+    grey: float = 0.05
+    blur: float = 0.1
+    blur_sigma: float = 1.0
+    jpeg: float = 0.1
+    jpeg_quality: int = 30
+    noise: float = 0.25
+    noise_sigma: float = 6.0
+
+    def __post_init__(self):
+        shares = ("flip", "shift", "occlude", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg")
+        limits = dict.fromkeys((*shares, "noise"), 1) | {"shear": 0.5, "occlude_size": 1}
+        for name, limit in (limits | dict.fromkeys(("rotate", "fill", "blur_sigma", "noise_sigma"), 255)).items():
+            _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"from 0 to {limit}")
+        _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "from 0.01 to 1")
+        _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "from 1 to 95")
+        _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "from 0.1 to scale_max")
+
+    @classmethod
+    def none(cls) -> "Augment":
+        """No change: the face as `fit_square` shows it, up to the resampling."""
+        moves, colors = ("flip", "rotate", "shift", "shear"), ("brightness", "contrast", "saturation", "tint", "grey")
+        off = dict.fromkeys((*moves, *colors, "occlude", "blur", "jpeg", "noise"), 0.0)
+        return cls(**off, scale_min=1.0, scale_max=1.0)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Augment":
+        """The defaults with some fields replaced, as in a config.
+
+        Raises:
+          UserError: an unknown field (the sentence names the nearest one), a value of another type or out of range.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in defaults:
+                hint = nearest(name, defaults, f"there are: {', '.join(defaults)}", cutoff=0.6)
+                raise UserError(f"unknown augmentation '{name}': {hint}")
+            accepted = (int, float) if type(defaults[name]) is float else type(defaults[name])
+            is_bool = isinstance(value, bool)
+            if not isinstance(value, accepted) or is_bool != isinstance(defaults[name], bool):
+                kind = type(defaults[name]).__name__
+                raise UserError(f"augmentation '{name}' is {value!r}, but it must be a {kind}")
+        return cls(**values)
+
+
+def random_view(
+    example: Example,
+    options: Augment,
+    label_set: LabelSet,
+    side: int,
+    rng: np.random.Generator,
+    resize: ResizeRule = PAD_SQUARE,
+) -> Example:
+    """A random training view of a face.
+
+    Args:
+      example: any size; its mask in `label_set`.
+      options: what may happen.
+      label_set: of the mask.
+      side: of the square result.
+      rng: the only source of randomness.
+      resize: whether the photo is stretched to the square after the changes; the view is bilinear by any rule.
+
+    Returns:
+      image uint8 [side, side, 3], mask uint8 [side, side] in `label_set`, landmarks moved alike, the rest as it was.
+    """
+    if rng.random() < options.flip:
+        example = flip(example, label_set)
+    height, width = example["image"].shape[:2]
+    matrix = square_matrix(
+        height,
+        width,
+        side,
+        degrees=_about(0, options.rotate, rng),
+        scale=_magnification(options, rng),
+        shift=(_about(0, options.shift, rng), _about(0, options.shift, rng)),
+        # Younger than saved configs: switched off, it draws nothing, and their streams stay what they were.
+        shear=(_about(0, options.shear, rng), _about(0, options.shear, rng)) if options.shear else (0.0, 0.0),
+        stretch=resize.stretches,
+    )
+    mask_fill = IGNORE if options.ignore_outside else 0
+    view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill, fill=options.fill)
+    if options.occlude and rng.random() < options.occlude:
+        view = occlude(view, size=options.occlude_size, ignore=options.occlude_ignore, rng=rng)
+    view["image"] = _photograph(view["image"], options, rng)
+    return view
+
+
+def color_matrix(mean: float, *, brightness: float, contrast: float, saturation: float, tint: np.ndarray) -> np.ndarray:
+    """All colour changes as one affine map of RGB, because each of them is one.
+
+    Args:
+      mean: grey of the image about which contrast spreads, 0..255.
+      brightness, contrast, saturation: factors; 1 changes nothing, saturation 0 makes grey.
+      tint: [3] factors of the channels.
+
+    Returns:
+      float64 [3, 4] matrix C with `rgb' = C @ (r, g, b, 1)`.
+    """
+    mix = saturation * np.eye(3) + (1 - saturation) * _LUMA
+    linear = contrast * brightness * tint[:, None] * mix
+    return np.column_stack([linear, np.full(3, (1 - contrast) * brightness * mean)])
+
+
+def _magnification(options: Augment, rng: np.random.Generator) -> float:
+    if options.scale_log:
+        return float(np.exp(rng.uniform(np.log(options.scale_min), np.log(options.scale_max))))
+    return rng.uniform(options.scale_min, options.scale_max)
+
+
+def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -> np.ndarray:
+    """Light, lens, sensor and compression, in the order in which a camera applies them."""
+    colors = color_matrix(
+        float(np.dot(_LUMA, cv2.mean(image)[:3])),
+        brightness=_about(1, options.brightness, rng),
+        contrast=_about(1, options.contrast, rng),
+        saturation=0.0 if rng.random() < options.grey else _about(1, options.saturation, rng),
+        tint=1 + rng.uniform(-options.tint, options.tint, 3),
+    )
+    image = cv2.transform(image, colors)
+    if rng.random() < options.blur:
+        sigma = rng.uniform(0, options.blur_sigma)
+        window = 2 * math.ceil(3 * sigma) + 1
+        image = cv2.GaussianBlur(image, (window, window), sigma, borderType=cv2.BORDER_REPLICATE)
+    if rng.random() < options.noise:
+        image = _with_noise(image, rng.uniform(0, options.noise_sigma), rng)
+    if rng.random() < options.jpeg:
+        image = _compressed(image, int(rng.integers(options.jpeg_quality, 96)))
+    return image
+
+
+def _with_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise. Each value is one random byte, looked up among 256 equally likely ones: several times faster."""
+    draws = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
+    return cv2.add(image, cv2.LUT(draws, np.rint(sigma * _NORMAL).astype(np.int16)), dtype=cv2.CV_8U)
+
+
+def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def _about(centre: float, spread: float, rng: np.random.Generator) -> float:
+    return rng.uniform(centre - spread, centre + spread)
+
+
+def _check(ok: bool, name: str, value: object, allowed: str) -> None:
+    if not ok:
+        raise UserError(f"augmentation '{name}' is {value!r}, but it goes {allowed}")

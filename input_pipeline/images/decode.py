@@ -1,0 +1,245 @@
+"""Reading pictures that nobody vouches for: any mode, any orientation, any damage, and never more pixels than asked.
+
+Only raster formats whose decoders live in Pillow itself are tried (no PostScript, no external programs), and HEIC where
+the package pillow-heif is installed.
+"""
+
+import contextlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from etils import epath
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from input_pipeline.errors import UserError
+from input_pipeline.images import heic
+from input_pipeline.images.color_profiles import to_srgb
+from input_pipeline.images.lossy import lossy_coding
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
+MAX_PIXELS = 100_000_000
+"""Default limit on width times height; the largest medium-format cameras stay below it."""
+
+_PHOTO_WANTED = f"give a {', '.join(FORMATS)} file"
+_MASK_WANTED = "save it as a palette or 8-bit grey PNG"
+
+# What Pillow's decoders raise on damaged files (random damage brought up the first five, AVIF the RuntimeError; the
+# others are the modules').
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, EOFError, struct.error, zlib.error)
+
+
+class Encoded(NamedTuple):
+    """A file that was read already.
+
+    Attributes:
+      name: what an error calls it.
+      data: its bytes.
+    """
+
+    name: str
+    data: bytes
+
+
+Picture = str | os.PathLike | Encoded
+"""Where a picture is: a path (local, or an `epath.Path` of a bucket), or its bytes."""
+
+
+def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The picture in a file, as a viewer shows it.
+
+    Args:
+      picture: a JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF file (of an animation, the first frame).
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many
+        pixels (2 to 4 times faster for large photos); None decodes every pixel.
+      max_pixels: refuse pictures of more pixels, before decoding them.
+
+    Returns:
+      uint8 [H, W, 3], sRGB values; see `to_rgb`.
+
+    Raises:
+      UserError: no such file, no picture, damaged, or too large.
+    """
+    return read_sized(picture, at_least=at_least, max_pixels=max_pixels)[0]
+
+
+def read_sized(
+    picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `read_image`; and (height, width) of the whole picture, however much smaller it was decoded."""
+    with _open(picture, max_pixels) as (image, _), _damage_named(picture):
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        size = (image.width, image.height) if turned else (image.height, image.width)
+        pixels = _decoded(image, at_least)
+        return to_rgb(pixels, name=f"'{name_of(picture)}'"), size
+
+
+def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
+    drafted = None
+    if at_least is not None and image.format != "HEIF":  # of HEIC, only a separate thumbnail could be had
+        scale = min(1.0, at_least / max(image.size))
+        drafted = image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
+    image.load()
+    if drafted is None or drafted[1][2:] == image.size:
+        return image
+    # JPEG rounds up: its last pixels show less of the picture than the others, as if there were more beyond the border.
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=drafted[1])
+
+
+class Drawing(NamedTuple):
+    """A label image in colours.
+
+    Attributes:
+      pixels: uint8 [H, W, 3], the values in the file: no colour profile is applied.
+      coding: the lossy coding that has changed them, or None.
+    """
+
+    pixels: np.ndarray
+    coding: str | None
+
+
+def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS) -> Drawing:
+    """The colours in a label image, or in the picture of one part.
+
+    Args:
+      picture: as `read_image`.
+      exact: refuse lossy codings, as `read_mask` does.
+      max_pixels: refuse images of more pixels, before decoding them.
+
+    Raises:
+      UserError: as `read_image`, and for a lossy coding where `exact`.
+    """
+    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
+        if exact:
+            _refuse_lossy(picture, coding)
+        return Drawing(_upright_rgb(image, None, f"'{name_of(picture)}'"), coding)
+
+
+def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The class ids in a palette or grey PNG.
+
+    Args:
+      picture: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
+        value above 255. What counts is what the file holds, not what it is called.
+      max_pixels: refuse masks of more pixels, before decoding them.
+
+    Returns:
+      uint8 [H, W].
+
+    Raises:
+      UserError: as `read_image`; for lossy codings, which change ids; and for colour images, which hold none.
+    """
+    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
+        _refuse_lossy(picture, coding)
+        image.load()
+        mode, values = image.mode, np.asarray(image)
+    if mode not in ("P", "L", "1") and not mode.startswith("I"):
+        raise UserError(
+            f"'{name_of(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
+            f"{_MASK_WANTED}"
+        )
+    if values.max() > 255 or values.min() < 0:
+        raise UserError(
+            f"'{name_of(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255"
+        )
+    return values.astype(np.uint8)
+
+
+def _refuse_lossy(picture: Picture, coding: str | None) -> None:
+    if coding is not None:
+        raise UserError(
+            f"'{name_of(picture)}' holds {coding} data, whose coding changes class ids: save the mask as PNG where it "
+            "was drawn (a converted copy keeps the wrong ids)"
+        )
+
+
+def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
+    """A Pillow image of any mode as the uint8 [H, W, 3] that a viewer shows, in sRGB.
+
+    The EXIF orientation is applied, and the colour profile (see `color_profiles`); grey is repeated; palettes are
+    looked up; 16-bit grey is scaled (65535 becomes 255); CMYK and Lab are converted; transparent pixels are laid over
+    black, because what lies under them is arbitrary.
+
+    Args:
+      image: any mode.
+      name: what an error calls it.
+
+    Raises:
+      UserError: floating-point or 32-bit values, which have no agreed white.
+    """
+    return _upright_rgb(image, image.info.get("icc_profile"), name)
+
+
+def _upright_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
+    """As `to_rgb`, with this profile in place of the image's own; without one, values stay as they are."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _scaled_grey(np.asarray(image), name)
+    if not image.has_transparency_data:
+        plain = image if image.mode in ("RGB", "L", "CMYK", "LAB") else image.convert("RGB")
+        return np.array(to_srgb(plain, profile))
+    with_alpha = image.convert("RGBA")
+    plain = image.convert("L") if image.mode in ("L", "LA") else with_alpha.convert("RGB")
+    seen = to_srgb(plain, profile)
+    seen.putalpha(with_alpha.getchannel("A"))
+    black = Image.new("RGBA", seen.size, (0, 0, 0, 255))
+    return np.array(Image.alpha_composite(black, seen).convert("RGB"))
+
+
+def _scaled_grey(values: np.ndarray, name: str) -> Image.Image:
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
+        raise UserError(f"{name} holds {values.dtype} values, which have no agreed white: save it with 8 or 16 bits")
+    grey = (values.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def name_of(picture: Picture) -> str:
+    """What an error calls the picture."""
+    return picture.name if isinstance(picture, Encoded) else os.fspath(picture)
+
+
+@contextlib.contextmanager
+def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
+    """The image with only its header read, once the header's size is accepted; and its lossy coding, or None."""
+    with contextlib.ExitStack() as stack:
+        with _damage_named(picture, wanted):
+            opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
+            file = stack.enter_context(opened)
+            image = stack.enter_context(_identify(file, name_of(picture)))
+            coding = lossy_coding(image, file)
+        if image.width * image.height > max_pixels:
+            raise UserError(
+                f"'{name_of(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
+                "make a smaller copy of it"
+            )
+        yield image, coding
+
+
+def _identify(file: BinaryIO, name: str) -> Image.Image:
+    return heic.open_image(file, name) if heic.is_heic(file) else Image.open(file, formats=FORMATS)
+
+
+@contextlib.contextmanager
+def _damage_named(picture: Picture, wanted: str = _PHOTO_WANTED) -> Iterator[None]:
+    """Turns what Pillow raises into one sentence about the file."""
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning where users say so
+        raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
+    except FileNotFoundError as error:
+        name = name_of(picture)
+        lost = f"is a link to {os.readlink(name)!a}, which does not exist" if os.path.islink(name) else "does not exist"
+        raise UserError(f"'{name}' {lost}: check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(
+            f"'{name_of(picture)}' cannot be read ({error.strerror}): name a readable image file"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"'{name_of(picture)}' is not a readable image: {wanted}") from error
+    except _DAMAGE as error:
+        name = name_of(picture)
+        raise UserError(f"'{name}' is damaged and cannot be decoded ({error}): replace or remove it") from error

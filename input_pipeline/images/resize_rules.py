@@ -1,0 +1,71 @@
+"""Resize rules: how a picture of any size and shape becomes the square a network sees.
+
+| rule | picture | mask |
+|---|---|---|
+| `pad-square-bilinear` | in proportion, centred, its border repeated; antialiased bilinear | 255 around the picture |
+| `pad-square-bicubic` | the same, antialiased bicubic | 255 around the picture |
+| `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
+
+In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. `config.data.resize`
+chooses one for training, evaluation and the exported model, whose `model.json` names it. The default is the first: no
+face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi et al.,
+CVPR 2020: Pillow's `thumbnail`, which from four times the side on reduces in blocks first, a few grey levels apart, and
+leaves smaller pictures small), the third what the published SegFace networks were trained and scored with (Narayan et
+al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from input_pipeline.errors import UserError, nearest
+from input_pipeline.images.geometry import Box, fit_box, fit_square, resize
+from input_pipeline.images.resampling import Kernel
+from input_pipeline.types import Example
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizeRule:
+    """One rule, there and back.
+
+    Attributes:
+      name: what `model.json` calls it.
+      fit: (example, side) -> image uint8 [side, side, 3], and mask uint8 [side, side] and landmarks where there are.
+      box: (height, width, side) -> where a [height, width] picture lies in the square.
+      stretches: pictures lose their proportions. Random views of training faces ask only for this: they are one map
+        of another kernel (see `augment.random_view`).
+    """
+
+    name: str
+    fit: Callable[[Example, int], Example]
+    box: Callable[[int, int, int], Box]
+    stretches: bool = False
+
+
+def _fit_bicubic(example: Example, side: int) -> Example:
+    return fit_square(example, side, Kernel.BICUBIC)
+
+
+def _stretch(example: Example, side: int) -> Example:
+    return resize(example, side, side, Kernel.BICUBIC)
+
+
+def _all_of_it(height: int, width: int, side: int) -> Box:
+    return Box(0, 0, side, side)
+
+
+PAD_SQUARE = ResizeRule("pad-square-bilinear", fit_square, fit_box)
+PAD_SQUARE_BICUBIC = ResizeRule("pad-square-bicubic", _fit_bicubic, fit_box)
+STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it, stretches=True)
+RULES = {rule.name: rule for rule in (PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH)}
+
+
+def find(name: str) -> ResizeRule:
+    """The rule of a name.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    if name not in RULES:
+        hint = nearest(name, RULES, f"there are: {', '.join(RULES)}")
+        raise UserError(f"the resize rule '{name[:40]}' is unknown: {hint}")
+    return RULES[name]

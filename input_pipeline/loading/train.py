@@ -1,0 +1,246 @@
+"""Batches for training: an infinite, restartable stream. (`eval_batches` stands in eval_loader.py.)
+
+Row r of global batch s is draw number `s * batch_size + r` of ONE stream: which example it is and how it is changed
+depends on (seed, draw number) alone. So neither the number of processes nor that of workers or threads changes a batch,
+and the step is the whole state of the stream.
+
+Resume: a run goes on at its global step. With the same number of processes each one gets the same remaining examples
+that it would have got; with another number the same global batches are dealt out anew. Either way no example is seen
+twice in an epoch and none is left out (with a mixture: in each part's own epoch).
+"""
+
+import dataclasses
+import json
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from input_pipeline import processes
+from input_pipeline.errors import UserError
+from input_pipeline.images.augment import Augment, random_view
+from input_pipeline.images.components import blobs as blobs_of
+from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
+from input_pipeline.labels import LabelSet
+from input_pipeline.loading.collate import Batch, Row, local_batch, stack, to_row
+from input_pipeline.loading.eval import eval_batches
+from input_pipeline.loading.mixture import Turns, shared_keys
+from input_pipeline.loading.resolution_schedule import check_smaller_first
+from input_pipeline.loading.views import CachedSource, RelabelledSource, ShrunkSource
+from input_pipeline.types import Example, Source, Weighted
+
+__all__ = ["Batch", "TrainBatches", "eval_batches", "train_batches"]
+
+OVERSAMPLE = 1.25
+"""Working size over network size: what a typical magnification by `Augment` can still use. A JPEG that can be decoded
+between the two sizes keeps that size: decoding more, to throw most of it away, would take longer than all the rest."""
+
+
+def train_batches(
+    source: Source | Sequence[Weighted],
+    *,
+    label_set: LabelSet,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    augment: Augment,
+    resize: ResizeRule = PAD_SQUARE,
+    smaller_first: Sequence[tuple[int, int]] = (),
+    blobs: int = 0,
+    blob_pixels: int = 8,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+    threads: int = 2,
+    prefetch: int = 4,
+    cache: bool = False,
+) -> "TrainBatches":
+    """This process's rows of an infinite stream of global batches.
+
+    Args:
+      source: the examples; every epoch visits each once, in a new order. Or the weighted parts of a mixture: draws come
+        from them in proportion to their weights, and each part has epochs of its own. Of `landmarks`, `identity` and
+        `attributes` a mixture keeps what all its parts have, in one shape.
+      label_set: of the masks of the batches; each source is mapped to it before anything else.
+      image_size: side of the images, pixels.
+      smaller_first: pairs (step, side): until this step the images have this side, then that of the next pair, at last
+        `image_size` (progressive resizing). Which examples come and how they are changed does not depend on it.
+      batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
+      seed: 0 <= seed < 2**32, of the order and of the random changes.
+      augment: the random changes.
+      resize: how a face becomes a square (`augment.random_view`).
+      blobs: the most blobs of a mask; above 0, batches hold `blobs` int32 [B, H, W] of the mask as the network sees it
+        (see `input_pipeline.images.components`), -1 = none.
+      blob_pixels: components of fewer pixels have no blob of their own.
+      process_index, process_count: this process among those that share each batch.
+      workers: processes that prepare batches; 0 prepares them in threads of this process.
+      threads: how many, if there are no workers.
+      prefetch: batches prepared ahead (by each worker).
+      cache: keep the examples in memory at working size (threads only).
+
+    Returns:
+      an iterator of batches (docs/architecture.md), all rows with weight 1.
+
+    Raises:
+      UserError: an empty source, weights or sides that are not positive, a batch that does not divide among the
+        processes, a label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or
+        a worker that died.
+    """
+    parts = [Weighted(1.0, source)] if isinstance(source, Source) else list(source)
+    if not parts or not all(len(part.source) for part in parts):
+        raise UserError("the training data holds no example" + (" in one of its parts" if len(parts) > 1 else ""))
+    if workers and cache:
+        raise UserError("a cache lives in one process: use it with workers=0, or workers without a cache")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"the data seed is {seed}, but it goes from 0 to {2**32 - 1}")
+    local = local_batch(batch_size, process_index, process_count)
+    turns = Turns([part.weight for part in parts], seed)
+    draws = _draws(_working(parts, label_set, image_size, cache), turns, seed)
+    stages = []
+    check_smaller_first(smaller_first)
+    for until, side in [*smaller_first, (None, image_size)]:
+        view = _TrainView(augment, resize, label_set, side, blobs, blob_pixels)
+        batches = draws.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
+        # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
+        stages.append((until, batches[process_index::process_count]))
+    read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
+    position = {"seed": seed, "batch_size": batch_size, "examples": len(parts[0].source)}
+    if len(parts) > 1:
+        position |= {"examples": [len(part.source) for part in parts], "shares": list(turns.shares)}
+    return TrainBatches(
+        stages,
+        grain.ReadOptions(num_threads=0, prefetch_buffer_size=0) if workers else read,
+        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(prefetch, 1)),
+        position,
+    )
+
+
+def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, cache: bool) -> list[Source]:
+    """The sources at working size, alike: one label set, the same arrays."""
+    keys = shared_keys([part.source for part in parts])
+    alike = [RelabelledSource(part.source, label_set, keys) for part in parts]
+    sides = {"side": math.ceil(OVERSAMPLE * image_size), "at_least": image_size}
+    return [(CachedSource if cache else ShrunkSource)(source, **sides) for source in alike]
+
+
+def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:
+    """Draw number -> example."""
+    shuffled = [
+        grain.MapDataset.source(source).seed((seed + part) % 2**32).shuffle().repeat()
+        for part, source in enumerate(sources)
+    ]
+    return shuffled[0] if len(shuffled) == 1 else grain.MapDataset.select_from_datasets(shuffled, turns)
+
+
+class TrainBatches(Iterator[Batch]):
+    """The stream of `train_batches`; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        stages: Sequence[tuple[int | None, grain.MapDataset]],
+        read: grain.ReadOptions,
+        processes: grain.MultiprocessingOptions,
+        stream: Mapping[str, Any],
+    ):
+        self._stages, self._read, self._processes, self._stream = stages, read, processes, dict(stream)
+        self._step = 0
+        self._until: int | None = None  # the step at which the iterator ends
+        self._iterator: grain.DatasetIterator | None = None
+
+    def __next__(self) -> Batch:
+        if self._step == self._until:
+            self.close()
+        if self._iterator is None:
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker.
+            self._until, batches = next(s for s in self._stages if s[0] is None or self._step < s[0])
+            rest = batches[self._step : self._until].to_iter_dataset(self._read)
+            self._iterator = iter(rest.mp_prefetch(self._processes, _begin_worker))
+        try:
+            batch = next(self._iterator)
+        except UserError:
+            self.close()  # grain's iterator is of no use after an error; ours meets the same error again.
+            raise
+        except RuntimeError as error:
+            self.close()
+            if "process was terminated unexpectedly" not in str(error):
+                raise
+            raise UserError(
+                "a worker process that prepares batches was killed, as happens when memory runs out: lower "
+                "data.workers or data.prefetch"
+            ) from error
+        self._step += 1
+        return batch
+
+    def get_state(self) -> dict[str, Any]:
+        """What `set_state` needs to go on after the last batch taken; plain JSON, the same in every process."""
+        return {"step": self._step, **self._stream}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes to where a stream of the same data, seed and batch size stood; processes and workers may differ.
+
+        Raises:
+          UserError: the state is of another stream.
+        """
+        for key in [*self._stream, *(key for key in state if key not in self._stream and key != "step")]:
+            if state.get(key) != self._stream.get(key):
+                raise UserError(
+                    f"the saved position in the data has {key} {json.dumps(state.get(key))}, this run has "
+                    f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, or "
+                    "start in a new workdir"
+                )
+        self.close()
+        self._step = int(state["step"])
+
+    def close(self) -> None:
+        """Stops threads and worker processes; the next batch would start them anew."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = self._until = None
+
+    def __enter__(self) -> "TrainBatches":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TrainView(grain.transforms.RandomMap):
+    """From an example in the label set of the batch to a row of it."""
+
+    augment: Augment
+    resize: ResizeRule
+    label_set: LabelSet
+    side: int
+    blobs: int
+    blob_pixels: int
+
+    def random_map(self, example: Example, rng: np.random.Generator) -> Row:
+        row = to_row(random_view(example, self.augment, self.label_set, self.side, rng, self.resize))
+        if self.blobs:
+            row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels)
+        return row
+
+
+def _begin_worker(worker_index: int, worker_count: int) -> None:
+    """Ties a worker to the process that trains: its end, however sudden, ends the worker, and nothing else does.
+
+    Ctrl-C and a hang-up reach every process of a terminal, but the one that trains decides when its workers stop.
+    """
+    processes.settle()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # whatever the other threads are waiting for

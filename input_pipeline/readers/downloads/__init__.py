@@ -1,0 +1,34 @@
+"""Raw downloads, one file a layout; every one is also a kind of source (`celebamask_hq:DIR?val`)."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from input_pipeline.errors import UserError, nearest
+
+if TYPE_CHECKING:  # the command line reads NAMES before anything heavy is imported
+    from input_pipeline.readers.downloads.layout import Layout
+
+NAMES = ("celebamask_hq", "facesynthetics", "fasseg", "folder", "helen", "l2s_folders", "lapa")
+"""Each is a module of this package with a `LAYOUT`."""
+
+
+def get(name: str) -> tuple["Layout", str | None]:
+    """The layout and variant that `NAME` or `NAME/VARIANT` means; without a variant the layout's first one.
+
+    Raises:
+      UserError: no such layout or variant; the sentence names the nearest.
+    """
+    base, slash, variant = name.partition("/")
+    if base not in NAMES:
+        raise UserError(f"unknown layout '{base}'{_suggest(base, NAMES)}")
+    layout: Layout = importlib.import_module(f"input_pipeline.readers.downloads.{base}").LAYOUT
+    if not slash:
+        return layout, next(iter(layout.variants), None)
+    if variant not in layout.variants:
+        raise UserError(f"layout '{base}' has no variant '{variant}'{_suggest(variant, tuple(layout.variants))}")
+    return layout, variant
+
+
+def _suggest(word: str, choices: tuple[str, ...]) -> str:
+    hint = nearest(word, choices, f"there are: {', '.join(choices) or 'none'}")
+    return f" ({hint})"

@@ -1,0 +1,130 @@
+"""Helen (Le et al., ECCV 2012; labels of Smith et al., CVPR 2013) as face parsers use it: 11 classes, 68 landmarks.
+
+helen/{train,test}/NAME_image.jpg
+helen/{train,test}/NAME_label.png        class ids in the order of `labels.HELEN`
+helen/{train,test}/NAME_viz.jpg          a coloured overlay, not read
+helen/landmarks.txt                      for each face a line: 136 numbers x y x y ..., then NAME
+
+The numbers in landmarks.txt count pixels of a photo of twice the size; they are halved here and otherwise taken as
+they are (iBUG's 68 points; the data set does not say whether pixel centres count as .0 or .5). The file is handed on
+separately from the labels: without it there are no landmarks. The data set has no split `val`; published code calls
+`test` so.
+"""
+
+import dataclasses
+
+import numpy as np
+from etils import epath
+
+from input_pipeline.errors import UserError
+from input_pipeline.images.decode import read_mask
+from input_pipeline.images.examples import check_ids
+from input_pipeline.labels import HELEN, LabelSet
+from input_pipeline.readers.downloads.layout import Layout
+from input_pipeline.readers.downloads.listing import read_text
+from input_pipeline.readers.downloads.pairing import Part, find_home, pair
+from input_pipeline.readers.downloads.points import parse_points
+from input_pipeline.readers.splits import check_split
+from input_pipeline.types import Problem
+
+LANDMARKS = 68
+LANDMARK_SCALE = 2.0
+"""Pixels of landmarks.txt in a pixel of the photo."""
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value
+class HelenSplit:
+    """See `contract.RawSplit`.
+
+    Attributes:
+      root: the folder of the split.
+      files: names of photos and label images, in the order of `names`.
+      landmarks: [68, 2] for each of `names`, or None without landmarks.txt.
+    """
+
+    root: epath.Path
+    names: tuple[str, ...]
+    files: tuple[tuple[str, ...], ...]
+    landmarks: tuple[np.ndarray, ...] | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """HELEN."""
+        return HELEN
+
+    def image_path(self, index: int) -> epath.Path:
+        """See `contract.RawSplit`."""
+        return self.root / self.files[0][index]
+
+    def read_mask(self, index: int) -> np.ndarray:
+        """See `contract.RawSplit`."""
+        path = self.root / self.files[1][index]
+        mask = read_mask(path)
+        check_ids(mask, HELEN, str(path))
+        return mask
+
+    def read_landmarks(self, index: int) -> np.ndarray | None:
+        """float32 [68, 2], or None without landmarks.txt."""
+        return None if self.landmarks is None else self.landmarks[index]
+
+
+def _splits(root: epath.Path) -> tuple[str, ...]:
+    return find_home(root, "helen", SPLITS)[1]
+
+
+def _open(root: epath.Path, split: str, variant: str | None) -> HelenSplit:
+    home, splits = find_home(root, "helen", SPLITS)
+    check_split("helen", str(root), split, splits)
+    paired = pair(
+        Part("photo", home / split, ("_image.jpg",)),
+        Part("label image", home / split, ("_label.png",)),
+    )
+    path = home / "landmarks.txt"
+    if not path.is_file():
+        return HelenSplit(home / split, paired.names, paired.files, None, paired.problems)
+    points, problems = _read_landmarks(path, paired.names)
+    whole = [k for k, name in enumerate(paired.names) if name in points]
+    if not whole:
+        raise UserError(f"'{path}' has no line for any face of '{home / split}': replace or remove the file")
+    return HelenSplit(
+        root=home / split,
+        names=tuple(paired.names[k] for k in whole),
+        files=tuple(tuple(files[k] for k in whole) for files in paired.files),
+        landmarks=tuple(points[paired.names[k]] for k in whole),
+        problems=(*paired.problems, *problems),
+    )
+
+
+def _read_landmarks(path: epath.Path, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """float32 [68, 2] by the names of faces that have one good line; lines of other faces are not looked at."""
+    lines: dict[str, list[list[str]]] = {name: [] for name in names}
+    for line in read_text(path).splitlines():
+        *numbers, name = line.split() or ("",)
+        if name in lines:
+            lines[name].append(numbers)
+    points, problems = {}, []
+    for name, found in lines.items():
+        if len(found) != 1:
+            problems.append(Problem(name, str(path), f"has {len(found)} lines for '{name}' instead of one"))
+            continue
+        try:
+            points[name] = parse_points(found[0], LANDMARKS, f"line of {name}") / np.float32(LANDMARK_SCALE)
+        except UserError as error:
+            problems.append(Problem(name, str(path), f"has a line that cannot be read: {error}"))
+    return points, problems
+
+
+LAYOUT = Layout(
+    name="helen",
+    title="Helen",
+    licence="Helen's photos come from Flickr and stay their authors'; no licence is stated with photos or labels: use "
+    "them for research only.",
+    shape="""\
+helen/{train,test}/NAME_image.jpg
+helen/{train,test}/NAME_label.png
+helen/landmarks.txt                      68 points a face at twice the size; without it no landmarks""",
+    splits=_splits,
+    open=_open,
+)

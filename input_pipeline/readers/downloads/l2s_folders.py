@@ -1,0 +1,129 @@
+"""The folders that the published code of Latents2Segments trains on: the photo, and each region of it on black.
+
+DIR[/{train,test}]/full/NAME.png         the photo
+DIR[/{train,test}]/{hair,skin,nose,eyes,lips}/NAME.png
+                                         the same photo, black outside of the region; or a mask, white on black
+
+What is not black belongs to the region. Regions overlap (the skin keeps eyes, brows and mouth: paper, Fig. 2); they
+are painted in the order of the paper's code, hair, skin, nose, eyes, lips, the later over the earlier. Where a region
+is cut out of the photo, black spots of the photo itself (pupils, dark hair) look like gaps: gaps inside of the head
+where the photo is black take the class of the nearest pixel. Next to a black backdrop nothing tells the two apart.
+The published code pairs files by their position in sorted lists, so that one missing file shifts all faces after it;
+here they are paired by name.
+"""
+
+import dataclasses
+
+import numpy as np
+from etils import epath
+from scipy import ndimage
+
+from input_pipeline.errors import UserError
+from input_pipeline.images.decode import read_drawing
+from input_pipeline.labels import L2S_REGIONS, LabelSet
+from input_pipeline.readers.downloads.layout import Layout
+from input_pipeline.readers.downloads.listing import entries
+from input_pipeline.readers.downloads.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.readers.splits import check_split
+from input_pipeline.types import Problem
+
+REGIONS = L2S_REGIONS.names[1:]
+"""In the order in which they are painted."""
+
+# The coding noise that JPEG leaves in black; nothing in lossless files.
+_JPEG_BLACK = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionFolders:
+    """See `contract.RawSplit`. There are no landmarks.
+
+    Attributes:
+      root: the folder of full/ and the regions.
+      files: names in full/ and in each of REGIONS, in the order of `names`.
+    """
+
+    root: epath.Path
+    names: tuple[str, ...]
+    files: tuple[tuple[str, ...], ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """L2S_REGIONS."""
+        return L2S_REGIONS
+
+    def image_path(self, index: int) -> epath.Path:
+        """See `contract.RawSplit`."""
+        return self.root / "full" / self.files[0][index]
+
+    def read_mask(self, index: int) -> np.ndarray:
+        """See `contract.RawSplit`; also raises UserError for a region that has not the size of its photo."""
+        photo = self.image_path(index)
+        black = _brightness(photo) == 0
+        mask = np.zeros(black.shape, np.uint8)
+        cut_out = False
+        for region, names in zip(REGIONS, self.files[1:], strict=True):
+            path = self.root / region / names[index]
+            brightness = _brightness(path)
+            if brightness.shape != mask.shape:
+                raise UserError(
+                    f"'{path}' has {brightness.shape[1]} x {brightness.shape[0]} pixels, but its photo '{photo}' has "
+                    f"{mask.shape[1]} x {mask.shape[0]}: they must be equal"
+                )
+            mask[brightness > 0] = L2S_REGIONS[region]
+            cut_out |= bool(((brightness > 0) & (brightness < 255 - _JPEG_BLACK)).any())
+        return _close_gaps(mask, black) if cut_out else mask
+
+    def read_landmarks(self, index: int) -> None:
+        """There are none."""
+
+
+def _brightness(path: epath.Path) -> np.ndarray:
+    """uint8 [H, W], the brightest channel; 0 where the picture is black."""
+    drawing = read_drawing(path, exact=False)
+    brightest = drawing.pixels.max(axis=-1)
+    if drawing.coding is not None:
+        brightest[brightest <= _JPEG_BLACK] = 0
+    return brightest
+
+
+def _close_gaps(mask: np.ndarray, black: np.ndarray) -> np.ndarray:
+    """Gives black spots inside of the head the class of the nearest pixel that has one."""
+    gaps = ndimage.binary_fill_holes(mask > 0) & (mask == 0) & black
+    if not gaps.any():
+        return mask
+    rows, columns = ndimage.distance_transform_edt(mask == 0, return_distances=False, return_indices=True)
+    return np.where(gaps, mask[rows, columns], mask)
+
+
+def _splits(root: epath.Path) -> tuple[str, ...]:
+    inside = entries(root)
+    if "full" in inside:
+        return ()
+    found = tuple(name for name in inside if (root / name / "full").is_dir())
+    if not found:
+        raise UserError(f"'{root}' has no folder 'full': photos are in full/, beside {', '.join(REGIONS)}")
+    return found
+
+
+def _open(root: epath.Path, split: str, variant: str | None) -> RegionFolders:
+    check_split("l2s_folders", str(root), split, _splits(root))
+    folder = root / split if split else root
+    paired = pair(
+        Part("photo", folder / "full", PHOTO_ENDINGS),
+        *(Part(f"{region} image", folder / region, PHOTO_ENDINGS) for region in REGIONS),
+    )
+    return RegionFolders(folder, paired.names, paired.files, paired.problems)
+
+
+LAYOUT = Layout(
+    name="l2s_folders",
+    title="folders of Latents2Segments",
+    licence="The folders are made from CelebAMask-HQ, which is for non-commercial research and education only.",
+    shape="""\
+DIR[/{train,test}]/full/NAME.png
+DIR[/{train,test}]/{hair,skin,nose,eyes,lips}/NAME.png     the photo on black, or a mask""",
+    splits=_splits,
+    open=_open,
+)

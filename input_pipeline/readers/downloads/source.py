@@ -1,0 +1,122 @@
+"""A raw download as a source of examples: no preparation, every file decoded when it is asked for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+
+from input_pipeline import licences
+from input_pipeline.errors import UserError
+from input_pipeline.images.examples import assemble, check_ids
+from input_pipeline.labels import LabelSet
+from input_pipeline.readers import downloads
+from input_pipeline.readers.downloads.layout import RawSplit, licence_of
+from input_pipeline.readers.splits import check_split
+from input_pipeline.types import Example, OpenOptions, Problem
+
+
+class LayoutSource:
+    """The faces of one split of a raw download; a `types.ReducedSource` and `MaskSource`, as picklable as its split.
+
+    Attributes:
+      raw: the split.
+      label_set: of the masks.
+      names: of the faces that are whole.
+      problems: what listing the files brought up; those faces are left out.
+      licence: what the faces may be used for, see `input_pipeline.licences`.
+
+    Args:
+      raw: an opened split.
+      licence: of the split (`layouts.contract.licence_of`).
+      require_masks: False lets a data set be without labels: then no example has a mask.
+      strict: False leaves faces with problems out; True refuses the data set because of them.
+
+    Raises:
+      UserError: a data set without labels, or without any whole face, where masks are required, or with problems where
+        `strict`. Reading an example raises it for a damaged file, a mask that does not cover its photo, and an id
+        outside the label set.
+    """
+
+    def __init__(
+        self, raw: RawSplit, licence: str = licences.UNKNOWN, *, require_masks: bool = True, strict: bool = True
+    ):
+        if raw.problems and (strict or (require_masks and not raw.names)):
+            raise UserError(_first_of(raw.problems))
+        if require_masks and not _is_labelled(raw):
+            raise UserError(f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks")
+        self.raw, self.licence = raw, licence
+        self.label_set: LabelSet = raw.label_set
+        self.names: Sequence[str] = raw.names
+        self.problems: Sequence[Problem] = raw.problems
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._read(index, None)
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        return self._read(index, at_least)
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `input_pipeline.types.MaskSource`."""
+        mask = self.raw.read_mask(index)
+        if mask is not None:
+            check_ids(mask, self.label_set, f"mask of {self.raw.image_path(index)}")
+        return mask
+
+    def _read(self, index: int, at_least: int | None) -> Example:
+        path, landmarks = self.raw.image_path(index), self.raw.read_landmarks(index)
+        return assemble(path, self.read_mask(index), landmarks, at_least=at_least)
+
+
+def _first_of(problems: Sequence[Problem]) -> str:
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"'{first.path}' {first.reason}{more}; `l2s data check` lists what is wrong"
+
+
+def _is_labelled(raw: RawSplit) -> bool:
+    """Whether the data set has masks: all of its faces have, or none."""
+    try:
+        return raw.read_mask(0) is not None
+    except UserError:  # A damaged mask is a mask; whoever reads that face hears of it.
+        return True
+
+
+def splits(name: str, where: str) -> tuple[str, ...]:
+    """Names of the splits of the layout `NAME[/VARIANT]` in a folder; () where the data are not divided.
+
+    Raises:
+      UserError: no such layout or folder, or it does not look like the layout.
+    """
+    layout, _ = downloads.get(name)
+    return layout.splits(_folder(where))
+
+
+def open_split(name: str, where: str, split: str, options: OpenOptions) -> LayoutSource:
+    """Open `NAME[/VARIANT]:WHERE?split`.
+
+    Raises:
+      UserError: as `splits` and `LayoutSource`, or there is no such split.
+    """
+    layout, variant = downloads.get(name)
+    root = _folder(where)
+    if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
+        check_split(name, where, split, layout.splits(root))
+    raw = layout.open(root, split, variant)
+    licence = licence_of(layout, raw)
+    return LayoutSource(raw, licence, require_masks=options.require_masks, strict=options.strict)
+
+
+def _folder(where: str) -> epath.Path:
+    """The folder at a local path or in a bucket; a shell leaves the `~` in `folder:~/faces` to us."""
+    path = epath.Path(where).expanduser()
+    try:
+        found = path.is_dir()
+    except ImportError as error:
+        raise UserError(f"'{where}' cannot be reached ({error}): install the package that reads such paths") from error
+    if not found:
+        raise UserError(f"the folder '{where}' does not exist: check the path")
+    return path

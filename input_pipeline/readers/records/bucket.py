@@ -1,0 +1,118 @@
+"""Records in a bucket, copied once to a local disk.
+
+ArrayRecord can read gs:// addresses itself, but opens a new connection for every record and asks it for the rest of
+the shard (array_record 0.8.6): right for one pass in order, wrong for shuffled epochs.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from etils import epath
+
+from input_pipeline import files
+from input_pipeline.errors import UserError
+from input_pipeline.readers.records import lock
+from input_pipeline.readers.records.manifest import Stored
+
+_CHUNK_BYTES = 1 << 22
+
+
+def is_remote(where: str) -> bool:
+    """Whether `where` is an address like gs://bucket/folder."""
+    return "://" in where
+
+
+def read_file(path: epath.Path, limit: int) -> bytes | None:
+    """The content of a small file, None where there is none.
+
+    Raises:
+      UserError: it is longer than `limit` bytes, or cannot be reached.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ImportError as error:
+        raise UserError(f"'{path}' cannot be reached ({error}): install the package that reads such paths") from error
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror or error}): check the address and rights") from error
+    if len(content) > limit:
+        raise UserError(f"'{path}' is longer than {limit} bytes, no such file is: prepare or copy the records again")
+    return content
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where copies lie: $L2S_CACHE, else ~/.cache/l2s_jax.
+
+    Raises:
+      UserError: neither is known.
+    """
+    if chosen := environment.get("L2S_CACHE"):
+        return Path(os.path.expanduser(chosen)) / "records"
+    home = files.home()
+    if home is None:
+        raise UserError("records of a bucket are copied to a local disk: set L2S_CACHE to a folder for them")
+    return home / ".cache" / "l2s_jax" / "records"
+
+
+def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored], cache: Path) -> Path:
+    """The local folder of files that lie in `directory`; those not yet there are copied, each once for all processes.
+
+    Args:
+      directory: of the records.
+      manifest: content of its manifest, whose checksums make the copy's folder: other records never mix.
+      wanted: files of the manifest.
+      cache: folder of all copies.
+
+    Raises:
+      UserError: too little room, a file that is missing or another one, or a disk that refuses.
+    """
+    folder = files.writable_folder(cache / hashlib.sha256(manifest).hexdigest()[:32])
+    if not _missing(folder, wanted):
+        return folder
+    with lock.hold(folder, wait=True):
+        missing = _missing(folder, wanted)
+        needed, free = sum(stored.bytes for stored in missing), shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"copying '{directory}' takes {needed / 1e9:.1f} GB, but '{cache}' has {free / 1e9:.1f} GB free: make "
+                "room, or set L2S_CACHE to a folder on a larger disk"
+            )
+        for leftover in folder.glob(".*.part"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+        for stored in missing:
+            _copy(directory / stored.file, folder / stored.file, stored)
+    return folder
+
+
+def _missing(folder: Path, wanted: Sequence[Stored]) -> list[Stored]:
+    """A file gets its name once its checksum is right: afterwards its size is enough to know it by."""
+    return [stored for stored in wanted if not _has_size(folder / stored.file, stored.bytes)]
+
+
+def _has_size(path: Path, length: int) -> bool:
+    return path.is_file() and path.stat().st_size == length
+
+
+def _copy(source: epath.Path, target: Path, stored: Stored) -> None:
+    digest, length = hashlib.sha256(), 0
+    with files.replacing(target) as part:
+        with _opened(source) as remote, part.open("wb") as local:
+            while length <= stored.bytes and (chunk := remote.read(_CHUNK_BYTES)):
+                digest.update(chunk)
+                length += len(chunk)
+                local.write(chunk)
+            os.fsync(local.fileno())
+        if (length, digest.hexdigest()) != (stored.bytes, stored.sha256):
+            raise UserError(f"'{source}' is not the file that its manifest describes: prepare the records again")
+
+
+def _opened(source: epath.Path):
+    try:
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise UserError(f"'{source}' is missing: prepare the records again") from error

@@ -1,0 +1,235 @@
+"""Which face goes into which shard: decided once, so that a killed run goes on and makes the same files."""
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from input_pipeline import files
+from input_pipeline.errors import UserError
+from input_pipeline.readers.downloads.layout import RawSplit
+
+FILE = "plan.json"
+
+_SAMPLED_FILES = 500  # file sizes that are looked at for an estimate: in a bucket each costs a request
+_MAX_SHARDS = 99_999
+# A JPEG of quality 95 at full colour resolution; only decides how many shards there are.
+_JPEG_BYTES_PER_PIXEL = 0.4
+_SPLIT = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
+_SHOWN = 3
+
+
+class SplitPlan(NamedTuple):
+    """The faces of one split.
+
+    Attributes:
+      shards: names of the faces of each shard, one after another as the raw split counts them.
+      problems: names in the raw split's `problems`, which are in no shard.
+    """
+
+    shards: tuple[tuple[str, ...], ...]
+    problems: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """What a folder of records is made of.
+
+    Attributes:
+      options: what the user chose (JSON): layout, variant, size, shard_mb.
+      splits: by name; "" is data that are not divided.
+    """
+
+    options: Mapping[str, object]
+    splits: Mapping[str, SplitPlan]
+
+
+class Shard(NamedTuple):
+    """One shard of a plan.
+
+    Attributes:
+      split: its name in the raw data.
+      stem: its file name without suffix.
+      faces: numbers in the raw split.
+      digest: of everything that decides its content, but for the files of the faces.
+    """
+
+    split: str
+    stem: str
+    faces: range
+    digest: str
+
+
+def make(raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
+    """A plan for new records; `options["size"]` and `["shard_mb"]` decide the number of shards.
+
+    Raises:
+      UserError: a split that cannot be part of a file name, or a photo that is not there.
+    """
+    for split in raws:
+        if split and not _SPLIT.fullmatch(split):
+            raise UserError(f"the split '{split[:64]}' cannot name files: use letters, digits, '_', '-' and '.'")
+    return Plan(options, {split: _divide(raw, options) for split, raw in raws.items()})
+
+
+def _divide(raw: RawSplit, options: Mapping[str, object]) -> SplitPlan:
+    total = _face_bytes(raw, options["size"]) * len(raw.names)
+    count = min(max(1, math.ceil(total / (options["shard_mb"] * 1e6))), max(1, len(raw.names)), _MAX_SHARDS)
+    bounds = [len(raw.names) * k // count for k in range(count + 1)]
+    shards = tuple(tuple(raw.names[a:b]) for a, b in itertools.pairwise(bounds))
+    return SplitPlan(shards, tuple(problem.name for problem in raw.problems))
+
+
+def _face_bytes(raw: RawSplit, size: int | None) -> float:
+    """Mean size of an encoded photo, estimated; masks are small beside it."""
+    step = max(1, len(raw.names) // _SAMPLED_FILES)
+    sizes = [_file_bytes(raw, index) for index in range(0, len(raw.names), step)]
+    mean = sum(sizes) / max(1, len(sizes))
+    return mean if size is None else min(mean, _JPEG_BYTES_PER_PIXEL * size * size)
+
+
+def _file_bytes(raw: RawSplit, index: int) -> int:
+    try:
+        return raw.image_path(index).stat().length
+    except OSError:  # whoever reads that face says what is wrong with it
+        return 0
+
+
+def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object], broken: Mapping[str, set]) -> Plan:
+    """The plan of an earlier run for the data of today.
+
+    Faces that were broken may have been mended (then they join the shard of the face before them) or removed.
+
+    Args:
+      plan: of the earlier run.
+      raws, options: of this one.
+      broken: names of the faces, by split, that the earlier run could not store.
+
+    Raises:
+      UserError: the run is another one: its options, its splits, or faces that were never broken.
+    """
+    begun = {**plan.options, "splits": sorted(plan.splits)}
+    for key, value in {**options, "splits": sorted(raws)}.items():
+        if begun.get(key) != value:
+            option = f"--{key.replace('_', '-')}"
+            raise UserError(
+                f"these records were begun with {option} {_spoken(begun.get(key))}, not {_spoken(value)}: give the "
+                "same options, or another folder --out"
+            )
+    return Plan(options, {split: _mend(split, plan.splits[split], raw, broken[split]) for split, raw in raws.items()})
+
+
+def _spoken(value: object) -> str:
+    """An option's value as it would be written, `none` where it was not given."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
+
+
+def _mend(split: str, plan: SplitPlan, raw: RawSplit, broken: set[str]) -> SplitPlan:
+    number = {name: k for k, shard in enumerate(plan.shards) for name in shard}
+    _refuse(split, sorted(set(raw.names) - number.keys() - set(plan.problems)), "were added")
+    _refuse(split, sorted(number.keys() - set(raw.names) - broken), "are gone")
+    shards: list[list[str]] = [[] for _ in plan.shards]
+    current = 0
+    for name in raw.names:
+        if number.get(name, current) < current:
+            _refuse(split, [name], "stand in another order")
+        current = number.get(name, current)
+        shards[current].append(name)
+    return SplitPlan(tuple(map(tuple, shards)), tuple(problem.name for problem in raw.problems))
+
+
+def _refuse(split: str, names: list[str], what: str) -> None:
+    if names:
+        shown = ", ".join(f"'{name}'" for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        where = f" of split '{split}'" if split else ""
+        raise UserError(
+            f"the source has changed since these records were begun: {len(names)} faces{where} {what} ({shown}); "
+            "write the data of today into another folder --out"
+        )
+
+
+def shards(plan: Plan) -> Iterator[Shard]:
+    """Every shard, split by split."""
+    for split, part in plan.splits.items():
+        start = 0
+        for number, names in enumerate(part.shards):
+            stem = f"{prefix(split)}-{number:05d}-of-{len(part.shards):05d}"
+            content = json.dumps([dict(plan.options), stem, names], sort_keys=True).encode()
+            faces = range(start, start + len(names))
+            yield Shard(split, stem, faces, hashlib.sha256(content).hexdigest())
+            start = faces.stop
+
+
+def prefix(split: str) -> str:
+    """What the file names of a split begin with."""
+    return split or "faces"
+
+
+def write(folder: Path, plan: Plan) -> None:
+    """Writes FOLDER/plan.json.
+
+    Raises:
+      UserError: the disk refuses.
+    """
+    content = {"options": plan.options, "splits": {split: part._asdict() for split, part in plan.splits.items()}}
+    files.replace(folder / FILE, json.dumps(content).encode())
+
+
+def check_path(folder: os.PathLike) -> None:
+    """Raises UserError where ArrayRecord could not open files in `folder`: it takes paths of UTF-8 alone."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the path '{folder}' is not UTF-8: name a folder by letters that are") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UserError where `folder` holds other things than records.
+
+    Hidden files do not count: locks, what a run leaves that was killed before its plan had a name, and what file
+    managers strew about.
+    """
+    if not (folder / FILE).is_file() and not all(entry.name.startswith(".") for entry in folder.iterdir()):
+        raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
+
+
+def read(folder: Path) -> Plan | None:
+    """The plan in a folder, None in a new one.
+
+    Raises:
+      UserError: a damaged plan.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+        return Plan(
+            dict(content["options"]),
+            {
+                split: SplitPlan(_some(map(_names, part["shards"])), _names(part["problems"]))
+                for split, part in content["splits"].items()
+            },
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again") from error
+
+
+def _some(shards: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    found = tuple(shards)
+    if not found:
+        raise ValueError("a split without shards")
+    return found
+
+
+def _names(words: Iterable[object]) -> tuple[str, ...]:
+    found = tuple(words)
+    if not all(isinstance(word, str) for word in found):
+        raise TypeError("a name that is no text")
+    return found

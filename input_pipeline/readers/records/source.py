@@ -1,0 +1,252 @@
+"""Records as a source of examples: any number of threads and processes read them at random."""
+
+import bisect
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader
+from etils import epath
+
+from input_pipeline import licences
+from input_pipeline.errors import UserError
+from input_pipeline.images import decode
+from input_pipeline.images.decode import Encoded
+from input_pipeline.images.examples import assemble, check_ids
+from input_pipeline.readers.records import bucket, manifest, message, plan
+from input_pipeline.readers.records.manifest import Manifest, ShardFile, Split, Stored
+from input_pipeline.readers.splits import check_split
+from input_pipeline.types import Example, OpenOptions, Problem
+
+# Without read-ahead and without threads of its own a reader costs 25 us a record and survives a fork.
+_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+_READER_BUFFER_BYTES = 1 << 15
+_AGAIN = ": copy or prepare the records again"
+
+
+def splits(where: str | os.PathLike) -> tuple[str, ...]:
+    """Names of the splits of the records in a folder or bucket; () where the data are not divided.
+
+    Raises:
+      UserError: no records there, or they are not finished.
+    """
+    return _divided(_read_manifest(epath.Path(where).expanduser())[0])
+
+
+class RecordsSource:
+    """The faces of one split of records; a `types.ReducedSource`, `MaskSource` and `PresenceSource`.
+
+    It holds paths and counts alone and opens shards as they are needed, so copies for worker processes are small.
+
+    Attributes:
+      manifest: of the records.
+      label_set: of the masks.
+      licence: of the manifest, see `input_pipeline.licences`.
+      names: of the faces; their file is read when a name is asked for.
+
+    Args:
+      where: folder of the records, local or in a bucket; from a bucket the split is copied once (see `remote`).
+      split: which; "" for data that are not divided.
+      require_masks: True refuses splits in which a face has no mask.
+
+    Raises:
+      UserError: no such records or split, masks that are required, or a file that is missing or has another size than
+        the manifest says. Reading an example raises it for damaged records.
+    """
+
+    def __init__(self, where: str | os.PathLike, split: str = "", *, require_masks: bool = True):
+        directory = epath.Path(where).expanduser()
+        self.manifest, content = _read_manifest(directory)
+        self._split = _choose(self.manifest, split, directory)
+        if require_masks and self._split.labelled < self._split.examples:
+            unlabelled = self._split.examples - self._split.labelled
+            raise UserError(f"{unlabelled} faces of split '{split}' in '{where}' have no mask: choose data with masks")
+        self._folder = Path(os.fspath(directory))
+        if bucket.is_remote(os.fspath(directory)):
+            self._folder = bucket.local_copy(directory, content, self._split.files, bucket.cache_folder(os.environ))
+        for problem in _misfits(self._folder, self._split.files):
+            raise UserError(f"'{problem.path}' {problem.reason}")
+        self.label_set, self.licence = self.manifest.label_set, licences.tidy(self.manifest.licence)
+        self.names: Sequence[str] = _Names(self._folder / self._split.names.file, self._split.examples)
+        self._ends = tuple(itertools.accumulate(shard.examples for shard in self._split.shards))
+        self._readers: dict[int, ArrayRecordReader] = {}
+
+    def __len__(self) -> int:
+        return self._split.examples
+
+    def __getitem__(self, index: int) -> Example:
+        return self._example(index, None)
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        return self._example(index, at_least)
+
+    def read_mask(self, index: int) -> np.ndarray | None:
+        """See `input_pipeline.types.MaskSource`."""
+        return self._mask(self.read_record(index), self._where(index))
+
+    def presence(self) -> np.ndarray:
+        """bool [N, K]: which classes each face shows; all False for a face without a mask.
+
+        Raises:
+          UserError: the file is gone.
+        """
+        packed = np.frombuffer(_read(self._folder / self._split.presence.file), np.uint8)
+        rows = packed.reshape(len(self), -(-len(self.label_set) // 8))
+        return np.unpackbits(rows, axis=1, count=len(self.label_set)).astype(bool)
+
+    def read_record(self, index: int) -> message.Record:
+        """The face as it is stored, still encoded.
+
+        Raises:
+          UserError: the shard is damaged.
+        """
+        shard, position = self._find(index)
+        try:
+            content = self._reader(shard).read([position])[0]
+        except RuntimeError as error:
+            raise UserError(f"{self._where(index)} is damaged ({error}){_AGAIN}") from error
+        return message.decode(content, self._where(index))
+
+    def verify(self) -> tuple[Problem, ...]:
+        """Reads every file of the split; those whose checksum is not the manifest's."""
+        return tuple(
+            Problem(stored.file, str(self._folder / stored.file), f"has another checksum than before{_AGAIN}")
+            for stored in self._split.files
+            if _checksum(self._folder / stored.file) != stored.sha256
+        )
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_readers": {}}
+
+    def _example(self, index: int, at_least: int | None) -> Example:
+        record, where = self.read_record(index), self._where(index)
+        vectors = dict(record.vectors)
+        picture = Encoded(f"{record.name} in {where}", record.photo)
+        example = assemble(picture, self._mask(record, where), vectors.pop("landmarks", None), at_least=at_least)
+        return {**example, **vectors}
+
+    def _mask(self, record: message.Record, where: str) -> np.ndarray | None:
+        if record.mask is None:
+            return None
+        name = f"mask of {record.name} in {where}"
+        mask = decode.read_mask(Encoded(name, record.mask))
+        check_ids(mask, self.label_set, name)
+        return mask
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """(shard, position in it) of an example."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        shard = bisect.bisect_right(self._ends, index)
+        return shard, index - (self._ends[shard] - self._split.shards[shard].examples)
+
+    def _where(self, index: int) -> str:
+        shard, position = self._find(index)
+        return f"record {position} of '{self._folder / self._split.shards[shard].stored.file}'"
+
+    def _reader(self, shard: int) -> ArrayRecordReader:
+        """The reader of a shard; threads that meet at a new shard may open it twice, which costs nothing but time."""
+        reader = self._readers.get(shard)
+        if reader is None:
+            reader = self._readers.setdefault(shard, _open(self._folder, self._split.shards[shard]))
+        return reader
+
+
+class _Names(Sequence[str]):
+    """Names from a file of one a line, read when the first is asked for; copies for other processes leave them out."""
+
+    def __init__(self, path: Path, count: int):
+        self._path, self._count = path, count
+        self._names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index):
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_names": None}
+
+    def _all(self) -> tuple[str, ...]:
+        if self._names is None:
+            # Not splitlines: names may hold what it takes for the end of a line.
+            names = tuple(_read(self._path).decode(errors="replace").split("\n")[:-1])
+            if len(names) != self._count:
+                raise UserError(f"'{self._path}' does not hold {self._count} names{_AGAIN}")
+            self._names = names
+        return self._names
+
+
+def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
+    """The manifest and its bytes."""
+    plan.check_path(directory)
+    path = directory / manifest.FILE
+    content = bucket.read_file(path, manifest.MAX_BYTES)
+    if content is not None:
+        return manifest.from_json(content, os.fspath(path)), content
+    if (directory / plan.FILE).exists():
+        raise UserError(f"the records in '{directory}' are not finished: run their `l2s data prepare` again")
+    raise UserError(f"there are no records in '{directory}': check the path, or make them with `l2s data prepare`")
+
+
+def _choose(found: Manifest, split: str, directory: epath.Path) -> Split:
+    check_split("records", os.fspath(directory), split, _divided(found))
+    return found.splits[split]
+
+
+def _divided(found: Manifest) -> tuple[str, ...]:
+    """The names of the splits, () for data that are not divided."""
+    return () if tuple(found.splits) == ("",) else tuple(found.splits)
+
+
+def _misfits(folder: Path, wanted: Sequence[Stored]) -> Iterator[Problem]:
+    """Files that are missing or have another size."""
+    for stored in wanted:
+        path = folder / stored.file
+        if not path.is_file():
+            yield Problem(stored.file, str(path), f"is missing{_AGAIN}")
+        elif path.stat().st_size != stored.bytes:
+            reason = f"has {path.stat().st_size} bytes, but its manifest says {stored.bytes}{_AGAIN}"
+            yield Problem(stored.file, str(path), reason)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror or error}){_AGAIN}") from error
+
+
+def _checksum(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror or error}){_AGAIN}") from error
+
+
+def _open(folder: Path, shard: ShardFile) -> ArrayRecordReader:
+    path = folder / shard.stored.file
+    for problem in _misfits(folder, [shard.stored]):  # ArrayRecord takes what is not there for empty
+        raise UserError(f"'{problem.path}' {problem.reason}")
+    reader = ArrayRecordReader(os.fspath(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES)
+    if reader.num_records() != shard.examples:
+        raise UserError(f"'{path}' holds {reader.num_records()} records, its manifest says {shard.examples}{_AGAIN}")
+    return reader
+
+
+def open_split(where: str, split: str, options: OpenOptions) -> RecordsSource:
+    """Open `records:WHERE?split`.
+
+    Raises:
+      UserError: as `RecordsSource`.
+    """
+    return RecordsSource(where, split, require_masks=options.require_masks)
