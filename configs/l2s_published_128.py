@@ -19,7 +19,7 @@ Expected  mean F1 0.729 over hair, skin, nose, eyes, lips and ACS 0.819 (Tables 
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.latents2segments import published
+from l2s_jax.systems.latents2segments.config import published
 
 
 def get_config():

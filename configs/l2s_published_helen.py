@@ -11,7 +11,7 @@ Expected  the paper gives no number for Helen; not run by us
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.latents2segments import helen, published
+from l2s_jax.systems.latents2segments.config import helen, published
 
 
 def get_config():

@@ -16,7 +16,7 @@ Departures  Dice, and the statistics of backbones with batch normalisation, are 
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published, published_schedule
+from l2s_jax.systems.segface.config import published, published_schedule
 
 FACES = 24_183
 

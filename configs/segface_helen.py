@@ -14,7 +14,7 @@ Departures  as segface_celebamask_hq (their Dice is of each GPU's 2 faces). Thei
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published, published_schedule
+from l2s_jax.systems.segface.config import published, published_schedule
 
 FACES = 1_800
 

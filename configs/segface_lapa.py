@@ -14,7 +14,7 @@ Departures  as segface_celebamask_hq; the shift is up to 4 % of the side, where 
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.segface import published, published_schedule
+from l2s_jax.systems.segface.config import published, published_schedule
 
 FACES = 18_176
 

@@ -12,7 +12,7 @@ Occlusion   --config.label_set=face_occlusion, with a teacher that knows what co
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.structure_via_consensus import published
+from l2s_jax.systems.structure_via_consensus.config import published
 
 
 def get_config():

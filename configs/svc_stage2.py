@@ -11,7 +11,7 @@ Recipe      the authors' loss: consensus 10 : 5 alone; the rate a tenth of that 
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.structure_via_consensus import published
+from l2s_jax.systems.structure_via_consensus.config import published
 
 FACES, BATCH, EPOCHS = 1500, 32, 300
 

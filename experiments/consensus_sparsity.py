@@ -51,15 +51,15 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.eval import eval_batches
 from l2s_jax import config as configs
-from l2s_jax import systems
-from l2s_jax.commands import console, experiment
+from l2s_jax import recipe, systems
+from l2s_jax.commands import console
 from l2s_jax.commands.data_arguments import natural
 from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
-from l2s_jax.report import overlays, sheet
-from l2s_jax.systems.contract import Batch, Predict, PyTree
+from l2s_jax.report import image_grid, overlays
 from l2s_jax.training import loop
 from l2s_jax.training.compilation import enable_compilation_cache
+from l2s_jax.types import Batch, Predict, PyTree
 
 FACES = "folder:data/celebamask_mini"
 LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10", "1:1@1", "ce+0:1", "ce~16")
@@ -278,8 +278,8 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
         scores = measure(scored.predict, variables, scored.batches, scored.label_set.names).scores
         return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
 
-    parts = experiment.training_parts(config, require_masks=system.needs_masks)
-    batches = experiment.training_batches(config, system, parts)
+    parts = recipe.training_parts(config, require_masks=system.needs_masks)
+    batches = recipe.training_batches(config, system, parts)
     trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
     if trained.interrupted:
         sys.exit(128 + trained.interrupted)
@@ -293,7 +293,7 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
 def open_scored(spec: str, args: argparse.Namespace) -> Scored:
     """The faces of a spec as batches in memory."""
     config = config_of(read_loss(args.losses[0]), 0, args)
-    system, source = systems.build(config), experiment.open_data(spec, config)
+    system, source = systems.build(config), recipe.open_data(spec, config)
     options = {"label_set": system.label_set, "image_size": config.image_size, "batch_size": BATCH}
     batches = [batch for batch, _ in eval_batches(source, **options)]
     return Scored(spec, tuple(source.names), batches, system.predict, system.label_set)
@@ -420,12 +420,14 @@ def picture(scored: Scored, results: Mapping[str, Sequence[Result]]) -> np.ndarr
     photos, truth = (np.concatenate([batch[name] for batch in scored.batches])[shown] for name in ("image", "mask"))
     rows = []
     for face in worst:
-        photo = sheet.fit(np.round((np.clip(photos[face], -1, 1) + 1) * 127.5).astype(np.uint8), CELL)
+        photo = image_grid.fit(np.round((np.clip(photos[face], -1, 1) + 1) * 127.5).astype(np.uint8), CELL)
         masks = [truth[face].astype(np.uint8), *(seeds[0].labels[face] for seeds in results.values())]
-        rows.append([photo, *(overlays.overlay(photo, sheet.fit(ids, CELL), scored.label_set, 0.7) for ids in masks)])
+        rows.append(
+            [photo, *(overlays.overlay(photo, image_grid.fit(ids, CELL), scored.label_set, 0.7) for ids in masks)]
+        )
     present = set(np.unique(truth[worst])) - {overlays.BACKGROUND}
-    legend = overlays.legend(scored.label_set, present, width=len(rows[0]) * (CELL + sheet.GAP))
-    return sheet.sheet(rows, [scored.names[face] for face in worst], ["photo", "truth", *results], [legend])
+    legend = overlays.legend(scored.label_set, present, width=len(rows[0]) * (CELL + image_grid.GAP))
+    return image_grid.sheet(rows, [scored.names[face] for face in worst], ["photo", "truth", *results], [legend])
 
 
 def study(args: argparse.Namespace) -> None:
@@ -457,7 +459,7 @@ def study(args: argparse.Namespace) -> None:
         print(f"\n{markdown_by_class(summary, measure)}")
     print(f"\n{verdict(results)}")
     if args.pictures:
-        files.replace(args.pictures, sheet.png(picture(scored, results)))
+        files.replace(args.pictures, image_grid.png(picture(scored, results)))
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -24,8 +24,8 @@ from l2s_jax import config as configs
 from l2s_jax import cost, systems
 from l2s_jax.commands import console
 from l2s_jax.models import backbones
-from l2s_jax.systems.contract import System
 from l2s_jax.training import parallel
+from l2s_jax.types import System
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TIMED = ("latency", "throughput", "train")

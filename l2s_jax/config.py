@@ -25,8 +25,9 @@ from input_pipeline.images.framing import FRAMINGS
 from input_pipeline.loading.resolution_schedule import check_smaller_first, named_sides
 from l2s_jax import schema, systems
 from l2s_jax.schema import MOST, Range
-from l2s_jax.training.parallel import MODES
 
+MODES = ("jit", "pmap", "shard_map")
+"""How a step runs on many devices, see training/parallel.py."""
 PRECISIONS = ("float32", "bfloat16")
 EXPORTS = ("best", "last")
 MOST_PIXELS = 16384

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 from jax.extend.core import Jaxpr, Var
 
-from l2s_jax.systems.contract import PyTree
+from l2s_jax.types import PyTree
 
 
 class Cost(NamedTuple):

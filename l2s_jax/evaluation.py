@@ -21,9 +21,9 @@ from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
-from l2s_jax import preprocess
+from l2s_jax.inference import resize as preprocess
 from l2s_jax.metrics import reconstruction, region_effect, segmentation
-from l2s_jax.systems.contract import Codec, PyTree, System
+from l2s_jax.types import Codec, PyTree, System
 
 NOISE = 0.03
 """Noise of the region effects, relative to a slice's own deviation. The paper adds 0.01 N(0, 1) to a code of unit

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax.schema import MOST, Range
-from l2s_jax.systems.contract import PyTree
+from l2s_jax.types import PyTree
 
 OPTIMISERS = ("adam", "adamw")
 DECAYS = ("constant", "cosine", "linear", "steps")

@@ -13,7 +13,7 @@ import pytest
 from input_pipeline import labels
 from input_pipeline.labels import LabelSet
 from l2s_jax import bundle, config, systems
-from l2s_jax.systems.contract import Code, Codec, Decoded, Prediction, System, TrainState
+from l2s_jax.types import Code, Codec, Decoded, Prediction, System, TrainState
 
 SIDE = 16
 LABELS = labels.L2S_REGIONS

@@ -13,9 +13,11 @@ from PIL import Image
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
-from l2s_jax import api, bundle, preprocess
-from l2s_jax.api import Editor, Parser
-from l2s_jax.systems.contract import Prediction
+from l2s_jax import bundle
+from l2s_jax.inference import parser as api
+from l2s_jax.inference import resize as preprocess
+from l2s_jax.inference.parser import Editor, Parser
+from l2s_jax.types import Prediction
 
 LABELS = fake_system.LABELS
 

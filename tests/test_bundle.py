@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax import api, bundle
+from l2s_jax import bundle
 from l2s_jax.bundle import tensors
+from l2s_jax.inference import parser
 
 
 @pytest.fixture
@@ -268,26 +269,26 @@ def test_a_bundle_of_another_model_is_refused(saved, fake):
     wide = {"parser": {"params": {"colour": {"kernel": np.zeros((3, 9), np.float32), "bias": np.zeros(9, np.float32)}}}}
     bundle.save(saved, wide, fake_system.meta())
     with pytest.raises(UserError, match=r"not a model of this system 'fake': tensor '.*' has shape \[.*9\]"):
-        api.Model.load(saved)
+        parser.Model.load(saved)
 
 
 def test_an_unknown_system_is_refused(saved):
     with pytest.raises(UserError, match="unknown system 'fake'"):
-        api.Model.load(saved)
+        parser.Model.load(saved)
 
 
 def test_a_config_of_another_version_is_refused(saved, fake):
     config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     edit_json(saved, config={**config, "novelty": 1})
     with pytest.raises(UserError, match="made by another version: unknown field 'novelty'; install the l2s_jax that"):
-        api.Model.load(saved)
+        parser.Model.load(saved)
 
 
 def test_a_config_field_that_was_added_since_takes_its_default(saved, fake):
     config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     del config["seed"]
     edit_json(saved, config=config)
-    assert api.Model.load(saved).variables
+    assert parser.Model.load(saved).variables
 
 
 def test_resolve_takes_names_folders_files_and_workdirs(saved, tmp_path, monkeypatch):

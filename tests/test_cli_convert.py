@@ -14,14 +14,15 @@ import safetensors.numpy
 import torch_writer
 from PIL import Image
 
-from l2s_jax import api, bundle, cli, conversions
+from l2s_jax import bundle, cli, conversions
 from l2s_jax.commands import arguments
-from l2s_jax.convert import latents2segments
-from l2s_jax.convert import structure_via_consensus as face_occ_net
-from l2s_jax.convert.segface import convert_checkpoint
+from l2s_jax.inference import parser
 from l2s_jax.layers.slices import masked_codes
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
+from l2s_jax.systems.latents2segments import convert
+from l2s_jax.systems.segface.convert import convert_checkpoint
+from l2s_jax.systems.structure_via_consensus import convert as face_occ_net
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 MODELS = json.loads((GOLDENS / "segface.json").read_text())["models"]
@@ -202,7 +203,7 @@ def test_latents2segments_is_converted_paints_and_is_scored(capsys, place):
     Image.fromarray(photo).save(place / "square.png")
     assert l2s(capsys, "parse", "square.png", "--out", "masks", "--model", "regions")[0] == 0
     classes = np.asarray(Image.open(place / "masks" / "square_labels.png"))
-    networks = latents2segments.convert_checkpoint(state)
+    networks = convert.convert_checkpoint(state)
     (encoder, encoding), (generator, decoding) = networks["E"], networks["G"]
 
     @jax.jit
@@ -228,7 +229,7 @@ def test_latents2segments_is_converted_paints_and_is_scored(capsys, place):
     assert l2s(capsys, *argv)[0] == 0
     meta = bundle.read_meta("models/helen_regions")
     assert (meta.label_set.name, tuple(meta.config["model"]["slices"])) == ("hair_skin", (4, 4))
-    system = api.Model.load("models/helen_regions").system  # its tensors are those of the system
+    system = parser.Model.load("models/helen_regions").system  # its tensors are those of the system
     assert system.codec.classes == (1, 2)
 
 

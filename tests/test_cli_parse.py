@@ -191,7 +191,7 @@ def test_what_others_wrote_is_never_replaced(capsys, monkeypatch, place, tmp_pat
     else:
         (tmp_path / name).write_text('{"annotation": "of weeks"}')
     before = sorted(os.listdir(tmp_path))
-    monkeypatch.setattr("l2s_jax.api.Parser.load", lambda *args: pytest.fail("work before the check"))
+    monkeypatch.setattr("l2s_jax.inference.parser.Parser.load", lambda *args: pytest.fail("work before the check"))
     code, out, err = parse(capsys, photo, "--out", tmp_path)
     assert (code, out) == (2, "")
     assert err == f"l2s: '{tmp_path / name}' was not written by `l2s parse` and is not replaced: choose another --out\n"

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2s_jax import api, bundle, cli
+from l2s_jax import bundle, cli
 from l2s_jax.commands import demo
+from l2s_jax.inference import parser
 
 LABELS = fake_system.LABELS
 OPTIONS = ["--config.train.steps=4", "--config.train.log_every=2", "--config.train.eval_every=2"]
@@ -70,7 +71,7 @@ def test_the_workdir_is_complete(place):
 
 
 def test_the_exported_model_is_the_trained_one(place):
-    model = api.Model.load("tiny")
+    model = parser.Model.load("tiny")
     meta = model.meta
     assert meta.name == "tiny"
     assert meta.config["train"]["steps"] == 4
@@ -79,7 +80,7 @@ def test_the_exported_model_is_the_trained_one(place):
     assert meta.scores["examples"] == 6
     assert meta.mean_f1 == json.loads((place / "runs/tiny/metrics.json").read_text())["segmentation"]["mean_f1"]
     image, _ = fake_system.painted(20, 16)
-    assert api.Parser(model)(image).ids.shape == (20, 16)
+    assert parser.Parser(model)(image).ids.shape == (20, 16)
 
 
 def test_the_same_command_goes_on(place, capsys):

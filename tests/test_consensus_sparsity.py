@@ -11,7 +11,7 @@ import pytest
 from experiments import consensus_sparsity as study
 from input_pipeline.errors import UserError
 from l2s_jax import systems
-from l2s_jax.systems.contract import Prediction
+from l2s_jax.types import Prediction
 
 NAMES = ("background", "skin", "hat")
 

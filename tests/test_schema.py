@@ -10,9 +10,10 @@ import pytest
 from systems import tiny_l2s, tiny_segface, tiny_svc
 
 from input_pipeline.errors import UserError
-from l2s_jax import bundle, schema, systems, trained
+from l2s_jax import bundle, schema, systems
 from l2s_jax import config as configs
-from l2s_jax.commands.experiment import describe
+from l2s_jax.inference import model as trained
+from l2s_jax.recipe import describe
 
 TINY = {"latents2segments": tiny_l2s, "segface": tiny_segface, "structure_via_consensus": tiny_svc}
 HOSTILE = (

@@ -14,7 +14,7 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example, Source
 from l2s_jax.commands import console
 from l2s_jax.report import contact_sheet
-from l2s_jax.report.sheet import png
+from l2s_jax.report.image_grid import png
 
 _RENDER, _VIEW, _SEED = 256, 256, 0  # pixels of rendered faces and of augmented views; seed of the views
 _MOST = 1000  # faces on one sheet

@@ -4,7 +4,8 @@ import argparse
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.commands import console, experiment
+from l2s_jax import recipe
+from l2s_jax.commands import console
 from l2s_jax.training.compilation import enable_compilation_cache
 
 CONFIG = "demo"
@@ -21,4 +22,4 @@ def run(args: argparse.Namespace) -> int:
         f"[bold]l2s demo[/]: trains on {config.train.steps:,} batches of {config.data.batch_size} procedural faces at "
         f"{config.image_size} px, then scores the model on {config.data.test or config.data.eval}\n"
     )
-    return experiment.run(config, args.workdir, screen)
+    return recipe.run(config, args.workdir, screen)

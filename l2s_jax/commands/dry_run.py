@@ -18,8 +18,9 @@ from rich.table import Table
 from input_pipeline.errors import UserError
 from l2s_jax import cost, systems
 from l2s_jax.commands import console
-from l2s_jax.systems.contract import WHOLE_BATCH, PyTree, System, TrainState
+from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.training import parallel
+from l2s_jax.types import WHOLE_BATCH, PyTree, System, TrainState
 
 GIB = 2**30
 _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
@@ -45,7 +46,7 @@ def run(config: ConfigDict, devices: int) -> int:
         batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
     if config.data.blobs:
         batch["blobs"] = batch["mask"]
-    frozen = system.frozen() if system.frozen is not None else {}
+    frozen = frozen_arguments(system)
     costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)

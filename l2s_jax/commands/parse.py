@@ -20,8 +20,9 @@ from input_pipeline.errors import UserError
 from input_pipeline.images import decode
 from input_pipeline.readers.downloads import listing
 from input_pipeline.types import Problem
-from l2s_jax import api, bundle
+from l2s_jax import bundle
 from l2s_jax.commands import console, results
+from l2s_jax.inference import parser as api
 from l2s_jax.training.compilation import enable_compilation_cache
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

@@ -7,10 +7,10 @@ from rich.table import Table
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console
-from l2s_jax.metrics.published import Published
+from l2s_jax.systems.base import Result
 
 
-def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Published | None) -> None:
+def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Result | None) -> None:
     """Print the tables of an evaluation: every class, then one line for each kind of score.
 
     Args:
@@ -28,7 +28,7 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Publi
         screen.print(line)
 
 
-def classes(metrics: Mapping, label_set: LabelSet, reported: Published | None) -> Table:
+def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None) -> Table:
     """F1 and IoU of every class at network resolution and F1 at the masks' own; `-` where the data has no such pixel.
 
     Beside them the F1 of the mean mask; where the system has slices also their leakage, where a paper has the same

@@ -7,7 +7,8 @@ import jax
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.commands import console, dry_run, experiment
+from l2s_jax import recipe
+from l2s_jax.commands import console, dry_run
 from l2s_jax.training.compilation import enable_compilation_cache
 
 
@@ -27,4 +28,4 @@ def run(args: argparse.Namespace) -> int:
         jax.distributed.initialize()
     enable_compilation_cache()
     workdir = args.workdir or Path("runs") / Path(args.config).stem
-    return experiment.run(config, workdir, screen)
+    return recipe.run(config, workdir, screen)

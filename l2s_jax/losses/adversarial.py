@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.sums import Total, weighted_mean
+from l2s_jax.losses.reductions import Total, weighted_mean
 
 PyTree = Any
 

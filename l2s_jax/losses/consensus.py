@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.losses.blob_sums import Summation, blob_sums
-from l2s_jax.losses.sums import Total, expand, ratio
+from l2s_jax.losses.reductions import Total, expand, ratio
 
 LOST = 1e-35
 """Mean probability that float32 cannot work with: its reciprocal, times alpha, must not overflow on the way back."""

@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from l2s_jax.losses.sums import Total, weighted_mean
+from l2s_jax.losses.reductions import Total, weighted_mean
 
 
 def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, total: Total) -> jax.Array:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.sums import Total, expand, ratio
+from l2s_jax.losses.reductions import Total, expand, ratio
 
 
 def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsilon: float = 1e-8) -> jax.Array:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.sums import Total, expand, ratio, weighted_mean
+from l2s_jax.losses.reductions import Total, expand, ratio, weighted_mean
 
 BLACK = -1.0
 """Black in the [-1, 1] range of images."""

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from input_pipeline.labels import IGNORE
-from l2s_jax.losses.sums import Total, expand, ratio
+from l2s_jax.losses.reductions import Total, expand, ratio
 
 
 def cross_entropy(

@@ -13,7 +13,7 @@ import numpy as np
 
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
-from l2s_jax.losses.sums import ratio
+from l2s_jax.losses.reductions import ratio
 
 PSNR_CEILING = 100.0
 """Decibels: what a perfect reconstruction scores, so that a mean stays finite."""

@@ -20,8 +20,8 @@ import numpy as np
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
-from l2s_jax.losses.sums import expand, ratio
-from l2s_jax.systems.contract import Code, Codec, Decoded, PyTree
+from l2s_jax.losses.reductions import expand, ratio
+from l2s_jax.types import Code, Codec, Decoded, PyTree
 
 KINDS = ("noise", "swap", "zero")
 DEAD = 0.1

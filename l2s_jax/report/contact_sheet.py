@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example
 from l2s_jax.report import overlays
+from l2s_jax.report.image_grid import GAP, fit, sheet, shorten
 from l2s_jax.report.overlays import MAT, TEXT, font
-from l2s_jax.report.sheet import GAP, fit, sheet, shorten
 
 ALPHA = 0.4
 """Share of the class colour: the photo has to be seen, or nobody can judge its mask."""

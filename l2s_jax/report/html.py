@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from input_pipeline import files
-from l2s_jax.metrics import published
-from l2s_jax.metrics.published import Published
-from l2s_jax.report import captions, numbers, plots
+from l2s_jax import systems
+from l2s_jax.report import captions, plots, tables
 from l2s_jax.report.curves import ORDER, curves
-from l2s_jax.report.evidence import Evidence, read, slice_labels
-from l2s_jax.report.page import Section, figure, page
-from l2s_jax.report.panels import draw_panels
+from l2s_jax.report.figures import draw_panels
+from l2s_jax.report.run_data import Evidence, read, slice_labels
+from l2s_jax.report.template import Section, figure, page
+from l2s_jax.systems.base import Result
 
 
 def write_report(workdir: Path) -> Path:
@@ -72,20 +72,20 @@ def render(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
 
 
 def _title(evidence: Evidence) -> tuple[str, str]:
-    config, data = evidence.config, numbers.group(evidence.metrics, "data")
+    config, data = evidence.config, tables.group(evidence.metrics, "data")
     system = config.get("system")
     facts = [f"classes of {evidence.label_set.name}" if evidence.label_set else None]
-    size = numbers.number(config, "image_size")
+    size = tables.number(config, "image_size")
     facts.append(f"{size:.0f} × {size:.0f} pixels" if size else None)
     steps = max((row["step"] for row in evidence.history), default=None)
-    facts.append(f"{numbers.text(steps, 0)} training steps" if steps else None)
+    facts.append(f"{tables.text(steps, 0)} training steps" if steps else None)
     facts.append(f"measured on {data['spec']}" if isinstance(data.get("spec"), str) else None)
     facts.append(f"licence of the model: {evidence.licence}" if evidence.licence else None)
     return system if isinstance(system, str) else "Face parsing report", " · ".join(filter(None, facts))
 
 
 def _summary(evidence: Evidence) -> str:
-    return numbers.tiles(evidence.metrics, evidence.label_set)
+    return tables.tiles(evidence.metrics, evidence.label_set)
 
 
 def _panel(panels: Mapping[str, bytes], name: str) -> str:
@@ -98,27 +98,27 @@ def _panel(panels: Mapping[str, bytes], name: str) -> str:
 
 
 def _classes(evidence: Evidence) -> str:
-    segmentation = numbers.group(evidence.metrics, "segmentation")
-    per_class = numbers.group(segmentation, "per_class")
+    segmentation = tables.group(evidence.metrics, "segmentation")
+    per_class = tables.group(segmentation, "per_class")
     if not per_class:
         return ""
-    scores = {name: tuple(numbers.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
-    mean = numbers.number(segmentation, "mean_f1")
-    colors = numbers.hex_colors(evidence.label_set)
+    scores = {name: tuple(tables.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
+    mean = tables.number(segmentation, "mean_f1")
+    colors = tables.hex_colors(evidence.label_set)
     colors.pop("background", None)  # nearly black: lost on a dark page
     bars = plots.class_bars(scores, colors, mean)
-    grid = numbers.class_table(segmentation, evidence.label_set, _reported(evidence))
-    merged = numbers.merged_table(segmentation)
+    grid = tables.class_table(segmentation, evidence.label_set, _reported(evidence))
+    merged = tables.merged_table(segmentation)
     return figure(bars, captions.CLASSES) + grid + (figure(merged, captions.MERGED) if merged else "")
 
 
-def _reported(evidence: Evidence) -> Published | None:
+def _reported(evidence: Evidence) -> Result | None:
     """What a paper reports of the classes that were scored."""
-    system, size = evidence.config.get("system"), numbers.number(evidence.config, "image_size")
+    system, size = evidence.config.get("system"), tables.number(evidence.config, "image_size")
     if evidence.label_set is None or size is None or not isinstance(system, str):
         return None
-    spec = numbers.group(evidence.metrics, "data").get("spec")
-    return published.find(system, evidence.label_set, size, spec if isinstance(spec, str) else "")
+    spec = tables.group(evidence.metrics, "data").get("spec")
+    return systems.published_result(system, evidence.label_set, size, spec if isinstance(spec, str) else "")
 
 
 def _names(evidence: Evidence, count: int) -> list[str]:
@@ -132,15 +132,15 @@ def _confusion(evidence: Evidence) -> str:
 
 
 def _reconstruction(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
-    errors = numbers.group(evidence.metrics, "reconstruction")
-    return _panel(panels, "reconstruction") + numbers.reconstruction_table(errors, evidence.label_set)
+    errors = tables.group(evidence.metrics, "reconstruction")
+    return _panel(panels, "reconstruction") + tables.reconstruction_table(errors, evidence.label_set)
 
 
 def _effect(evidence: Evidence) -> str:
-    scores = numbers.group(evidence.metrics, "disentanglement")
-    beside, body = numbers.acs_table(scores), numbers.slice_table(scores, evidence.label_set)
+    scores = tables.group(evidence.metrics, "disentanglement")
+    beside, body = tables.acs_table(scores), tables.slice_table(scores, evidence.label_set)
     if beside:
-        faces = numbers.text(numbers.number(scores, "random_generator", "examples"), 0)
+        faces = tables.text(tables.number(scores, "random_generator", "examples"), 0)
         body = figure(beside, captions.ACS_BASELINES.format(faces=faces)) + body
     drawn = {"effect": captions.EFFECT, "effect_unmatted": captions.EFFECT_UNMATTED}
     figures = [_effect_figure(evidence, name, caption) for name, caption in drawn.items()]

@@ -1,41 +1,116 @@
-"""The registry of systems: one module per paper, found by the config's `system` field."""
+"""The registry of systems: one folder a paper, found by the config's `system` field.
+
+A system is a package with the modules
+
+    config.py      `default_config() -> ConfigDict` and `RANGES` of its numbers (l2s_jax/schema.py)
+    system.py      `build(config) -> System`
+    published.py   optional: `PUBLISHED`, the authors' weights and scores (systems/base.py)
+    convert.py     where there are published weights: `read(state, head, image_size) -> Converted`
+
+Those in this folder are found by looking; other distributions announce theirs as an entry point of the group
+`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md).
+"""
 
 import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError, clipped
-from l2s_jax.systems.contract import System
+from input_pipeline.labels import LabelSet
+from l2s_jax.schema import Ranges
+from l2s_jax.systems.base import Published, Result, nearest_result
+from l2s_jax.types import System
 
-NAMES = ("latents2segments", "segface", "structure_via_consensus")
+GROUP = "l2s_jax.systems"
 
 
-def build(config) -> System:
-    """The system that `config.system` names, built for this config.
+def packages() -> dict[str, str]:
+    """Return the import path of every system's package by the name of the system, in alphabetical order."""
+    own = {module.name: f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg}
+    others = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=GROUP)}
+    return dict(sorted((others | own).items()))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all systems, in alphabetical order."""
+    return tuple(packages())
+
+
+def build(config: ConfigDict) -> System:
+    """Build the system that `config.system` names.
 
     Raises:
       UserError: no such system, or a config it cannot be built from.
     """
-    system = _module(config.system).build(config)
+    system = _module(config.system, "system").build(config)
     if config.data.smaller_first and not system.any_size:
         raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
     return system
 
 
-def default_config(name: str):
-    """The model, loss and optimiser fields of the system called `name`, every one with a comment at its source."""
-    return _module(name).default_config()
+def default_config(name: str) -> ConfigDict:
+    """Return the model, loss and optimiser fields of the system called `name`, commented at their source.
+
+    Raises:
+      UserError: no such system.
+    """
+    return _module(name, "config").default_config()
 
 
-def ranges(name: str):
-    """The ranges of the numbers among `default_config(name)` (see l2s_jax/schema.py)."""
-    return _module(name).RANGES
+def ranges(name: str) -> Ranges:
+    """Return the ranges of the numbers among `default_config(name)`.
+
+    Raises:
+      UserError: no such system.
+    """
+    return _module(name, "config").RANGES
+
+
+def published(name: str) -> Published:
+    """Return what is published of the system called `name`; empty where nothing is.
+
+    Raises:
+      UserError: no such system.
+    """
+    if importlib.util.find_spec(f"{_package(name)}.published") is None:
+        return Published()
+    return _module(name, "published").PUBLISHED
+
+
+def published_result(name: str, label_set: LabelSet, image_size: float, spec: str) -> Result | None:
+    """Return the published result to show beside scores of ours (`base.nearest_result`); None for unknown systems."""
+    return nearest_result(published(name), label_set, image_size, spec) if is_known(name) else None
+
+
+def convertible() -> tuple[str, ...]:
+    """Return the names of the systems whose published weights can be read."""
+    return tuple(name for name in names() if published(name).weights is not None)
+
+
+def reader(name: str):
+    """Return the function `(state, head, image_size) -> Converted` for the published weights of a system.
+
+    Raises:
+      UserError: no such system.
+    """
+    return _module(name, "convert").read
 
 
 def is_known(name: str) -> bool:
-    """Whether there is a system called `name`."""
-    return name in NAMES
+    """Say whether there is a system called `name`."""
+    return name in packages()
 
 
-def _module(name: str):
-    if name not in NAMES:
-        raise UserError(f"unknown system '{clipped(name)}'; there are: {', '.join(NAMES)}")
-    return importlib.import_module(f"l2s_jax.systems.{name}")
+def _package(name: str) -> str:
+    known = packages()
+    if name not in known:
+        raise UserError(f"unknown system '{clipped(name)}'; there are: {', '.join(known)}")
+    return known[name]
+
+
+def _module(name: str, part: str) -> ModuleType:
+    return importlib.import_module(f"{_package(name)}.{part}")

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from input_pipeline.errors import UserError
 from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.schema import Range
-from l2s_jax.systems.contract import Axis, Batch
+from l2s_jax.types import Axis, Batch
 
 CHOICES = {"blobs": ("components", "classes"), "normalisation": ("clean", "published", "published_all")}
 RANGES = {"weight": Range(0.0, 1e6), "alpha": Range(0.0, 1e6), "beta": Range(0.0, 1e6), "size_power": Range(0.0, 16.0)}

@@ -23,8 +23,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import PyTree, TrainState
 from l2s_jax.training import parallel
+from l2s_jax.types import PyTree, TrainState
 
 META, MANIFEST = "meta.json", "manifest.json"
 

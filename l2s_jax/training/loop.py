@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -20,13 +21,13 @@ from rich.console import Console
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.systems.contract import PyTree, System, TrainState
 from l2s_jax.training import checkpoints, parallel, progress, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint, tree_digest
-from l2s_jax.training.feeding import Batches, Feed
+from l2s_jax.training.metric_buffer import Window
+from l2s_jax.training.prefetch import Batches, Feed
 from l2s_jax.training.signals import Interrupted, StopRequest
-from l2s_jax.training.window import Window
+from l2s_jax.types import PyTree, System, TrainState
 
 Evaluate = Callable[[PyTree], Mapping[str, float]]
 
@@ -63,6 +64,7 @@ def train(
     system: System,
     batches: Batches,
     evaluate: Evaluate,
+    frozen: Mapping[str, PyTree] = types.MappingProxyType({}),
     console: Console | None = None,
 ) -> TrainResult:
     """Trains until `config.train.steps`, `.max_minutes`, `.patience` or a signal; resumes what the folder holds.
@@ -73,6 +75,7 @@ def train(
       system: built for the same config.
       batches: rows of this process; closed at the end.
       evaluate: exported variables -> flat scores; where `config.train.best_metric` is not among them there is no best.
+      frozen: what `system.frozen` gives, where it has that.
       console: for progress and messages; None = standard output.
 
     Raises:
@@ -86,7 +89,7 @@ def train(
         mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
         _check_batch_size(config, system, mesh.size)
         root = layout.claim(workdir, config)
-        return _Run(config, root, system, batches, evaluate, mesh, display, stop).run()
+        return _Run(config, root, system, batches, evaluate, frozen, mesh, display, stop).run()
 
 
 def exported_state(
@@ -113,11 +116,10 @@ def exported_state(
 class _Run:
     """The moving parts of one call of `train`."""
 
-    def __init__(self, config, root, system, batches, evaluate, mesh, display, stop):
+    def __init__(self, config, root, system, batches, evaluate, frozen, mesh, display, stop):
         self.config, self.root, self.system, self.mesh = config, root, system, mesh
         self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
         self.started = time.monotonic()
-        frozen = system.frozen() if system.frozen is not None else {}
         self.frozen = {name: tree_digest(arrays) for name, arrays in frozen.items()}
         frozen = parallel.put_state(frozen, mesh)
         self.steps = {

@@ -20,9 +20,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, TrainState
+from l2s_jax.config import MODES
+from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, TrainState
 
-MODES = ("jit", "pmap", "shard_map")
 BATCH_AXES = ("data", "fsdp")
 FSDP_MIN_SIZE = 2**14
 """Arrays with fewer elements stay whole: gathering them would cost more than holding them."""

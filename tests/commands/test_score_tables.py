@@ -5,8 +5,10 @@ import pytest
 from rich.console import Console
 
 from input_pipeline.labels import CELEBAMASK, HELEN, L2S_REGIONS, LAPA, LabelSet
+from l2s_jax import systems
 from l2s_jax.commands import scores
-from l2s_jax.metrics import published, segmentation
+from l2s_jax.metrics import segmentation
+from l2s_jax.systems.base import Result
 
 SPEC = "records:records/celebamask?test"
 
@@ -22,7 +24,7 @@ def perfect_metrics(label_set: LabelSet, absent: str | None = None) -> dict:
     return {"segmentation": {**found, "native": at_size}, "data": {"spec": SPEC, "examples": 7}}
 
 
-def shown(metrics: dict, label_set: LabelSet, reported: published.Published | None) -> list[str]:
+def shown(metrics: dict, label_set: LabelSet, reported: Result | None) -> list[str]:
     """Lines on a terminal of 80 columns."""
     file = io.StringIO()
     scores.show(Console(file=file, width=80, highlight=False), metrics, label_set, reported)
@@ -37,7 +39,7 @@ def row(lines: list[str], title: str) -> list[str]:
 
 
 def test_both_resolutions_and_the_published_numbers_side_by_side():
-    reported = published.find("segface", CELEBAMASK, 512, SPEC)
+    reported = systems.published_result("segface", CELEBAMASK, 512, SPEC)
     lines = shown(perfect_metrics(CELEBAMASK, absent="hat"), CELEBAMASK, reported)
     assert row(lines, "class") == ["F1", "IoU", "F1", "native", "published", "F1"]
     assert row(lines, "skin") == ["1.000", "1.000", "0.800", "0.967"]
@@ -48,7 +50,7 @@ def test_both_resolutions_and_the_published_numbers_side_by_side():
 
 
 def test_no_column_without_published_numbers():
-    text = "\n".join(shown(perfect_metrics(HELEN), HELEN, published.find("segface", HELEN, 512, SPEC)))
+    text = "\n".join(shown(perfect_metrics(HELEN), HELEN, systems.published_result("segface", HELEN, 512, SPEC)))
     assert "F1 native" in text
     assert "ublished" not in text
 
@@ -73,7 +75,7 @@ def full_metrics() -> dict:
 
 
 def test_widest_table_fits_80_columns():
-    lines = shown(full_metrics(), L2S_REGIONS, published.find("latents2segments", L2S_REGIONS, 128, SPEC))
+    lines = shown(full_metrics(), L2S_REGIONS, systems.published_result("latents2segments", L2S_REGIONS, 128, SPEC))
     assert row(lines, "eyes") == ["1.000", "1.000", "1.000", "1.000", "0.125", "0.578"]
     assert row(lines, "nose") == ["1.000", "1.000", "1.000", "-", "0.125", "0.760"]
 

@@ -5,8 +5,8 @@ import pytest
 from l2s_weights import checkpoint, published
 
 from input_pipeline.errors import UserError
-from l2s_jax.convert.latents2segments import convert_checkpoint, convert_network
-from l2s_jax.convert.state_dict import dense_of_maps
+from l2s_jax.systems.latents2segments.convert import convert_checkpoint, convert_network
+from l2s_jax.torch_weights.state_dict import dense_of_maps
 
 
 @pytest.mark.parametrize("prefix", ["E", "G", "D32", "D128", "Dpatch"])

@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from l2s_jax.convert.segface import LABEL_SETS, Published, convert_checkpoint, recognise
+from l2s_jax.systems.segface.convert import LABEL_SETS, Published, convert_checkpoint, recognise
 
 GOLDEN = Path(__file__).parents[1] / "data" / "goldens" / "segface.json"
 MODELS = json.loads(GOLDEN.read_text())["models"]

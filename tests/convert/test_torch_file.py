@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from torch_writer import Parameter, Storage, Tensor, checkpoint, save, state_dict, write
 
 from input_pipeline.errors import UserError
-from l2s_jax.convert.torch_file import read_state_dict
+from l2s_jax.torch_weights.torch_file import read_state_dict
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),

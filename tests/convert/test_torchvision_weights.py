@@ -8,11 +8,11 @@ import pytest
 from jax import lax
 
 from input_pipeline.errors import UserError
-from l2s_jax.convert import torchvision
-from l2s_jax.convert.torchvision import convert_backbone, recognise
 from l2s_jax.models import backbones
 from l2s_jax.models.backbones import BACKBONES, Backbone, build
 from l2s_jax.models.backbones.windows import relative_positions
+from l2s_jax.torch_weights import torchvision
+from l2s_jax.torch_weights.torchvision import convert_backbone, recognise
 
 TINY = {"depths": (1, 2, 1, 1), "width": 4}
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2s_jax.losses.distillation import divergence
-from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax.types import WHOLE_BATCH
 
 TOTAL = WHOLE_BATCH.total
 

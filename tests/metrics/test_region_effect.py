@@ -7,7 +7,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from l2s_jax.metrics.region_effect import GREY_LEVEL, KINDS, Effects, effects, matrix, silent, summary
-from l2s_jax.systems.contract import Code, Codec, Decoded
+from l2s_jax.types import Code, Codec, Decoded
 
 NAMES = ("background", "hair", "skin", "eyes")
 SLICES, SIZE, BATCH = 4, 8, 4

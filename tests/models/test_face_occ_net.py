@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax.convert.structure_via_consensus import convert_checkpoint
 from l2s_jax.models.face_occ_net import FaceOccNet, pixel_shuffle
+from l2s_jax.systems.structure_via_consensus.convert import convert_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "data" / "goldens" / "structure_via_consensus.json"
 STATE = json.loads(GOLDEN.read_text())["FaceOccNet"]["state"]

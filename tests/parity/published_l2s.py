@@ -11,9 +11,9 @@ import numpy as np
 import rule
 from flax.traverse_util import flatten_dict
 
-from l2s_jax.convert.latents2segments import RULES, convert_network
-from l2s_jax.convert.latents2segments_sizes import input_size
 from l2s_jax.layers.slices import masked_codes, slice_masks
+from l2s_jax.systems.latents2segments.convert import RULES, convert_network
+from l2s_jax.systems.latents2segments.published_sizes import input_size
 
 
 class Published:

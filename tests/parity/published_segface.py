@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import rule
 
-from l2s_jax.convert.segface import convert_checkpoint
 from l2s_jax.losses.segmentation import cross_entropy, dice
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
+from l2s_jax.systems.segface.convert import convert_checkpoint
 
 
 class Published:

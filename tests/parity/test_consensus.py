@@ -11,8 +11,8 @@ import pytest
 import rule
 from pairs import pairs
 
-from l2s_jax.convert.structure_via_consensus import convert_checkpoint
 from l2s_jax.losses.consensus import published_consensus
+from l2s_jax.systems.structure_via_consensus.convert import convert_checkpoint
 
 LOGITS_TOLERANCE, VALUE_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-5, 1e-4
 NETWORK = "FaceOccNet"

@@ -8,7 +8,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
-from l2s_jax.report.evidence import read, slice_labels
+from l2s_jax.report.run_data import read, slice_labels
 
 
 def write_member(path, name: str, data: bytes) -> None:

@@ -5,16 +5,16 @@ import pytest
 from PIL import Image
 
 from input_pipeline.labels import L2S_REGIONS
-from l2s_jax.report import overlays, panels, sheet
+from l2s_jax.report import figures, image_grid, overlays
 
 
 def test_contact_sheet_places_every_picture():
     images = np.stack([np.full((10, 8, 3), 40 * i, np.uint8) for i in range(5)])
-    page = sheet.contact(images, columns=3)
-    margin = (page.shape[1] - (3 * 8 + 2 * sheet.GAP)) // 2
+    page = image_grid.contact(images, columns=3)
+    margin = (page.shape[1] - (3 * 8 + 2 * image_grid.GAP)) // 2
     for i in range(5):
         r, c = divmod(i, 3)
-        y, x = margin + r * (10 + sheet.GAP), margin + c * (8 + sheet.GAP)
+        y, x = margin + r * (10 + image_grid.GAP), margin + c * (8 + image_grid.GAP)
         assert (page[y : y + 10, x : x + 8] == 40 * i).all()
         assert (page[y - 1, x : x + 8] == overlays.MAT).all()
 
@@ -22,18 +22,18 @@ def test_contact_sheet_places_every_picture():
 @pytest.mark.parametrize("pictures", [[], [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)]])
 def test_sheet_refuses_nothing_and_mixed_sizes(pictures):
     with pytest.raises(ValueError, match="one size"):
-        sheet.sheet([pictures])
+        image_grid.sheet([pictures])
 
 
 def test_class_maps_are_never_mixed_when_resized():
     ids = np.zeros((9, 9), np.uint8)
     ids[3:7, 2:8] = 5
-    assert set(np.unique(sheet.fit(ids, 64))) == {0, 5}
-    assert sheet.fit(np.zeros((50, 100, 3), np.uint8), 64).shape == (32, 64, 3)
+    assert set(np.unique(image_grid.fit(ids, 64))) == {0, 5}
+    assert image_grid.fit(np.zeros((50, 100, 3), np.uint8), 64).shape == (32, 64, 3)
 
 
 def test_every_panel_is_a_png_of_the_faces(arrays):
-    drawn = panels.draw_panels(arrays, L2S_REGIONS)
+    drawn = figures.draw_panels(arrays, L2S_REGIONS)
     assert set(drawn) == {"segmentation", "reconstruction", "regions", "swaps"}
     for data in drawn.values():
         with Image.open(io.BytesIO(data)) as image:
@@ -42,29 +42,29 @@ def test_every_panel_is_a_png_of_the_faces(arrays):
 
 
 def test_panels_of_a_parser_need_no_codec_and_no_truth(arrays):
-    assert set(panels.draw_panels({k: arrays[k] for k in ("image", "prediction")}, L2S_REGIONS)) == {"segmentation"}
-    assert panels.draw_panels({"confusion": arrays["confusion"]}, L2S_REGIONS) == {}
+    assert set(figures.draw_panels({k: arrays[k] for k in ("image", "prediction")}, L2S_REGIONS)) == {"segmentation"}
+    assert figures.draw_panels({"confusion": arrays["confusion"]}, L2S_REGIONS) == {}
 
 
 def test_segmentation_rows_follow_the_evidence(arrays):
-    whole = panels.segmentation(arrays, L2S_REGIONS)
-    bare = panels.segmentation({k: arrays[k] for k in ("image", "prediction")}, L2S_REGIONS)
+    whole = figures.segmentation(arrays, L2S_REGIONS)
+    bare = figures.segmentation({k: arrays[k] for k in ("image", "prediction")}, L2S_REGIONS)
     errors = overlays.swatches(list(overlays.ERROR_KINDS.values()), 420)
-    assert whole.shape[0] - bare.shape[0] == 3 * (128 + sheet.GAP) + errors.shape[0], "truth, errors and doubt"
+    assert whole.shape[0] - bare.shape[0] == 3 * (128 + image_grid.GAP) + errors.shape[0], "truth, errors and doubt"
 
 
 def test_swap_rows_show_the_face_and_the_next_face_as_donor():
     image = np.stack([np.full((128, 128, 3), value, np.uint8) for value in (50, 100, 150)])
     swapped = np.full((3, len(L2S_REGIONS), 128, 128, 3), 200, np.uint8)
-    panel = panels.swaps(image, swapped, L2S_REGIONS.names)
+    panel = figures.swaps(image, swapped, L2S_REGIONS.names)
     left = 16
     for row, (face, donor) in enumerate(((50, 100), (100, 150), (150, 50))):
-        y = panel.shape[0] - 16 - (3 - row) * (128 + sheet.GAP) + sheet.GAP + 64
+        y = panel.shape[0] - 16 - (3 - row) * (128 + image_grid.GAP) + image_grid.GAP + 64
         pixels = panel[y, [left + 64, left + 64 + 134, left + 64 + 2 * 134], 0]
         assert pixels.tolist() == [face, donor, 200]
 
 
 def test_many_faces_and_large_faces_make_no_larger_page():
     image = np.zeros((40, 512, 512, 3), np.uint8)
-    panel = panels.reconstruction(image, image)
+    panel = figures.reconstruction(image, image)
     assert panel.shape[1] <= 1440

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from input_pipeline.labels import L2S_REGIONS, LAPA
-from l2s_jax.metrics import published
+from l2s_jax import systems
 from l2s_jax.report.html import write_report
 
 REAL = "records:records/faces?test"
@@ -31,7 +31,7 @@ def test_published_scores_stand_beside_ours_and_say_whose_they_are(workdir, metr
     assert cells(section, "skin")[1:8] == ["0.812", "0.688", "0.900", "0.700", "0.812", "0.322", "0.853"]
     assert cells(section, "nose")[5:8] == ["–", "0.322", "0.760"]
     assert cells(section, "background")[7] == "–"
-    caption = published.find("latents2segments", L2S_REGIONS, 24, REAL).caption
+    caption = systems.published_result("latents2segments", L2S_REGIONS, 24, REAL).caption
     assert caption.replace("'", "&#x27;") in section
 
 

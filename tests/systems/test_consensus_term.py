@@ -10,8 +10,8 @@ from input_pipeline.errors import UserError
 from l2s_jax import systems
 from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.systems import consensus_term
-from l2s_jax.systems.contract import WHOLE_BATCH
 from l2s_jax.training import parallel
+from l2s_jax.types import WHOLE_BATCH
 
 CLASSES, BLOBS = 3, 4
 GROUPS = {

@@ -12,8 +12,8 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
-from l2s_jax.convert.latents2segments import convert_checkpoint
 from l2s_jax.systems import latents2segments as l2s
+from l2s_jax.systems.latents2segments.convert import convert_checkpoint
 
 
 def narrow(source, **changes):

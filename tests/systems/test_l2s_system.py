@@ -16,10 +16,10 @@ from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax import systems
 from l2s_jax.systems import latents2segments as l2s
-from l2s_jax.systems.contract import WHOLE_BATCH
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
+from l2s_jax.types import WHOLE_BATCH
 
 
 @pytest.fixture(scope="module")

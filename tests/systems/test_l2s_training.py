@@ -12,7 +12,7 @@ from input_pipeline import datasets
 from input_pipeline.images.augment import Augment
 from input_pipeline.loading import train as loader
 from l2s_jax import evaluation, systems
-from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax.types import WHOLE_BATCH
 
 STEPS = 60
 

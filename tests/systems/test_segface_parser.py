@@ -11,7 +11,8 @@ from PIL import Image
 
 from input_pipeline.errors import UserError
 from input_pipeline.landmarks import TEMPLATE
-from l2s_jax import api, bundle, systems
+from l2s_jax import bundle, systems
+from l2s_jax.inference import parser as api
 
 SIDE = tiny_segface.SIZE
 HEIGHT, WIDTH = 64, 128  # in float32, landmarks are halved and quartered without rounding

@@ -13,8 +13,8 @@ from input_pipeline.errors import UserError
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.models import backbones
 from l2s_jax.systems import segface
-from l2s_jax.systems.contract import WHOLE_BATCH
 from l2s_jax.training import checkpoints, parallel
+from l2s_jax.types import WHOLE_BATCH
 
 BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
 """Batch normalisation and stochastic depth."""

@@ -15,11 +15,12 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.components import blobs
 from input_pipeline.loading import train
-from l2s_jax import api, bundle, systems
+from l2s_jax import bundle, systems
+from l2s_jax.inference import parser
 from l2s_jax.systems import structure_via_consensus as svc
-from l2s_jax.systems.contract import WHOLE_BATCH
 from l2s_jax.systems.structure_via_consensus.teacher import Teacher
 from l2s_jax.training import checkpoints, parallel
+from l2s_jax.types import WHOLE_BATCH
 
 TO_STUDENT = labels.remap(fake_system.LABELS, labels.SKIN_HAIR)
 
@@ -188,7 +189,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
         licence="Apache-2.0",
     )
     bundle.save(place / "stage1", system.variables(state), meta)
-    assert api.Model.load(place / "stage1").system.label_set == labels.SKIN_HAIR
+    assert parser.Model.load(place / "stage1").system.label_set == labels.SKIN_HAIR
 
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
     assert (second.frozen, second.needs_masks) == (None, True)

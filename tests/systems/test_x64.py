@@ -8,8 +8,9 @@ import tiny_l2s
 import tiny_segface
 import tiny_svc
 
-from l2s_jax import api, systems
-from l2s_jax.systems.contract import WHOLE_BATCH
+from l2s_jax import systems
+from l2s_jax.inference import parser
+from l2s_jax.types import WHOLE_BATCH
 
 
 def dtypes(tree) -> dict[str, str]:
@@ -57,7 +58,7 @@ def test_a_step_and_a_parsing_are_the_same_with_and_without(monkeypatch, tmp_pat
             step = jax.jit(lambda state, batch: system.steps["g"](state, batch, WHOLE_BATCH))
             after, _ = step(system.init(jax.random.key(0)), batch)
             params.append(jax.tree.map(np.asarray, after.params))
-            parsings.append(api.Parser.load(tmp_path / "tiny")(image))
+            parsings.append(parser.Parser.load(tmp_path / "tiny")(image))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *params)
     np.testing.assert_array_equal(parsings[0].ids, parsings[1].ids)
     np.testing.assert_allclose(parsings[0].confidence, parsings[1].confidence, rtol=1e-6)

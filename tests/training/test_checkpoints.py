@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import TrainState
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.training.checkpoints import Checkpoint
+from l2s_jax.types import TrainState
 
 
 def make_state(step=3, width=200, name="encoder"):

@@ -9,7 +9,7 @@ import pytest
 from toy_system import Batches, toy_config
 
 from l2s_jax.training import parallel
-from l2s_jax.training.feeding import AHEAD, Feed
+from l2s_jax.training.prefetch import AHEAD, Feed
 
 WAIT = 20  # seconds; a read that takes longer never happens
 

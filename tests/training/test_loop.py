@@ -15,8 +15,8 @@ from toy_system import Batches, toy_config
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import System, TrainState
 from l2s_jax.training import checkpoints, compilation, loop
+from l2s_jax.types import System, TrainState
 
 
 def counter(limit=10**9, batch_multiple=1, actions=()):

@@ -14,7 +14,7 @@ import numpy as np
 from input_pipeline import labels
 from l2s_jax import config as configs
 from l2s_jax import optim
-from l2s_jax.systems.contract import Prediction, System, TrainState, example_rngs, step_rng
+from l2s_jax.types import Prediction, System, TrainState, example_rngs, step_rng
 
 SIDE, HIDDEN = 4, 352  # 48 x 352 weights are enough for parameter sharding
 PIXELS = SIDE * SIDE

@@ -9,10 +9,10 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
-from l2s_jax.convert.latents2segments import convert_checkpoint
-from l2s_jax.convert.torch_file import read_state_dict
-from l2s_jax.systems.contract import PyTree, TrainState
 from l2s_jax.systems.initial import filled, misfit
+from l2s_jax.systems.latents2segments.convert import convert_checkpoint
+from l2s_jax.torch_weights.torch_file import read_state_dict
+from l2s_jax.types import PyTree, TrainState
 
 AUTOENCODER = ("encoder", "generator")
 """What must fit: both take pictures of any size."""

@@ -12,10 +12,10 @@ from ml_collections import ConfigDict
 
 from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
-from l2s_jax.losses.sums import ratio
+from l2s_jax.losses.reductions import ratio
 from l2s_jax.systems import consensus_term
-from l2s_jax.systems.contract import Axis, Batch, PyTree, example_rngs
 from l2s_jax.systems.latents2segments.networks import Networks
+from l2s_jax.types import Axis, Batch, PyTree, example_rngs
 
 Params = dict[str, PyTree]
 Terms = dict[str, jax.Array]

@@ -19,7 +19,7 @@ from l2s_jax.models.painter import painter_map
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
 from l2s_jax.models.presence_head import PresenceHead
 from l2s_jax.models.pyramid_encoder import PyramidEncoder
-from l2s_jax.systems.contract import Decoded, PyTree
+from l2s_jax.types import Decoded, PyTree
 
 HARD_LOGIT = 20.0
 """Logit of a painted pixel: the published rule knows no probabilities."""

@@ -8,7 +8,7 @@ from input_pipeline.errors import UserError
 from l2s_jax.layers import tanh_warp
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
-from l2s_jax.systems.contract import PyTree
+from l2s_jax.types import PyTree
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's RGB in [0, 1]: what the backbones expect to be normalised by."""

@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
-from l2s_jax.convert import torchvision
-from l2s_jax.convert.torch_file import read_state_dict
 from l2s_jax.systems import initial
-from l2s_jax.systems.contract import TrainState
+from l2s_jax.torch_weights import torchvision
+from l2s_jax.torch_weights.torch_file import read_state_dict
+from l2s_jax.types import TrainState
 
 COLLECTIONS = ("params", "batch_stats")
 

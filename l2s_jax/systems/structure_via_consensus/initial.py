@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
-from l2s_jax.systems.contract import TrainState
+from l2s_jax.types import TrainState
 
 LAST = "classes"
 """The layer that knows the label set."""

@@ -6,7 +6,7 @@ import optax
 from flax import linen as nn
 
 from l2s_jax import optim
-from l2s_jax.systems.contract import Axis, PyTree, TrainState
+from l2s_jax.types import Axis, PyTree, TrainState
 
 NAME = "network"
 """Of the network in every part of the state."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.report import overlays
-from l2s_jax.report.evidence import slice_labels
-from l2s_jax.report.sheet import contact, fit, png, sheet
+from l2s_jax.report.image_grid import contact, fit, png, sheet
+from l2s_jax.report.run_data import slice_labels
 
 __all__ = ["contact", "draw_panels", "reconstruction", "regions", "segmentation", "swaps"]
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 from flax import struct
+from ml_collections import ConfigDict
 
 from input_pipeline.labels import LabelSet
 
@@ -167,9 +168,9 @@ class System:
       needs_landmarks: the steps read `batch["landmarks"]`.
       needs_masks: the steps read `batch["mask"]`; where not, photos without masks train it too.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
-      frozen: () -> {name: arrays}, keyword arguments of all steps that training never changes (weights of another
-        model), or None. They are put on the devices once, where a training begins or goes on, and are neither donated
-        nor saved. It reads files, so it is not traced.
+      frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
+        another model), or None. They are put on the devices once, where a training begins or goes on, and are neither
+        donated nor saved. It reads files, so it is not traced.
       start: state -> state, what a fresh state takes from files before its first step (weights that were trained
         before), or None. It reads files, so it is neither traced nor called where a training goes on.
       learns_from: the models (names, bundles, workdirs) and files of weights that `frozen` and `start` read, as the
@@ -188,9 +189,27 @@ class System:
     needs_landmarks: bool = False
     needs_masks: bool = True
     any_size: bool = False
-    frozen: Callable[[], Mapping[str, PyTree]] | None = None
+    frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
     start: Callable[[TrainState], TrainState] | None = None
     learns_from: tuple[str, ...] = ()
+
+
+class TrainedModel(Protocol):
+    """A trained model as a system that learns from it sees it (`inference.Model`).
+
+    Attributes:
+      config: the one it was trained with; `image_size` is the side it sees, pixels.
+      system: its pure functions.
+      variables: what `system.predict` takes.
+    """
+
+    config: ConfigDict
+    system: System
+    variables: PyTree
+
+
+OpenModel = Callable[[str], TrainedModel]
+"""Opens a model by folder, workdir or name; raises UserError."""
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:

@@ -7,11 +7,15 @@ borders, activations and pixel shuffles in between, and ends in `model_class`; N
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE_BICUBIC
-from l2s_jax.convert.state_dict import Rule, State, conv, convert, same
 from l2s_jax.models.face_occ_net import FaceOccNet
+from l2s_jax.systems.base import Converted, choose_head
+from l2s_jax.systems.structure_via_consensus import config as recipes
+from l2s_jax.systems.structure_via_consensus.published import WEIGHTS
+from l2s_jax.torch_weights.state_dict import Rule, State, conv, convert, same
 
 RESIZE = PAD_SQUARE_BICUBIC
 """How pictures became the network's squares: Pillow's `thumbnail`, in proportion."""
@@ -84,3 +88,24 @@ RULES: tuple[Rule, ...] = (
     *(r for source, layer in _NORMS.items() for r in _norm(source.replace(".", r"\."), layer)),
     *_conv("model_class", "classes"),
 )
+
+
+def read(state: State, head: str | None, config: ConfigDict) -> Converted:
+    """Return the network that a published state dict holds, as a model of ours.
+
+    Args:
+      state: the tensors by name.
+      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
+      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+
+    Raises:
+      UserError: they are not its weights, or leave a choice.
+    """
+    module, variables = convert_checkpoint(state)
+    if module.classes != 3:
+        raise UserError(f"this FaceOccNet tells {module.classes} classes apart, the published ones 3")
+    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{module.classes} classes")
+    recipes.published(config)
+    title = f"Structure via Consensus, FaceOccNet, {module.classes} classes"
+    config.label_set, config.data.resize = chosen.label_set, RESIZE.name
+    return Converted(title, chosen, config, {"network": variables})

@@ -6,7 +6,7 @@ import math
 import jax
 
 from input_pipeline.errors import UserError
-from l2s_jax.systems.contract import Metrics
+from l2s_jax.types import Metrics
 
 
 class Window:

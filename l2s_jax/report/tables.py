@@ -5,9 +5,9 @@ from html import escape
 from typing import Any
 
 from input_pipeline.labels import LabelSet
-from l2s_jax.metrics.published import Published
-from l2s_jax.report.evidence import is_number
-from l2s_jax.report.page import figure, table, tile
+from l2s_jax.report.run_data import is_number
+from l2s_jax.report.template import figure, table, tile
+from l2s_jax.systems.base import Result
 
 NONE = "–"
 
@@ -46,7 +46,7 @@ def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
     return {label.name: "#{:02x}{:02x}{:02x}".format(*label.color) for label in labels}
 
 
-def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Published | None) -> str:
+def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Result | None) -> str:
     """Scores of every class, what the mean mask scores, what a paper reports, and how much of the data it covers."""
     per_class, native = group(segmentation, "per_class"), group(segmentation, "native", "per_class")
     mean_mask = group(segmentation, "baselines", "mean_mask", "per_class")

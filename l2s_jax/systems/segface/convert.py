@@ -12,20 +12,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import STRETCH
-from l2s_jax.convert import torchvision
-from l2s_jax.convert.state_dict import Layout, Rule, State, convert, dense, same
 from l2s_jax.models import backbones
 from l2s_jax.models.class_token_decoder import ClassTokenDecoder
 from l2s_jax.models.level_fusion import LevelFusion
+from l2s_jax.systems.base import Converted, choose_head
+from l2s_jax.systems.segface import config as recipes
+from l2s_jax.systems.segface.published import WEIGHTS
+from l2s_jax.torch_weights import torchvision
+from l2s_jax.torch_weights.state_dict import Layout, Rule, State, convert, dense, same
 
 CHANNELS, HEADS = 256, 8
 """Of tokens and fused features, and of every attention, in all published models."""
-
-LABEL_SETS = {"celeb": "farl19", "lapa": "lapa", "helen": "helen"}
-"""Label set of each published head."""
 
 RESIZE = STRETCH
 """How pictures became the square that all published networks were trained and scored with."""
@@ -50,7 +51,7 @@ class Published(NamedTuple):
     """Which published network some tensors are.
 
     Attributes:
-      heads: keys of `LABEL_SETS`; LaPa's and Helen's networks have the same tensors.
+      heads: names of `WEIGHTS.heads`; LaPa's and Helen's networks have the same tensors.
       backbone: key of `models.backbones.BACKBONES`; what the published code calls `convnext_tiny` is `convnext_small`.
       classes: K.
     """
@@ -72,7 +73,7 @@ def recognise(state: State) -> Published:
     found = {match[1] for name in state if (match := re.fullmatch(r"face_decoder\.(\w+)_token\.weight", name))}
     heads = tuple(head for head, tokens in _TOKENS.items() if set(tokens) == found)
     if not heads:
-        raise UserError(f"these {len(found)} class tokens are not those of SegFace's {', '.join(LABEL_SETS)}")
+        raise UserError(f"these {len(found)} class tokens are not those of SegFace's {', '.join(_TOKENS)}")
     backbone = torchvision.recognise(_below("backbone", state), "children")
     return Published(heads, backbone, len(found))
 
@@ -200,3 +201,25 @@ RULES: tuple[Rule, ...] = (
     *_layer(rf"{_DECODER}\.output_upscaling\.3", "decoder/enlarge2", _enlarging, _bias_of_pixels),
     *_layer(rf"{_DECODER}\.output_hypernetwork_mlps\.layers\.(\d)", r"decoder/classifier\1"),
 )
+
+
+def read(state: State, head: str | None, config: ConfigDict) -> Converted:
+    """Return the network that a published state dict holds, as a model of ours.
+
+    Args:
+      state: the tensors by name.
+      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
+      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+
+    Raises:
+      UserError: they are not its weights, or leave a choice.
+    """
+    published, variables = convert_checkpoint(state)
+    chosen = choose_head(WEIGHTS, published.heads, head, f"{published.classes} classes")
+    recipes.published(config)
+    config.model.backbone = published.backbone
+    config.model.warp = "published" if chosen.name == "lapa" else "none"
+    config.data.framing = "face_inside" if chosen.name == "helen" else "whole"
+    title = f"SegFace, {published.backbone}, {published.classes} classes"
+    config.label_set, config.data.resize = chosen.label_set, RESIZE.name
+    return Converted(title, chosen, config, {"network": variables})

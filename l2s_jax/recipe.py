@@ -23,10 +23,10 @@ from input_pipeline.loading.showing import FacesShowing
 from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.commands import console, scores
-from l2s_jax.metrics import published
+from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.report import html
-from l2s_jax.systems.contract import PyTree, System
 from l2s_jax.training import loop, parallel
+from l2s_jax.types import PyTree, System
 
 PANELS = 8
 """Faces shown in the report."""
@@ -61,6 +61,7 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         workdir,
         system=system,
         batches=training_batches(config, system, parts),
+        frozen=frozen_arguments(system),
         evaluate=lambda variables: evaluation.score(system, everywhere(variables), watched, **options),
         console=screen,
     )
@@ -125,7 +126,7 @@ def publish(
     metrics = measure(system, variables, tested, test, options, screen, workdir)
     bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
     screen.print()
-    reported = published.find(config.system, system.label_set, config.image_size, test)
+    reported = systems.published_result(config.system, system.label_set, config.image_size, test)
     scores.show(screen, metrics, system.label_set, reported)
     screen.print()
     for title, path in (("report", html.write_report(workdir)), ("model", model), ("scores", workdir / "metrics.json")):

@@ -9,11 +9,16 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import STRETCH
-from l2s_jax.convert.latents2segments_sizes import KINDS, example_inputs, network
-from l2s_jax.convert.state_dict import (
+from l2s_jax.layers.fir import normalized
+from l2s_jax.systems.base import Converted, choose_head
+from l2s_jax.systems.latents2segments import config as recipes
+from l2s_jax.systems.latents2segments.published import WEIGHTS
+from l2s_jax.systems.latents2segments.published_sizes import KINDS, example_inputs, network
+from l2s_jax.torch_weights.state_dict import (
     Constant,
     Layout,
     Rule,
@@ -27,7 +32,6 @@ from l2s_jax.convert.state_dict import (
     same,
     scalar,
 )
-from l2s_jax.layers.fir import normalized
 
 RESIZE = STRETCH
 """How pictures became the network's squares; theirs were square."""
@@ -167,3 +171,38 @@ def convert_checkpoint(state: State) -> dict[str, tuple[nn.Module, dict]]:
         elif name not in _COUNTERS:
             raise UserError(f"tensor '{name}' belongs to none of the published networks {', '.join(KINDS)}")
     return {kind: convert_network(kind, part) for kind, part in parts.items()}
+
+
+def read(state: State, head: str | None, config: ConfigDict) -> Converted:
+    """Return the network that a published state dict holds, as a model of ours.
+
+    Args:
+      state: the tensors by name.
+      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
+      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+
+    Raises:
+      UserError: they are not its weights, or leave a choice.
+    """
+    networks = convert_checkpoint(state)
+    for kind, name in (("E", "encoder"), ("G", "generator")):
+        if kind not in networks:
+            raise UserError(f"it has no {name}: no tensor's name begins with '{kind}.'")
+    (encoder, encoding), (generator, decoding) = networks["E"], networks["G"]
+    if decoding["params"]["structure_scale"]["kernel"].shape != (encoder.style_dims, encoder.structure_channels):
+        raise UserError("its encoder and its generator do not belong together: their codes differ in size")
+    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{encoder.structure_channels} channels")
+    recipes.published(config)
+    if chosen.name == "hair_skin":
+        recipes.helen(config)
+    if encoder.structure_channels != sum(config.model.slices):
+        channels = encoder.structure_channels, sum(config.model.slices)
+        raise UserError(f"its structure code has {channels[0]} channels, the published one {channels[1]}")
+    for field in config.model.residual:
+        config.model.residual[field] = getattr(encoder, field)
+    config.model.style = encoder.style_dims
+    config.model.generator.head_widths, config.model.generator.widths = generator.head_widths, generator.widths
+    title = f"Latents2Segments, {len(config.model.slices)} regions"
+    variables = {"encoder": encoding["params"], "generator": decoding["params"]}
+    config.label_set, config.data.resize = chosen.label_set, RESIZE.name
+    return Converted(title, chosen, config, variables)

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from input_pipeline.errors import UserError
 from l2s_jax.bundle.tensors import ITEM_BYTES, check_header
-from l2s_jax.convert.torch_pickle import PickleError, Storage, Tensor, load
+from l2s_jax.torch_weights.torch_pickle import PickleError, Storage, Tensor, load
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model")
 """Keys under which training scripts keep the weights beside their optimiser; the first is SegFace's."""

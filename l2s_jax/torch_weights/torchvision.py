@@ -16,7 +16,6 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from input_pipeline.errors import UserError
-from l2s_jax.convert.state_dict import Constant, Layout, Rule, State, conv, convert, dense, flat, same
 from l2s_jax.models.backbones import BACKBONES, build
 from l2s_jax.models.backbones.convnext import ConvNeXt
 from l2s_jax.models.backbones.inverted_residual import InvertedResidualNet
@@ -24,6 +23,7 @@ from l2s_jax.models.backbones.resnet import ResNet
 from l2s_jax.models.backbones.swin import Swin
 from l2s_jax.models.backbones.swin_v2 import log_coordinates
 from l2s_jax.models.backbones.windows import relative_positions
+from l2s_jax.torch_weights.state_dict import Constant, Layout, Rule, State, conv, convert, dense, flat, same
 
 Naming = Literal["torchvision", "children"]
 """`torchvision`: names of its models. `children`: Swin, ConvNeXt and ResNet as `Sequential(*model.children())`,

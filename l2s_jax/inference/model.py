@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, config, systems
-from l2s_jax.systems.contract import PyTree, System
+from l2s_jax.types import PyTree, System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,3 +60,12 @@ def stored_config(model: bundle.Bundle) -> ConfigDict:
         raise UserError("its config and its description differ")
     config.validate(stored)
     return stored
+
+
+def frozen_arguments(system: System) -> Mapping[str, PyTree]:
+    """Return the arrays that the steps of a system read and training never changes (`System.frozen`).
+
+    Raises:
+      UserError: a model that the system learns from is missing, damaged or of other classes.
+    """
+    return {} if system.frozen is None else system.frozen(Model.load)

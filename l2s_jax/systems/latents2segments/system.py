@@ -1,0 +1,189 @@
+"""Latents2Segments (Tomar and Rajagopalan, CVPRW 2022, arXiv 2207.01871) and what we add to it.
+
+An autoencoder whose structure code is cut into slices, one per face region; every slice is decoded by itself with one
+shared decoder, and the segmentation is where the decodes are. See config.py for the presets.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from l2s_jax import optim
+from l2s_jax.systems import consensus_term
+from l2s_jax.systems.latents2segments import losses
+from l2s_jax.systems.latents2segments.initial import with_weights
+from l2s_jax.systems.latents2segments.networks import Networks
+from l2s_jax.systems.latents2segments.networks import build as build_networks
+from l2s_jax.types import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
+
+OPTIMISED = {
+    "encoder": ("encoder", "presence"),
+    "generator": ("generator",),
+    "discriminator": ("discriminator", "patch"),
+}
+"""Networks by optimiser."""
+EXPORTED = ("encoder", "presence", "generator")
+
+
+def build(config: ConfigDict) -> System:
+    """The system of one config.
+
+    Raises:
+      UserError: a config whose parts do not fit together.
+    """
+    consensus_term.check(config)
+    networks = build_networks(config)
+    optimisers = _optimisers(config)
+    steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True)}
+    if config.schedule.autoencode_every > 1:
+        steps["parse"] = functools.partial(_autoencode, networks, optimisers, config, decode=False)
+    if config.schedule.discriminator_every:
+        # Several times faster where the gradient is differentiated.
+        folded = networks.lowered("folded", "discriminator", "patch")
+        steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
+        steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
+    inferring = networks.lowered("direct", "generator")  # fewest multiplications where nothing is differentiated
+    return System(
+        name="latents2segments",
+        label_set=networks.label_set,
+        init=functools.partial(_init, networks, optimisers, config),
+        steps=steps,
+        schedule=functools.partial(schedule, config.schedule),
+        variables=functools.partial(_variables, config),
+        start=functools.partial(with_weights, config) if config.model.init_from else None,
+        learns_from=(config.model.init_from,) if config.model.init_from else (),
+        predict=functools.partial(_predict, inferring),
+        codec=Codec(
+            functools.partial(_encode, inferring),
+            functools.partial(_decode, inferring),
+            networks.classes,
+            functools.partial(_untrained, inferring),
+        ),
+    )
+
+
+def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
+    """Which steps run on batch number `step`.
+
+    Discriminators take every `discriminator_every`-th batch (2 = the published alternation) and R1 follows on every
+    `r1_every`-th of those; of the other batches every `autoencode_every`-th decodes colours.
+    """
+    every = config.discriminator_every
+    if every:
+        turn, rest = divmod(step, every)
+        if rest == 0:
+            return ("discriminate", "r1") if turn % config.r1_every == 0 else ("discriminate",)
+        step = turn * (every - 1) + rest - 1
+    return ("autoencode",) if step % config.autoencode_every == 0 else ("parse",)
+
+
+def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
+    every = config.schedule.discriminator_every
+    updates = {"encoder": config.train.steps - (config.train.steps // every if every else 0)}
+    updates["generator"] = updates["encoder"] // config.schedule.autoencode_every
+    groups = {name: optim.ending(config.optim[name], count) for name, count in updates.items()}
+    if every:
+        own = optim.ending(config.optim.discriminator, config.train.steps // every)
+        groups["discriminator"] = optim.lazy(own, config.schedule.r1_every)
+    return {name: optim.build(group) for name, group in groups.items()}
+
+
+def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:
+    params_rng, step_key = jax.random.split(rng)
+    params = networks.init(params_rng)
+    exported = {name: value for name, value in params.items() if name in EXPORTED}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        rng=step_key,
+        params=params,
+        stats={},
+        # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
+        ema=jax.tree.map(jnp.copy, exported) if config.optim.ema else {},
+        opt_state={name: tx.init(_group(params, name)) for name, tx in optimisers.items()},
+    )
+
+
+def _group(params: dict[str, PyTree], group: str) -> dict[str, PyTree]:
+    return {name: params[name] for name in OPTIMISED[group] if name in params}
+
+
+def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis, *, decode: bool):
+    def terms(trained):
+        rng = step_rng(state, "autoencode")
+        return losses.autoencoder_terms(networks, config, state.params | trained, batch, rng, axis, decode)
+
+    groups = ("encoder", "generator") if decode else ("encoder",)
+    state, metrics = _update(optimisers, groups, consensus_term.weights(config.loss), terms, state, axis)
+    if config.optim.ema:
+        new = {
+            name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
+            for name, ema in state.ema.items()
+        }
+        state = state.replace(ema=new)
+    return state, metrics
+
+
+def _discriminate(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
+    def terms(trained):
+        rng = step_rng(state, "discriminate")
+        return losses.discriminator_terms(networks, config.loss, trained, state.params, batch, rng, axis)
+
+    return _update(optimisers, ("discriminator",), consensus_term.weights(config.loss), terms, state, axis)
+
+
+def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
+    def terms(trained):
+        rng = step_rng(state, "r1")
+        penalties = losses.r1_terms(networks, config.loss, trained, batch, rng, axis)
+        # Lazy regularisation: applied every n-th time, n times as strong (StyleGAN2).
+        return {name: config.schedule.r1_every * value for name, value in penalties.items()}
+
+    return _update(optimisers, ("discriminator",), {}, terms, state, axis)
+
+
+def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -> tuple[TrainState, Metrics]:
+    """One update of the networks of `groups` on the weighted sum of terms; a term without a weight counts once."""
+
+    def objective(trained):
+        values = terms(trained)
+        return sum(weights.get(name, 1.0) * value for name, value in values.items()), values
+
+    trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
+    (loss, metrics), grads = jax.value_and_grad(objective, has_aux=True)(trained)
+    grads = axis.total(grads)
+    params, opt_state = dict(state.params), dict(state.opt_state)
+    for group in groups:
+        own = _group(params, group)
+        updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
+        params |= optax.apply_updates(own, updates)
+    return state.replace(params=params, opt_state=opt_state), {"loss": loss, **metrics}
+
+
+def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
+    return state.ema if config.optim.ema else {name: state.params[name] for name in EXPORTED if name in state.params}
+
+
+def _encode(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Code:
+    return Code(*networks.encode(variables, image))
+
+
+def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
+    return networks.decode(variables, code.structure, code.style)
+
+
+def _untrained(networks: Networks, variables: dict[str, PyTree], rng: jax.Array) -> dict[str, PyTree]:
+    return variables | {"generator": networks.init(rng)["generator"]}
+
+
+def _predict(
+    networks: Networks, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
+    del landmarks  # this method aligns nothing
+    codes, style = networks.encode(variables, image)
+    if networks.presence is not None:
+        return Prediction(networks.parse(variables, codes))
+    _, regions = networks.paint(variables, codes, style, None)
+    return Prediction(networks.painted_logits(regions))

@@ -1,0 +1,190 @@
+"""SegFace (Narayan, VS and Patel, AAAI 2025, arXiv 2412.08647): face parsing with one token per class.
+
+One network, one step. With `model.warp` the network sees the tanh-warped face and the loss sees its logits back in the
+picture's pixels. See config.py for the recipes.
+"""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+from input_pipeline.loading.resolution_schedule import named_sides
+from l2s_jax import optim
+from l2s_jax.layers import drop_path, tanh_warp
+from l2s_jax.losses import segmentation
+from l2s_jax.models.segface import SegFace
+from l2s_jax.systems import consensus_term, single_network
+from l2s_jax.systems.segface.forward import build_network, find_convention, forward
+from l2s_jax.systems.segface.initial import with_backbone
+from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
+
+Warp = tanh_warp.Convention | None
+
+
+def build(config: ConfigDict) -> System:
+    """The system of one config.
+
+    Raises:
+      UserError: an unknown backbone, label set or warp, or fields that do not fit together.
+    """
+    for field, side in named_sides(config.image_size, config.data.smaller_first):
+        if side % 32:
+            raise UserError(f"{field}={side} must be a multiple of 32, the coarsest stride of a backbone")
+    consensus_term.check(config)
+    label_set = labels.get(config.label_set)
+    network, warp = build_network(config, len(label_set)), find_convention(config.model.warp)
+    if config.model.mirror and warp is not None:
+        raise UserError(f"model.mirror needs model.warp=none, not {config.model.warp}: landmarks have no mirror image")
+    optimiser = _optimiser(config, network)
+    class_weights = _class_weights(config.loss, len(label_set))
+    return System(
+        name="segface",
+        label_set=label_set,
+        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
+        steps={"train": functools.partial(_train, network, warp, optimiser, class_weights, config)},
+        schedule=lambda step: ("train",),
+        variables=single_network.exported,
+        predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
+        start=functools.partial(with_backbone, config) if config.model.init_from else None,
+        learns_from=(config.model.init_from,) if config.model.init_from else (),
+        needs_landmarks=warp is not None,
+        any_size=True,
+    )
+
+
+def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransformation:
+    decay = config.optim.stage_decay
+    if not 0 < decay <= 1:
+        raise UserError(f"optim.stage_decay={decay} must be above 0 and at most 1")
+    own = optim.ending(config.optim.network, config.train.steps)
+    if decay == 1:
+        return optim.build(own)
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    variables = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), image)
+    last = max(_stage(("backbone", name)) for name in variables["params"]["backbone"])
+    return optim.build(own, optim.stage_decay(_stage, last, decay))
+
+
+def _stage(path: tuple[str, ...]) -> int | None:
+    """Where in the backbone a parameter lies: its stem is stage 0; None outside of the backbone."""
+    if path[0] != "backbone":
+        return None
+    numbered = re.match(r"(?:stage|down)_(\d+)", path[1])
+    if numbered:
+        return int(numbered[1])
+    return 0 if path[1].startswith("stem") else 5  # the head of mobile networks follows their fifth stage
+
+
+def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
+    """float32 [K], s**-rarity for pixel shares s, in the mean 1 over the pixels; None = all the same."""
+    if not loss.rarity:
+        return None
+    shares = np.asarray(loss.pixel_shares, np.float64)
+    if shares.shape != (classes,) or not (shares > 0).all():
+        raise UserError(
+            f"loss.rarity={loss.rarity} needs loss.pixel_shares: {classes} numbers above 0, one for each class "
+            "(`l2s data stats SPEC --json FILE` counts them)"
+        )
+    shares = shares / shares.sum()
+    weights = shares**-loss.rarity
+    return np.asarray(weights / (shares * weights).sum(), np.float32)
+
+
+def _train(
+    network: SegFace,
+    warp: Warp,
+    optimiser: optax.GradientTransformation,
+    class_weights: np.ndarray | None,
+    config: ConfigDict,
+    state: TrainState,
+    batch: Batch,
+    axis: Axis,
+) -> tuple[TrainState, Metrics]:
+    _check_axis(network, state, axis)
+    if warp is not None and "landmarks" not in batch:
+        raise UserError(
+            f"model.warp={config.model.warp} needs faces with landmarks, and the training data have none: "
+            "set model.warp=none"
+        )
+    params, stats = state.params["network"], state.stats["network"]
+
+    def objective(trained):
+        logits, moved = forward(
+            network,
+            warp,
+            {"params": trained, **stats},
+            batch["image"],
+            batch.get("landmarks"),
+            train=True,
+            rngs={drop_path.RNG: step_rng(state, "train")},
+            mutable=["batch_stats"],
+        )
+        terms = _terms(config, class_weights, logits, batch, axis)
+        weights = consensus_term.weights(config.loss)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+
+    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
+    return state, {"loss": loss, **terms}
+
+
+def _terms(
+    config: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
+) -> dict[str, jax.Array]:
+    """The unweighted terms by the names of their weights."""
+    loss, mask, weight = config.loss, batch["mask"], batch["weight"]
+    terms = {}
+    if loss.cross_entropy:
+        terms["cross_entropy"] = segmentation.cross_entropy(
+            logits, mask, weight, axis.total, class_weights=class_weights, label_smoothing=loss.label_smoothing
+        )
+    if loss.dice:
+        terms["dice"] = segmentation.dice(
+            logits, mask, weight, axis.total, smooth=1e-5, squared=True, present_only=loss.dice_present_only
+        )
+    if loss.consensus.weight:
+        terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    if not terms:
+        raise UserError(
+            "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight"
+        )
+    return terms
+
+
+def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
+    """Batch statistics and stochastic depth belong to the global batch, which only jit sees."""
+    whole = axis.total is WHOLE_BATCH.total
+    if not whole and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
+        raise UserError(
+            "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
+            "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"
+        )
+
+
+def _predict(network: SegFace, warp: Warp) -> Predict:
+    def predict(variables, image, landmarks=None):
+        logits, _ = forward(network, warp, variables["network"], image, landmarks, train=False)
+        return Prediction(logits)
+
+    return predict
+
+
+def _predict_mirrored(network: SegFace, label_set: LabelSet) -> Predict:
+    exchanged = label_set.flip[: len(label_set)]
+
+    def predict(variables, image, landmarks=None):
+        del landmarks  # there is no warp
+        both = jnp.concatenate([image, image[:, :, ::-1]])
+        logits, _ = forward(network, None, variables["network"], both, None, train=False)
+        straight, mirrored = jnp.split(logits, 2)
+        return Prediction((straight + mirrored[:, :, ::-1, exchanged]) / 2)
+
+    return predict

@@ -1,0 +1,168 @@
+"""Structure via Consensus (Masi, Mathai and AbdAlmageed, CVPR 2020, arXiv 1911.00957) as a system of two stages.
+
+In stage 1 (`stage=teacher`) a small network learns what another model says of photos, which need no masks; in stage 2
+(`stage=labels`) it goes on from there (`model.init_from`) with masks. In both, every blob agrees with itself. See
+config.py for the recipes, teacher.py for the other model.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from input_pipeline.labels import LabelSet
+from input_pipeline.loading.resolution_schedule import named_sides
+from l2s_jax import optim
+from l2s_jax.layers.blobs import largest_blobs
+from l2s_jax.losses import distillation, segmentation
+from l2s_jax.models.face_occ_net import FaceOccNet
+from l2s_jax.systems import consensus_term, single_network
+from l2s_jax.systems.structure_via_consensus.config import CHOICES
+from l2s_jax.systems.structure_via_consensus.initial import with_model
+from l2s_jax.systems.structure_via_consensus.teacher import Teacher, open_teacher
+from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
+
+
+def build(config: ConfigDict) -> System:
+    """The system of one config. The teacher is not needed before its steps are traced.
+
+    Raises:
+      UserError: an unknown label set, stage or kind of labels, or sizes that the network does not have.
+    """
+    _check(config)
+    label_set = labels.get(config.label_set)
+    dtype = jnp.dtype(config.precision.compute)
+    network = FaceOccNet(len(label_set), config.model.width, config.model.dropout, dtype)
+    optimiser = optim.build(optim.ending(config.optim.network, config.train.steps))
+    step, frozen = functools.partial(_learn, network, optimiser, config), None
+    if config.stage == "teacher":
+        step = functools.partial(_learn_from, config, step)
+        frozen = functools.partial(_open_teacher, config.teacher.model, label_set)
+    return System(
+        name="structure_via_consensus",
+        label_set=label_set,
+        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
+        steps={config.stage: step},
+        schedule=lambda number: (config.stage,),
+        variables=single_network.exported,
+        predict=functools.partial(_predict, network),
+        start=functools.partial(with_model, config) if config.model.init_from else None,
+        needs_masks=config.stage == "labels",
+        any_size=True,
+        frozen=frozen,
+        learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
+    )
+
+
+def _check(config: ConfigDict) -> None:
+    chosen = {"stage": config.stage, "teacher.labels": config.teacher.labels}
+    for field, choices in CHOICES.items():
+        if chosen[field] not in choices:
+            raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
+    for field, side in named_sides(config.image_size, config.data.smaller_first):
+        if side % 4 or side < 20:
+            raise UserError(f"{field}={side} must be a multiple of 4, at least 20")
+    if config.model.width < 2 or config.model.width % 2:
+        raise UserError(f"model.width={config.model.width} must be an even number above 0")
+    if not 0 <= config.model.dropout < 1:
+        raise UserError(f"model.dropout={config.model.dropout} must be a rate from 0 to below 1")
+    consensus_term.check(config)
+
+
+def _open_teacher(where: str, label_set: LabelSet, open_model: OpenModel) -> dict[str, Teacher]:
+    return {"teacher": open_teacher(open_model, where, label_set)}
+
+
+def _learn_from(
+    config: ConfigDict, learn: Callable, state: TrainState, batch: Batch, axis: Axis, teacher: Teacher
+) -> tuple[TrainState, Metrics]:
+    """Stage 1: the step of stage 2 on a batch whose labels are the teacher's."""
+    return learn(state, taught(config, teacher, batch), axis)
+
+
+def taught(config: ConfigDict, teacher: Teacher, batch: Batch) -> Batch:
+    """A batch with a teacher's labels in the place of its own, outside of the photo too.
+
+    Args:
+      config: of the student.
+      teacher: from `open_teacher`.
+      batch: images; a `mask`, where there is one, is not looked at.
+
+    Returns:
+      the batch with `mask` int32 [B, H, W], the most probable class; `probabilities` float32 [B, H, W, K] if labels are
+      soft; and, if the loss asks for pieces of the mask, `blobs` int32 [B, H, W].
+    """
+    probabilities = teacher(batch)
+    mask = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
+    said = {"mask": mask}
+    if config.teacher.labels == "soft":
+        said["probabilities"] = probabilities
+    if config.loss.consensus.weight and config.loss.consensus.blobs == "components":
+        said["blobs"] = largest_blobs(mask, config.data.blobs, min_pixels=config.data.blob_pixels)
+    return {**batch, **said}
+
+
+def _learn(
+    network: FaceOccNet,
+    optimiser: optax.GradientTransformation,
+    config: ConfigDict,
+    state: TrainState,
+    batch: Batch,
+    axis: Axis,
+) -> tuple[TrainState, Metrics]:
+    if axis.total is not WHOLE_BATCH.total:
+        raise UserError(
+            "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
+            "number of devices)"
+        )
+    params, stats = state.params["network"], state.stats["network"]
+
+    def objective(trained):
+        logits, moved = network.apply(
+            {"params": trained, **stats},
+            batch["image"],
+            train=True,
+            rngs={"dropout": step_rng(state, config.stage)},
+            mutable=["batch_stats"],
+        )
+        terms = _terms(config, logits, batch, axis)
+        weights = consensus_term.weights(config.loss)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+
+    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
+    return state, {"loss": loss, **terms}
+
+
+def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
+    """The unweighted terms by the names of their weights."""
+    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.total)
+    terms = {}
+    if "probabilities" in batch:
+        if loss.divergence:
+            target = batch["probabilities"]
+            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.total)
+    elif loss.cross_entropy:
+        terms["cross_entropy"] = segmentation.cross_entropy(*arrays)
+    if loss.dice:
+        terms["dice"] = segmentation.dice(*arrays)
+    if loss.consensus.weight:
+        terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    if not terms:
+        raise UserError(
+            f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
+            "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones"
+        )
+    return terms
+
+
+def _predict(
+    network: FaceOccNet, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
+    del landmarks  # nothing is aligned
+    return Prediction(network.apply(variables["network"], image, train=False))
