@@ -111,7 +111,7 @@ def base() -> ConfigDict:
 
 
 def _augment() -> ConfigDict:
-    """Random changes of training faces: the fields of `input_pipeline.images.augment.Augment`, limits of uniform draws."""
+    """Random changes of training faces: the fields of `images.augment.Augment`, limits of uniform draws."""
     augment = ConfigDict()
     augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
     augment.rotate = 12.0  # degrees to either side

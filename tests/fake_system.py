@@ -1,6 +1,7 @@
 """A real but tiny system for the tests of bundles, the API and the commands: a 1x1 convolution that knows colours."""
 
 import contextlib
+import sys
 import types
 
 import flax.linen as nn
@@ -15,6 +16,7 @@ from input_pipeline.labels import LabelSet
 from l2s_jax import bundle, config, systems
 from l2s_jax.types import Code, Codec, Decoded, Prediction, System, TrainState
 
+PACKAGE = "fake_package"
 SIDE = 16
 LABELS = labels.L2S_REGIONS
 
@@ -86,10 +88,17 @@ def build(conf) -> System:
 
 def install(monkeypatch) -> None:
     """Make `fake` the registered system of a test."""
-    module = types.SimpleNamespace(build=build, default_config=default_config, RANGES={})
-    real = __import__("l2s_jax.systems", fromlist=["_module"])._module
-    monkeypatch.setattr("l2s_jax.systems.NAMES", (*systems.NAMES, "fake"))
-    monkeypatch.setattr("l2s_jax.systems._module", lambda name: module if name == "fake" else real(name))
+    parts = {
+        "": {"__path__": []},
+        ".system": {"build": build},
+        ".config": {"default_config": default_config, "RANGES": {}},
+    }
+    for part, content in parts.items():
+        module = types.ModuleType(f"{PACKAGE}{part}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    real = systems.packages
+    monkeypatch.setattr(systems, "packages", lambda: real() | {"fake": PACKAGE})
 
 
 @contextlib.contextmanager

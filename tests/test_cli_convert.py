@@ -14,8 +14,7 @@ import safetensors.numpy
 import torch_writer
 from PIL import Image
 
-from l2s_jax import bundle, cli, conversions
-from l2s_jax.commands import arguments
+from l2s_jax import bundle, cli, systems
 from l2s_jax.inference import parser
 from l2s_jax.layers.slices import masked_codes
 from l2s_jax.models import backbones
@@ -277,14 +276,14 @@ def test_damaged_models_are_one_sentence_in_both_commands(capsys, place, convert
 
 
 def test_help_knows_all_that_can_be_converted(capsys):
-    assert tuple(conversions.CONVERSIONS) == arguments.CONVERTED
-    heads = [head for conversion in conversions.CONVERSIONS.values() for head in conversion.heads]
+    published = {name: systems.published(name).weights for name in systems.convertible()}
+    heads = [head.name for weights in published.values() for head in weights.heads]
     assert len(set(heads)) == len(heads)
     assert cli.main(["convert", "--help"]) == 0
     out = capsys.readouterr().out
-    assert all(word in out for word in (*arguments.CONVERTED, *heads))
-    for name, conversion in conversions.CONVERSIONS.items():
-        assert f"{name} {conversion.image_size}" in " ".join(out.split())
+    assert all(word in out for word in (*published, *heads))
+    for name, weights in published.items():
+        assert f"{name} {weights.image_size}" in " ".join(out.split())
 
 
 class Evil:

@@ -11,7 +11,7 @@ from input_pipeline import licences
 from input_pipeline.datasets import open_mixture
 from l2s_jax import bundle, cli, inheritance, systems
 from l2s_jax import config as configs
-from l2s_jax.systems import NAMES
+from l2s_jax.systems import names
 
 LABELS = fake_system.LABELS
 OPTIONS = ["--config.train.steps=1", "--config.train.eval_every=0"]
@@ -72,7 +72,7 @@ def test_a_model_of_ones_own_folder_has_what_it_states(tmp_path, stated, expecte
     assert licences.strictest(terms.values()) == expected
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_systems_name_every_model_they_learn_from(name):
     """Also of systems to come: a config field `model.init_from` is first weights."""
     conf = configs.default(name).unlock()

@@ -1,4 +1,4 @@
-"""Blobs of masks that only the device knows, for losses over blobs (`input_pipeline.images.components` makes those of files)."""
+"""Blobs of masks that only the device knows, for losses over blobs (those of files: `images.components`)."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from l2s_jax.layers.components import NONE, components
 def largest_blobs(labels: jax.Array, max_blobs: int, *, min_pixels: int) -> jax.Array:
     """The largest 4-connected components of the classes of each image.
 
-    Where `input_pipeline.images.components` joins what is left over, this leaves it out: crumbs of a true mask are parts of the
+    Where `images.components` joins what is left over, this leaves it out: crumbs of a true mask are parts of the
     face, crumbs of a prediction are mostly errors.
 
     Args:

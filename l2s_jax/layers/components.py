@@ -1,4 +1,4 @@
-"""Connected components inside jit, for predictions (the blobs of training masks come from `input_pipeline.images.components`)."""
+"""Connected components inside jit, for predictions (those of training masks: `images.components`)."""
 
 from typing import Literal
 

@@ -10,9 +10,11 @@ from flax.traverse_util import flatten_dict
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from l2s_jax.systems.segface.convert import LABEL_SETS, Published, convert_checkpoint, recognise
+from l2s_jax.systems.segface.convert import Published, convert_checkpoint, recognise
+from l2s_jax.systems.segface.published import WEIGHTS
 
 GOLDEN = Path(__file__).parents[1] / "data" / "goldens" / "segface.json"
+HEADS = {head.name: head for head in WEIGHTS.heads}
 MODELS = json.loads(GOLDEN.read_text())["models"]
 
 
@@ -44,7 +46,7 @@ def test_the_network_is_recognised(converted):
     for head in ("lapa", "helen"):
         assert recognise(published(head)) == Published(("lapa", "helen"), "mobilenet", 11)
     for head, classes in (("celeb", 19), ("lapa", 11), ("helen", 11)):
-        assert len(labels.get(LABEL_SETS[head])) == classes
+        assert len(labels.get(HEADS[head].label_set)) == classes
 
 
 def test_every_number_arrives(celeb, converted):
@@ -76,7 +78,7 @@ def test_tokens_of_eleven_classes_whatever_the_order_of_the_file(head):
     # These names mean the image's sides.
     names = {"background": "background", "skin": "face", "r_brow": "leftbro", "l_eye": "righteye", "u_lip": "upperlip"}
     for ours, theirs in names.items():
-        index = labels.get(LABEL_SETS[head])[ours]
+        index = labels.get(HEADS[head].label_set)[ours]
         np.testing.assert_array_equal(tokens[index], state[f"face_decoder.{theirs}_token.weight"][0])
 
 

@@ -6,7 +6,6 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.geometry import crop, fit_square, flip, resize, shrink, square_matrix, warp
 from input_pipeline.images.resize_rules import PAD_SQUARE
 from input_pipeline.labels import CELEBAMASK, IGNORE
-from l2s_jax.inference import resize
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
-from l2s_jax.systems import latents2segments as l2s
+from l2s_jax.systems.latents2segments import config as l2s_config
+from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
 
 
 def narrow(source, **changes):
     """The published preset with the widths of `l2s_weights`."""
-    config = l2s.published(configs.default("latents2segments").unlock())
+    config = l2s_config.published(configs.default("latents2segments").unlock())
     config.model.residual.base_width, config.model.residual.max_width, config.model.style = 2, 128, 128
     config.model.generator.head_widths, config.model.generator.widths = (16, 32), (32, 32, 16, 8)
     config.model.discriminator.channel_base, config.model.discriminator.max_width = 2048, 32
@@ -78,11 +79,11 @@ def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, publi
 def test_a_model_of_the_system_is_taken_over(tmp_path):
     config = tiny_l2s.quiet()
     state = numbered(systems.build(config))
-    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s.EXPORTED}
+    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s_system.EXPORTED}
     sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(32)}
     bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
     started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).start(state)
-    for name in l2s.EXPORTED:
+    for name in l2s_system.EXPORTED:
         assert tiny_l2s.difference(started.params[name], variables[name]) == 0
     # Of other classes the light head starts anew.
     other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).start(state)

@@ -15,7 +15,7 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax import systems
-from l2s_jax.systems import latents2segments as l2s
+from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
@@ -64,7 +64,7 @@ def test_schedule_without_adversaries_parses_between_reconstructions():
 
 
 def published_config():
-    config = l2s.published(configs.default("latents2segments").unlock())
+    config = l2s_config.published(configs.default("latents2segments").unlock())
     config.image_size = 128
     return config.lock()
 
@@ -259,7 +259,7 @@ def test_published_skin_keeps_eyes_and_lips():
 
 
 def test_helen_variant_has_two_slices_of_four_channels_and_no_background():
-    config = l2s.helen(tiny_l2s.published().unlock()).lock()
+    config = l2s_config.helen(tiny_l2s.published().unlock()).lock()
     networks = build_networks(config)
     assert networks.slices == ((0, 4), (4, 8))
     assert [config.label_set, *(networks.label_set.names[k] for k in networks.classes)] == ["hair_skin", "hair", "skin"]
@@ -274,7 +274,7 @@ def test_helen_variant_takes_the_features_for_skin():
     table = labels.remap(labels.HELEN, labels.HAIR_SKIN)
     kept = {name: labels.HAIR_SKIN.names[table[labels.HELEN[name]]] for name in labels.HELEN.names}
     assert kept == dict.fromkeys(labels.HELEN.names, "skin") | {"background": "background", "hair": "hair"}
-    masks = build_networks(l2s.helen(tiny_l2s.published().unlock()).lock()).masks(np.array([[[0, 1, 2]]]))
+    masks = build_networks(l2s_config.helen(tiny_l2s.published().unlock()).lock()).masks(np.array([[[0, 1, 2]]]))
     np.testing.assert_array_equal(masks[0, :, 0], [[0, 1, 0], [0, 0, 1]])  # no feature is added twice
 
 

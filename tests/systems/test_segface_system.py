@@ -12,7 +12,8 @@ from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, evaluation, systems
 from l2s_jax.models import backbones
-from l2s_jax.systems import segface
+from l2s_jax.systems.segface import config as segface_config
+from l2s_jax.systems.segface import system as segface_system
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import WHOLE_BATCH
 
@@ -189,7 +190,7 @@ def test_everything_computes_in_the_precision_of_the_config():
     system = systems.build(tiny_segface.config(**BOTH, precision__compute="bfloat16"))
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
-    network = segface.build_network(tiny_segface.config(**BOTH, precision__compute="bfloat16"), 11)
+    network = segface_system.build_network(tiny_segface.config(**BOTH, precision__compute="bfloat16"), 11)
     variables = {"params": state.params["network"], **state.stats["network"]}
 
     def run(variables, image):
@@ -256,7 +257,7 @@ def test_evaluation_hands_over_the_landmarks(plain):
 
 
 def test_the_published_recipe_exports_raw_weights():
-    config = segface.published(tiny_segface.config().unlock())
+    config = segface_config.published(tiny_segface.config().unlock())
     config.optim.network.decay, config.optim.network.milestones = "steps", (10, 20)
     system = systems.build(config.lock())
     state = jax.eval_shape(system.init, jax.random.key(0))
@@ -270,10 +271,10 @@ def test_the_published_recipe_exports_raw_weights():
 
 def test_rare_classes_weigh_more():
     shares = tuple(float(k) for k in range(1, 12))
-    weights = segface._class_weights(tiny_segface.config(loss__pixel_shares=shares, loss__rarity=0.5).loss, 11)
+    weights = segface_system._class_weights(tiny_segface.config(loss__pixel_shares=shares, loss__rarity=0.5).loss, 11)
     np.testing.assert_allclose(weights[0] / weights[3], 2.0, rtol=1e-6)
     np.testing.assert_allclose(np.average(weights, weights=shares), 1.0, rtol=1e-6)
-    assert segface._class_weights(tiny_segface.config().loss, 11) is None
+    assert segface_system._class_weights(tiny_segface.config().loss, 11) is None
 
 
 @pytest.mark.parametrize("name", [name for name in backbones.BACKBONES if name.startswith("tiny") or name == "mini"])
@@ -284,8 +285,8 @@ def test_every_part_of_a_backbone_has_its_stage(name):
     for part in variables["params"]:
         kind, _, number = part.partition("_")
         wanted = {"stem": 0, "head": 5}[kind] if kind in ("stem", "head") else int(number[0])
-        assert segface._stage(("backbone", part)) == wanted
-    assert segface._stage(("decoder", "stage_1")) is None
+        assert segface_system._stage(("backbone", part)) == wanted
+    assert segface_system._stage(("decoder", "stage_1")) is None
 
 
 def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):

@@ -17,8 +17,10 @@ from input_pipeline.images.components import blobs
 from input_pipeline.loading import train
 from l2s_jax import bundle, systems
 from l2s_jax.inference import parser
-from l2s_jax.systems import structure_via_consensus as svc
-from l2s_jax.systems.structure_via_consensus.teacher import Teacher
+from l2s_jax.inference.model import Model, frozen_arguments
+from l2s_jax.systems.structure_via_consensus import config as svc_config
+from l2s_jax.systems.structure_via_consensus import system as svc_system
+from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import WHOLE_BATCH
 
@@ -41,7 +43,7 @@ def student(place):
     system = systems.build(tiny_svc.config(**tiny_svc.TAUGHT, teacher__model=str(place / "teacher")))
     state = parallel.init_state(system.init, jax.random.key(0), one_device())
     step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, WHOLE_BATCH, **frozen))
-    return system, state, system.frozen(), step
+    return system, state, frozen_arguments(system), step
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +109,9 @@ def test_the_teacher_is_an_argument_and_neither_saved_nor_compiled_in(student, t
 
 def test_hard_labels_are_what_the_teacher_says_in_the_students_classes(place):
     config = tiny_svc.config(**tiny_svc.TAUGHT, teacher__labels="hard", teacher__model=str(place / "teacher"))
-    model, batch = Teacher(config.teacher.model, labels.SKIN_HAIR), tiny_svc.faces(3)
+    teacher, batch = open_teacher(Model.load, config.teacher.model, labels.SKIN_HAIR), tiny_svc.faces(3)
     wrong = batch | {"mask": np.zeros_like(batch["mask"])}
-    said = jax.jit(lambda variables, batch: svc.taught(model, config, variables, batch))(model.variables(), wrong)
+    said = jax.jit(lambda teacher, batch: svc_system.taught(config, teacher, batch))(teacher, wrong)
     np.testing.assert_array_equal(said["mask"], TO_STUDENT[tiny_svc.blocks(3)])
     assert said["mask"].dtype == jnp.int32
     assert "probabilities" not in said
@@ -119,20 +121,21 @@ def test_hard_labels_are_what_the_teacher_says_in_the_students_classes(place):
 
 
 def test_soft_labels_add_up_the_probabilities_of_the_teachers_classes(place):
-    model = Teacher(tiny_svc.save_teacher(place / "unsure", softness=400.0), labels.SKIN_HAIR)
+    teacher = open_teacher(Model.load, tiny_svc.save_teacher(place / "unsure", softness=400.0), labels.SKIN_HAIR)
     image = np.random.default_rng(0).uniform(-1, 1, (2, tiny_svc.SIZE, tiny_svc.SIZE, 3)).astype(np.float32)
-    colour = model.variables()["parser"]["params"]["colour"]
+    colour = teacher.args[0]["parser"]["params"]["colour"]
     own = np.asarray(jax.nn.softmax(image @ colour["kernel"] + colour["bias"][None, None, None]))
     expected = np.stack([own[..., TO_STUDENT[:6] == k].sum(-1) for k in range(3)], axis=-1)
-    found = jax.jit(model.probabilities)(model.variables(), {"image": image})
+    found = jax.jit(lambda teacher, batch: teacher(batch))(teacher, {"image": image})
     np.testing.assert_allclose(found, expected, atol=1e-6)
     # What is most probable together need not be what is most probable alone.
     assert (expected.argmax(-1) != TO_STUDENT[own.argmax(-1)]).any()
 
 
 def test_the_teacher_sees_its_own_size(place):
-    model = Teacher(tiny_svc.save_teacher(place / "small", image_size=tiny_svc.SIZE // 2), labels.SKIN_HAIR)
-    found = np.asarray(jax.jit(model.probabilities)(model.variables(), tiny_svc.faces(2)))
+    small = tiny_svc.save_teacher(place / "small", image_size=tiny_svc.SIZE // 2)
+    teacher = open_teacher(Model.load, small, labels.SKIN_HAIR)
+    found = np.asarray(jax.jit(lambda teacher, batch: teacher(batch))(teacher, tiny_svc.faces(2)))
     assert found.shape == (2, tiny_svc.SIZE, tiny_svc.SIZE, 3)
     np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
     inside = (slice(None), slice(2, None, 6), slice(2, None, 6))  # of blocks of 6 pixels
@@ -152,8 +155,7 @@ def test_photos_without_masks_are_enough(place, student):
     with train.train_batches(source, **data, augment=Augment.none(), blobs=tiny_svc.BLOBS) as batches:
         batch = next(batches)
     assert (batch["mask"] == labels.IGNORE).all()
-    model = Teacher(str(place / "teacher"), labels.SKIN_HAIR)
-    said = np.asarray(jax.jit(model.probabilities)(frozen["teacher"], batch)).argmax(-1)
+    said = np.asarray(jax.jit(lambda teacher, batch: teacher(batch))(frozen["teacher"], batch)).argmax(-1)
     for mask in TO_STUDENT[ids]:
         assert (said == mask).all((1, 2)).any()  # all faces are there, in another order
     del batch["mask"], batch["blobs"]
@@ -226,7 +228,7 @@ def test_predict_speaks_of_every_pixel_of_any_size():
 
 
 def test_the_published_recipe():
-    config = svc.published(tiny_svc.config().unlock())
+    config = svc_config.published(tiny_svc.config().unlock())
     config.data.augment.flip = 0.5
     assert (config.image_size, config.loss.consensus.alpha, config.loss.consensus.beta) == (128, 10, 5)
     system = systems.build(config.lock())

@@ -6,14 +6,14 @@ import numpy as np
 
 from input_pipeline.images.components import blobs
 from l2s_jax import config as configs
-from l2s_jax.systems import latents2segments as l2s
+from l2s_jax.systems.latents2segments import config as l2s_config
 
 SIZE, BLOBS = 32, 16
 
 
 def config(**changes):
     """The `l2s` preset at 32 px with all terms; `changes` by dotted name with `__` for the dot."""
-    tiny = l2s.add_gan(configs.default("latents2segments").unlock())
+    tiny = l2s_config.add_gan(configs.default("latents2segments").unlock())
     tiny.image_size = SIZE
     tiny.model.style = 8
     tiny.model.slices = (2,) * 6
@@ -36,7 +36,7 @@ def quiet(**changes):
 
 def published(**changes):
     """The `published` preset at 32 px, with a pyramid for an encoder; `changes` as for `config`."""
-    tiny = l2s.published(config().unlock())
+    tiny = l2s_config.published(config().unlock())
     tiny.model.encoder, tiny.model.style = "pyramid", 8
     tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
     tiny.model.discriminator.channel_base = tiny.model.patch.channel_base = 64

@@ -1,4 +1,4 @@
-"""What the authors of SegFace published: weights of three heads, and the scores of their tables (arXiv 2412.08647)."""
+"""What the authors published: weights of three heads, and the scores of their tables (arXiv 2412.08647)."""
 
 from l2s_jax.systems.base import Head, Published, Weights, at_sizes
 

@@ -15,8 +15,8 @@ from input_pipeline.labels import LabelSet
 from l2s_jax.types import Batch, OpenModel, PyTree, TrainedModel
 
 Teacher = Callable[[Batch], jax.Array]
-"""Batch (`image` [B, H, W, 3] and, where there are some, `landmarks`) -> probabilities of the student's classes, float32
-[B, H, W, K], without a gradient. A pytree: its leaves are the teacher's weights."""
+"""Batch (`image` [B, H, W, 3] and, where there are some, `landmarks`) -> probabilities of the student's classes,
+float32 [B, H, W, K], without a gradient. A pytree: its leaves are the teacher's weights."""
 
 
 def open_teacher(open_model: OpenModel, where: str, label_set: LabelSet) -> Teacher:

@@ -1,4 +1,4 @@
-"""`python -m input_pipeline.readers.tfds.builders NAME[/CONFIG] DOWNLOAD --data-dir DIR`: TFDS data from a raw download."""
+"""TFDS data of a download: `python -m input_pipeline.readers.tfds.builders NAME[/CONFIG] DOWNLOAD --data-dir DIR`."""
 
 import argparse
 import importlib
