@@ -21,7 +21,7 @@ from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
-from l2s_jax.inference import resize as preprocess
+from l2s_jax.inference import processing
 from l2s_jax.metrics import reconstruction, region_effect, segmentation
 from l2s_jax.types import Codec, PyTree, System
 
@@ -183,7 +183,7 @@ class _Tally:
         probabilities = np.asarray(probabilities)
         for row, native in zip(probabilities, natives, strict=True):
             if native is not None:
-                ids, _ = preprocess.decide(row, *native.shape, self.resize)
+                ids, _ = processing.decide(row, *native.shape, self.resize)
                 self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
         if self.full:
             self._add_codec(number, batch)

@@ -15,7 +15,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from l2s_jax import bundle
 from l2s_jax.inference import parser as api
-from l2s_jax.inference import resize as preprocess
+from l2s_jax.inference import processing
 from l2s_jax.inference.parser import Editor, Parser
 from l2s_jax.types import Prediction
 
@@ -68,7 +68,7 @@ def test_the_network_size_passes_through_exactly(parser):
     image, ids = fake_system.painted(fake_system.SIDE, fake_system.SIDE)
     parsing = parser(image)
     np.testing.assert_array_equal(parsing.ids, ids)
-    square = preprocess.to_square({"image": image}, fake_system.SIDE, parser.resize)["image"]
+    square = processing.to_square({"image": image}, fake_system.SIDE, parser.resize)["image"]
     logits = parser.predict(parser.variables, square[None]).logits
     np.testing.assert_allclose(parsing.confidence, jax.nn.softmax(logits).max(-1)[0], rtol=1e-6)
 
@@ -198,7 +198,7 @@ def test_the_box_lies_inside_the_square(shape):
 
 def test_padding_repeats_the_border():
     image, _ = fake_system.painted(16, 8)
-    square = preprocess.to_square({"image": image}, 16, PAD_SQUARE)["image"]
+    square = processing.to_square({"image": image}, 16, PAD_SQUARE)["image"]
     np.testing.assert_array_equal(square[:, :4], np.repeat(square[:, 4:5], 4, 1))
     np.testing.assert_allclose(square[:, 4:12], image / 127.5 - 1, atol=1e-6)
 
@@ -207,7 +207,7 @@ def test_the_editor_keeps_to_the_rule_of_its_model(model):
     image, _ = fake_system.painted(16, 40)
     image[:4] = 255  # padding repeats it
     meta = dataclasses.replace(model.meta, preprocessing=bundle.Preprocessing(16, resize="stretch-bicubic"))
-    square = preprocess.to_square({"image": image}, 16, STRETCH)["image"]
+    square = processing.to_square({"image": image}, 16, STRETCH)["image"]
     style = Editor(dataclasses.replace(model, meta=meta)).encode(image).style
     np.testing.assert_allclose(style[0], square.mean((0, 1)), atol=1e-5)
     assert np.abs(style - Editor(model).encode(image).style).max() > 1e-3

@@ -5,7 +5,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, RULES, STRETCH
-from l2s_jax.inference import resize
+from l2s_jax.inference import processing
 
 EACH = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 SIDE = 32
@@ -22,7 +22,7 @@ def test_a_mask_comes_back_at_its_place(rule, height, width):
     ids[height // 4 :, width // 2 :] = 1
     ids[3 * height // 4 :, : width // 2] = 2
     square = rule.fit({"image": np.zeros((height, width, 3), np.uint8), "mask": ids}, SIDE)
-    found, confidence = resize.decide(one_hot(square["mask"]), height, width, rule)
+    found, confidence = processing.decide(one_hot(square["mask"]), height, width, rule)
     box = rule.box(height, width, SIDE)
     # A pixel of the square covers that much of the picture: borders may differ by it, and nothing else.
     reach_y, reach_x = np.ceil(height / (box.bottom - box.top)), np.ceil(width / (box.right - box.left))
@@ -36,10 +36,10 @@ def test_a_mask_comes_back_at_its_place(rule, height, width):
 
 def test_stretched_borders_lie_to_the_pixel():
     probabilities = one_hot(np.repeat([[0, 0, 1, 1]], 4, 0), 2)
-    ids, confidence = resize.decide(probabilities, 20, 40, STRETCH)
+    ids, confidence = processing.decide(probabilities, 20, 40, STRETCH)
     np.testing.assert_array_equal(ids, np.repeat([[0] * 20 + [1] * 20], 20, 0))
     assert confidence.min() == pytest.approx(0.55)
-    padded, _ = resize.decide(probabilities, 20, 40, PAD_SQUARE)
+    padded, _ = processing.decide(probabilities, 20, 40, PAD_SQUARE)
     np.testing.assert_array_equal(padded, ids)  # the border stands in the middle of both squares
 
 
@@ -47,18 +47,18 @@ def test_stretched_borders_lie_to_the_pixel():
 def test_landmarks_go_where_their_pixels_go(rule):
     image = np.zeros((24, 48, 3), np.uint8)
     points = [[36, 6], [0, 24]]
-    square = resize.to_square({"image": image, "landmarks": points}, SIDE, rule)
+    square = processing.to_square({"image": image, "landmarks": points}, SIDE, rule)
     expected = [[24, 8], [0, 32]] if rule == STRETCH else [[24, 12], [0, 24]]
     np.testing.assert_allclose(square["landmarks"], expected)
     assert square["landmarks"].dtype == np.float32
     assert (square["image"] == -1).all()
-    assert "landmarks" not in resize.to_square({"image": image}, SIDE, rule)
+    assert "landmarks" not in processing.to_square({"image": image}, SIDE, rule)
 
 
 @pytest.mark.parametrize("bad", [None, [1, 2], [[1, 2, 3]], [[1, np.nan]], [["a", "b"]]])
 def test_landmarks_of_another_kind_are_refused(bad):
     with pytest.raises(UserError, match=r"landmarks must be finite numbers \[K, 2\]"):
-        resize.to_square({"image": np.zeros((4, 4, 3), np.uint8), "landmarks": bad}, SIDE, STRETCH)
+        processing.to_square({"image": np.zeros((4, 4, 3), np.uint8), "landmarks": bad}, SIDE, STRETCH)
 
 
 @EACH
@@ -66,11 +66,11 @@ def test_cleaned_pixels_get_the_probability_of_their_new_class(rule):
     probabilities = np.zeros((SIDE, SIDE, 3), np.float32)
     probabilities[..., 0], probabilities[..., 1] = 0.75, 0.25
     probabilities[10:12, 14:16] = 0.125, 0.25, 0.625
-    ids, confidence = resize.decide(probabilities, SIDE, SIDE, rule)
+    ids, confidence = processing.decide(probabilities, SIDE, SIDE, rule)
     assert (ids == 2).sum() == 4
-    cleaned, of_cleaned = resize.clean(ids, confidence, probabilities, 5, rule)
+    cleaned, of_cleaned = processing.clean(ids, confidence, probabilities, 5, rule)
     assert (cleaned == 0).all()
     np.testing.assert_array_equal(of_cleaned, probabilities[..., 0])
-    kept, of_kept = resize.clean(ids, confidence, probabilities, 4, rule)
+    kept, of_kept = processing.clean(ids, confidence, probabilities, 4, rule)
     np.testing.assert_array_equal(kept, ids)
     np.testing.assert_array_equal(of_kept, confidence)

@@ -20,7 +20,7 @@ from input_pipeline.errors import UserError, nearest
 from input_pipeline.images import decode
 from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example
-from l2s_jax.inference import resize
+from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model
 from l2s_jax.report import overlays
 from l2s_jax.types import Code, Decoded
@@ -140,7 +140,7 @@ class Parser:
         """
         faces = _faces(images, landmarks)
         while chunk := list(itertools.islice(faces, batch_size)):
-            squares = [resize.to_square(face, self.image_size, self.resize) for face in chunk]
+            squares = [processing.to_square(face, self.image_size, self.resize) for face in chunk]
             batch = _stacked(squares, batch_size)
             found = np.asarray(self._probabilities(self.variables, batch["image"], batch.get("landmarks")))
             for face, probabilities in zip(chunk, found, strict=False):  # the rest is padding
@@ -148,9 +148,9 @@ class Parser:
 
     def _decided(self, probabilities: np.ndarray, height: int, width: int) -> Parsing:
         """The parsing of a [height, width] picture, of the probabilities [S, S, K] of its square."""
-        ids, confidence = resize.decide(probabilities, height, width, self.resize)
+        ids, confidence = processing.decide(probabilities, height, width, self.resize)
         if self.clean:
-            ids, confidence = resize.clean(ids, confidence, probabilities, self.clean, self.resize)
+            ids, confidence = processing.clean(ids, confidence, probabilities, self.clean, self.resize)
         return Parsing(ids, confidence, self.label_set)
 
 
@@ -200,7 +200,7 @@ class Editor:
 
     def encode(self, image: Picture) -> Code:
         """The code of one picture: structure [1, K, h, w, C], style [1, S]."""
-        square = resize.to_square({"image": read(image)}, self.image_size, self.resize)
+        square = processing.to_square({"image": read(image)}, self.image_size, self.resize)
         return self._encode(self.variables, square["image"][None])
 
     def decode(self, code: Code) -> Decoded:

@@ -6,6 +6,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.geometry import crop, fit_square, flip, resize, shrink, square_matrix, warp
 from input_pipeline.images.resize_rules import PAD_SQUARE
 from input_pipeline.labels import CELEBAMASK, IGNORE
+from l2s_jax.inference import processing
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_shrink_never_enlarges(noise):
 def test_fit_square_is_what_the_parser_does(height, width):
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     square = fit_square({"image": image}, 24)["image"]
-    parsed = resize.to_square({"image": image}, 24, PAD_SQUARE)["image"]
+    parsed = processing.to_square({"image": image}, 24, PAD_SQUARE)["image"]
     np.testing.assert_array_equal(square.astype(np.float32) / 127.5 - 1, parsed)
 
 

@@ -277,4 +277,4 @@ def test_teachers_that_do_not_fit_are_named(place, teacher, label_set, sentence)
     where = str(place / teacher) if (place / teacher).is_dir() and teacher else teacher
     system = systems.build(tiny_svc.config(stage="teacher", teacher__model=where, label_set=label_set))
     with pytest.raises(UserError, match=sentence):
-        system.frozen()
+        system.frozen(Model.load)
