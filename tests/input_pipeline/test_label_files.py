@@ -8,7 +8,7 @@ from input_pipeline import label_files, labels
 from input_pipeline.errors import UserError
 
 # As older records have it, whose `l_` was the image's left.
-OLD_LAPA = "background skin l_brow r_brow l_eye r_eye nose u_lip mouth l_lip hair".split()
+OLD_LAPA = ["background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip", "hair"]
 CROWNED = {"name": "royal", "labels": {"0": "background", "1": "skin", "7": "crown"}}
 
 
