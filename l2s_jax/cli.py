@@ -65,7 +65,7 @@ def _mistake(sentence: str) -> int:
 def _quiet() -> None:
     """Keep the libraries' start-up chatter out of the terminal; errors still show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("jax", "absl", "orbax", "grain"):
+    for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)

@@ -185,7 +185,8 @@ _TEXTS = {
         "examples:\n  l2s demo\n  l2s demo --workdir /tmp/demo --config.seed=1", _demo),
     "train": (
         "Train a model, score it and write its report. Everything goes into one folder: checkpoints, curves,\n"
-        "the exported model, metrics.json and report.html. Ctrl-C saves; the same command goes on from there.\n\n"
+        "the exported model, metrics.json and report.html. Ctrl-C (or a closed terminal) saves; the same command\n"
+        "goes on from there.\n\n"
         + _OVERRIDES,
         "examples:\n  l2s train --config demo\n"
         "  l2s train --config demo --config.train.steps=500 --workdir runs/longer\n"
@@ -201,7 +202,9 @@ _TEXTS = {
         "  NAME_labels.png   class ids as a palette PNG, at the photo's own size, turned upright as EXIF says\n"
         "  NAME.json         areas and confidence by class, model, timings\n\n"
         "A photo that cannot be read is named and skipped, and the exit code is 2. Photos should show one face that\n"
-        "fills most of the picture.",
+        "fills most of the picture.\n\n"
+        "Started again, it replaces what it wrote for the same photo, and nothing else; its own files are no photos.\n"
+        "So --out may be the folder of the photos.",
         "examples:\n  l2s parse photo.jpg --out masks\n  l2s parse album/ more/*.png --out masks --model runs/demo\n"
         "  l2s parse photo.jpg --out masks --clean 500     without specks of fewer than 500 pixels",
         _parse),
