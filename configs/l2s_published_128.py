@@ -12,10 +12,10 @@ Head start  the authors' Swapping Autoencoder of FFHQ at 512 px: --config.model.
 Faces       those that show all five regions, in training and in scoring (the paper counts 27,016 and 862; how it asked
             for "all" it does not say, and its halves of the data are not the official ones)
 
-Command   l2s train --config l2s_published_128 --config.data.train='folder:CelebAMask-HQ?train'
-Hardware  one accelerator with 16 GB or more; --dry-run prints the cost of a step
-Time      the paper states neither steps nor hours
-Expected  mean F1 0.729 over hair, skin, nose, eyes, lips and ACS 0.819 (Tables 1 and 2 of the paper); not run by us
+Command     l2s train --config l2s_published_128 --config.data.train='folder:CelebAMask-HQ?train'
+Hardware    one accelerator with 16 GB or more; --dry-run prints the cost of a step
+Time        the paper states neither steps nor hours
+Expected    mean F1 0.729 over hair, skin, nose, eyes, lips and ACS 0.819 (Tables 1 and 2 of the paper); not run by us
 """
 
 from l2s_jax.config import default

@@ -3,11 +3,12 @@
 Everything else is as in l2s_published_128. The paper says that Helen has too few faces for five regions and shows
 pictures only; which pixels are skin it does not say. Here they are the whole face without the ears.
 
-Data      l2s data prepare helen --layout helen --out data/helen
-Command   l2s train --config l2s_published_helen
-Hardware  one accelerator with 16 GB or more; --dry-run prints the cost of a step
-Time      the paper states neither steps nor hours
-Expected  the paper gives no number for Helen; not run by us
+Head start  as l2s_published_128
+Data        l2s data prepare helen --layout helen --out data/helen
+Command     l2s train --config l2s_published_helen
+Hardware    one accelerator with 16 GB or more; --dry-run prints the cost of a step
+Time        the paper states neither steps nor hours
+Expected    the paper gives no number for Helen; not run by us
 """
 
 from l2s_jax.config import default

@@ -101,7 +101,7 @@ def test_every_step_changes_its_networks_and_no_others(both, name, precision):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_bfloat16_computes_about_what_float32_does(both, name):
-    """bfloat16 keeps 8 bits, 0.4 % a rounding; some ten layers and, in R1, squared gradients add up to percents."""
+    """bfloat16 keeps 8 bits, 0.4 % a rounding; ten layers and, in R1, squared gradients add up to a few percent."""
     _, _, exact = both["float32"][name]
     _, _, rounded = both["bfloat16"][name]
     assert exact.keys() == rounded.keys()
