@@ -253,7 +253,7 @@ def test_odd_names_stop_no_album_and_reach_no_terminal(capsys, place, tmp_path):
         assert code == 2
         assert f"{len(names)} photos parsed" in out
         assert f"2 of {len(names) + 2} photos could not be read" in err.splitlines()[-1]
-        assert "is a link to nothing" in err
+        assert "which does not exist" in err
         assert all(letter == "\n" or letter.isprintable() for letter in out + err)
         assert "[bold]" in out
         assert "hidden" not in out + err

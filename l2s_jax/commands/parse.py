@@ -18,15 +18,12 @@ from rich.console import Console
 from input_pipeline import files, licences
 from input_pipeline.errors import UserError
 from input_pipeline.images import decode
-from input_pipeline.readers.downloads import listing
+from input_pipeline.readers import photos
 from input_pipeline.types import Problem
 from l2s_jax import bundle
 from l2s_jax.commands import console, results
 from l2s_jax.inference import parser as api
 from l2s_jax.training.compilation import enable_compilation_cache
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""What counts as a photo inside a folder; a file named on the command line is tried whatever its name."""
 
 
 class Listed(NamedTuple):
@@ -85,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     total = len(listed.paths) + len(skipped)
     with console.bar(screen) as progress:
         task = progress.add_task("parsing", total=len(listed.paths))
-        photos = read_photos(listed.paths, names, out, skipped, warnings)
-        while chunk := list(itertools.islice(photos, batch_size)):
+        readable = read_photos(listed.paths, names, out, skipped, warnings)
+        while chunk := list(itertools.islice(readable, batch_size)):
             start = time.perf_counter()
             parsings = list(parser.batch([photo.pixels for photo in chunk], batch_size))
             parse_ms = (time.perf_counter() - start) * 1e3 / len(chunk)
@@ -112,18 +109,18 @@ def list_photos(inputs: Sequence[Path]) -> Listed:
     paths, passed_over = [], []
     for path in inputs:
         if _is_folder(path):
-            inside, obstacles = _photos_in(path)
+            inside, obstacles = photos.list_photos(path)
             if not inside:
-                lost = f"'{obstacles[0].path}' {obstacles[0].reason}" if obstacles else ", ".join(SUFFIXES)
+                lost = f"'{obstacles[0].path}' {obstacles[0].reason}" if obstacles else ", ".join(photos.SUFFIXES)
                 raise UserError(f"the folder '{path}' holds no photos ({lost})")
             paths += inside
             passed_over += obstacles
         else:
             paths.append(path)
-    photos = [path for path in paths if not results.is_result(path)]
-    if not photos:
+    wanted = [path for path in paths if not results.is_result(path)]
+    if not wanted:
         raise UserError(f"'{inputs[0]}' holds only what `l2s parse` wrote: name the photos themselves")
-    return Listed(photos, passed_over, len(paths) - len(photos))
+    return Listed(wanted, passed_over, len(paths) - len(wanted))
 
 
 def _is_folder(path: Path) -> bool:
@@ -133,14 +130,6 @@ def _is_folder(path: Path) -> bool:
         raise UserError(f"there is no photo or folder '{path}'") from error
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
-
-
-def _photos_in(folder: Path) -> tuple[list[Path], list[Problem]]:
-    """The photos of a folder by suffix, in name order, and the links among them that lead nowhere."""
-    named = [path for name in listing.entries(folder) if (path := folder / name).suffix.lower() in SUFFIXES]
-    lost = [path for path in named if os.path.islink(path) and not os.path.exists(path)]
-    problems = [Problem(path.name, str(path), "is a link to nothing: mend or remove it") for path in lost]
-    return [path for path in named if os.path.isfile(path)], problems
 
 
 def read_photos(

@@ -13,8 +13,8 @@ from PIL import Image
 from input_pipeline import datasets
 from input_pipeline.errors import UserError
 from input_pipeline.images.decode import Encoded, read_image, read_sized
-from input_pipeline.images.photos import list_photos
 from input_pipeline.readers.downloads.folder import LAYOUT
+from input_pipeline.readers.photos import list_photos
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from etils import epath
 
 from input_pipeline import label_files, labels, licences
 from input_pipeline.errors import UserError
-from input_pipeline.images import photos
 from input_pipeline.images.decode import read_mask
 from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
+from input_pipeline.readers import photos
 from input_pipeline.readers.downloads.layout import Layout
 from input_pipeline.readers.downloads.listing import entries
 from input_pipeline.readers.downloads.pairing import Part, pair

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.images import photos
+from input_pipeline.readers import photos
 from input_pipeline.readers.downloads.listing import entries, stray
 from input_pipeline.types import Problem
 
