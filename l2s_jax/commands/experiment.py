@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 import jax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -51,13 +50,13 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
         workdir,
         system=system,
         batches=training_batches(config, system),
-        evaluate=lambda variables: evaluation.score(system, everywhere(variables), watched, **options),
+        evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), watched, **options),
         console=screen,
     )
     if result.interrupted:
         return 128 + result.interrupted
     state = loop.best_state(workdir, config, system, warn=screen.print)
-    variables, steps = everywhere(system.variables(state)), int(state.step)
+    variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
     try:
         if jax.process_index() == 0:
             publish(config, workdir, system, variables, steps, tested, test, options, screen)
@@ -138,11 +137,6 @@ def training_batches(config: ConfigDict, system: System) -> loader.TrainBatches:
         prefetch=data.prefetch,
         cache=data.cache,
     )
-
-
-def everywhere(variables: PyTree) -> PyTree:
-    """The whole arrays in every process; unchanged where one process holds them already. All processes must call it."""
-    return variables if jax.process_count() == 1 else multihost_utils.process_allgather(variables, tiled=True)
 
 
 def describe(config: ConfigDict, system: System, name: str, steps: int) -> bundle.Meta:

@@ -23,7 +23,6 @@ from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
 from l2s_jax.systems import consensus_term, one_network
 from l2s_jax.systems.contract import (
-    WHOLE_BATCH,
     Axis,
     Batch,
     Metrics,
@@ -173,8 +172,7 @@ def _terms(
 
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
     """Batch statistics and stochastic depth belong to the global batch, which only jit sees."""
-    whole = axis.total is WHOLE_BATCH.total
-    if not whole and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
+    if not axis.whole_batch and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
         raise UserError(
             "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
             "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"

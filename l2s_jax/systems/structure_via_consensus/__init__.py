@@ -22,7 +22,6 @@ from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
 from l2s_jax.systems import consensus_term, one_network
 from l2s_jax.systems.contract import (
-    WHOLE_BATCH,
     Axis,
     Batch,
     Metrics,
@@ -122,7 +121,7 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    if axis.total is not WHOLE_BATCH.total:
+    if not axis.whole_batch:
         raise UserError(
             "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
             "number of devices)"
