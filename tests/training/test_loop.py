@@ -245,6 +245,38 @@ def test_a_loss_that_is_not_finite_stops_and_spares_the_checkpoint_before(tmp_pa
     assert saved(tmp_path / "other", "latest") == []
 
 
+def overflowing(limit):
+    """`counter` whose weight is infinite after step `limit`, though the loss is not."""
+
+    def step(state, batch, axis):
+        state, metrics = counter().steps["count"](state, batch, axis)
+        count = jnp.where(state.step + 1 >= limit, jnp.inf, state.params["net"]["count"])
+        return state.replace(params={"net": {"count": count}}), metrics
+
+    return dataclasses.replace(counter(), steps={"count": step})
+
+
+def test_weights_that_are_not_finite_are_neither_scored_nor_saved(tmp_path):
+    lower = r"params/net/count became NaN or infinite at step 5; the checkpoint before it is kept, lower the learning"
+    evaluated = []
+    with pytest.raises(UserError, match=lower):  # before the evaluation at the end
+        train(tmp_path, evaluated.append, overflowing(5), steps=5, save_every=2)
+    assert (evaluated, saved(tmp_path, "best"), saved(tmp_path, "latest")) == ([], [], [4, 2])
+    with pytest.raises(UserError, match=lower):  # before a save without one
+        train(tmp_path, evaluated.append, overflowing(5), steps=9, save_every=5)
+    assert (evaluated, saved(tmp_path, "latest")) == ([], [4, 2])
+    assert train(tmp_path, steps=5)[0].step == 5  # what went wrong is mended: the run goes on from there
+
+
+def test_a_checkpoint_that_is_not_finite_is_named(tmp_path):
+    train(tmp_path, steps=2)
+    state = checkpoints.restore(tmp_path / "checkpoints" / "latest", counter().init(jax.random.key(0)), warn=print)
+    broken = state.state.replace(params={"net": {"count": jnp.float32(jnp.nan)}})
+    checkpoints.save(tmp_path / "checkpoints" / "latest", dataclasses.replace(state, state=broken), 2)
+    with pytest.raises(UserError, match=r"params/net/count of the checkpoint of step 2 in .*latest holds numbers"):
+        train(tmp_path, steps=3)
+
+
 def test_history_is_not_duplicated_after_a_crash(tmp_path):
     with pytest.raises(ZeroDivisionError):
         train(tmp_path, actions={6: lambda: 1 // 0}, steps=8, log_every=1, save_every=4)
