@@ -28,6 +28,7 @@ themselves: neither belongs into a repository.
 """
 
 import argparse
+import contextlib
 import csv
 import functools
 import io
@@ -57,7 +58,7 @@ from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
 from l2s_jax.report import overlays, sheet
 from l2s_jax.systems.contract import Batch, Predict, PyTree
-from l2s_jax.training import loop
+from l2s_jax.training import loop, workdir
 from l2s_jax.training.compilation import enable_compilation_cache
 
 FACES = "folder:../shared/data/celebamask_mini"
@@ -275,7 +276,8 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
         return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
 
     batches = experiment.training_batches(config, system)
-    trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
+    with contextlib.closing(batches), workdir.locked(folder, screen.print):
+        trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
     if trained.interrupted:
         sys.exit(128 + trained.interrupted)
     variables, names = system.variables(trained.state), scored.label_set.names

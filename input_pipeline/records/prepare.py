@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline import files, layouts, processes
+from input_pipeline import files, layouts, lock, processes
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.layouts.contract import Problem, RawSplit
-from input_pipeline.records import broken, lock, manifest, plan, shards, summary, workers
+from input_pipeline.records import broken, manifest, plan, shards, summary, workers
 from input_pipeline.records.broken import Broken
 from input_pipeline.records.manifest import Manifest
 from input_pipeline.records.plan import Plan, Shard

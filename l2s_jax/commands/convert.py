@@ -2,6 +2,7 @@
 
 import argparse
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
 from l2s_jax.commands import console
@@ -12,6 +13,7 @@ from l2s_jax.convert.torch_file import read_state_dict
 def run(args: argparse.Namespace) -> int:
     """Write the bundle `args.out` of the checkpoint `args.file` of `args.system`."""
     screen, conversion = console.out(), CONVERSIONS[args.system]
+    files.local(args.out)
     state = read_state_dict(args.file)
     try:
         converted = conversion.read(state, args.head, args.image_size or conversion.image_size)

@@ -1,5 +1,6 @@
 """One training run from a config to a report: the glue of `l2s train` and `l2s demo`."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from l2s_jax.metrics import published
 from l2s_jax.report import html
 from l2s_jax.systems.contract import PyTree, System
 from l2s_jax.training import loop, parallel
+from l2s_jax.training import workdir as layout
 
 LICENCE = "Apache-2.0"
 PANELS = 8
@@ -38,31 +40,33 @@ def run(config: ConfigDict, workdir: Path, test: str, screen: Console) -> int:
       the exit code: 0, or 128 + the signal that stopped the training.
 
     Raises:
-      UserError: whatever of config, data and folder does not fit together; before training where it can be known.
+      UserError: whatever of config, data and folder does not fit together, before training where it can be known;
+        another training works in the folder.
     """
     system = systems.build(config)
     watched, tested = open_data(config.data.eval, config), open_data(test, config)
     if config.train.eval_examples:
         watched = sources.Subset(watched, 0, config.train.eval_examples)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
-    result = loop.train(
-        config,
-        workdir,
-        system=system,
-        batches=training_batches(config, system),
-        evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), watched, **options),
-        console=screen,
-    )
-    if result.interrupted:
-        return 128 + result.interrupted
-    state = loop.best_state(workdir, config, system, warn=screen.print)
-    variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
-    try:
-        if jax.process_index() == 0:
-            publish(config, workdir, system, variables, steps, tested, test, options, screen)
-    finally:
-        parallel.barrier("published")  # a process that left early would take the others down with it
-    return 0
+    with contextlib.closing(training_batches(config, system)) as batches, layout.locked(workdir, screen.print):
+        result = loop.train(
+            config,
+            workdir,
+            system=system,
+            batches=batches,
+            evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), watched, **options),
+            console=screen,
+        )
+        if result.interrupted:
+            return 128 + result.interrupted
+        state = loop.best_state(workdir, config, system, warn=screen.print)
+        variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
+        try:
+            if jax.process_index() == 0:
+                publish(config, workdir, system, variables, steps, tested, test, options, screen)
+        finally:
+            parallel.barrier("published")  # a process that left early would take the others down with it
+        return 0
 
 
 def publish(

@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 from raw_faces import contents, data, make_faces, write_folder
 
-from input_pipeline import label_files
+from input_pipeline import label_files, lock
 from input_pipeline.errors import UserError
 from input_pipeline.layouts.contract import Problem
 from input_pipeline.layouts.source import LayoutSource
-from input_pipeline.records import lock
 from input_pipeline.records.prepare import Progress, open_data, prepare
 from input_pipeline.records.source import RecordsSource, splits
 
