@@ -28,6 +28,7 @@ themselves: neither belongs into a repository.
 """
 
 import argparse
+import contextlib
 import csv
 import functools
 import io
@@ -54,10 +55,11 @@ from l2s_jax import config as configs
 from l2s_jax import recipe, systems
 from l2s_jax.commands import console
 from l2s_jax.commands.data_arguments import natural
+from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
 from l2s_jax.report import image_grid, overlays
-from l2s_jax.training import loop
+from l2s_jax.training import loop, workdir
 from l2s_jax.training.compilation import enable_compilation_cache
 from l2s_jax.types import Batch, Predict, PyTree
 
@@ -278,9 +280,12 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
         scores = measure(scored.predict, variables, scored.batches, scored.label_set.names).scores
         return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
 
-    parts = recipe.training_parts(config, require_masks=system.needs_masks)
+    parts, frozen = recipe.training_parts(config, require_masks=system.needs_masks), frozen_arguments(system)
     batches = recipe.training_batches(config, system, parts)
-    trained = loop.train(config, folder, system=system, batches=batches, evaluate=evaluate, console=screen)
+    with contextlib.closing(batches), workdir.locked(folder, screen.print):
+        trained = loop.train(
+            config, folder, system=system, batches=batches, frozen=frozen, evaluate=evaluate, console=screen
+        )
     if trained.interrupted:
         sys.exit(128 + trained.interrupted)
     variables, names = system.variables(trained.state), scored.label_set.names

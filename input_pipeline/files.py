@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,12 +61,24 @@ def home() -> Path | None:
     return Path(found) if os.path.isabs(found) else None
 
 
+def local(path: Path) -> Path:
+    """The path, which is one of this machine.
+
+    Raises:
+      UserError: an address (`gs://bucket/run`), which would silently become folders called `gs:` and `bucket`.
+    """
+    if re.match(r"\w{2,}:/", os.fspath(path)):
+        raise UserError(f"'{path}' is no local folder: write to a disk, then copy it there")
+    return path
+
+
 def writable_file(path: Path) -> Path:
     """Try that a file could be written to `path`, making its folder, before work is spent on what goes into it.
 
     Raises:
-      UserError: no file can have that name, or its folder cannot be made or written.
+      UserError: no file can have that name, it is not on this machine, or its folder cannot be made or written.
     """
+    local(path)
     if not path.name or path.is_dir():
         raise UserError(f"cannot write '{path}', which is a folder: name a file")
     writable_folder(path.parent)
@@ -76,8 +89,9 @@ def writable_folder(path: Path) -> Path:
     """Make the folder `path` and try that files can be written there, before work is spent.
 
     Raises:
-      UserError: it cannot be made or written.
+      UserError: it is not on this machine, or cannot be made or written.
     """
+    local(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path, prefix=".l2s-"):

@@ -1,12 +1,12 @@
 """One training run from a config to a report: the glue of `l2s train` and `l2s demo`."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from l2s_jax.commands import console, scores
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.report import html
 from l2s_jax.training import loop, parallel
+from l2s_jax.training import workdir as layout
 from l2s_jax.types import PyTree, System
 
 PANELS = 8
@@ -44,8 +45,13 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
       the exit code: 0, or 128 + the signal that stopped the training.
 
     Raises:
-      UserError: whatever of config, data and folder does not fit together; before training where it can be known.
+      UserError: whatever of config, data and folder does not fit together, before training where it can be known;
+        another training works in the folder.
     """
+
+    def warn(sentence: str) -> None:
+        screen.print(console.escape(sentence), soft_wrap=True)
+
     system = systems.build(config)
     test = config.data.test or config.data.eval
     watched, tested = open_data(config.data.eval, config), open_data(test, config)
@@ -56,29 +62,28 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
     options["resize"] = resize_rules.find(config.data.resize)
     parts = training_parts(config, require_masks=system.needs_masks)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
-    result = loop.train(
-        config,
-        workdir,
-        system=system,
-        batches=training_batches(config, system, parts),
-        frozen=frozen_arguments(system),
-        evaluate=lambda variables: evaluation.score(system, everywhere(variables), watched, **options),
-        console=screen,
-    )
-    if jax.process_index() == 0:
-        terms = inheritance.remember(workdir, terms, system.learns_from)
-    if result.interrupted:
-        return 128 + result.interrupted
-    state = loop.exported_state(
-        workdir, config, system, warn=lambda text: screen.print(console.escape(text), soft_wrap=True)
-    )
-    variables, steps = everywhere(system.variables(state)), int(state.step)
-    try:
+    with contextlib.closing(training_batches(config, system, parts)) as batches, layout.locked(workdir, warn):
+        result = loop.train(
+            config,
+            workdir,
+            system=system,
+            batches=batches,
+            frozen=frozen_arguments(system),
+            evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), watched, **options),
+            console=screen,
+        )
         if jax.process_index() == 0:
-            meta = describe(config, system, workdir.resolve().name, steps, terms)
-            publish(config, workdir, system, variables, meta, tested, test, options, screen)
-    finally:
-        parallel.barrier("published")  # a process that left early would take the others down with it
+            terms = inheritance.remember(workdir, terms, system.learns_from)
+        if result.interrupted:
+            return 128 + result.interrupted
+        state = loop.exported_state(workdir, config, system, warn)
+        variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
+        try:
+            if jax.process_index() == 0:
+                meta = describe(config, system, workdir.resolve().name, steps, terms)
+                publish(config, workdir, system, variables, meta, tested, test, options, screen)
+        finally:
+            parallel.barrier("published")  # a process that left early would take the others down with it
     return 0
 
 
@@ -202,11 +207,6 @@ def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) 
         prefetch=data.prefetch,
         cache=data.cache,
     )
-
-
-def everywhere(variables: PyTree) -> PyTree:
-    """The whole arrays in every process; unchanged where one process holds them already. All processes must call it."""
-    return variables if jax.process_count() == 1 else multihost_utils.process_allgather(variables, tiled=True)
 
 
 def describe(config: ConfigDict, system: System, name: str, steps: int, terms: Mapping[str, str]) -> bundle.Meta:

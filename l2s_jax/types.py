@@ -48,8 +48,8 @@ class Axis(NamedTuple):
     sums, `total(sum) / total(count)`, differentiate it, then `total` the gradients.
 
     Attributes:
-      total: pytree -> pytree, the sum over devices. Its derivative is the IDENTITY, not another sum, because the
-        gradients are summed once afterwards.
+      total: pytree -> pytree, the sum over devices, whole on each of them. Its derivative is the IDENTITY, not another
+        sum, because the gradients are summed once afterwards.
       gather: [B_local, ...] -> [B_global, ...], rows of all devices in batch order; differentiable.
       local: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
     """
@@ -57,6 +57,11 @@ class Axis(NamedTuple):
     total: Callable[[PyTree], PyTree]
     gather: Callable[[jax.Array], jax.Array]
     local: Callable[[jax.Array], jax.Array]
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether the step sees all rows of the batch, not only those of its device."""
+        return self.gather is WHOLE_BATCH.gather
 
 
 def _same(x):

@@ -335,6 +335,17 @@ def test_no_models_at_all(tmp_path, monkeypatch):
         bundle.resolve("demo")
 
 
+def test_weights_that_are_not_finite_are_not_exported(saved):
+    before = (saved / bundle.TENSOR_FILE).read_bytes()
+    broken = fake_system.variables()
+    broken["parser"]["params"]["colour"]["bias"] = np.float32([0, np.inf])
+    with pytest.raises(UserError, match="'parser/params/colour/bias' holds numbers that are not finite"):
+        bundle.save(saved, broken, fake_system.meta())
+    assert (saved / bundle.TENSOR_FILE).read_bytes() == before
+    with pytest.raises(UserError, match="'gs:/bucket/model' is no local folder"):
+        bundle.save("gs://bucket/model", fake_system.variables(), fake_system.meta())
+
+
 def test_provenance_is_plain_json():
     facts = bundle.provenance(123, ["train", "--config", "a b"])
     assert facts["command"] == "l2s train --config 'a b'"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from input_pipeline import lock
 from l2s_jax import bundle, cli
 from l2s_jax.commands import demo
 from l2s_jax.inference import parser
@@ -68,6 +70,41 @@ def test_the_workdir_is_complete(place):
     assert metrics["segmentation"]["per_class"]["hair"]["f1"] > 0.8  # its training is real
     with np.load(run / "evaluation.npz", allow_pickle=False) as arrays:
         assert arrays["confusion"].shape == (len(LABELS), len(LABELS))
+
+
+def test_one_training_at_a_time_works_in_a_workdir(place, capsys, tmp_path):
+    run = place / "runs" / "tiny"
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    with lock.hold(run):
+        before[run / ".lock"] = (run / ".lock").stat().st_mtime_ns
+        code, _, err = l2s(capsys, "train", "--config", "tiny.json", *OPTIONS, "--config.train.steps=6")
+        assert code == 2
+        assert re.match(r"l2s: process \d+ on .* works in 'runs/tiny': wait until it is done, or stop it\n", err)
+        assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+        assert l2s(capsys, "evaluate", "--model", run, "--data", val(place), "--json", tmp_path / "s.json")[0] == 0
+        assert l2s(capsys, "report", run)[0] == 0
+    (run / ".lock").write_text("process 1 on a machine that is gone")
+    assert l2s(capsys, "train", "--config", "tiny.json", *OPTIONS)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--config", "tiny.json", "--workdir", "gs://bucket/run"),
+        ("parse", "faces/val/images/0.png", "--model", "runs/tiny", "--out", "gs://bucket/masks"),
+        ("evaluate", "--model", "runs/tiny", "--data", "folder:faces?val", "--json", "gs://bucket/scores.json"),
+        ("data", "show", "folder:faces?val", "--out", "gs://bucket/sheet.png"),
+        ("data", "check", "folder:faces?val", "--json", "gs://bucket/check.json"),
+        ("data", "stats", "folder:faces?val", "--json", "gs://bucket/stats.json"),
+        ("convert", "segface", "faces/labels.json", "--out", "gs://bucket/model"),
+    ],
+    ids=lambda words: "-".join(words[:2]),
+)
+def test_addresses_are_no_places_to_write(place, capsys, words):
+    code, _, err = l2s(capsys, *words)
+    assert code == 2
+    assert "is no local folder: write to a disk, then copy it there" in err
+    assert not (place / "gs:").exists()
 
 
 def test_the_exported_model_is_the_trained_one(place):

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax.bundle import tensors
@@ -43,9 +45,12 @@ def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
       the completed meta.
 
     Raises:
-      UserError: the folder holds something else, or the disk refuses.
+      UserError: weights that are not finite, the folder holds something else or is no local one, or the disk refuses.
     """
-    path = Path(path)
+    path = files.local(Path(path))
+    for name, array in tensors.flatten(variables):
+        if not np.isfinite(array).all():
+            raise UserError(f"the model cannot be saved: '{name}' holds numbers that are not finite")
     if path.exists() and not _replaceable(path):
         raise UserError(f"'{path}' exists and is not a model bundle; choose another folder")
     scratch = None

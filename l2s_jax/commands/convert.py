@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from input_pipeline import labels
+from input_pipeline import files, labels
 from input_pipeline.errors import UserError
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
@@ -18,6 +18,7 @@ from l2s_jax.torch_weights.torch_file import read_state_dict
 def run(args: argparse.Namespace) -> int:
     """Write the bundle `args.out` of the checkpoint `args.file` of `args.system`."""
     screen, weights = console.out(), systems.published(args.system).weights
+    files.local(args.out)
     state = read_state_dict(args.file)
     config = configs.default(args.system).unlock()
     try:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.readers.records import broken
 from input_pipeline.readers.records.broken import Broken
@@ -47,10 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_out(args: argparse.Namespace) -> None:
-    if re.match(r"\w+:/", str(args.out)):
-        raise UserError(
-            f"--out '{args.out}' is no local folder: write the records to a disk, then copy the folder there"
-        )
+    files.local(args.out)
     # Not Path.resolve, which raises where links turn in circles.
     out, source = map(os.path.realpath, (args.out, os.path.expanduser(args.source)))
     if Path(out).is_relative_to(source):

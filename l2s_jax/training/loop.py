@@ -21,7 +21,7 @@ from rich.console import Console
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.training import checkpoints, parallel, progress, writers
+from l2s_jax.training import checkpoints, finite, parallel, progress, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint, tree_digest
 from l2s_jax.training.metric_buffer import Window
@@ -71,7 +71,7 @@ def train(
 
     Args:
       config: the resolved config.
-      workdir: the run's folder, see docs/architecture.md.
+      workdir: the run's folder, see docs/architecture.md; `workdir.locked` keeps other trainings out of it.
       system: built for the same config.
       batches: rows of this process; closed at the end.
       evaluate: exported variables -> flat scores; where `config.train.best_metric` is not among them there is no best.
@@ -80,7 +80,7 @@ def train(
 
     Raises:
       UserError: a config that does not fit the devices or the folder, an unwritable folder, damaged checkpoints, a loss
-        that is not finite.
+        or weights that are not finite.
     """
     if jax.process_index() != 0:
         console = Console(quiet=True)
@@ -121,7 +121,7 @@ class _Run:
         self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
         self.started = time.monotonic()
         self.frozen = {name: tree_digest(arrays) for name, arrays in frozen.items()}
-        frozen = parallel.put_state(frozen, mesh)
+        frozen = parallel.put_state(dict(frozen), mesh)
         self.steps = {
             name: parallel.data_parallel(step, mesh, config.parallel.mode, frozen)
             for name, step in system.steps.items()
@@ -147,6 +147,11 @@ class _Run:
         else:
             self.state = restored.state
             self.step = int(self.state.step)
+            if name := finite.first_not_finite(self.state):
+                raise UserError(
+                    f"{name} of the checkpoint of step {self.step} in {self.root / layout.LATEST} holds numbers that "
+                    "are not finite; delete it to go on from the one before"
+                )
             self._check_frozen(restored.progress.get("frozen", self.frozen))
             self.evaluated = restored.progress["evaluated"]
             self.best = Best(**restored.progress["best"]) if restored.progress["best"] else None
@@ -231,7 +236,7 @@ class _Run:
 
     def _evaluate(self) -> int:
         """Scores the state and keeps it if it is the best; returns the signal that broke it off, or 0."""
-        self.window.check()
+        self._check_finite()
         try:
             with self.meter.excluded(), self.stop.interruptible():
                 scores = self.evaluate(self.system.variables(self.state))
@@ -251,8 +256,17 @@ class _Run:
         self.display.message(f"step {self.step}  {metric} {score:.4f} ({best})")
         return 0
 
-    def _save(self, kind: str, keep: int) -> None:
+    def _check_finite(self) -> None:
+        """Nothing is scored or saved that no training can go on from."""
         self.window.check()
+        if name := finite.first_not_finite(self.state):
+            raise UserError(
+                f"{name} became NaN or infinite at step {self.step}; the checkpoint before it is kept, lower the "
+                "learning rate or check the data"
+            )
+
+    def _save(self, kind: str, keep: int) -> None:
+        self._check_finite()
         best = dataclasses.asdict(self.best) if self.best else None
         memory = {"evaluated": self.evaluated, "best": best, "judged": self.judged, "frozen": self.frozen}
         with self.meter.excluded():

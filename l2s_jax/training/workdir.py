@@ -1,11 +1,13 @@
-"""The folder of a run: its layout, and the rule that one folder holds one experiment."""
+"""The folder of a run: its layout, and the rules that one folder holds one experiment and one training at a time."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 from ml_collections import ConfigDict
 
-from input_pipeline import files
+from input_pipeline import files, lock
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax.training import checkpoints, parallel
@@ -33,6 +35,31 @@ FREE_FIELDS = frozenset(
 """Fields that may change when a run goes on: they decide when and where, not what is computed."""
 
 
+@contextlib.contextmanager
+def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Keeps other trainings out of a workdir while the block runs; whoever only reads it is not kept out.
+
+    The processes of one run share the folder: the first one holds the lock. Every process must call it.
+
+    Args:
+      workdir: made where there is none.
+      warn: gets a sentence where the file system cannot lock.
+
+    Raises:
+      UserError: another training holds it, or the folder cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        refusal = None
+        if jax.process_index() == 0:
+            try:
+                held.enter_context(lock.hold(files.writable_folder(workdir), unlocked=warn))
+            except UserError as error:
+                refusal = error
+        if parallel.largest_over_processes(int(refusal is not None)):  # or the others would wait for the first one
+            raise refusal or UserError(f"the first process cannot train in '{workdir}'; its message says why")
+        yield
+
+
 def claim(workdir: Path, config: ConfigDict) -> Path:
     """Makes or takes over a workdir and writes its config.json.
 
@@ -46,7 +73,7 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
     Raises:
       UserError: the folder cannot be written, or holds checkpoints of another experiment.
     """
-    workdir = Path(workdir).absolute()
+    workdir = files.local(Path(workdir)).absolute()
     saved = workdir / CONFIG
     if saved.exists() and checkpoints.checkpoints(workdir / LATEST):
         _check_same_experiment(workdir, configs.from_json(saved), config)

@@ -39,6 +39,20 @@ def test_a_name_that_no_file_can_have_is_refused_before_any_work(tmp_path, monke
         files.writable_file(Path(path))
 
 
+@pytest.mark.parametrize("make", [files.writable_file, files.writable_folder, files.local])
+@pytest.mark.parametrize("path", ["gs://bucket/run", "gs:/run.json", "https://host/a/b", "hdfs:///a"])
+def test_addresses_are_no_places_to_write(tmp_path, monkeypatch, make, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is no local folder: write to a disk, then copy it there"):
+        make(Path(path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["a:b/c", "run/gs:/x", "c:/x", "."])
+def test_odd_names_are_local(path):
+    assert files.local(Path(path)) == Path(path)
+
+
 def test_a_file_that_can_be_written_keeps_what_it_holds(tmp_path):
     (tmp_path / "a.json").write_bytes(b"old")
     assert files.writable_file(tmp_path / "a.json") == tmp_path / "a.json"

@@ -66,7 +66,7 @@ class Fussy(Batches):
         return batch
 
 
-def train(tmp_path, evaluate=None, system=None, actions=(), console=None, smaller_first=(), **fields):
+def train(tmp_path, evaluate=None, system=None, frozen=None, actions=(), console=None, smaller_first=(), **fields):
     """Trains; returns the result, its batches, and (step, score) of the evaluations."""
     config, evaluations = toy_config(**fields), []
     with config.unlocked():
@@ -84,6 +84,7 @@ def train(tmp_path, evaluate=None, system=None, actions=(), console=None, smalle
         system=system or counter(),
         batches=batches,
         evaluate=score,
+        frozen=frozen or {},
         console=console or Console(file=io.StringIO(), width=200),
     )
     return result, batches, evaluations
@@ -119,17 +120,17 @@ def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
 
         plain = counter()
         teacher = {"weights": jnp.full((2, 3), value), "steps": jnp.int32(7)}
-        return dataclasses.replace(plain, steps={"count": step}, frozen=lambda: {"teacher": teacher})
+        return {"system": dataclasses.replace(plain, steps={"count": step}), "frozen": {"teacher": teacher}}
 
-    train(tmp_path, steps=2, system=with_teacher(0.5))
-    assert train(tmp_path, steps=4, system=with_teacher(0.5))[0].step == 4
+    train(tmp_path, steps=2, **with_teacher(0.5))
+    assert train(tmp_path, steps=4, **with_teacher(0.5))[0].step == 4
     before = history(tmp_path)
     message = f"the teacher of {re.escape(str(tmp_path))} is another than at step 4: put the one of before back"
-    for other in (with_teacher(0.25), counter()):
+    for other in (with_teacher(0.25), {"system": counter()}):
         with pytest.raises(UserError, match=message):
-            train(tmp_path, steps=6, system=other)
+            train(tmp_path, steps=6, **other)
     assert (history(tmp_path), saved(tmp_path, "latest")) == (before, [4, 2])
-    assert train(tmp_path, steps=6, system=with_teacher(0.5))[0].step == 6
+    assert train(tmp_path, steps=6, **with_teacher(0.5))[0].step == 6
 
 
 def test_zero_means_only_at_the_end(tmp_path):
@@ -282,6 +283,38 @@ def test_a_loss_that_is_not_finite_stops_and_spares_the_checkpoint_before(tmp_pa
     with pytest.raises(UserError, match="became nan at step 6"):  # found before saving, though it is not logged yet
         train(tmp_path / "other", system=counter(limit=6), steps=20, save_every=6, log_every=20)
     assert saved(tmp_path / "other", "latest") == []
+
+
+def overflowing(limit):
+    """`counter` whose weight is infinite after step `limit`, though the loss is not."""
+
+    def step(state, batch, axis):
+        state, metrics = counter().steps["count"](state, batch, axis)
+        count = jnp.where(state.step + 1 >= limit, jnp.inf, state.params["net"]["count"])
+        return state.replace(params={"net": {"count": count}}), metrics
+
+    return dataclasses.replace(counter(), steps={"count": step})
+
+
+def test_weights_that_are_not_finite_are_neither_scored_nor_saved(tmp_path):
+    lower = r"params/net/count became NaN or infinite at step 5; the checkpoint before it is kept, lower the learning"
+    evaluated = []
+    with pytest.raises(UserError, match=lower):  # before the evaluation at the end
+        train(tmp_path, evaluated.append, overflowing(5), steps=5, save_every=2)
+    assert (evaluated, saved(tmp_path, "best"), saved(tmp_path, "latest")) == ([], [], [4, 2])
+    with pytest.raises(UserError, match=lower):  # before a save without one
+        train(tmp_path, evaluated.append, overflowing(5), steps=9, save_every=5)
+    assert (evaluated, saved(tmp_path, "latest")) == ([], [4, 2])
+    assert train(tmp_path, steps=5)[0].step == 5  # what went wrong is mended: the run goes on from there
+
+
+def test_a_checkpoint_that_is_not_finite_is_named(tmp_path):
+    train(tmp_path, steps=2)
+    state = checkpoints.restore(tmp_path / "checkpoints" / "latest", counter().init(jax.random.key(0)), warn=print)
+    broken = state.state.replace(params={"net": {"count": jnp.float32(jnp.nan)}})
+    checkpoints.save(tmp_path / "checkpoints" / "latest", dataclasses.replace(state, state=broken), 2)
+    with pytest.raises(UserError, match=r"params/net/count of the checkpoint of step 2 in .*latest holds numbers"):
+        train(tmp_path, steps=3)
 
 
 def test_history_is_not_duplicated_after_a_crash(tmp_path):

@@ -7,6 +7,7 @@ from toy_system import Batches, CompilationCount, build, toy_config
 
 from input_pipeline.errors import UserError
 from l2s_jax.training import parallel
+from l2s_jax.types import TrainState
 
 STEPS = 6
 LAYOUTS = [("jit", 1, 2), ("jit", 2, 2), ("pmap", 1, 2), ("shard_map", 1, 1), ("shard_map", 1, 2)]
@@ -78,20 +79,52 @@ def test_fsdp_shards_large_arrays_and_no_others():
     assert state.step.sharding.is_fully_replicated
 
 
+def holding(w):
+    """A state of four weights."""
+    return TrainState(jnp.int32(0), jax.random.key(0), {"w": w}, {}, {}, {})
+
+
 @pytest.mark.parametrize("mode", parallel.MODES)
 def test_the_state_is_donated_and_the_batch_is_not(mode):
     mesh = parallel.make_mesh(mode, 1)
-    state = parallel.put_state({"w": jnp.ones(4)}, mesh)
+    state = parallel.put_state(holding(jnp.ones(4)), mesh)
     batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
 
     def step(state, batch, axis):
-        return {"w": state["w"] + axis.total(batch["x"].sum())}, {}
+        return state.replace(params={"w": state.params["w"] + axis.total(batch["x"].sum())}), {}
 
     after, _ = parallel.data_parallel(step, mesh, mode)(state, batch)
-    np.testing.assert_array_equal(after["w"], 5)
-    assert after["w"].shape == (4,)
-    assert state["w"].is_deleted()
+    np.testing.assert_array_equal(after.params["w"], np.full(4, 5))
+    assert state.params["w"].is_deleted()
     assert not batch["x"].is_deleted()
+
+
+def test_fsdp_stores_in_parts_and_computes_with_whole_weights():
+    mesh = parallel.make_mesh("jit", 2)
+    state = parallel.put_state(holding(jnp.ones((256, 64))), mesh)
+    seen = {}
+
+    def step(state, batch, axis):
+        def look(name, x):
+            jax.debug.inspect_array_sharding(x, callback=lambda sharding: seen.update({name: sharding}))
+            return x
+
+        def loss(w):
+            return axis.total((batch["x"] @ look("weights", w)).sum())
+
+        gradient = look("gradient", axis.total(jax.grad(loss)(state.params["w"])))
+        return state.replace(params={"w": state.params["w"] - gradient}), {}
+
+    batch = parallel.global_batch({"x": np.ones((4, 256), np.float32)}, mesh)
+    after, _ = parallel.data_parallel(step, mesh, "jit")(state, batch)
+    assert after.params["w"].addressable_shards[0].data.shape == (128, 64)
+    assert {name: sharding.is_fully_replicated for name, sharding in seen.items()} == {
+        "weights": True,
+        "gradient": True,
+    }
+    whole = parallel.everywhere(after.params)["w"]
+    assert whole.sharding.is_fully_replicated
+    np.testing.assert_array_equal(whole, np.full((256, 64), -3))
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)
@@ -101,13 +134,13 @@ def test_frozen_arguments_reach_the_step_and_stay(mode):
     batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
 
     def step(state, batch, axis, scale):
-        return {"w": state["w"] + scale["by"] * axis.total(batch["x"].sum())}, {}
+        return state.replace(params={"w": state.params["w"] + scale["by"] * axis.total(batch["x"].sum())}), {}
 
     run = parallel.data_parallel(step, mesh, mode, frozen)
-    state = parallel.put_state({"w": jnp.zeros(4)}, mesh)
+    state = parallel.put_state(holding(jnp.zeros(4)), mesh)
     for _ in range(2):
         state, _ = run(state, batch)
-    np.testing.assert_array_equal(state["w"], [0, 8, 16, 24])
+    np.testing.assert_array_equal(state.params["w"], [0, 8, 16, 24])
     assert not frozen["scale"]["by"].is_deleted()
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from toy_system import Batches, build, toy_config
 
 from l2s_jax.training import checkpoints, loop
+from l2s_jax.training import workdir as layout
 
 HERE = Path(__file__).parent
 
@@ -45,14 +46,15 @@ def run(workdir, mode, fsdp, process=(0, 1), change=lambda system: system):
     config = toy_config(steps=9, log_every=3)
     with config.unlocked():
         config.parallel.mode, config.parallel.fsdp = mode, fsdp
-    return loop.train(
-        config,
-        workdir,
-        system=change(build(config)),
-        batches=Batches(config, *process),
-        evaluate=lambda variables: {"score": 0.0},
-        console=Console(file=io.StringIO()),
-    )
+    with layout.locked(workdir, print):
+        return loop.train(
+            config,
+            workdir,
+            system=change(build(config)),
+            batches=Batches(config, *process),
+            evaluate=lambda variables: {"score": 0.0},
+            console=Console(file=io.StringIO()),
+        )
 
 
 def run_host(workdir, layout):

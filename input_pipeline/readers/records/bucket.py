@@ -12,9 +12,8 @@ from pathlib import Path
 
 from etils import epath
 
-from input_pipeline import files
+from input_pipeline import files, lock
 from input_pipeline.errors import UserError
-from input_pipeline.readers.records import lock
 from input_pipeline.readers.records.manifest import Stored
 
 _CHUNK_BYTES = 1 << 22

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline import files, licences, processes
+from input_pipeline import files, licences, lock, processes
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.layout import RawSplit, licence_of
-from input_pipeline.readers.records import broken, lock, manifest, plan, shards, summary, workers
+from input_pipeline.readers.records import broken, manifest, plan, shards, summary, workers
 from input_pipeline.readers.records.broken import Broken
 from input_pipeline.readers.records.manifest import Manifest
 from input_pipeline.readers.records.plan import Plan, Shard

@@ -24,7 +24,7 @@ from l2s_jax.models.segface import SegFace
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.segface.forward import build_network, find_convention, forward
 from l2s_jax.systems.segface.initial import with_backbone
-from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
+from l2s_jax.types import Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
 
 Warp = tanh_warp.Convention | None
 
@@ -161,8 +161,7 @@ def _terms(
 
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
     """Batch statistics and stochastic depth belong to the global batch, which only jit sees."""
-    whole = axis.total is WHOLE_BATCH.total
-    if not whole and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
+    if not axis.whole_batch and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
         raise UserError(
             "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
             "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"

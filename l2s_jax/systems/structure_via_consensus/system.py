@@ -25,7 +25,7 @@ from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.structure_via_consensus.config import CHOICES
 from l2s_jax.systems.structure_via_consensus.initial import with_model
 from l2s_jax.systems.structure_via_consensus.teacher import Teacher, open_teacher
-from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
+from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
 
 
 def build(config: ConfigDict) -> System:
@@ -115,7 +115,7 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    if axis.total is not WHOLE_BATCH.total:
+    if not axis.whole_batch:
         raise UserError(
             "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
             "number of devices)"

@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 from raw_faces import contents, data, make_faces, write_folder
 
-from input_pipeline import label_files
+from input_pipeline import label_files, lock
 from input_pipeline.errors import UserError
 from input_pipeline.readers.downloads.source import LayoutSource
-from input_pipeline.readers.records import lock
 from input_pipeline.readers.records.prepare import Progress, open_data, prepare
 from input_pipeline.readers.records.source import RecordsSource, splits
 from input_pipeline.types import Problem

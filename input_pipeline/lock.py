@@ -1,17 +1,21 @@
 """One process at a time works in a folder."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from input_pipeline.errors import UserError
 
+UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
+"""What `flock` says on network disks that cannot lock."""
+
 
 @contextlib.contextmanager
-def hold(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def hold(folder: Path, *, wait: bool = False, unlocked: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds FOLDER/.lock while the block runs.
 
     The kernel gives the lock back when the process ends, however it ends: no lock is ever stale.
@@ -19,6 +23,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Args:
       folder: exists.
       wait: wait for the process that holds it, instead of refusing.
+      unlocked: gets a sentence where the file system cannot lock, and the block runs without a lock; None refuses.
 
     Raises:
       UserError: another process holds it (the sentence says which), or the file system cannot lock.
@@ -28,7 +33,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write into the folder '{folder}': {error.strerror}; choose another") from error
     try:
-        _lock(file, folder, wait)
+        _lock(file, folder, wait, unlocked)
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
@@ -36,11 +41,14 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[None]:
         os.close(file)
 
 
-def _lock(file: int, folder: Path, wait: bool) -> None:
+def _lock(file: int, folder: Path, wait: bool, unlocked: Callable[[str], None] | None) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         holder = os.pread(file, 200, 0).decode(errors="replace") or "another process"
         raise UserError(f"{holder} works in '{folder}': wait until it is done, or stop it") from error
     except OSError as error:
-        raise UserError(f"the folder '{folder}' cannot be locked ({error.strerror}): choose a local disk") from error
+        fact = f"the folder '{folder}' cannot be locked ({error.strerror})"
+        if unlocked is None or error.errno not in UNSUPPORTED:
+            raise UserError(f"{fact}: choose a local disk") from error
+        unlocked(f"{fact}: let nothing else work there")

@@ -1,0 +1,30 @@
+"""Whether a state may be kept: NaN and infinite numbers spread, and no training recovers from them."""
+
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.types import PyTree
+
+
+def first_not_finite(state: PyTree) -> str | None:
+    """The path of the first array that holds a NaN or an infinity, or None; one program, one number fetched.
+
+    Every process must call it.
+
+    Args:
+      state: arrays on devices, sharded or not; those that are not of a float dtype are left out.
+    """
+    floats = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    }
+    if not floats or _all_finite(list(floats.values())):
+        return None
+    return next(name for name, leaf in floats.items() if not _all_finite([leaf]))
+
+
+@jax.jit
+def _all_finite(arrays: list[jax.Array]) -> jax.Array:
+    """bool scalar."""
+    return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()
