@@ -20,6 +20,7 @@ import tiny_segface
 import tiny_svc
 
 from l2s_jax import optim, systems
+from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.losses import adversarial
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
@@ -134,7 +135,7 @@ def structure_via_consensus():
         fake_system.install(patch)
         teacher = tiny_svc.save_teacher(f"{folder}/teacher")
         system = systems.build(tiny_svc.config(teacher__model=teacher, **tiny_svc.TAUGHT))
-        return system, system.frozen(), tiny_svc.faces(ROWS)
+        return system, frozen_arguments(system), tiny_svc.faces(ROWS)
 
 
 CASES = {case.__name__: case for case in (penalty, latents2segments, segface, structure_via_consensus)}
