@@ -70,9 +70,7 @@ def base() -> ConfigDict:
     config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
     config.data.require = ()  # classes of label_set: training faces that lack one of them are left out
     config.data.require_scored = False  # leave such faces out of data.eval and data.test as well
-    config.data.resize = (
-        "pad-square-bilinear"  # resize rule (input_pipeline/images/resize_rules.py), in training and after it
-    )
+    config.data.resize = "pad-square-bilinear"  # how photos become square (images/resize_rules.py), then and later
     config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
     config.data.batch_size = 16  # GLOBAL, over all devices and hosts
     config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged

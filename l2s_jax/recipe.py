@@ -1,9 +1,10 @@
-"""One training run from a config to a report: the glue of `l2s train` and `l2s demo`."""
+"""The training recipe: from a config to data, training, the exported model, its scores and its report."""
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,7 +23,6 @@ from input_pipeline.loading.repeat_factor import RepeatFactorSource
 from input_pipeline.loading.showing import FacesShowing
 from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
-from l2s_jax.commands import console, scores
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.report import html
 from l2s_jax.training import loop, parallel
@@ -33,31 +33,51 @@ PANELS = 8
 """Faces shown in the report."""
 
 
-def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
+class Outcome(NamedTuple):
+    """What a run has come to; only the first process publishes, the others know no scores.
+
+    Attributes:
+      interrupted: 0, or the number of the signal that stopped the training: then nothing was published.
+      system: that of the config.
+      metrics: all scores on `config.data.test` (`metrics.json`), or None.
+      report: the page, or None.
+      model: the exported bundle, or None.
+    """
+
+    interrupted: int
+    system: System
+    metrics: dict | None = None
+    report: Path | None = None
+    model: Path | None = None
+
+
+def run(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    warn: Callable[[str], None],
+    progress: evaluation.Progress | None = None,
+    console: Console | None = None,
+) -> Outcome:
     """Train (or go on), export the model (`train.export`), score it on `config.data.test`, write the report.
 
     Args:
       config: the resolved config.
-      workdir: where everything goes.
-      screen: for progress and results.
-
-    Returns:
-      the exit code: 0, or 128 + the signal that stopped the training.
+      workdir: where everything goes, see docs/architecture.md.
+      warn: told in a sentence what the user should know.
+      progress: of the scores at the end, told (examples done, examples in all).
+      console: for the loop's progress (`loop.train`).
 
     Raises:
       UserError: whatever of config, data and folder does not fit together, before training where it can be known;
         another training works in the folder.
     """
-
-    def warn(sentence: str) -> None:
-        screen.print(console.escape(sentence), soft_wrap=True)
-
     system = systems.build(config)
     test = config.data.test or config.data.eval
-    watched, tested = open_data(config.data.eval, config), open_data(test, config)
+    val_source, test_source = open_data(config.data.eval, config), open_data(test, config)
     if config.train.eval_examples:
-        watched = selection.Subset(watched, 0, config.train.eval_examples)
-    _check_scored(config, system, watched, tested)
+        val_source = selection.Subset(val_source, 0, config.train.eval_examples)
+    _check_scored(config, system, val_source, test_source)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
     options["resize"] = resize_rules.find(config.data.resize)
     parts = training_parts(config, require_masks=system.needs_masks)
@@ -69,31 +89,37 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
             system=system,
             batches=batches,
             frozen=frozen_arguments(system),
-            evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), watched, **options),
-            console=screen,
+            evaluate=lambda variables: evaluation.score(system, parallel.everywhere(variables), val_source, **options),
+            console=console,
         )
         if jax.process_index() == 0:
             terms = inheritance.remember(workdir, terms, system.learns_from)
         if result.interrupted:
-            return 128 + result.interrupted
+            return Outcome(result.interrupted, system)
         state = loop.exported_state(workdir, config, system, warn)
         variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
+        outcome = Outcome(0, system)
         try:
             if jax.process_index() == 0:
-                meta = describe(config, system, workdir.resolve().name, steps, terms)
-                publish(config, workdir, system, variables, meta, tested, test, options, screen)
+                model = workdir / bundle.WORKDIR_MODEL
+                bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
+                measured = measure(system, variables, test_source, test, options, progress)
+                measured.save(workdir)
+                scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
+                bundle.rescore(model, scores)
+                outcome = Outcome(0, system, measured.metrics, html.write_report(workdir), model)
         finally:
             parallel.barrier("published")  # a process that left early would take the others down with it
-    return 0
+    return outcome
 
 
-def _check_scored(config: ConfigDict, system: System, watched: Source, tested: Source) -> None:
+def _check_scored(config: ConfigDict, system: System, val_source: Source, test_source: Source) -> None:
     """What the scores need, before they are wanted: data, classes that can be mapped, the score that chooses the best.
 
     Raises:
       UserError: something is missing.
     """
-    for field, source in (("data.eval", watched), ("data.test", tested)):
+    for field, source in (("data.eval", val_source), ("data.test", test_source)):
         if not len(source):
             raise UserError(f"{field} holds no example")
         labels.remap(source.label_set, system.label_set)
@@ -104,7 +130,7 @@ def _check_scored(config: ConfigDict, system: System, watched: Source, tested: S
             f"train.best_metric='{clipped(metric)}' is no score of label set '{system.label_set.name}'; {hint}"
         )
     shown = metric.removeprefix(evaluation.CLASS_SCORE)
-    if shown != metric and system.label_set[shown] not in _classes(watched, system.label_set):
+    if shown != metric and system.label_set[shown] not in _classes(val_source, system.label_set):
         raise UserError(f"train.best_metric='{metric}': no face of data.eval shows '{shown}'; choose another score")
 
 
@@ -112,31 +138,6 @@ def _classes(source: Source, label_set: LabelSet) -> set[int]:
     """The ids in `label_set` of the classes that any example shows."""
     ids = np.flatnonzero(selection.presence(source).any(axis=0))
     return set(labels.remap(source.label_set, label_set)[ids].tolist())
-
-
-def publish(
-    config: ConfigDict,
-    workdir: Path,
-    system: System,
-    variables: PyTree,
-    meta: bundle.Meta,
-    tested: Source,
-    test: str,
-    options: dict,
-    screen: Console,
-) -> None:
-    """Export a model into its workdir, score it on `tested` (spec `test`), write the report, say where all that is."""
-    model = workdir / bundle.WORKDIR_MODEL
-    bundle.save(model, variables, meta)
-    metrics = measure(system, variables, tested, test, options, screen, workdir)
-    bundle.rescore(model, {"data": test, "examples": len(tested), "metrics": metrics})
-    screen.print()
-    reported = systems.published_result(config.system, system.label_set, config.image_size, test)
-    scores.show(screen, metrics, system.label_set, reported)
-    screen.print()
-    for title, path in (("report", html.write_report(workdir)), ("model", model), ("scores", workdir / "metrics.json")):
-        screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)
-    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
 
 
 def open_data(spec: str, config: ConfigDict) -> Source:
@@ -229,29 +230,21 @@ def describe(config: ConfigDict, system: System, name: str, steps: int, terms: M
 
 
 def measure(
-    system: System, variables: PyTree, source: Source, spec: str, options: dict, screen: Console, workdir: Path | None
-) -> dict:
-    """All scores of a model on a source, with a progress bar; `metrics["data"]` says which source it was.
+    system: System,
+    variables: PyTree,
+    source: Source,
+    spec: str,
+    options: Mapping[str, Any],
+    progress: evaluation.Progress | None,
+) -> evaluation.Evaluation:
+    """Take all scores of a model on a source; `metrics["data"]` says which source it was.
 
     Args:
       system, variables: the model.
       source, spec: what it is measured on.
       options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation.
-      screen: for the bar.
-      workdir: where metrics.json and evaluation.npz go, or None.
+      progress: told (examples done, examples in all).
     """
-    with console.bar(screen) as progress:
-        task = progress.add_task("evaluating", total=len(source))
-        result = evaluation.evaluate(
-            system,
-            variables,
-            source,
-            **options,
-            full=True,
-            panels=PANELS,
-            progress=lambda done, total: progress.update(task, completed=done),
-        )
-    result = dataclasses.replace(result, metrics={**result.metrics, "data": {"spec": spec, "examples": len(source)}})
-    if workdir is not None:
-        result.save(workdir)
-    return result.metrics
+    result = evaluation.evaluate(system, variables, source, **options, panels=PANELS, progress=progress)
+    data = {"spec": spec, "examples": len(source)}
+    return dataclasses.replace(result, metrics={**result.metrics, "data": data})

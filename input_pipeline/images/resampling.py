@@ -8,8 +8,6 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from input_pipeline.labels import IGNORE
-
 Kernel = Image.Resampling
 REDUCTION = 0.6
 """Magnification below which an image is filtered before it is mapped: above it, bilinear interpolation alone shows no
@@ -125,15 +123,6 @@ def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool, fill: int = 
     ]
     values = np.stack(planes, axis=-1)
     return np.rint(values).astype(np.uint8) if is_uint8 else values
-
-
-def sample_ids(mask: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The ids uint8 [...] found at positions [..., 2] of a mask uint8 [H, W]; 255 outside."""
-    height, width = mask.shape
-    x, y = np.floor(positions[..., 0]), np.floor(positions[..., 1])
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    columns, rows = (np.where(inside, index, 0).astype(np.intp) for index in (x, y))
-    return np.where(inside, mask[rows, columns], np.uint8(IGNORE))
 
 
 def pixel_centres(height: int, width: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from input_pipeline.images import heic
-from input_pipeline.readers.downloads.listing import entries, stray
+from input_pipeline.readers.listing import entries, stray
 from input_pipeline.types import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", *heic.SUFFIXES, ".bmp", ".gif", ".tif", ".tiff")

@@ -1,5 +1,8 @@
 """The terminal: one console for results, one for warnings, and small words on them."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 from rich import markup
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +32,22 @@ def bar(console: Console) -> Progress:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     # Where there is no terminal a bar would leave an empty line.
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def evaluation_bar(screen: Console) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (examples done, examples in all) whose first call draws a bar, gone when the block ends."""
+    with contextlib.ExitStack() as shown:
+        bars: list[tuple[Progress, int]] = []
+
+        def told(done: int, total: int) -> None:
+            if not bars:
+                drawn = shown.enter_context(bar(screen))
+                bars.append((drawn, drawn.add_task("evaluating", total=total)))
+            progress, task = bars[0]
+            progress.update(task, completed=done)
+
+        yield told
 
 
 def table(title: str | None, *columns: str) -> Table:

@@ -4,8 +4,8 @@ import argparse
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax import recipe
 from l2s_jax.commands import console
+from l2s_jax.commands.run import run as run_recipe
 from l2s_jax.training.compilation import enable_compilation_cache
 
 CONFIG = "demo"
@@ -22,4 +22,4 @@ def run(args: argparse.Namespace) -> int:
         f"[bold]l2s demo[/]: trains on {config.train.steps:,} batches of {config.data.batch_size} procedural faces at "
         f"{config.image_size} px, then scores the model on {config.data.test or config.data.eval}\n"
     )
-    return recipe.run(config, args.workdir, screen)
+    return run_recipe(config, args.workdir, screen)

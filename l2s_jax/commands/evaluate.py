@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
         f"{len(source)} faces of {console.escape(args.data)}\n"
     )
     options = {"image_size": side, "batch_size": args.batch, "seed": model.config.seed, "resize": preprocessing.rule}
-    metrics = recipe.measure(model.system, model.variables, source, args.data, options, screen, None)
+    with console.evaluation_bar(screen) as progress:
+        metrics = recipe.measure(model.system, model.variables, source, args.data, options, progress).metrics
     metrics["model"] = {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256}
     label_set = model.system.label_set
     scores.show(screen, metrics, label_set, systems.published_result(model.meta.system, label_set, side, args.data))

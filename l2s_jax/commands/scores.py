@@ -15,7 +15,7 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
 
     Args:
       screen: where to.
-      metrics: of `experiment.measure`.
+      metrics: of `recipe.measure`.
       label_set: the classes.
       reported: what a paper reports of them, to stand beside.
     """

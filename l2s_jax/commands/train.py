@@ -7,8 +7,8 @@ import jax
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax import recipe
 from l2s_jax.commands import console, dry_run
+from l2s_jax.commands.run import run as run_recipe
 from l2s_jax.training.compilation import enable_compilation_cache
 
 
@@ -28,4 +28,4 @@ def run(args: argparse.Namespace) -> int:
         jax.distributed.initialize()
     enable_compilation_cache()
     workdir = args.workdir or Path("runs") / Path(args.config).stem
-    return recipe.run(config, workdir, screen)
+    return run_recipe(config, workdir, screen)

@@ -1,6 +1,20 @@
-"""RoI tanh warp on the device: `input_pipeline.tanh_warp` for batches of images and of logits, and the published one.
+"""RoI tanh warp of images and logits: the face at full size in the middle, all around it squeezed into the border.
 
-The formulas are in `input_pipeline.tanh_warp`. A convention says where the centre of pixel i lies:
+Lin et al., CVPR 2019, in the variant of FaRL and SegFace: linear near the centre. With u in units of half the side of
+an aligned square (0 in its middle, -1 and 1 at its borders) and the factor f, along x and y each by itself:
+
+    squash(u)  = u                                              |u| <= 1 - f
+                 sign(u) (1 - f + f tanh((|u| - 1 + f) / f))    elsewhere, always inside (-1, 1)
+    stretch(v) = v                                              |v| <= 1 - f
+                 sign(v) (1 - f + f artanh((|v| - 1 + f) / f))  elsewhere, the argument of artanh at most LIMIT
+
+Pixel centres are at .5 everywhere (the (i + 0.5) convention, align_corners=False), so a square of S pixels has
+u = 2 x / S - 1 for x in [0, S], and with M the affine map from the picture onto the aligned square
+
+    warped xy  = S / 2 (squash(2 (M xy) / S - 1) + 1)
+    picture xy = M^-1 (S / 2 (stretch(2 xy / S - 1) + 1))
+
+are exact inverses of each other within the limit. A convention says where the centre of pixel i lies:
 
 | convention | pixel i of the result is computed for | and reads the source at | template |
 |---|---|---|---|
@@ -18,7 +32,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.landmarks import TEMPLATE, five_points
-from input_pipeline.tanh_warp import FACTOR, LIMIT
+
+FACTOR = 0.8
+"""Share of the half side in which space is squeezed, as published: 0.2 on each side of the centre stay as they are."""
+LIMIT = 0.999
+"""Largest argument of artanh, as published: what lies further than 1 - f + 3.8 f from the centre is cut off."""
 
 
 class Convention(NamedTuple):

@@ -1,11 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy_tanh_warp as host
 import pytest
 from jax.test_util import check_grads
 
 from input_pipeline import landmarks as host_landmarks
-from input_pipeline import tanh_warp as host
 from input_pipeline.errors import UserError
 from input_pipeline.images.resampling import pixel_centres, sample
 from l2s_jax.layers import tanh_warp

@@ -7,7 +7,7 @@ from etils import epath
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
-from input_pipeline.readers.downloads.listing import entries, read_text, stray
+from input_pipeline.readers.listing import entries, read_text, stray
 from input_pipeline.types import Problem
 
 PHOTOS = "CelebA-HQ-img"

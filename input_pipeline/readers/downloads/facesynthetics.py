@@ -20,8 +20,8 @@ from input_pipeline.images.decode import read_mask
 from input_pipeline.images.examples import check_ids
 from input_pipeline.labels import FACESYNTHETICS, LabelSet
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.listing import entries, stray
 from input_pipeline.readers.downloads.points import read_points
+from input_pipeline.readers.listing import entries, stray
 from input_pipeline.types import Problem
 
 LANDMARKS = 70

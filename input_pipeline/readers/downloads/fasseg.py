@@ -24,8 +24,8 @@ from input_pipeline.images.decode import read_drawing
 from input_pipeline.labels import FASSEG, LabelSet
 from input_pipeline.readers.downloads.color_masks import class_ids
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.listing import entries
 from input_pipeline.readers.downloads.pairing import PHOTO_ENDINGS, Paired, Part, pair
+from input_pipeline.readers.listing import entries
 from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 

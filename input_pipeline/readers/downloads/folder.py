@@ -13,8 +13,8 @@ from input_pipeline.label_files import FileLabels
 from input_pipeline.labels import LabelSet
 from input_pipeline.readers import photos
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.listing import entries
 from input_pipeline.readers.downloads.pairing import Part, pair
+from input_pipeline.readers.listing import entries
 from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 

@@ -22,8 +22,8 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.decode import read_drawing
 from input_pipeline.labels import L2S_REGIONS, LabelSet
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.listing import entries
 from input_pipeline.readers.downloads.pairing import PHOTO_ENDINGS, Part, pair
+from input_pipeline.readers.listing import entries
 from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 

@@ -18,9 +18,9 @@ from input_pipeline.images.decode import read_mask
 from input_pipeline.images.examples import check_ids
 from input_pipeline.labels import LAPA, LabelSet
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.listing import read_text
 from input_pipeline.readers.downloads.pairing import Part, find_home, pair
 from input_pipeline.readers.downloads.points import parse_points
+from input_pipeline.readers.listing import read_text
 from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 

@@ -7,7 +7,7 @@ from etils import epath
 
 from input_pipeline.errors import UserError
 from input_pipeline.readers import photos
-from input_pipeline.readers.downloads.listing import entries, stray
+from input_pipeline.readers.listing import entries, stray
 from input_pipeline.types import Problem
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")

@@ -4,7 +4,7 @@ import numpy as np
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.readers.downloads.listing import read_text
+from input_pipeline.readers.listing import read_text
 
 _FARTHEST = 1e6  # pixels; hidden points lie outside of the picture, but no point of a face lies this far away
 

@@ -2,7 +2,7 @@ import pytest
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.readers.downloads import listing
+from input_pipeline.readers import listing
 
 
 class Bucket:

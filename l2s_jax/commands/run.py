@@ -1,0 +1,39 @@
+"""What `l2s train` and `l2s demo` do with a config: the recipe, with its progress and its results on the terminal."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from l2s_jax import recipe, systems
+from l2s_jax.commands import console, scores
+
+
+def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
+    """Run the recipe and print scores and places.
+
+    Returns:
+      the exit code: 0, or 128 + the signal that stopped the training.
+    """
+    with console.evaluation_bar(screen) as progress:
+        outcome = recipe.run(
+            config,
+            workdir,
+            warn=lambda sentence: screen.print(console.escape(sentence), soft_wrap=True),
+            progress=progress,
+            console=screen,
+        )
+    if outcome.interrupted:
+        return 128 + outcome.interrupted
+    if outcome.metrics is None:  # another process tells
+        return 0
+    label_set, spec = outcome.system.label_set, outcome.metrics["data"]["spec"]
+    screen.print()
+    reported = systems.published_result(config.system, label_set, config.image_size, spec)
+    scores.show(screen, outcome.metrics, label_set, reported)
+    screen.print()
+    places = {"report": outcome.report, "model": outcome.model, "scores": workdir / "metrics.json"}
+    for title, path in places.items():
+        screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)
+    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
+    return 0
