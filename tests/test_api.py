@@ -14,9 +14,10 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from l2s_jax import bundle
-from l2s_jax.inference import parser as api
 from l2s_jax.inference import processing
-from l2s_jax.inference.parser import Editor, Parser
+from l2s_jax.inference.editor import Editor
+from l2s_jax.inference.model import load_model
+from l2s_jax.inference.parser import Parser
 from l2s_jax.types import Prediction
 
 LABELS = fake_system.LABELS
@@ -28,7 +29,7 @@ def model(tmp_path_factory):
     fake_system.install(patch)
     path = tmp_path_factory.mktemp("models") / "tiny"
     fake_system.save(path, codec="regions")
-    yield api.Model.load(path)
+    yield load_model(path)
     patch.undo()
 
 

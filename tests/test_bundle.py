@@ -13,7 +13,7 @@ import pytest
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
 from l2s_jax.bundle import tensors
-from l2s_jax.inference import parser
+from l2s_jax.inference.model import load_model
 
 
 @pytest.fixture
@@ -269,26 +269,26 @@ def test_a_bundle_of_another_model_is_refused(saved, fake):
     wide = {"parser": {"params": {"colour": {"kernel": np.zeros((3, 9), np.float32), "bias": np.zeros(9, np.float32)}}}}
     bundle.save(saved, wide, fake_system.meta())
     with pytest.raises(UserError, match=r"not a model of this system 'fake': tensor '.*' has shape \[.*9\]"):
-        parser.Model.load(saved)
+        load_model(saved)
 
 
 def test_an_unknown_system_is_refused(saved):
     with pytest.raises(UserError, match="unknown system 'fake'"):
-        parser.Model.load(saved)
+        load_model(saved)
 
 
 def test_a_config_of_another_version_is_refused(saved, fake):
     config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     edit_json(saved, config={**config, "novelty": 1})
     with pytest.raises(UserError, match="made by another version: unknown field 'novelty'; install the l2s_jax that"):
-        parser.Model.load(saved)
+        load_model(saved)
 
 
 def test_a_config_field_that_was_added_since_takes_its_default(saved, fake):
     config = json.loads((saved / bundle.JSON_FILE).read_text())["config"]
     del config["seed"]
     edit_json(saved, config=config)
-    assert parser.Model.load(saved).variables
+    assert load_model(saved).variables
 
 
 def test_resolve_takes_names_folders_files_and_workdirs(saved, tmp_path, monkeypatch):

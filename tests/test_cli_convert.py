@@ -15,7 +15,7 @@ import torch_writer
 from PIL import Image
 
 from l2s_jax import bundle, cli, systems
-from l2s_jax.inference import parser
+from l2s_jax.inference.model import load_model
 from l2s_jax.layers.slices import masked_codes
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
@@ -228,7 +228,7 @@ def test_latents2segments_is_converted_paints_and_is_scored(capsys, place):
     assert l2s(capsys, *argv)[0] == 0
     meta = bundle.read_meta("models/helen_regions")
     assert (meta.label_set.name, tuple(meta.config["model"]["slices"])) == ("hair_skin", (4, 4))
-    system = parser.Model.load("models/helen_regions").system  # its tensors are those of the system
+    system = load_model("models/helen_regions").system  # its tensors are those of the system
     assert system.codec.classes == (1, 2)
 
 

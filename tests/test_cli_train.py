@@ -16,6 +16,7 @@ from input_pipeline import lock
 from l2s_jax import bundle, cli
 from l2s_jax.commands import demo
 from l2s_jax.inference import parser
+from l2s_jax.inference.model import load_model
 
 LABELS = fake_system.LABELS
 OPTIONS = ["--config.train.steps=4", "--config.train.log_every=2", "--config.train.eval_every=2"]
@@ -108,7 +109,7 @@ def test_addresses_are_no_places_to_write(place, capsys, words):
 
 
 def test_the_exported_model_is_the_trained_one(place):
-    model = parser.Model.load("tiny")
+    model = load_model("tiny")
     meta = model.meta
     assert meta.name == "tiny"
     assert meta.config["train"]["steps"] == 4

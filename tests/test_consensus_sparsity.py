@@ -242,7 +242,7 @@ def test_the_picture_shows_the_worst_faces_of_the_baseline():
     label_set = systems.build(study.config_of(study.read_loss("ce"), 0, study.arguments([]))).label_set
     scored = study.Scored("folder:x", names, [batch], said, label_set)
     drawn = study.picture(scored, {"ce": masks[:1], "1:1": masks[1:]})
-    rows, columns = study.WORST * (study.CELL + study.sheet.GAP), 4 * (study.CELL + study.sheet.GAP)
+    rows, columns = study.WORST * (study.CELL + study.image_grid.GAP), 4 * (study.CELL + study.image_grid.GAP)
     assert drawn.shape[0] > rows
     assert drawn.shape[1] > columns
     best_first = study.picture(scored, {"1:1": masks[1:], "ce": masks[:1]})

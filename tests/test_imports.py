@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+import l2s_jax
+
 # What third parties change when they are imported is not ours to judge, so all that our files name is imported first.
 PROGRAM = r"""
 import ast, contextlib, importlib.util, json, logging, sys
@@ -66,3 +70,17 @@ def test_no_import_changes_what_is_shared():
     said = json.loads(done.stdout.splitlines()[-1])
     assert {"input_pipeline", "input_pipeline.images.decode", "l2s_jax.layers.tanh_warp"} <= set(said["modules"])
     assert said["changed"] == {}
+
+
+def test_the_library_is_there_at_once_and_its_classes_when_asked_for():
+    """The command line begins with `import l2s_jax`; JAX alone takes longer than all of its help."""
+    code = (
+        "import sys, time; began = time.perf_counter(); import l2s_jax; took = time.perf_counter() - began\n"
+        "assert 'jax' not in sys.modules and 'numpy' not in sys.modules, took\n"
+        "from l2s_jax import Editor, Parser, load_model\n"
+        "print(Editor.__module__, Parser.__module__, load_model.__module__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert said == [f"l2s_jax.inference.{name}" for name in ("editor", "parser", "model")]
+    with pytest.raises(AttributeError, match="'l2s_jax' has no attribute 'Parsr'"):
+        l2s_jax.Parsr  # noqa: B018 - asking is the test

@@ -5,7 +5,7 @@ import argparse
 from input_pipeline import files
 from l2s_jax import recipe, systems
 from l2s_jax.commands import console, scores
-from l2s_jax.inference.model import Model
+from l2s_jax.inference.model import load_model
 from l2s_jax.training.compilation import enable_compilation_cache
 
 
@@ -14,7 +14,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         files.writable_file(args.json)
     enable_compilation_cache()
-    model = Model.load(args.model)
+    model = load_model(args.model)
     preprocessing = model.meta.preprocessing
     side = preprocessing.image_size
     source = recipe.open_data(args.data, model.config)

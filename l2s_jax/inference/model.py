@@ -31,26 +31,26 @@ class Model:
     system: System
     variables: PyTree
 
-    @classmethod
-    def load(cls, where: str | os.PathLike) -> "Model":
-        """Read a model.
 
-        Args:
-          where: a bundle folder, a workdir, or a name that `l2s models` lists.
+def load_model(where: str | os.PathLike) -> Model:
+    """Read a model.
 
-        Raises:
-          UserError: no such model, a damaged one, or one that does not fit its system.
-        """
-        model = bundle.load(bundle.resolve(where))
-        try:
-            stored = stored_config(model)
-            system = systems.build(stored)
-        except UserError as error:
-            raise UserError(
-                f"'{model.path}' is damaged or was made by another version: {error}; install the l2s_jax that wrote it"
-            ) from error
-        expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
-        return cls(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
+    Args:
+      where: a bundle folder, a workdir, or a name that `l2s models` lists.
+
+    Raises:
+      UserError: no such model, a damaged one, or one that does not fit its system.
+    """
+    model = bundle.load(bundle.resolve(where))
+    try:
+        stored = stored_config(model)
+        system = systems.build(stored)
+    except UserError as error:
+        raise UserError(
+            f"'{model.path}' is damaged or was made by another version: {error}; install the l2s_jax that wrote it"
+        ) from error
+    expected = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
+    return Model(model.path, model.meta, stored, system, jax.device_put(bundle.fit(model, expected)))
 
 
 def stored_config(model: bundle.Bundle) -> ConfigDict:
@@ -68,4 +68,4 @@ def frozen_arguments(system: System) -> Mapping[str, PyTree]:
     Raises:
       UserError: a model that the system learns from is missing, damaged or of other classes.
     """
-    return {} if system.frozen is None else system.frozen(Model.load)
+    return {} if system.frozen is None else system.frozen(load_model)

@@ -12,7 +12,8 @@ from PIL import Image
 from input_pipeline.errors import UserError
 from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import bundle, systems
-from l2s_jax.inference import parser as api
+from l2s_jax.inference.model import Model
+from l2s_jax.inference.parser import Parser
 
 SIDE = tiny_segface.SIZE
 HEIGHT, WIDTH = 64, 128  # in float32, landmarks are halved and quartered without rounding
@@ -39,12 +40,12 @@ def model():
         preprocessing=bundle.Preprocessing(SIDE, resize="stretch-bicubic"),
         licence="Apache-2.0",
     )
-    return api.Model(Path("warped"), meta, config, system, variables)
+    return Model(Path("warped"), meta, config, system, variables)
 
 
 @pytest.fixture(scope="module")
 def parser(model):
-    return api.Parser(model)
+    return Parser(model)
 
 
 @pytest.fixture(scope="module")

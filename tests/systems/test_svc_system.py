@@ -16,8 +16,7 @@ from input_pipeline.images.augment import Augment
 from input_pipeline.images.components import blobs
 from input_pipeline.loading import train
 from l2s_jax import bundle, systems
-from l2s_jax.inference import parser
-from l2s_jax.inference.model import Model, frozen_arguments
+from l2s_jax.inference.model import frozen_arguments, load_model
 from l2s_jax.systems.structure_via_consensus import config as svc_config
 from l2s_jax.systems.structure_via_consensus import system as svc_system
 from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
@@ -109,7 +108,7 @@ def test_the_teacher_is_an_argument_and_neither_saved_nor_compiled_in(student, t
 
 def test_hard_labels_are_what_the_teacher_says_in_the_students_classes(place):
     config = tiny_svc.config(**tiny_svc.TAUGHT, teacher__labels="hard", teacher__model=str(place / "teacher"))
-    teacher, batch = open_teacher(Model.load, config.teacher.model, labels.SKIN_HAIR), tiny_svc.faces(3)
+    teacher, batch = open_teacher(load_model, config.teacher.model, labels.SKIN_HAIR), tiny_svc.faces(3)
     wrong = batch | {"mask": np.zeros_like(batch["mask"])}
     said = jax.jit(lambda teacher, batch: svc_system.taught(config, teacher, batch))(teacher, wrong)
     np.testing.assert_array_equal(said["mask"], TO_STUDENT[tiny_svc.blocks(3)])
@@ -121,7 +120,7 @@ def test_hard_labels_are_what_the_teacher_says_in_the_students_classes(place):
 
 
 def test_soft_labels_add_up_the_probabilities_of_the_teachers_classes(place):
-    teacher = open_teacher(Model.load, tiny_svc.save_teacher(place / "unsure", softness=400.0), labels.SKIN_HAIR)
+    teacher = open_teacher(load_model, tiny_svc.save_teacher(place / "unsure", softness=400.0), labels.SKIN_HAIR)
     image = np.random.default_rng(0).uniform(-1, 1, (2, tiny_svc.SIZE, tiny_svc.SIZE, 3)).astype(np.float32)
     colour = teacher.args[0]["parser"]["params"]["colour"]
     own = np.asarray(jax.nn.softmax(image @ colour["kernel"] + colour["bias"][None, None, None]))
@@ -134,7 +133,7 @@ def test_soft_labels_add_up_the_probabilities_of_the_teachers_classes(place):
 
 def test_the_teacher_sees_its_own_size(place):
     small = tiny_svc.save_teacher(place / "small", image_size=tiny_svc.SIZE // 2)
-    teacher = open_teacher(Model.load, small, labels.SKIN_HAIR)
+    teacher = open_teacher(load_model, small, labels.SKIN_HAIR)
     found = np.asarray(jax.jit(lambda teacher, batch: teacher(batch))(teacher, tiny_svc.faces(2)))
     assert found.shape == (2, tiny_svc.SIZE, tiny_svc.SIZE, 3)
     np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
@@ -191,7 +190,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
         licence="Apache-2.0",
     )
     bundle.save(place / "stage1", system.variables(state), meta)
-    assert parser.Model.load(place / "stage1").system.label_set == labels.SKIN_HAIR
+    assert load_model(place / "stage1").system.label_set == labels.SKIN_HAIR
 
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
     assert (second.frozen, second.needs_masks) == (None, True)
@@ -277,4 +276,4 @@ def test_teachers_that_do_not_fit_are_named(place, teacher, label_set, sentence)
     where = str(place / teacher) if (place / teacher).is_dir() and teacher else teacher
     system = systems.build(tiny_svc.config(stage="teacher", teacher__model=where, label_set=label_set))
     with pytest.raises(UserError, match=sentence):
-        system.frozen(Model.load)
+        system.frozen(load_model)
