@@ -22,9 +22,6 @@ COMMANDS = {
     "models": "list the models that are here, with their scores",
 }
 
-CONVERTED = ("latents2segments", "segface", "structure_via_consensus")
-"""Systems whose published weights `convert` reads; a list of its own, so that `--help` need not import them."""
-
 WITH_CONFIG = ("demo", "train")
 """Commands that take `--config.a.b=v`."""
 
@@ -40,8 +37,8 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
       UserError: anything the command does not know; the sentence names the nearest word it does.
       SystemExit: after `--help` and `--version`.
     """
-    parser, commands = _grammar()
     words = [word for word in argv if not word.startswith("-")]
+    parser, commands = _grammar(words[0] if words else "")
     if words and words[0] not in COMMANDS:
         raise UserError(f"unknown command '{words[0]}'{_nearest(words[0], COMMANDS)}")
     if words[:1] == ["data"] and len(words) > 1 and words[1] not in data_arguments.COMMANDS:
@@ -63,7 +60,7 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _grammar() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def _grammar(command: str) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = _Parser(
         prog="l2s",
         usage="l2s COMMAND ...",
@@ -81,7 +78,8 @@ def _grammar() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     for name, summary in COMMANDS.items():
         description, epilog, add = _TEXTS[name]
         commands[name] = subparsers.add_parser(name, help=summary, description=description, epilog=epilog)
-        add(commands[name])
+        if name == command:  # the arguments of another one are not asked for, and may need its imports
+            add(commands[name])
         _add_debug(commands[name])
     nested = commands["data"].add_subparsers(
         prog="l2s data", dest="data_command", metavar="COMMAND", title="commands", required=True, parser_class=_Parser
@@ -147,20 +145,25 @@ def _pixels(text: str) -> int:
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("system", metavar="SYSTEM", choices=CONVERTED, help=f"whose weights: {', '.join(CONVERTED)}")
+    from l2s_jax import systems  # their facts alone, without JAX
+
+    weights = {name: systems.published(name).weights for name in systems.convertible()}
+    heads = [head.name for each in weights.values() for head in each.heads]
+    sizes = ", ".join(f"{name} {each.image_size}" for name, each in weights.items())
+    parser.add_argument("system", metavar="SYSTEM", choices=[*weights], help=f"whose weights: {', '.join(weights)}")
     parser.add_argument("file", metavar="FILE", type=Path, help="the authors' checkpoint, .pt or .safetensors")
     parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="folder of the model")
     parser.add_argument("--name", metavar="NAME", help="name of the model (default: that of its folder)")
     parser.add_argument(
         "--head",
-        choices=("five_regions", "hair_skin", "celeb", "lapa", "helen", "part_labels", "cofw"),
+        choices=heads,
         help="data set of the weights, where they do not tell it themselves",
     )
     parser.add_argument(
         "--image-size",
         metavar="N",
         type=natural,
-        help="pixels a side it was trained on (latents2segments 128, segface 512, structure_via_consensus 128)",
+        help=f"pixels a side it was trained on ({sizes})",
     )
 
 

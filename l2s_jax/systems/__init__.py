@@ -8,7 +8,7 @@ A system is a package with the modules
     convert.py     where there are published weights: `read(state, head, image_size) -> Converted`
 
 Those in this folder are found by looking; other distributions announce theirs as an entry point of the group
-`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md).
+`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md). Nothing of a system is imported before it is asked for.
 """
 
 import importlib
@@ -23,7 +23,6 @@ from input_pipeline.errors import UserError, clipped
 from input_pipeline.labels import LabelSet
 from l2s_jax.schema import Ranges
 from l2s_jax.systems.base import Published, Result, nearest_result
-from l2s_jax.types import System
 
 GROUP = "l2s_jax.systems"
 
@@ -40,8 +39,8 @@ def names() -> tuple[str, ...]:
     return tuple(packages())
 
 
-def build(config: ConfigDict) -> System:
-    """Build the system that `config.system` names.
+def build(config: ConfigDict):
+    """Build the system that `config.system` names, a `l2s_jax.types.System` (JAX is imported with it, not before).
 
     Raises:
       UserError: no such system, or a config it cannot be built from.

@@ -146,7 +146,8 @@ def test_folder_from_the_environment(prepared, monkeypatch, tmp_path):
     assert len(open_source("tfds:foreign?test")) == 2
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(
-        UserError, match=r"'foreign' is not prepared in '.*': build it there with `python -m input_pipeline\.readers\.tfds\.buil"
+        UserError,
+        match=r"'foreign' is not prepared in '.*': build it there with `python -m input_pipeline\.readers\.tfds\.buil",
     ):
         open_source("tfds:foreign?test")
 
