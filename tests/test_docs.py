@@ -135,3 +135,20 @@ def test_pages_give_the_published_scores_of_the_code(system, label_set):
     rows = {(name, tuple(float(value) for value in values.split("|")[:-1])) for name, values in rows}
     for name in results[0].f1:
         assert (name, tuple(round(100 * result.f1[name], 6) for result in results)) in rows
+
+
+CODE = re.compile(r"(?<![\w./<-])((?:[\w]+/)+\w+\.py)\b")
+"""A file of code, with at least one folder in front of it."""
+ELSEWHERE = ("pixel_parser/", "configs/NAME.py", "systems/NAME/")
+
+
+def test_files_of_code_that_pages_and_docstrings_name_are_there():
+    """Whole paths, or their ends: `layers/crops.py` is that of l2s_jax."""
+    known = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py")]
+    lost = {
+        name: [cited for cited in CODE.findall(text) if not any(f"/{path}".endswith(f"/{cited}") for path in known)]
+        for name, text in texts().items()
+        if not name.startswith("tests/")  # where files are made that are named
+    }
+    lost = {name: [cited for cited in found if not cited.startswith(ELSEWHERE)] for name, found in lost.items()}
+    assert {name: found for name, found in lost.items() if found} == {}

@@ -1,7 +1,7 @@
 """Published Latents2Segments and Swapping Autoencoder weights -> variables of our networks.
 
 The published state dict holds four networks under the prefixes `E.`, `G.`, `D.` and `Dpatch.`, NCHW. How large they are
-is read from the shapes, so that a checkpoint of any size finds its network (convert/latents2segments_sizes.py).
+is read from the shapes, so that a checkpoint of any size finds its network (published_sizes.py).
 """
 
 from collections.abc import Callable
