@@ -97,7 +97,7 @@ def base() -> ConfigDict:
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
 
     config.parallel = ConfigDict()
-    config.parallel.mode = "jit"  # jit | pmap | shard_map: the same numbers three ways
+    config.parallel.mode = "jit"  # jit | pmap | shard_map (the last two only where no layer looks at the whole batch)
     config.parallel.fsdp = 1  # devices that share one copy of the parameters (jit only)
 
     config.eval = ConfigDict()
