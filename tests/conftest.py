@@ -1,6 +1,7 @@
 """Policy of the suite: two virtual devices, loud ranks, exact float32."""
 
 import os
+import signal
 
 # Programs here are compiled once and run once: without LLVM's optimisations they are there three times as fast, and
 # compute the same float32 (convolutions and products are library calls).
@@ -25,3 +26,6 @@ def pytest_configure(config):
     """Who names goldens wants them checked: a folder in which there is nothing to check is a mistake."""
     if folder := config.getoption("--goldens"):
         pairs.read(folder)
+
+# Under nohup a hang-up is ignored, as a training started so must ignore it: here it counts, however the tests are started.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
