@@ -14,6 +14,8 @@ from parity import pairs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_compilation_cache", False)  # commands turn it on; tests neither fill nor use it
+# Under nohup a hang-up is ignored, as a training started so must ignore it: here it counts all the same.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser):
@@ -26,6 +28,3 @@ def pytest_configure(config):
     """Who names goldens wants them checked: a folder in which there is nothing to check is a mistake."""
     if folder := config.getoption("--goldens"):
         pairs.read(folder)
-
-# Under nohup a hang-up is ignored, as a training started so must ignore it: here it counts, however the tests are started.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
