@@ -188,7 +188,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "loss.consensus.blobs": loss.blobs,
         "loss.consensus.normalisation": loss.normalisation,
     }
-    optional = {"model.mirror": False, "model.init_from": ""}  # one prediction, not the mean of two; no pretrained weights
+    optional = {"model.mirror": False, "model.init_from": ""}  # a single prediction, no mirrored one; no pretraining
     known = configs.flatten(base)
     fields |= {name: value for name, value in optional.items() if name in known}
     config = base.unlock()

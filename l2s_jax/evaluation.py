@@ -67,7 +67,7 @@ class Evaluation:
 
 
 def score_names(label_set: LabelSet) -> list[str]:
-    """Return the names of all scores that `score` can give; it omits classes that neither data nor masks show."""
+    """Return the names of all scores that `score` may give; `score` omits classes in neither data nor predictions."""
     means = [f"segmentation.{name}" for name in MEANS]
     return means + [f"{CLASS_SCORE}{name}" for name in label_set.names]
 
@@ -84,7 +84,7 @@ def score(
 ) -> dict[str, float]:
     """Compute segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
 
-    Every process scores its own shard of the data; all get the scores of the summed confusion matrix.
+    Every process scores its own shard of the data; all return the scores of the summed confusion matrix.
 
     Args:
       system: the system whose `predict` is scored.
@@ -141,7 +141,7 @@ def evaluate(
       seed: seed of the region effects' noise.
       resize: rule that makes a face a square, as the model was trained.
       full: with a codec, also measure reconstruction and region effects, the latter of a random generator too.
-      panels: examples whose pictures go into `arrays`.
+      panels: examples whose images go into `arrays`.
       progress: called with (examples done, examples in total).
 
     Raises:
