@@ -38,7 +38,7 @@ def curves(history: Sequence[Mapping[str, float]]) -> list[Chart]:
 
     Returns:
       Charts in the order of ORDER: the headline scores share one chart, every other quantity has its own, except
-      deeply nested evaluation scores, which have none.
+      deeply nested evaluation scores other than the F1 of a class, which have none.
     """
     series = collect(history)
     found = {name: match[1] for name in series if (match := _SCORES.fullmatch(name))}

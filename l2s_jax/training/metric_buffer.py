@@ -37,7 +37,7 @@ class Window:
                 self._values[f"train/{name}/{metric}"].append(float(value))
 
     def means(self) -> dict[str, float]:
-        """Return `train/STEP/METRIC`, each averaged over the steps since the last call; reset the buffer."""
+        """Return `train/STEP/METRIC`, averaged over the steps since a call last reported it; reset the buffer."""
         self.check()
         values, self._values = self._values, collections.defaultdict(list)
         return {name: math.fsum(each) / len(each) for name, each in values.items()}
