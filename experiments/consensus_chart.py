@@ -2,7 +2,7 @@
 
     python experiments/consensus_chart.py runs/consensus_sparsity/STUDY/test.csv chart.png
 
-A bar is the mean of the seeds, a dot one of them.
+A bar is the mean over seeds, a dot one seed.
 """
 
 import argparse
@@ -24,17 +24,17 @@ PANELS = (
     ("components_off", 1.0, BLUE, "components off, a face", "{:.2f}"),
     ("f1", 100.0, TEAL, "mean F1, %", "{:.1f}"),
 )
-"""Column of the file, factor, colour, title, and how a mean is written."""
+"""Column of the file, factor, colour, title, and format of a mean."""
 HALO = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
-"""Keeps the line of the first loss away from numbers."""
+"""Box behind numbers, which keeps the line of the first loss away from them."""
 ROW, WIDTH, DOTS_PER_INCH = 0.42, 10.0, 110
 
 
 def read(path: Path) -> dict[str, list[dict[str, float]]]:
-    """Loss -> one dict of measures for each seed, of all classes together, in the order of the file.
+    """Read {loss: one dict of measures for each seed}, of all classes together, in the order of the file.
 
     Raises:
-      UserError: no such file, or another one.
+      UserError: the file cannot be read, or is not a table of the study.
     """
     runs: dict[str, list[dict[str, float]]] = {}
     try:
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, list[dict[str, float]]]:
 
 
 def chart(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
-    """A PNG of two panels, one row for each loss; the first loss is marked by a line."""
+    """Draw a PNG of two panels, one row for each loss; a line marks the mean of the first loss."""
     rows = np.arange(len(runs))
     with style():
         figure = Figure(figsize=(WIDTH, ROW * len(runs) + 0.9), facecolor=CARD, layout="constrained")

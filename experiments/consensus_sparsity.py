@@ -4,27 +4,27 @@
         [--steps 1000] [--label-set celebamask] [--image-size 96] [--data SPEC] [--eval SPEC] [--root DIR] [--test]
         [--out DIR] [--pictures FILE.png]
 
-The network of a config learns from the same batches with each loss; other terms than cross entropy, dice (none here)
-and consensus stay as the config has them. The first loss is the baseline:
+Trains the network of a config on the same batches with each loss; loss terms other than cross entropy, dice (off here)
+and consensus stay as in the config. The first loss is the baseline:
 
     ce            cross entropy
     A:B           (A label term + B consensus) / (A + B) INSTEAD of cross entropy, as published
     ce+A:B        cross entropy + A label term + B consensus
-    A:B@P         blobs count pixels**P instead of all the same (also after ce+)
-    A:B/classes   a blob is all of a class, as in the authors' instructions (also after ce+ and @P)
-    A:B/authors   that, and the authors' normalisation (`published`): what their code computes (not with @P)
-    LOSS~N        what LOSS has taught, but pieces of fewer than N pixels are given to what surrounds them
+    A:B@P         blobs are weighted by pixels**P instead of equally (also after ce+)
+    A:B/classes   a blob is all pixels of a class, as in the authors' instructions (also after ce+ and @P)
+    A:B/authors   as /classes, with the authors' normalisation (`published`): what their code computes (not with @P)
+    LOSS~N        the model of LOSS, but components of fewer than N pixels take the class that surrounds them
 
-Blobs are the connected components of the mask after augmentation, if nothing else is said. Scored are the last weights
-(their running average) at network size. Components off: |components predicted - true components| of all classes but the
-background, 8-connected as published, mean over faces; too many of one class may hide too few of another, so that `class
-by class` adds them up one by one. F1 and IoU are pooled over pixels, boundary F1 over faces; only the mean IoU counts
+By default blobs are the connected components of the mask after augmentation. The last weights (their running average)
+are scored at network size. Components off: |components predicted - true components| of all classes but the background,
+8-connected as published, mean over faces; too many of one class may hide too few of another, so `class by class` sums
+the errors of the single classes. F1 and IoU are pooled over pixels, boundary F1 over faces; only the mean IoU includes
 the background. Every number is the mean over seeds and the standard deviation between them.
 
-A (loss, seed) is a run of the training loop in its own folder under --out: what was interrupted goes on, what is
-finished is not trained again. Beside them lie the results of the last call: `held-out.csv` (with --test `test.csv`) has
+Each (loss, seed) is a run of the training loop in its own folder under --out: interrupted runs resume, finished ones
+are not trained again. Beside the folders are the results of the last call: `held-out.csv` (with --test `test.csv`) has
 a line for each run and class, `held-out.json` the table. The folders hold masks of the faces, and --pictures the faces
-themselves: neither belongs into a repository.
+themselves: neither belongs in a repository.
 """
 
 import argparse
@@ -73,13 +73,13 @@ MEASURES = {
     "boundary_f1": "boundary F1",
 }
 ALL = "all"
-"""Beside the classes: what the docstring says of all of them."""
+"""Key, beside the class names, of the score over all classes as defined above."""
 TOLERANCE = 0.0075
-"""Of boundaries, relative to the diagonal of the image."""
+"""Tolerance of the boundary F1, relative to the diagonal of the image."""
 AIM = -0.25
-"""Change of the components off that is looked for."""
+"""Relative change of the components off that counts as success."""
 CONFIDENCE = 0.95
-"""Of the intervals that tell a change from the noise of seeds."""
+"""Confidence of the intervals that tell a change from the noise of seeds."""
 _PATH = str.maketrans({":": "to", "/": "-"})
 BATCH, WORST, CELL = 20, 8, 176
 
@@ -88,8 +88,8 @@ Scores = dict[str, dict[str, float | None]]
 
 
 class Loss(NamedTuple):
-    """Factors of cross entropy, label term and consensus, how the size of a blob counts, what is a blob, the
-    normalisation; and the pixels of the smallest piece that stays in a prediction."""
+    """Factors of cross entropy, label term and consensus, exponent of a blob's size, kind of blobs, normalisation; and
+    the pixels of the smallest component that is kept in a prediction."""
 
     cross_entropy: float
     alpha: float
@@ -108,7 +108,7 @@ class Spread(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """The faces that every run is scored on, and one compiled parser for all of them: the networks are the same."""
+    """The faces that every run is scored on, and one compiled parser for all runs: the networks are the same."""
 
     spec: str
     names: tuple[str, ...]
@@ -118,7 +118,7 @@ class Scored(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a model says of N faces.
+    """The predictions of a model for N faces, and their scores.
 
     Attributes:
       labels: uint8 [N, S, S].
@@ -132,10 +132,10 @@ class Result(NamedTuple):
 
 
 def read_loss(text: str) -> Loss:
-    """The loss that a name of the docstring above means; without ce alpha + beta = 1, so that ratios alone differ.
+    """Parse the name of a loss (see above); without ce alpha + beta = 1, so that only the ratio differs.
 
     Raises:
-      UserError: it means none.
+      UserError: the name is malformed.
     """
     name, cleaned, smallest = text.partition("~")
     number = r"(\d+(?:\.\d+)?)"
@@ -155,10 +155,10 @@ def read_loss(text: str) -> Loss:
 
 
 def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
-    """The config of a run: that of `args.config` with another loss, at one image size, scored once, at the end.
+    """Return the config of a run: `args.config` with another loss, at one image size, scored once, at the end.
 
     Raises:
-      UserError: sizes or steps that are none, or a config that does not learn classes from masks.
+      UserError: sizes or steps are invalid, or the config does not learn classes from masks.
     """
     base = configs.load(args.config)
     if base.get("stage", "labels") != "labels":
@@ -188,7 +188,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "loss.consensus.blobs": loss.blobs,
         "loss.consensus.normalisation": loss.normalisation,
     }
-    optional = {"model.mirror": False, "model.init_from": ""}  # one prediction, not the mean of two; no head start
+    optional = {"model.mirror": False, "model.init_from": ""}  # a single prediction, no mirrored one; no pretraining
     known = configs.flatten(base)
     fields |= {name: value for name, value in optional.items() if name in known}
     config = base.unlock()
@@ -199,7 +199,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _judge(predict: Predict, classes: int, smallest: int, variables: PyTree, batch: Batch) -> tuple[dict, dict]:
-    """What is kept of each face of a batch, and sums over its faces."""
+    """Return the predictions of each face of a batch, and sums over its faces."""
     labels, mask, weight = predict(variables, batch["image"]).labels, batch["mask"], batch["weight"]
     labels = remove_islands(labels, classes, smallest) if smallest else labels
     tolerance = TOLERANCE * 2**0.5 * mask.shape[1]
@@ -217,9 +217,9 @@ def _judge(predict: Predict, classes: int, smallest: int, variables: PyTree, bat
 def measure(
     predict: Predict, variables: PyTree, batches: Sequence[Batch], names: Sequence[str], smallest: int = 0
 ) -> Result:
-    """Scores of a model on all faces of the batches; rows of weight 0 are padding.
+    """Score a model on all faces of the batches; rows of weight 0 are padding.
 
-    Pieces of fewer than `smallest` pixels are given to what surrounds them before.
+    Before scoring, components of fewer than `smallest` pixels take the class that surrounds them.
     """
     judged = [jax.device_get(_judge(predict, len(names), smallest, variables, batch)) for batch in batches]
     real = [jax.tree.map(lambda x, b=b: x[b["weight"] > 0], kept) for b, (kept, _) in zip(batches, judged, strict=True)]
@@ -240,7 +240,7 @@ def measure(
 
 
 def finished(folder: Path, about: dict) -> Result | None:
-    """The result of a run that was made from just this config on just these faces."""
+    """Read the result of a run with exactly this config on exactly these faces, or return None."""
     if not (folder / "result.json").exists():
         return None
     saved = json.loads((folder / "result.json").read_text())
@@ -250,7 +250,7 @@ def finished(folder: Path, about: dict) -> Result | None:
 
 
 def store(folder: Path, about: dict, result: Result) -> None:
-    """Write what `finished` reads; `result.json` last, so that what it stands for is there."""
+    """Write the files that `finished` reads; `result.json` last, so that it exists only if the others do."""
     packed = io.BytesIO()
     np.save(packed, result.labels)
     files.replace(folder / "labels.npy", packed.getvalue())
@@ -258,14 +258,14 @@ def store(folder: Path, about: dict, result: Result) -> None:
 
 
 def place(args: argparse.Namespace) -> Path:
-    """The folder of all runs of this network, with these classes, at this size and length."""
+    """Return the folder of all runs of this network, with these classes, at this size and length."""
     config = config_of(read_loss("ce"), 0, args)
     about = f"{Path(args.config).stem}-{config.label_set}-{config.image_size}px-{args.steps}"
     return args.out / about
 
 
 def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: Console) -> Result:
-    """Train (or go on, or nothing, where it is done) with a loss and a seed, and score the last weights."""
+    """Train (or resume, or reuse a finished run) with a loss and a seed, and score the last weights."""
     meant = read_loss(loss)
     config = config_of(meant, seed, args)
     folder = place(args) / loss.partition("~")[0].translate(_PATH) / f"seed{seed}"
@@ -296,7 +296,7 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
 
 
 def open_scored(spec: str, args: argparse.Namespace) -> Scored:
-    """The faces of a spec as batches in memory."""
+    """Read the faces of a spec as batches in memory."""
     config = config_of(read_loss(args.losses[0]), 0, args)
     system, source = systems.build(config), recipe.open_data(spec, config)
     options = {"label_set": system.label_set, "image_size": config.image_size, "batch_size": BATCH}
@@ -305,7 +305,7 @@ def open_scored(spec: str, args: argparse.Namespace) -> Scored:
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
-    """Of the seeds; None where a class was in neither truth nor prediction of any."""
+    """Return the spread over seeds; None if a class was in neither truth nor prediction of any."""
     known = [value for value in values if value is not None]
     if not known:
         return None
@@ -313,7 +313,7 @@ def spread(values: Sequence[float | None]) -> Spread | None:
 
 
 def summarise(results: Mapping[str, Sequence[Result]]) -> dict[str, dict[str, dict[str, Spread | None]]]:
-    """Loss -> measure -> class -> spread over the seeds' results."""
+    """Return {loss: {measure: {class: spread over the seeds' results}}}."""
     return {
         loss: {
             measure: {name: spread([seed.scores[measure][name] for seed in seeds]) for name in seeds[0].scores[measure]}
@@ -324,7 +324,7 @@ def summarise(results: Mapping[str, Sequence[Result]]) -> dict[str, dict[str, di
 
 
 def change(summary: Mapping, loss: str) -> float:
-    """Of the components off, relative to the first loss; infinite where that has none."""
+    """Return the relative change of the components off against the first loss; infinite if that has none."""
     before, after = (summary[name]["components_off"][ALL].mean for name in (next(iter(summary)), loss))
     return after / before - 1 if before else math.inf if after else 0.0
 
@@ -332,8 +332,8 @@ def change(summary: Mapping, loss: str) -> float:
 def interval(before: Sequence[Result], after: Sequence[Result], measure: str) -> tuple[float, float]:
     """Bound the mean change of a measure of all classes over the seeds, by Student's t for paired samples.
 
-    Runs of one seed begin with the same weights and see the same batches, so they are compared one by one. One seed
-    says nothing about noise: its interval is the whole line.
+    Runs of one seed start from the same weights and see the same batches, so they are compared in pairs. One seed says
+    nothing about noise: its interval is (-inf, inf).
 
     Returns:
       (low, high) at `CONFIDENCE`.
@@ -364,7 +364,7 @@ def verdict(results: Mapping[str, Sequence[Result]]) -> str:
 
 
 def markdown_of_changes(results: Mapping[str, Sequence[Result]]) -> str:
-    """The table of changes against the first loss, with the intervals that tell them from the noise of seeds."""
+    """Make the table of changes against the first loss, with the intervals that tell them from the noise of seeds."""
     first, *others = results
     head = ["loss", f"components off minus {first}'s", f"mean F1 minus {first}'s, percent"]
     rows = []
@@ -376,7 +376,7 @@ def markdown_of_changes(results: Mapping[str, Sequence[Result]]) -> str:
 
 
 def markdown(summary: Mapping) -> str:
-    """The table of all classes together, scores in percent."""
+    """Make the table of all classes together, scores in percent."""
     first = next(iter(summary))
     rows = [
         [loss, "" if loss == first else f"{100 * change(summary, loss):+.0f} %"]
@@ -387,7 +387,7 @@ def markdown(summary: Mapping) -> str:
 
 
 def markdown_by_class(summary: Mapping, measure: str) -> str:
-    """A table of one measure: rows are classes, columns losses."""
+    """Make a table of one measure: rows are classes, columns losses."""
     names = [name for name in next(iter(summary.values()))[measure] if name != ALL]
     rows = [[name, *(_cell(measure, measures[measure][name]) for measures in summary.values())] for name in names]
     return _table([MEASURES[measure].removeprefix("mean "), *summary], rows)
@@ -406,7 +406,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def lines(results: Mapping[str, Sequence[Result]]) -> str:
-    """All runs as CSV: loss, number of the seed, class, measures."""
+    """Format all runs as CSV: loss, number of the seed, class, measures."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["loss", "seed", "class", *MEASURES])
@@ -418,7 +418,11 @@ def lines(results: Mapping[str, Sequence[Result]]) -> str:
 
 
 def picture(scored: Scored, results: Mapping[str, Sequence[Result]]) -> np.ndarray:
-    """uint8 [H, W, 3], faces of which the first loss is off by most: photo, truth, what each loss's first seed says."""
+    """Draw the faces with most components off under the first loss: photo, truth, prediction of each loss's first seed.
+
+    Returns:
+      uint8 [H, W, 3].
+    """
     baseline = next(iter(results.values()))
     worst = np.argsort(-np.mean([seed.off for seed in baseline], axis=0), kind="stable")[:WORST]
     shown = np.concatenate([batch["weight"] > 0 for batch in scored.batches])
@@ -436,10 +440,10 @@ def picture(scored: Scored, results: Mapping[str, Sequence[Result]]) -> np.ndarr
 
 
 def study(args: argparse.Namespace) -> None:
-    """All runs, then the tables and what is asked for beside them.
+    """Run everything, then write and print the tables and, if asked for, the pictures.
 
     Raises:
-      UserError: losses, faces, folders or runs of before that do not fit.
+      UserError: losses, faces, folders or earlier runs do not fit.
     """
     screen = console.out()
     for loss in args.losses:

@@ -2,10 +2,10 @@
 
     python experiments/consensus_speed.py [--repeats 10] [--size 512] [--batch 4] [--classes 19] [--blobs 64]
 
-Value and gradient of each loss for float32 logits, the masks and blobs as arguments. The rows are timed one after the
-other in every repeat, so that all of them meet the same load; ratios are to plain cross entropy in the same run. `cpu`
-is the processor time of the process: on a shared machine it says more than `wall`. Compilation is apart. The published
-PyTorch code loops over blobs and takes 108 s for 19 of them at the default sizes on two quiet cores.
+Measures value and gradient of each loss for float32 logits, with masks and blobs as arguments. Every repeat times all
+rows in turn, so that all of them meet the same load; ratios are to plain cross entropy in the same run. `cpu` is the
+CPU time of the process: on a shared machine it is more reliable than `wall`. Compilation time is listed separately. The
+published PyTorch code loops over blobs and takes 108 s for 19 of them at the default sizes on two idle cores.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from l2s_jax.losses.segmentation import cross_entropy
 
 
 def batch(size: int, images: int, classes: int, blobs: int) -> tuple[jax.Array, ...]:
-    """(logits, mask, blobs, weight): Voronoi cells of `blobs` random points, each of a random class."""
+    """Make (logits, mask, blobs, weight): Voronoi cells of `blobs` random points, each of a random class."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size]
     ids = np.empty((images, size, size), np.int32)
@@ -34,7 +34,7 @@ def batch(size: int, images: int, classes: int, blobs: int) -> tuple[jax.Array, 
 
 
 def losses(blobs: int) -> dict:
-    """Each a function (logits, mask, blobs, weight) -> scalar."""
+    """Return the losses by name, functions (logits, mask, blobs, weight) -> scalar."""
 
     def same(sums):
         return sums
@@ -51,7 +51,7 @@ def losses(blobs: int) -> dict:
 
 
 def measure(functions: dict, arguments: tuple, repeats: int) -> dict[str, np.ndarray]:
-    """Name -> float64 [2, repeats], wall and processor seconds."""
+    """Return float64 [2, repeats], wall and CPU seconds, by name."""
     compiled = {}
     for name, function in functions.items():
         start = time.perf_counter()

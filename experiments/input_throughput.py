@@ -1,14 +1,14 @@
 """Images a second that this machine can feed: `python experiments/input_throughput.py [--dir DIR] [--data SPEC]`.
 
-Three amounts of work on the same faces, by the same number of threads or processes, in turn:
+Measures three amounts of work on the same faces, by the same number of threads or processes, in turn:
 
     decode           Pillow decodes photo and mask, nothing else
-    decode + resize  and resizes both to --size: the baseline of every ratio
-    decode + augment our batches, with the random changes of the default config, as float32
+    decode + resize  Pillow also resizes both to --size: the baseline of every ratio
+    decode + augment our batches, with the augmentation of the default config, as float32
 
 Faces are procedural, with film grain, so that their files are as large as those of CelebAMask-HQ: photos of 512 and of
 1024 pixels with masks of 512, as a folder and as records, and rendered on the fly. Each run reads every face at most
-once. In a temporary folder they come from the page cache; in each --dir the cache is emptied before every run.
+once. In a temporary folder they are read from the page cache; in each --dir the cache is emptied before every run.
 """
 
 import argparse
@@ -53,7 +53,7 @@ Pair = tuple[str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Faces:
-    """Faces in one form: `source` reads them for us, `files` are (photo, mask) for Pillow, () where there are none.
+    """Faces in one form: `source` for our pipeline, `files` of (photo, mask) for Pillow, () if there are none.
 
     `cold` is the folder to drop from the page cache before every run, or None.
     """
@@ -67,7 +67,7 @@ class Faces:
 
 @dataclasses.dataclass(frozen=True)
 class Crew:
-    """Who does the work."""
+    """The threads or processes that do the work."""
 
     kind: str
     count: int
@@ -78,7 +78,7 @@ class Crew:
 
 @dataclasses.dataclass(frozen=True)
 class Pillow:
-    """A random-access sequence whose elements cost what Pillow costs; the pictures themselves are thrown away."""
+    """A random-access sequence whose elements cost what Pillow costs; the images themselves are discarded."""
 
     files: Sequence[Pair]
     side: int | None
@@ -97,7 +97,7 @@ class Pillow:
 
 
 def draw_faces(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(image, mask) of procedural faces with film grain."""
+    """Render (image, mask) of procedural faces."""
     faces = []
     for index in range(count):
         face = render(1, index, MASK)
@@ -106,7 +106,7 @@ def draw_faces(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def photograph(image: np.ndarray, side: int, seed: int) -> bytes:
-    """The JPEG file of a photo of `side` pixels, its grain as coarse at every size."""
+    """Encode a photo of `side` pixels as JPEG, with film grain that is equally coarse at every size."""
     grain_field = np.random.default_rng(seed).standard_normal((MASK // 2, MASK // 2), dtype=np.float32)
     enlarged = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     layer = np.asarray(Image.fromarray(grain_field).resize((side, side), Image.Resampling.BICUBIC))
@@ -117,7 +117,7 @@ def photograph(image: np.ndarray, side: int, seed: int) -> bytes:
 
 
 def write_folder(root: Path, faces: Sequence[tuple[np.ndarray, np.ndarray]], side: int) -> list[Pair]:
-    """Writes `folder:ROOT`; returns its files."""
+    """Write `folder:ROOT`; return its files."""
     pairs = []
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
@@ -132,7 +132,7 @@ def write_folder(root: Path, faces: Sequence[tuple[np.ndarray, np.ndarray]], sid
 def build(
     root: Path, drawn: Sequence[tuple[np.ndarray, np.ndarray]], sides: Sequence[int], place: str, cold: bool
 ) -> Iterator[Faces]:
-    """The faces as folders and as records under `root`, photos of each of `sides` pixels."""
+    """Write the faces as folders and as records under `root`, with photos of each of `sides` pixels."""
     for side in sides:
         folder, records = root / f"folder_{side}", root / f"records_{side}"
         pairs = write_folder(folder, drawn, side)
@@ -143,7 +143,7 @@ def build(
 
 
 def given(spec: str, images: int, scratch: Path) -> Faces:
-    """Faces of the user. Pillow reads their photos, and copies of their masks; records offer it no files."""
+    """Open the user's faces. Pillow reads their photos, and copies of their masks; records have no files for it."""
     source = open_source(spec)
     raw = getattr(source, "raw", None)
     if raw is None:
@@ -157,7 +157,7 @@ def given(spec: str, images: int, scratch: Path) -> Faces:
 
 
 def empty_cache(root: Path) -> None:
-    """Asks the kernel to forget the contents of all files under a folder."""
+    """Ask the kernel to drop all files under a folder from the page cache."""
     os.sync()
     for path in root.rglob("*"):
         if path.is_file():
@@ -168,7 +168,7 @@ def empty_cache(root: Path) -> None:
 
 @contextlib.contextmanager
 def pillow_batches(faces: Faces, side: int | None, crew: Crew) -> Iterator[Iterator]:
-    """Pillow's work, dealt out by the machinery that deals out ours."""
+    """Yield Pillow's work, distributed by the same machinery as ours."""
     in_threads = crew.kind == "threads"
     read = grain.ReadOptions(
         num_threads=crew.count if in_threads else 0, prefetch_buffer_size=crew.count if in_threads else 0
@@ -182,7 +182,7 @@ def pillow_batches(faces: Faces, side: int | None, crew: Crew) -> Iterator[Itera
 
 @contextlib.contextmanager
 def our_batches(faces: Faces, side: int, crew: Crew) -> Iterator[Iterator]:
-    """The batches of `train_batches`."""
+    """Yield the batches of `train_batches`."""
     hands = {"threads": crew.count} if crew.kind == "threads" else {"workers": crew.count}
     options = {"label_set": CELEBAMASK, "image_size": side, "batch_size": BATCH, "seed": 1, "augment": Augment()}
     with train_batches(faces.source, **options, **hands, prefetch=1) as batches:
@@ -190,7 +190,7 @@ def our_batches(faces: Faces, side: int, crew: Crew) -> Iterator[Iterator]:
 
 
 def rate(batches: contextlib.AbstractContextManager, images: int, crew: Crew) -> float:
-    """Images a second once all hands are at work; starting them, and what they did meanwhile, does not count."""
+    """Measure images a second once all workers run; their start, and the work done meanwhile, do not count."""
     with batches as iterator:
         warm_up = 2 * crew.count
         for _ in range(warm_up):
@@ -203,7 +203,7 @@ def rate(batches: contextlib.AbstractContextManager, images: int, crew: Crew) ->
 
 
 def measure(faces: Faces, side: int, images: int, crew: Crew) -> dict[str, float]:
-    """Images a second of each kind of work, one after the other."""
+    """Measure images a second of each kind of work, one after the other."""
     work: dict[str, Callable[[], contextlib.AbstractContextManager]] = {}
     if faces.files:
         work["decode"] = lambda: pillow_batches(faces, None, crew)
@@ -218,7 +218,7 @@ def measure(faces: Faces, side: int, images: int, crew: Crew) -> dict[str, float
 
 
 def rows_of(faces: Faces, crew: Crew, runs: Sequence[dict[str, float]]) -> Iterator[dict]:
-    """What the table says of each kind of work."""
+    """Yield the table row of each kind of work."""
     for work in runs[0]:
         rates = [run[work] for run in runs]
         ratios = [run[work] / run[BASELINE] for run in runs if BASELINE in run]
@@ -274,7 +274,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args, screen = arguments(), Console()
-    flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker
+    flags.FLAGS.mark_as_parsed()  # grain reads absl's flags before it starts a worker
     with contextlib.ExitStack() as folders:
         drawn = draw_faces(args.images)
         measured = [Faces("rendered on the fly", "-", open_source(f"synthetic:{args.images}", size=args.size))]

@@ -2,13 +2,13 @@
 
     python experiments/l2s_speed.py [--repeats 5]
 
-Published sizes, 128 px, batch 1, float32, the published outputs (five RGB decodes and the painter's map). The authors'
-PyTorch code takes 0.08 s for the encoder, 0.28 s per decode and 1.46 s per face on two quiet cores. `light head` is
-ours: the same encoder, and the parse from presence logits without decoding a colour.
+Measures published sizes, 128 px, batch 1, float32, the published outputs (five RGB decodes and the painter's map). The
+authors' PyTorch code takes 0.08 s for the encoder, 0.28 s per decode and 1.46 s per face on two idle cores. `light
+head` is ours: the same encoder, and the parse from presence logits without decoding colours.
 
-A plain stack of 3x3 convolutions 512 -> 512 at 16x16 of the same number of operations is timed in the same run, the
-repeats interleaved, so that `ratio` means the same on a busy or another machine. `cpu` is the processor time of the
-process: on a shared machine it says more than `wall`. Compilation is apart.
+A plain stack of 3x3 convolutions 512 -> 512 at 16x16 with the same number of operations is timed in the same run, with
+interleaved repeats, so that `ratio` is comparable between machines and loads. `cpu` is the CPU time of the process: on
+a shared machine it is more reliable than `wall`. Compilation time is listed separately.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PUBLISHED_SECONDS = {"encode": 0.08, "one decode": 0.28, "parse one face": 1.46}
 
 
 class Row(NamedTuple):
-    """One line of the table: a pure function, its arguments, and the operations of its convolutions and products."""
+    """One line of the table: a name, a pure function and its arguments."""
 
     name: str
     function: Callable
@@ -74,7 +74,7 @@ def published_rows() -> list[Row]:
 
 
 def yardstick(operations: float) -> Row:
-    """Stack of 3x3 convolutions 512 -> 512 on four 16x16 maps with about this many operations."""
+    """Make a stack of 3x3 convolutions 512 -> 512 on four 16x16 maps with about this many operations."""
     kernel = 0.01 * jax.random.normal(jax.random.key(4), (3, 3, 512, 512))
     maps = jax.random.normal(jax.random.key(5), (4, 16, 16, 512))
     layers = max(1, round(operations / (2 * maps.size * 9 * 512)))
@@ -88,12 +88,12 @@ def yardstick(operations: float) -> Row:
 
 
 def operations(row: Row) -> float:
-    """Floating-point operations as XLA counts them."""
+    """Count the floating-point operations as XLA does."""
     return jax.jit(row.function).lower(*row.arguments).cost_analysis()["flops"]
 
 
 def measure(rows: list[Row], repeats: int) -> list[Timing]:
-    """Times all rows, one after the other in each repeat, so that all of them meet the same load."""
+    """Time all rows, one after the other in each repeat, so that all of them meet the same load."""
     timings, compiled = [], []
     for row in rows:
         start = time.perf_counter()

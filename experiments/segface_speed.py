@@ -2,10 +2,10 @@
 
     python experiments/segface_speed.py [--backbones mobilenet,mini] [--sizes 256,512] [--batch 8] [--train]
 
-`latency` is one face from pixels to class ids, `throughput` a batch; `train` is a whole update on a batch. All at the
-published widths but for the backbone, 19 classes, random weights. The compiler's time is apart, and its runs are
-counted: the exit code is 1 and the last column tells where a function was compiled more than once for a shape. Wall
-time is the minimum of the repeats, the median in brackets; on a shared machine read the minimum.
+`latency` is one face from pixels to class ids, `throughput` a batch; `train` is a full update on a batch. All use the
+published widths except for the backbone, 19 classes, random weights. Compilation time is listed separately, and
+compilations are counted: if a function was compiled more than once for a shape, the exit code is 1 and the last column
+names it. Wall time is the minimum of the repeats, the median in brackets; on a shared machine use the minimum.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def build(backbone: str, size: int, batch: int, precision: str) -> System:
 
 
 def faces(rows: int, size: int, classes: int, seed: int) -> dict[str, np.ndarray]:
-    """A batch of noise."""
+    """Make a batch of random noise."""
     rng = np.random.default_rng(seed)
     return {
         "image": rng.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32),
@@ -50,7 +50,7 @@ def faces(rows: int, size: int, classes: int, seed: int) -> dict[str, np.ndarray
 
 
 class Compiler:
-    """Seconds that XLA spent on each compilation of the programs timed here: `parse`, and `run` of a parallel step."""
+    """A log of XLA's seconds for each compilation of the programs timed here: `parse`, and `run` of a parallel step."""
 
     def __init__(self):
         self.seconds: list[float] = []
@@ -62,7 +62,7 @@ class Compiler:
 
 
 def timed(call: Callable[[int], object], repeats: int, compiler: Compiler) -> dict:
-    """Runs and seconds of the compiler, and seconds of all calls but the first; `call` gets the number of the call."""
+    """Count and time the compilations, and time all calls but the first; `call` gets the number of the call."""
     before, seconds = len(compiler.seconds), []
     for number in range(repeats + 1):
         start = time.perf_counter()
@@ -78,7 +78,7 @@ def timed(call: Callable[[int], object], repeats: int, compiler: Compiler) -> di
 
 
 def measure(args: argparse.Namespace, backbone: str, size: int, compiler: Compiler) -> dict:
-    """One row of the table."""
+    """Measure one row of the table."""
     system = build(backbone, size, args.batch, args.precision)
     mesh = parallel.make_mesh("jit", 1, jax.devices()[:1])
     state = parallel.init_state(system.init, jax.random.key(0), mesh)
@@ -91,7 +91,7 @@ def measure(args: argparse.Namespace, backbone: str, size: int, compiler: Compil
         return system.predict(variables, image).labels
 
     for name, rows in (("latency", 1), ("throughput", args.batch)):
-        images = [faces(rows, size, 1, seed)["image"] for seed in range(2)]  # the next one is never the same array
+        images = [faces(rows, size, 1, seed)["image"] for seed in range(2)]  # consecutive calls get different arrays
         result[name] = timed(lambda n, images=images: parse(variables, images[n % 2]), args.repeats, compiler)
     if args.train:
         del variables
@@ -100,7 +100,7 @@ def measure(args: argparse.Namespace, backbone: str, size: int, compiler: Compil
         batches = [parallel.global_batch(faces(args.batch, size, classes, seed), mesh) for seed in range(2)]
 
         def update(number: int):
-            nonlocal state  # the step takes its buffers
+            nonlocal state  # the step donates its buffers
             state, metrics = step(state, batches[number % 2])
             state = state.replace(step=state.step + 1)
             return state, metrics
@@ -110,7 +110,7 @@ def measure(args: argparse.Namespace, backbone: str, size: int, compiler: Compil
 
 
 def compiled_too_often(row: dict) -> list[str]:
-    """What was compiled more than once, e.g. `train 2x`."""
+    """List the functions compiled more than once, e.g. `train 2x`."""
     return [
         f"{key} {value['compilations']}x" for key, value in row.items() if key in TIMED and value["compilations"] > 1
     ]

@@ -1,6 +1,6 @@
 """Synthetic faces a second and core, by size: `python experiments/synthetic_throughput.py [--faces 200]`.
 
-Counts the CPU time of one process, so that other load disturbs it little; prints the median and the best of five runs.
+Measures the CPU time of one process, so that other load has little effect; prints the median and the best of five runs.
 """
 
 import argparse

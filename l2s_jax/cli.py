@@ -1,7 +1,8 @@
-"""The `l2s` command: finds the subcommand, runs it, and turns a user's mistake into one sentence.
+"""The `l2s` command: find the subcommand, run it, and turn a user's mistake into one sentence.
 
-Exit codes: 0 done (also where nobody reads the output any more), 2 a mistake the user can mend, or a file that
-the system refuses (one sentence on stderr), 130 interrupted. Anything else is a bug and keeps its traceback.
+Exit codes: 0 done (also if the reader of the output has gone away), 2 a mistake that the user can correct or a file
+that the operating system refuses (one sentence on stderr), 130 interrupted. Any other exception is a bug and keeps its
+traceback.
 """
 
 import importlib
@@ -19,8 +20,8 @@ from l2s_jax.commands.outlet import outlets
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `l2s` with `argv` (the process's own by default); returns the exit code."""
-    # A terminal that knows no bars or no umlauts shows question marks for them.
+    """Run `l2s` with `argv` (default: this process's arguments) and return the exit code."""
+    # Characters that the terminal's encoding lacks (bars, umlauts) are printed as question marks.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     with outlets() as out:
@@ -44,7 +45,7 @@ def _run(argv: Sequence[str]) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        # A file that the system refuses (rights, loops of links, names too long), wherever it is met.
+        # A file that the operating system refuses anywhere (permissions, symlink loops, names too long).
         _trace(argv)
         return _mistake(f"'{os.fsdecode(error.filename)}' cannot be used: {error.strerror}")
     except KeyboardInterrupt:
@@ -63,13 +64,13 @@ def _mistake(sentence: str) -> int:
 
 
 def _quiet() -> None:
-    """Keep the libraries' start-up chatter out of the terminal; errors still show."""
+    """Silence the start-up messages of libraries in the terminal; errors still show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)
-    warnings.filterwarnings("ignore", module=r"PIL\.Image")  # of large pictures, which are refused by a limit of ours
+    warnings.filterwarnings("ignore", module=r"PIL\.Image")  # about large images, for which we have our own limit
 
 
 if __name__ == "__main__":

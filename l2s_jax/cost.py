@@ -1,4 +1,4 @@
-"""What a program would cost, from its trace alone: nothing is compiled and no array is allocated."""
+"""Cost estimates of a program from its trace alone: nothing is compiled and no array is allocated."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Cost(NamedTuple):
 
     Attributes:
       flops: floating-point operations, as XLA counts them before optimisation (a multiply-add is two).
-      workspace: bytes that live beside the inputs at the worst moment, see `workspace`.
+      workspace: peak bytes beyond the inputs, see `workspace`.
     """
 
     flops: float
@@ -22,26 +22,26 @@ class Cost(NamedTuple):
 
 
 def of(function: Callable, *inputs: PyTree) -> Cost:
-    """The cost of `function(*inputs)`; inputs may be `jax.ShapeDtypeStruct`s."""
+    """Estimate the cost of `function(*inputs)`; inputs may be `jax.ShapeDtypeStruct`s."""
     traced = jax.jit(function).trace(*inputs)
     return Cost(traced.lower().cost_analysis().get("flops", 0.0), workspace(traced.jaxpr.jaxpr))
 
 
 def parameters(tree: PyTree) -> int:
-    """How many numbers the arrays (or shapes) of a tree hold."""
+    """Count the elements of all arrays (or shapes) of a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def size_bytes(tree: PyTree) -> int:
-    """Bytes of the arrays (or shapes) of a tree."""
+    """Return the total size in bytes of the arrays (or shapes) of a tree."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def workspace(jaxpr: Jaxpr) -> int:
-    """Bytes beyond the inputs at the worst moment, when the program runs in the order it was written.
+    """Estimate the peak bytes beyond the inputs when the equations run in the order they were written.
 
-    Every value lives from its equation to its last use, inputs too (the state is donated). Fusion makes the truth
-    smaller, padding and library scratch larger: an estimate that tells whether a batch can fit.
+    Every value lives from its equation to its last use, inputs too (the state is donated). Fusion lowers the real
+    number, padding and library scratch raise it: an estimate that tells whether a batch can fit.
     """
     last_use = {var: place for place, eqn in enumerate(jaxpr.eqns) for var in _variables(eqn.invars)}
     last_use |= dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
@@ -59,7 +59,7 @@ def workspace(jaxpr: Jaxpr) -> int:
 
 
 _FREE = ("broadcast_in_dim", "iota")
-"""Operations that every backend computes inside whatever reads them."""
+"""Operations that every backend fuses into their consumers."""
 
 
 def _variables(atoms: Iterable) -> list[Var]:
@@ -71,7 +71,7 @@ def _bytes(var: Var) -> int:
 
 
 def _subprograms(params: Mapping) -> Iterator[Jaxpr]:
-    """The programs inside an equation: of a call, a loop body, the branches of a condition."""
+    """Yield the programs inside an equation: a called function, a loop body, the branches of a condition."""
     for value in params.values():
         for item in value if isinstance(value, tuple | list) else (value,):
             inner = getattr(item, "jaxpr", item)

@@ -1,6 +1,6 @@
-"""Everything that is measured of a trained system, for any system that keeps the contract.
+"""Evaluation of a trained system, for any system that implements the contract.
 
-`score` is the short form for the training loop: masks at network resolution. `evaluate` is the whole: masks at both
+`score` is the short form for the training loop: masks at network resolution. `evaluate` is the full one: masks at both
 resolutions, reconstruction, the region-effect matrix, and the arrays behind the report.
 """
 
@@ -26,18 +26,18 @@ from l2s_jax.metrics import reconstruction, region_effect, segmentation
 from l2s_jax.types import Codec, PyTree, System
 
 NOISE = 0.03
-"""Noise of the region effects, relative to a slice's own deviation. The paper adds 0.01 N(0, 1) to a code of unit
-length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
+"""Noise for the region effects, relative to a slice's own standard deviation. The paper adds 0.01 N(0, 1) to a code of
+unit length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
 DRAWS = 2
-"""Noise draws per slice and batch; their variance is unbiased, and the batches average it."""
+"""Noise draws per slice and batch; their variance is unbiased, and it is averaged over batches."""
 UNTRAINED_EVERY = 4
-"""The random generator is measured on every fourth batch, from the first: a quarter more decodes."""
+"""The random generator is measured on every fourth batch, starting with the first: a quarter more decodes."""
 MEAN_FACES = 128
-"""The mean of ALL faces is compared with the first batches of them, at least so many: these are kept, as bytes."""
+"""The mean of ALL faces is compared with the first batches, at least this many faces: these are kept as uint8."""
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
-"""In front of a class name."""
+"""Prefix of a class name in the name of its score."""
 
 Progress = Callable[[int, int], None]
 
@@ -48,14 +48,14 @@ class Evaluation:
 
     Attributes:
       metrics: JSON-able, the keys of docs/architecture.md: `segmentation`, `reconstruction`, `disentanglement`.
-      arrays: what the report draws, by the names of docs/architecture.md.
+      arrays: the arrays that the report draws, named as in docs/architecture.md.
     """
 
     metrics: dict
     arrays: dict[str, np.ndarray]
 
     def save(self, workdir: str | Path) -> None:
-        """Writes metrics.json and evaluation.npz.
+        """Write metrics.json and evaluation.npz.
 
         Raises:
           UserError: the folder cannot be written.
@@ -67,7 +67,7 @@ class Evaluation:
 
 
 def score_names(label_set: LabelSet) -> list[str]:
-    """The names of all scores that `score` can give; those of classes that neither data nor masks show are left out."""
+    """Return the names of all scores that `score` may give; `score` omits classes in neither data nor predictions."""
     means = [f"segmentation.{name}" for name in MEANS]
     return means + [f"{CLASS_SCORE}{name}" for name in label_set.names]
 
@@ -82,18 +82,18 @@ def score(
     seed: int,
     resize: ResizeRule = PAD_SQUARE,
 ) -> dict[str, float]:
-    """Segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
+    """Compute segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
 
-    Every process scores its own part of the data and gets the sum.
+    Every process scores its own shard of the data; all return the scores of the summed confusion matrix.
 
     Args:
-      system: whose `predict` is scored.
-      variables: what it predicts with, whole on this process.
+      system: the system whose `predict` is scored.
+      variables: exported variables, unsharded on this process.
       source: labelled examples.
       image_size: network resolution.
-      batch_size: over all processes.
-      seed: unused by masks; in the signature of all evaluations.
-      resize: how a face becomes a square of the network's size.
+      batch_size: examples a call, over all processes.
+      seed: unused here; all evaluations share one signature.
+      resize: rule that makes a face a square of the network's size.
 
     Raises:
       UserError: unreadable or empty data.
@@ -107,13 +107,13 @@ def score(
         _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)
     if jax.process_count() > 1:
-        # As halves: jax would squeeze int64 into int32.
+        # As uint32 halves: JAX would truncate int64 to int32.
         halves = np.asarray(multihost_utils.process_allgather(counts.view(np.uint32)))
         counts = np.ascontiguousarray(halves).view(np.int64).sum(axis=0)
     scores = segmentation.scores(counts, system.label_set.names)
     means = {f"segmentation.{name}": scores[name] for name in MEANS}
     per_class = {f"{CLASS_SCORE}{name}": entry["f1"] for name, entry in scores["per_class"].items()}
-    # JSON lines know no null among scalars: a class that the data lacks is left out.
+    # Scalars in JSON lines cannot be null: a class that the data lack is left out.
     return {name: value for name, value in (means | per_class).items() if value is not None}
 
 
@@ -130,19 +130,19 @@ def evaluate(
     panels: int = 8,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """All scores of a model, every example exactly once, on this process alone.
+    """Compute all scores of a model, every example exactly once, on this process alone.
 
     Args:
       system: the system.
-      variables: what `System.variables` exports.
+      variables: exported by `System.variables`.
       source: labelled examples of any size.
       image_size: network resolution.
-      batch_size: examples a call; the scores do not depend on it, except for the noise drawn and the partners met.
-      seed: of the noise of the region effects.
-      resize: how the model wants its faces made square.
-      full: with a codec, also reconstruction and region effects, and the same of a random generator.
-      panels: examples whose pictures go into `arrays`.
-      progress: told (examples done, examples in all).
+      batch_size: examples a call; the scores do not depend on it, except through the noise drawn and the swap partners.
+      seed: seed of the region effects' noise.
+      resize: rule that makes a face a square, as the model was trained.
+      full: with a codec, also measure reconstruction and region effects, the latter of a random generator too.
+      panels: examples whose images go into `arrays`.
+      progress: called with (examples done, examples in total).
 
     Raises:
       UserError: unreadable or empty data.
@@ -159,7 +159,7 @@ def evaluate(
 
 
 class _Tally:
-    """Sums over batches."""
+    """Running sums over batches."""
 
     def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, full: bool, panels: int):
         self.system, self.variables, self.rng = system, variables, rng
@@ -200,7 +200,7 @@ class _Tally:
             self.random_faces += int(np.sum(batch["weight"] > 0))
 
     def _effects(self, variables: PyTree, number: int, batch: dict[str, np.ndarray]) -> dict[str, dict]:
-        """Sums by kind and view; the same noise and the same partners for all variables."""
+        """Return sums by kind and view; noise and swap partners are the same for all variables."""
         key, faces = jax.random.fold_in(self.rng, number), (batch["image"], batch["mask"], batch["weight"])
         return {
             kind: region_effect.effects(self.system.codec, variables, *faces, key, kind, NOISE, DRAWS)
@@ -208,7 +208,7 @@ class _Tally:
         }
 
     def _pictures(self) -> dict[str, np.ndarray]:
-        """The arrays of the report's panels, all examples as one batch."""
+        """Return the arrays of the report's panels, all examples as one batch."""
         batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
         image, mask = batch["image"], batch["mask"]
         probabilities, _ = _segment(self.system.predict, self.classes, self.variables, batch)
@@ -251,7 +251,7 @@ class _Tally:
 
 
 class _MeanFace:
-    """The errors of answering every face with the mean of all: what any reconstruction must beat."""
+    """The errors of reconstructing every face as the mean of all: the baseline that any reconstruction must beat."""
 
     def __init__(self, classes: int):
         self.classes, self.total, self.faces, self.kept = classes, 0.0, 0, []
@@ -265,7 +265,7 @@ class _MeanFace:
         self.faces += int(np.sum(rows))
 
     def summary(self, names: Sequence[str]) -> dict:
-        """As `reconstruction.summary`, with the number of `examples` it was compared with."""
+        """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
         mean, errors = np.asarray(self.total / max(self.faces, 1), np.float32), None
         for batch in self.kept:
             errors = _added(errors, _mean_errors(self.classes, mean, batch))
@@ -281,7 +281,7 @@ def _mean_errors(classes: int, mean: jax.Array, batch) -> dict[str, reconstructi
 
 
 def _disentanglement(effects: dict[str, dict], slices: Sequence[str]) -> dict:
-    """Scores of the noise, under `swap` those of swaps, and under `without_matte` both where there is a matte."""
+    """Return the noise scores, under `swap` those of swaps, and under `without_matte` both if there is a matte."""
     silent = region_effect.silent(effects["swap"]["image"])
     found = {
         view: {kind: region_effect.summary(effects[kind][view], slices, silent) for kind in effects}
@@ -298,7 +298,7 @@ def _untrained(codec: Codec, variables: PyTree, rng: jax.Array) -> PyTree:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array]:
-    """Probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
+    """Return probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
     prediction = predict(variables, batch["image"], batch.get("landmarks"))
     return prediction.probabilities, segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
 
@@ -310,7 +310,7 @@ def _reconstruct(codec: Codec, classes: int, variables: PyTree, batch) -> dict[s
 
 
 def _decode_all(codec: Codec, variables: PyTree, image: np.ndarray):
-    """Decoded faces, and for each slice k the faces [B, H, W, 3] that take slice k from the next face of the batch."""
+    """Return decoded faces and, for each slice k, faces [B, H, W, 3] with slice k of the next face of the batch."""
     code = _encode(codec, variables, image)
     swaps = [_swapped(codec, variables, code, k) for k in range(code.structure.shape[1])]
     return _decode(codec, variables, code), swaps
@@ -333,7 +333,7 @@ def _swapped(codec: Codec, variables: PyTree, code, k: int) -> jax.Array:
 
 
 def _added(total, new):
-    """Float64 sums on the host: a data set is too long for float32."""
+    """Add in float64 on the host: float32 sums lose precision over a data set."""
     new = jax.tree.map(lambda x: np.asarray(x, np.float64), new)
     return new if total is None else jax.tree.map(np.add, total, new)
 

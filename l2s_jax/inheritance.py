@@ -1,4 +1,4 @@
-"""What a trained model may be used for: the terms of all that it learned from go with it."""
+"""Licence of a trained model: it inherits the terms of all data and models it learned from."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,19 @@ from input_pipeline.types import Weighted
 from l2s_jax import bundle
 
 FILE = "licences.json"
-"""In a workdir: licences by what they are of, so that a run that goes on remembers models that are gone."""
+"""Licences by spec or model name, in a workdir: a resumed run still knows those of models deleted since."""
 MAX_BYTES = 1 << 20
 
 _TORCH = "unknown: weights from a file keep the terms of who trained them"
 
 
 def of_training(mixture: str, parts: Sequence[Weighted], models: Sequence[str]) -> dict[str, str]:
-    """The licences of all that a training learns from, by spec and by model.
+    """Return the licences of all data and models that a training learns from, by spec and by model name.
 
     Args:
       mixture: `config.data.train`.
-      parts: its sources, in order.
-      models: `System.learns_from`; one that is not there has no entry.
+      parts: the sources of the mixture, in order.
+      models: `System.learns_from`; a missing model gets no entry.
     """
     specs = [spec for _, spec in parse_mixture(mixture)]
     found = {spec: types.licence(part.source) for spec, part in zip(specs, parts, strict=True)}
@@ -38,14 +38,19 @@ def _of_model(name: str) -> str | None:
         return _TORCH
     try:
         return licences.tidy(bundle.read_meta(bundle.resolve(name)).licence)
-    except UserError:  # training tells of a model that it needs; one that gave first weights long ago may be gone
+    except UserError:  # training reports a missing model that it needs; one that only gave initial weights may be gone
         return None
 
 
 def remember(workdir: Path, found: Mapping[str, str], models: Sequence[str]) -> dict[str, str]:
-    """Licences as `of_training` finds them, and as earlier runs in the workdir found them; the file is written anew.
+    """Merge the licences `found` with those that earlier runs stored in the workdir, and rewrite the file.
 
-    Of two for one thing the stricter counts; a model that is not there and never was has unknown terms.
+    Where the two differ the stricter one wins; a model that is missing and was never recorded has unknown terms.
+
+    Args:
+      workdir: folder of the run.
+      found: from `of_training`.
+      models: `System.learns_from`.
 
     Raises:
       UserError: the file cannot be written.
@@ -59,7 +64,7 @@ def remember(workdir: Path, found: Mapping[str, str], models: Sequence[str]) -> 
 
 
 def _read(path: Path) -> dict[str, str]:
-    """What is readable of the file, which can make licences stricter and no milder."""
+    """Read the stored licences, as far as readable: an edited file can make the terms stricter, never milder."""
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read(MAX_BYTES))

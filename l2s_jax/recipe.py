@@ -1,4 +1,4 @@
-"""The training recipe: from a config to data, training, the exported model, its scores and its report."""
+"""The training recipe: open the data of a config, train, export the model, score it, write the report."""
 
 import contextlib
 import dataclasses
@@ -34,14 +34,14 @@ PANELS = 8
 
 
 class Outcome(NamedTuple):
-    """What a run has come to; only the first process publishes, the others know no scores.
+    """The result of a run. Only the first process exports and scores; in the others the optional fields are None.
 
     Attributes:
-      interrupted: 0, or the number of the signal that stopped the training: then nothing was published.
-      system: that of the config.
+      interrupted: 0, or the number of the signal that stopped the training: then nothing was exported.
+      system: the system built from the config.
       metrics: all scores on `config.data.test` (`metrics.json`), or None.
-      report: the page, or None.
-      model: the exported bundle, or None.
+      report: path of the HTML page, or None.
+      model: folder of the exported bundle, or None.
     """
 
     interrupted: int
@@ -59,18 +59,18 @@ def run(
     progress: evaluation.Progress | None = None,
     console: Console | None = None,
 ) -> Outcome:
-    """Train (or go on), export the model (`train.export`), score it on `config.data.test`, write the report.
+    """Train (or resume), export the model (`train.export`), score it on `config.data.test`, write the report.
 
     Args:
       config: the resolved config.
-      workdir: where everything goes, see docs/architecture.md.
-      warn: told in a sentence what the user should know.
-      progress: of the scores at the end, told (examples done, examples in all).
+      workdir: folder of the run, see docs/architecture.md.
+      warn: called with one sentence for each warning to the user.
+      progress: called with (examples done, examples in total) during the final evaluation.
       console: for the loop's progress (`loop.train`).
 
     Raises:
-      UserError: whatever of config, data and folder does not fit together, before training where it can be known;
-        another training works in the folder.
+      UserError: config, data and workdir do not fit together (checked before training where possible), or another
+        training uses the workdir.
     """
     system = systems.build(config)
     test = config.data.test or config.data.eval
@@ -109,15 +109,15 @@ def run(
                 bundle.rescore(model, scores)
                 outcome = Outcome(0, system, measured.metrics, html.write_report(workdir), model)
         finally:
-            parallel.barrier("published")  # a process that left early would take the others down with it
+            parallel.barrier("published")  # a process that exits early would abort the others
     return outcome
 
 
 def _check_scored(config: ConfigDict, system: System, val_source: Source, test_source: Source) -> None:
-    """What the scores need, before they are wanted: data, classes that can be mapped, the score that chooses the best.
+    """Check before training that scoring will work: data, mappable classes, a score that chooses the best checkpoint.
 
     Raises:
-      UserError: something is missing.
+      UserError: a source is empty, its classes cannot be mapped, or `train.best_metric` is unknown or not measurable.
     """
     for field, source in (("data.eval", val_source), ("data.test", test_source)):
         if not len(source):
@@ -135,26 +135,26 @@ def _check_scored(config: ConfigDict, system: System, val_source: Source, test_s
 
 
 def _classes(source: Source, label_set: LabelSet) -> set[int]:
-    """The ids in `label_set` of the classes that any example shows."""
+    """Return the ids in `label_set` of the classes that at least one example shows."""
     ids = np.flatnonzero(selection.presence(source).any(axis=0))
     return set(labels.remap(source.label_set, label_set)[ids].tolist())
 
 
 def open_data(spec: str, config: ConfigDict) -> Source:
-    """The evaluation or test data of a spec, framed as the config says; rendered faces have the network's size.
+    """Open the evaluation or test data of a spec, framed by `data.framing`; synthetic faces have the network's size.
 
-    Every face comes once, as it is: neither mixtures nor balance apply to data that are scored, and `data.require` only
-    with `data.require_scored`.
+    Every face appears exactly once: mixtures and `data.balance` do not apply to data that are scored, and
+    `data.require` only with `data.require_scored`.
     """
     source = datasets.open_source(spec, root=config.data.root, size=config.image_size)
     return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
 def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
-    """The parts of the training data (one, or those of a mixture): chosen, balanced, mended, framed as the config says.
+    """Open the training data (one source, or those of a mixture) and filter, balance, side-correct and frame each.
 
     Raises:
-      UserError: the data cannot be opened, or too few faces show what `data.require` asks for.
+      UserError: the data cannot be opened, or too few faces show the classes of `data.require`.
     """
     opened = datasets.open_mixture(
         config.data.train, root=config.data.root, size=config.image_size, require_masks=require_masks
@@ -188,7 +188,7 @@ def _framed(source: Source, config: ConfigDict) -> Source:
 
 
 def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) -> train.TrainBatches:
-    """This process's part of the stream of batches that the config describes, from its `training_parts`."""
+    """Return this process's shard of the stream of batches that the config describes, from its `training_parts`."""
     data = config.data
     return train.train_batches(
         parts,
@@ -211,12 +211,12 @@ def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) 
 
 
 def describe(config: ConfigDict, system: System, name: str, steps: int, terms: Mapping[str, str]) -> bundle.Meta:
-    """What `model.json` says before the model is scored.
+    """Return the content of `model.json` before the model is scored.
 
     Args:
-      config, system, name: of the model.
-      steps: batches it has seen.
-      terms: licences of what it learned from, by spec or model (`inheritance`).
+      config, system, name: those of the model.
+      steps: batches it was trained on.
+      terms: licences of the data and models it learned from, by spec or model name (`inheritance`).
     """
     return bundle.Meta(
         name=bundle.safe_name(name),
@@ -237,13 +237,13 @@ def measure(
     options: Mapping[str, Any],
     progress: evaluation.Progress | None,
 ) -> evaluation.Evaluation:
-    """Take all scores of a model on a source; `metrics["data"]` says which source it was.
+    """Compute all scores of a model on a source; `metrics["data"]` names the source and its number of examples.
 
     Args:
       system, variables: the model.
-      source, spec: what it is measured on.
+      source, spec: the data it is measured on.
       options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation.
-      progress: told (examples done, examples in all).
+      progress: called with (examples done, examples in total).
     """
     result = evaluation.evaluate(system, variables, source, **options, panels=PANELS, progress=progress)
     data = {"spec": spec, "examples": len(source)}

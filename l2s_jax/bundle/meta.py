@@ -1,4 +1,4 @@
-"""`model.json`: what a model is, what it was trained with, and how well it did on what."""
+"""`model.json`: the description of a model, of its training and of its scores."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 
 FORMAT = 1
-"""Version of the folder's layout; a reader refuses any other."""
+"""Version of the folder layout; readers refuse any other."""
 
 # Names are printed to terminals and become folder names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,63}")
@@ -20,12 +20,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input.
+    """The conversion of an image into the network's input.
 
     Attributes:
       image_size: side of the network's square input, pixels.
-      range: values of a black and of a white pixel.
-      resize: name of a rule of `input_pipeline.images.resize_rules`.
+      range: values of black and white.
+      resize: name of a rule in `input_pipeline.images.resize_rules`.
     """
 
     image_size: int
@@ -34,24 +34,24 @@ class Preprocessing:
 
     @property
     def rule(self) -> ResizeRule:
-        """The rule that `resize` names; a UserError where there is none."""
+        """Return the rule that `resize` names; an unknown name is a UserError."""
         return resize_rules.find(self.resize)
 
 
 @dataclasses.dataclass(frozen=True)
 class Meta:
-    """Everything a bundle says about its tensors.
+    """The description of a bundle's tensors.
 
     Attributes:
       name: short name, `[A-Za-z0-9_.+-]`.
       system: name in the registry of systems.
       config: the resolved config, plain dicts, lists and scalars.
-      label_set: classes of the logits. Stored with its class names, so that a changed set is noticed.
-      preprocessing: how a picture becomes the input.
-      licence: of all that it learned from, see `input_pipeline.licences`.
+      label_set: classes of the logits; stored with its class names, so that a changed set is detected.
+      preprocessing: conversion of an image into the network's input.
+      licence: terms of all data and models it learned from, see `input_pipeline.licences`.
       scores: `{}` or `{"data": SPEC, "examples": N, "metrics": {nested floats}}`.
-      provenance: command, commit, steps, date, versions, hardware, licences by what they are of.
-      parameters: numbers in the tensors; written by `save`.
+      provenance: command, commit, steps, date, versions, hardware, licences by spec or model name.
+      parameters: number of elements of all tensors; written by `save`.
       sha256: hex digest of `model.safetensors`; written by `save`.
     """
 
@@ -68,20 +68,20 @@ class Meta:
 
     @property
     def mean_f1(self) -> float | None:
-        """`segmentation.mean_f1` of the scores, where they have one."""
+        """Return `segmentation.mean_f1` of the scores, or None if they lack it."""
         segmentation = self.scores.get("metrics", {}).get("segmentation", {})
         value = segmentation.get("mean_f1") if isinstance(segmentation, Mapping) else None
         return float(value) if isinstance(value, int | float) else None
 
 
 def safe_name(text: str) -> str:
-    """The nearest allowed model name, e.g. of a folder's name."""
+    """Return the nearest allowed model name for a text, e.g. a folder's name."""
     name = re.sub(r"[^A-Za-z0-9_.+\-]+", "-", text).lstrip("_.+-")[:64]
     return name or "model"
 
 
 def to_json(meta: Meta) -> dict:
-    """The content of `model.json`."""
+    """Return the content of `model.json`."""
     content = {f.name: getattr(meta, f.name) for f in dataclasses.fields(meta)}
     content["label_set"] = {"name": meta.label_set.name, "classes": list(meta.label_set.names)}
     content["preprocessing"] = dataclasses.asdict(meta.preprocessing)
@@ -89,14 +89,14 @@ def to_json(meta: Meta) -> dict:
 
 
 def from_json(content: object, source: str) -> Meta:
-    """The checked reverse of `to_json`.
+    """Check the content of `model.json` and convert it; the reverse of `to_json`.
 
     Args:
-      content: parsed JSON, from anybody.
-      source: file name for the sentences.
+      content: parsed JSON, untrusted.
+      source: file name for error messages.
 
     Raises:
-      UserError: another format version, a missing or misshapen field, unknown classes.
+      UserError: another format version, a missing or malformed field, unknown classes.
     """
     if not isinstance(content, dict) or "format" not in content:
         raise UserError(f"'{source}' is not a model description; a bundle is made by `l2s train` or `l2s demo`")
@@ -124,7 +124,7 @@ def from_json(content: object, source: str) -> Meta:
 
 
 class _Fields:
-    """Reads typed fields of a JSON object; the sentence of a wrong one names it."""
+    """A reader of typed fields of a JSON object; its errors name the wrong field."""
 
     def __init__(self, content: dict, source: str):
         self._content, self._source = content, source

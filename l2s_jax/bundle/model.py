@@ -1,6 +1,6 @@
-"""Saving, reading and loading a bundle folder.
+"""Save, read and load a bundle folder.
 
-model.safetensors  the variables, flat names `network/path/to/leaf`
+model.safetensors  the variables, under flat names `network/path/to/leaf`
 model.json         everything else, see `Meta`
 """
 
@@ -34,18 +34,18 @@ class Bundle(NamedTuple):
 
 
 def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
-    """Write a bundle; a reader sees the old folder or the new one, never a half-written one.
+    """Write a bundle atomically: a reader sees the old folder or the new one, never a half-written one.
 
     Args:
-      path: the folder to make. An existing bundle there is replaced; any other content is left alone.
+      path: the folder to create. An existing bundle is replaced; a folder with anything else is refused.
       variables: nested dicts of arrays, by network name.
-      meta: its `parameters` and `sha256` are filled in here.
+      meta: the description; its `parameters` and `sha256` are filled in here.
 
     Returns:
       the completed meta.
 
     Raises:
-      UserError: weights that are not finite, the folder holds something else or is no local one, or the disk refuses.
+      UserError: the weights are not finite, the folder holds something else or is not local, or it cannot be written.
     """
     path = files.local(Path(path))
     for name, array in tensors.flatten(variables):
@@ -72,10 +72,10 @@ def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
 
 
 def rescore(path: str | os.PathLike, scores: Mapping) -> Meta:
-    """Replace the scores in a bundle's `model.json`; the tensors stay.
+    """Replace the scores in a bundle's `model.json`; the tensors are unchanged.
 
     Raises:
-      UserError: no bundle there, or the disk refuses.
+      UserError: there is no bundle, or it cannot be written.
     """
     path = Path(path)
     meta = dataclasses.replace(read_meta(path), scores=scores)
@@ -84,10 +84,10 @@ def rescore(path: str | os.PathLike, scores: Mapping) -> Meta:
 
 
 def read_meta(path: str | os.PathLike) -> Meta:
-    """The description of the bundle folder `path`, without its tensors.
+    """Read the description of the bundle folder `path`, without its tensors.
 
     Raises:
-      UserError: no bundle there, too long, not JSON, or a field is wrong.
+      UserError: there is no bundle, or its description is too long, not JSON, or has a wrong field.
     """
     file = Path(path) / JSON_FILE
     try:
@@ -110,7 +110,7 @@ def load(path: str | os.PathLike) -> Bundle:
     """Read the bundle folder `path`, checking sizes, names, dtypes and the sha256 first.
 
     Raises:
-      UserError: anything missing, truncated or changed.
+      UserError: anything is missing, truncated or changed.
     """
     path = Path(path)
     meta = read_meta(path)
@@ -118,17 +118,17 @@ def load(path: str | os.PathLike) -> Bundle:
 
 
 def fit(bundle: Bundle, abstract: Mapping) -> Mapping:
-    """The bundle's variables in the structure that a system expects.
+    """Arrange the bundle's variables in the structure that a system expects.
 
     Args:
       bundle: a loaded bundle.
       abstract: nested dicts whose leaves have `.shape` and `.dtype`, e.g. `jax.eval_shape` of the system's variables.
 
     Returns:
-      nested dicts like `abstract` (empty groups included) of the bundle's arrays.
+      nested dicts like `abstract` (empty groups included) with the bundle's arrays.
 
     Raises:
-      UserError: the sentence names the first tensor that is missing, left over, or of another shape or dtype.
+      UserError: a tensor is missing, superfluous, or of another shape or dtype; the message names the first one.
     """
     have, want = dict(tensors.flatten(bundle.variables)), dict(tensors.flatten(abstract))
 
@@ -160,7 +160,7 @@ def _replaceable(path: Path) -> bool:
 
 
 def _swap_in(fresh: Path, path: Path, old: Path) -> None:
-    """Rename `fresh` to `path`; a failure puts the previous folder back."""
+    """Rename `fresh` to `path`; on failure restore the previous folder."""
     if not path.exists():
         os.rename(fresh, path)
         return

@@ -1,4 +1,4 @@
-"""Where a model comes from: the facts that let somebody make it again."""
+"""Provenance of a model: the facts needed to reproduce it."""
 
 import datetime
 import importlib.metadata
@@ -13,11 +13,11 @@ import l2s_jax
 
 
 def provenance(steps: int, argv: list[str] | None = None) -> dict:
-    """A JSON dict: command, commit (null outside a checkout), steps, date (UTC), versions, hardware.
+    """Return a JSON dict: command, commit (null outside a checkout), steps, date (UTC), versions, hardware.
 
     Args:
-      steps: batches the exported variables have seen.
-      argv: the command line after `l2s`; this process's by default.
+      steps: batches the exported variables were trained on.
+      argv: the command line after `l2s`; default: this process's.
     """
     arguments = sys.argv[1:] if argv is None else argv
     return {
@@ -35,7 +35,7 @@ def provenance(steps: int, argv: list[str] | None = None) -> dict:
 
 
 def hardware() -> str:
-    """The accelerators and the CPU in words, e.g. `8 x TPU v4, x86_64 host with 96 cores`."""
+    """Describe the accelerators and the CPU in words, e.g. `8 x TPU v4, x86_64 host with 96 cores`."""
     import jax  # here, so that reading a model's description needs no accelerator runtime
 
     devices = jax.devices()
@@ -43,7 +43,7 @@ def hardware() -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout this package runs from, with `+` when it was edited; None where it is installed."""
+    """Return the commit of the checkout this package runs from, with `+` if it was edited; None if it is installed."""
     root = Path(l2s_jax.__file__).parent.parent
     if not (root / ".git").exists():
         return None

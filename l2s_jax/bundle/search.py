@@ -1,4 +1,4 @@
-"""Finding models by name, by folder, or by the workdir that trained them."""
+"""Find models by name, by folder, or by the workdir that trained them."""
 
 import os
 import stat
@@ -9,14 +9,14 @@ from input_pipeline.errors import UserError, nearest
 from l2s_jax.bundle.model import JSON_FILE, TENSOR_FILE, read_meta
 
 WORKDIR_MODEL = "model"
-"""Where a workdir keeps its exported bundle."""
+"""Name of the exported bundle in a workdir."""
 
 RUNS = Path("runs")
-"""Where `l2s train` puts its workdirs."""
+"""Default folder of the workdirs of `l2s train`."""
 
 
 def search_path() -> list[Path]:
-    """Folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the installed ones."""
+    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the installed ones."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]
     home = files.home()
     users = [] if home is None else [home / ".local/share/l2s_jax/models"]
@@ -24,9 +24,9 @@ def search_path() -> list[Path]:
 
 
 def find_models() -> dict[Path, str]:
-    """Every bundle on the search path and in ./runs, as {folder: the name `resolve` knows it by}.
+    """Find every bundle on the search path and in ./runs, as {folder: the name that `resolve` accepts}.
 
-    What may not be looked into is among them: reading it says why.
+    Folders without read permission are included: reading them reports the reason.
     """
     candidates = [(entry, entry.name) for folder in search_path() for entry in _entries(folder)]
     candidates += [(entry / WORKDIR_MODEL, entry.name) for entry in _entries(RUNS)]
@@ -38,7 +38,7 @@ def find_models() -> dict[Path, str]:
 
 
 def newest() -> Path:
-    """The readable bundle that was written last, for a command that was told none.
+    """Return the most recently written readable bundle, the default of commands without --model.
 
     Raises:
       UserError: there is none.
@@ -50,13 +50,13 @@ def newest() -> Path:
 
 
 def resolve(where: str | os.PathLike) -> Path:
-    """The bundle folder that `where` means.
+    """Find the bundle folder that `where` refers to.
 
     Args:
       where: a bundle folder (or a file of one), a workdir that holds `model/`, or a name that `l2s models` lists.
 
     Raises:
-      UserError: nothing of the kind; the sentence names the nearest model.
+      UserError: there is none; the message names the nearest model.
     """
     path = Path(os.path.expanduser(where))
     if path.name in (JSON_FILE, TENSOR_FILE) and os.path.isfile(path):
@@ -83,7 +83,7 @@ def _way_out(name: str, known: list[str]) -> str:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder; the folder itself, as a bundle that cannot be read, where it may not be listed."""
+    """List a folder's entries; the folder itself, as an unreadable bundle, if it may not be listed."""
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
     except PermissionError:
@@ -93,7 +93,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_bundle(path: Path) -> bool:
-    """Whether a bundle is there; also where the system does not let us know."""
+    """Tell whether a folder holds a bundle; True as well without permission to check."""
     try:
         return stat.S_ISREG(os.stat(path / JSON_FILE).st_mode)
     except PermissionError:
@@ -103,7 +103,7 @@ def _is_bundle(path: Path) -> bool:
 
 
 def _written(path: Path) -> float | None:
-    """When a bundle was written, in seconds since 1970; None for one that cannot be used."""
+    """Return when a bundle was written, in seconds since 1970; None for one that cannot be used."""
     try:
         read_meta(path)
         return os.stat(path / JSON_FILE).st_mtime

@@ -1,1 +1,1 @@
-"""The subcommands of `l2s`: `arguments.py` is their grammar, every other file runs one of them."""
+"""The subcommands of `l2s`: `arguments.py` defines their arguments, every other file runs one of them."""

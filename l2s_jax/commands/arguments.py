@@ -1,4 +1,4 @@
-"""The words of the command line. Imports nothing heavy: every `--help` answers at once."""
+"""The command line of `l2s`: arguments and help texts. Imports nothing heavy, so every `--help` answers at once."""
 
 import argparse
 import textwrap
@@ -31,10 +31,10 @@ name is answered with the nearest right one."""
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line, with `config` (NAME or None) and `overrides` (`a.b=v`) where the command takes them.
+    """Parse the command line; set `config` (NAME or None) and `overrides` (`a.b=v`) if the command takes them.
 
     Raises:
-      UserError: anything the command does not know; the sentence names the nearest word it does.
+      UserError: an unknown command or option; the message names the nearest known one.
       SystemExit: after `--help` and `--version`.
     """
     words = [word for word in argv if not word.startswith("-")]
@@ -78,7 +78,7 @@ def _grammar(command: str) -> tuple[argparse.ArgumentParser, dict[str, argparse.
     for name, summary in COMMANDS.items():
         description, epilog, add = _TEXTS[name]
         commands[name] = subparsers.add_parser(name, help=summary, description=description, epilog=epilog)
-        if name == command:  # the arguments of another one are not asked for, and may need its imports
+        if name == command:  # those of other commands are not needed and may cost imports
             add(commands[name])
         _add_debug(commands[name])
     nested = commands["data"].add_subparsers(
@@ -138,14 +138,14 @@ def _parse(parser: argparse.ArgumentParser) -> None:
 
 
 def _pixels(text: str) -> int:
-    """A whole number >= 0."""
+    """Parse an integer >= 0."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of pixels, 0 or more")
     return int(text)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
-    from l2s_jax import systems  # their facts alone, without JAX
+    from l2s_jax import systems  # only their metadata, without JAX
 
     weights = {name: systems.published(name).weights for name in systems.convertible()}
     heads = [head.name for each in weights.values() for head in each.heads]
@@ -238,7 +238,7 @@ _TEXTS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose mistakes are `UserError`s."""
+    """An argument parser that raises `UserError`."""
 
     def __init__(self, **options):
         super().__init__(**options, allow_abbrev=False, formatter_class=_Formatter, add_help=False)
@@ -249,7 +249,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Wide option column; texts of options are filled, descriptions and examples stay as written."""
+    """A help formatter with a wide option column; option texts are filled, descriptions and examples kept verbatim."""
 
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=34, width=110)

@@ -1,4 +1,4 @@
-"""The terminal: one console for results, one for warnings, and small words on them."""
+"""The terminal: one console for results, one for warnings, and helpers for printing on them."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,30 +13,30 @@ from input_pipeline.errors import printable
 
 
 def out(stderr: bool = False) -> Console:
-    """A console that does not colour numbers and paths on its own.
+    """Return a console without automatic highlighting of numbers and paths.
 
-    Into a pipe or a file it writes lines up to 160 characters, so that tables are not squeezed.
+    In a pipe or a file its lines are up to 160 characters wide, so that tables are not squeezed.
     """
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
 
 def errors(screen: Console) -> Console:
-    """Where warnings go: standard error; or `screen`, when both are one terminal and a bar would be torn apart."""
+    """Return the console for warnings: standard error, or `screen` if both are one terminal, to keep a bar intact."""
     separate = out(stderr=True)
     return screen if screen.is_terminal and separate.is_terminal else separate
 
 
 def bar(console: Console) -> Progress:
-    """A progress bar with count and time left, gone when it is done."""
+    """Return a progress bar with count and time left, removed when it is done."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Where there is no terminal a bar would leave an empty line.
+    # Without a terminal a bar would leave an empty line.
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextlib.contextmanager
 def evaluation_bar(screen: Console) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of (examples done, examples in all) whose first call draws a bar, gone when the block ends."""
+    """Yield a function of (examples done, examples in total) that draws a bar, removed when the block ends."""
     with contextlib.ExitStack() as shown:
         bars: list[tuple[Progress, int]] = []
 
@@ -51,7 +51,7 @@ def evaluation_bar(screen: Console) -> Iterator[Callable[[int, int], None]]:
 
 
 def table(title: str | None, *columns: str) -> Table:
-    """A light table; a column whose name starts with `>` is right-aligned."""
+    """Make a borderless table; a column whose name starts with `>` is right-aligned."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for name in columns:
         grid.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
@@ -59,18 +59,18 @@ def table(title: str | None, *columns: str) -> Table:
 
 
 def swatch(color: tuple[int, int, int]) -> Text:
-    """Three cells of an RGB colour."""
+    """Return three cells filled with an RGB colour."""
     return Text("   ", style=f"on rgb({color[0]},{color[1]},{color[2]})")
 
 
 def escape(text: str) -> str:
-    """Text that others chose (names of files, what files hold) as it may stand in what is printed.
+    """Escape untrusted text (file names, file contents) for printing.
 
-    Nothing of theirs reaches the terminal but through here: no control characters, no markup.
+    All untrusted text must pass through here: it removes control characters and escapes markup.
     """
     return markup.escape(printable(text))
 
 
 def percent(fraction: float) -> str:
-    """`0.4561` -> `45.6 %`."""
+    """Format a fraction: `0.4561` -> `45.6 %`."""
     return f"{100 * fraction:.1f} %"

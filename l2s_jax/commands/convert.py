@@ -1,4 +1,4 @@
-"""`l2s convert`: published weights as a model that every command takes."""
+"""`l2s convert`: turn published weights into a model that every command accepts."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ from l2s_jax.torch_weights.torch_file import read_state_dict
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bundle `args.out` of the checkpoint `args.file` of `args.system`."""
+    """Convert the checkpoint `args.file` of `args.system` and write it as the bundle `args.out`."""
     screen, weights = console.out(), systems.published(args.system).weights
     files.local(args.out)
     state = read_state_dict(args.file)
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         converted = systems.reader(args.system)(state, args.head, config)
         config.image_size = args.image_size or weights.image_size
-        systems.build(config.lock())  # whether the network takes the size
+        systems.build(config.lock())  # raises if the network does not accept the size
     except UserError as error:
         raise UserError(f"'{args.file}': {error}") from error
     meta = _describe(weights, converted, config, args.file, args.name or args.out.resolve().name)
@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> bundle.Meta:
-    """What `model.json` says of weights that came from a file."""
+    """Return the content of `model.json` for weights converted from a file."""
     facts = bundle.provenance(0)
-    del facts["steps"]  # how long it was trained elsewhere, the weights do not tell
+    del facts["steps"]  # the weights do not record how long they were trained
     return bundle.Meta(
         name=bundle.safe_name(name),
         system=config.system,

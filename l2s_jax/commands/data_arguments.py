@@ -1,4 +1,4 @@
-"""The words of `l2s data` and of every option that names data. Imports nothing heavy."""
+"""Arguments and texts of `l2s data`, and of every option that names data. Imports nothing heavy."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ paired by name), records:DIR?train (from `l2s data prepare`), or a layout: celeb
 
 
 def natural(text: str) -> int:
-    """A whole number >= 1."""
+    """Parse an integer >= 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return int(text)

@@ -1,4 +1,4 @@
-"""`l2s data check`: what is wrong with a data set, and what deserves a look."""
+"""`l2s data check`: report faults of a data set, and faces that deserve a look."""
 
 import argparse
 import itertools
@@ -12,12 +12,12 @@ from input_pipeline.audit import issues, sides
 from input_pipeline.audit.issues import KINDS, Finding, Part
 from l2s_jax.commands import console, data_pass
 
-_NAMED = 6  # faces that a row of the table names
-_SENTENCES = 5  # of each kind that must be mended
+_NAMED = 6  # faces named in a row of the table
+_SENTENCES = 5  # printed for each kind that must be fixed
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings, write `args.json`; 2 if something must be mended, otherwise 0."""
+    """Print the findings and write `args.json`; return 2 if something must be fixed, otherwise 0."""
     if args.json is not None:
         files.writable_file(args.json)
     screen = console.out()
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verdicts(part: Part) -> dict[str, list[str]]:
-    """Names of the labelled faces by verdict of the side test; empty for a label set without sides."""
+    """Return the names of the labelled faces by verdict of the side test; empty for a label set without sides."""
     facts, source = part.scan.facts, part.source
     if not sides.partners(source.label_set):
         return {}
@@ -82,7 +82,7 @@ def _first_names(members: Sequence[Finding]) -> str:
 
 
 def _sentences(found: Sequence[Finding]) -> Iterator[str]:
-    """A few findings of each kind in words: all kinds that must be mended, and copies, which need both names."""
+    """Yield a few findings of each kind as sentences: kinds that must be fixed, and copies, which need both names."""
     for kind, group in itertools.groupby(found, key=lambda finding: finding.kind):
         members = list(group)
         if not KINDS[kind].mend and members[0].other is None:
@@ -101,7 +101,7 @@ def _facts(
     found: Sequence[Finding],
     verdicts: Mapping[str, Mapping[str, list[str]]],
 ) -> dict:
-    """What `--json` says."""
+    """Return the content of the `--json` file."""
     return {
         "data": list(specs),
         "mend": sum(KINDS[finding.kind].mend for finding in found),

@@ -1,4 +1,4 @@
-"""The pass over every split of the named data, which `check` and `stats` share."""
+"""Scan every split of the named data; shared by `check` and `stats`."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from l2s_jax.commands import console
 
 
 class Opened(NamedTuple):
-    """A split by its name in its data set, "" where that is not divided."""
+    """An opened split with its name, "" if the data set has no splits."""
 
     split: str
     source: Source
 
 
 def open_splits(data: Sequence[str]) -> dict[str, Opened]:
-    """Every split of the data sets, by a short title: the split's name where there is one data set.
+    """Open every split of the data sets, by a short title: the split's name if there is one data set.
 
-    Faces that lack a part are left out and listed in the sources' `problems`; masks may be absent.
+    Faces with a missing file are left out and listed in the sources' `problems`; masks may be absent.
 
     Raises:
-      UserError: data that are not there, or named twice.
+      UserError: data are missing, or named twice.
     """
     found: dict[str, Opened] = {}
     for spec in data:
@@ -40,7 +40,7 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
 
 
 def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, Part]:
-    """The facts of every face, read once, under a progress bar."""
+    """Read every face once, under a progress bar, and return its statistics."""
     result = {}
     if not splits:
         return result

@@ -1,4 +1,4 @@
-"""`l2s data prepare`: a raw download becomes sharded records."""
+"""`l2s data prepare`: turn a raw download into sharded records."""
 
 import argparse
 import os
@@ -19,11 +19,11 @@ from input_pipeline.readers.records.manifest import Manifest
 from input_pipeline.readers.records.prepare import Prepared, Progress, open_data, prepare
 from l2s_jax.commands import console
 
-_PLAIN_SECONDS = 10  # between two lines of progress where there is no terminal
+_PLAIN_SECONDS = 10  # between two progress lines without a terminal
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the records and says what they hold, or lists the faces in their way (a UserError)."""
+    """Write the records and print a summary; raise a UserError if broken faces prevent it, after listing them."""
     screen = console.out()
     _check_out(args)
     splits = [word.strip() for word in args.splits.split(",")] if args.splits is not None else None
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_out(args: argparse.Namespace) -> None:
     files.local(args.out)
-    # Not Path.resolve, which raises where links turn in circles.
+    # Not Path.resolve, which raises on symlink loops.
     out, source = map(os.path.realpath, (args.out, os.path.expanduser(args.source)))
     if Path(out).is_relative_to(source):
         raise UserError(f"--out '{args.out}' lies in the source '{args.source}': choose another folder")
@@ -56,7 +56,7 @@ def _check_out(args: argparse.Namespace) -> None:
 
 @contextmanager
 def _progress(screen: Console) -> Iterator[Callable[[Progress], None]]:
-    """What draws the progress: a bar on a terminal, else a line every few seconds."""
+    """Yield a function that draws the progress: a bar on a terminal, otherwise a line every few seconds."""
     if not screen.is_terminal:
         yield _Lines(screen)
         return
@@ -80,7 +80,7 @@ def _progress(screen: Console) -> Iterator[Callable[[Progress], None]]:
 
 
 class _Speed:
-    """`123 faces/s` of this run; faces of earlier runs do not count."""
+    """The speed of this run, `123 faces/s`; faces of earlier runs do not count."""
 
     def __init__(self):
         self._start, self._first = time.monotonic(), None
@@ -93,7 +93,7 @@ class _Speed:
 
 
 class _Lines:
-    """Progress for logs."""
+    """Progress as plain lines, for logs."""
 
     def __init__(self, screen: Console):
         self._screen, self._speed, self._said = screen, _Speed(), time.monotonic()
@@ -106,7 +106,7 @@ class _Lines:
 
 
 def _show_broken(screen: Console, found: Broken) -> None:
-    """The first broken faces, then how many have which fault."""
+    """Print the first broken faces, then the number of faces for each fault."""
     faces = console.table(None, "split", "face", "fault")
     for split, problem in found.first:
         faces.add_row(*(console.escape(text) for text in (split or "-", problem.name, problem.reason)))
@@ -128,7 +128,7 @@ def _stopped(args: argparse.Namespace, made: Prepared) -> UserError:
 
 
 def _show(screen: Console, args: argparse.Namespace, made: Manifest) -> None:
-    """What was written, and what to do next."""
+    """Print what was written, and the next command."""
     table = console.table(None, "split", ">faces", ">with masks", ">left out", ">shards", ">MB")
     for name, split in made.splits.items():
         megabytes = sum(stored.bytes for stored in split.files) / 1e6

@@ -1,4 +1,4 @@
-"""`l2s data show`: a contact sheet of faces with their masks and landmarks."""
+"""`l2s data show`: draw a contact sheet of faces with their masks and landmarks."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from l2s_jax.report import contact_sheet
 from l2s_jax.report.image_grid import png
 
 _RENDER, _VIEW, _SEED = 256, 256, 0  # pixels of rendered faces and of augmented views; seed of the views
-_MOST = 1000  # faces on one sheet
+_MOST = 1000  # maximum number of faces on a sheet
 
 
 class _Shown(NamedTuple):
@@ -27,7 +27,7 @@ class _Shown(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the sheet; faces that cannot be read are named, left out, and reported as a UserError at the end."""
+    """Draw the sheet; unreadable faces are named, left out, and reported as a UserError at the end."""
     if args.out.suffix.lower() != ".png":
         raise UserError(f"'{args.out}' does not end in .png: the sheet is a PNG file")
     if args.count > _MOST:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
-    """Indices of the named faces, or of evenly spaced ones, that have the class asked for."""
+    """Return the indices of the named faces, or of evenly spaced ones, that show the requested class."""
     chosen = range(len(source))
     if args.names is not None:
         numbers = {name: index for index, name in enumerate(source.names)}
@@ -75,7 +75,7 @@ def _find(name: str, numbers: dict[str, int], data: str) -> int:
 
 
 def _class_id(word: str, label_set: LabelSet) -> int:
-    """Of a class by its name or its title."""
+    """Find the id of a class by its name or its title."""
     for label in label_set.labels:
         if word in (label.name, label.title):
             return label.id

@@ -1,4 +1,4 @@
-"""`l2s data stats`: how many faces, of what sizes, and how often each class occurs."""
+"""`l2s data stats`: count faces and image sizes, and how often each class occurs."""
 
 import argparse
 
@@ -11,13 +11,13 @@ from input_pipeline.audit.class_counts import ClassCounts
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console, data_pass
 
-_BAR, _BESIDE = 20, 75  # characters of the bar of a class that every face has, and of all other columns
-_SIZES = 4  # as many image sizes are listed, of more the limits
+_BAR, _BESIDE = 20, 75  # characters: a full bar (every face has the class), all other columns
+_SIZES = 4  # up to this many image sizes are listed, otherwise their range
 _SPREAD = ("smallest", "median", "largest")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a table for each split, write `args.json`."""
+    """Print a table for each split; write `args.json`."""
     if args.json is not None:
         files.writable_file(args.json)
     screen = console.out()
@@ -45,7 +45,7 @@ def _summary(counts: ClassCounts) -> str:
 
 
 def _sizes(counts: ClassCounts) -> str:
-    """The frequent sizes by width x height; their limits where there are many, or single ones are not known."""
+    """Format the image sizes, width x height; their range if there are many, or single ones are not known."""
     if counts.image_sizes is not None and len(counts.image_sizes) <= _SIZES:
         many = len(counts.image_sizes) > 1
         return ", ".join(f"{w}x{h}" + f" ({faces})" * many for (h, w), faces in counts.image_sizes.items())
@@ -54,8 +54,11 @@ def _sizes(counts: ClassCounts) -> str:
 
 
 def _classes(counts: ClassCounts, label_set: LabelSet, width: int) -> Table:
-    """Median share: of the mask's area, over the faces that have the class; no column where none is known."""
-    longest = min(_BAR, max(width - _BESIDE, 4))  # narrow terminals would cut long bars off, all to one length
+    """Make the table of classes.
+
+    Median share: the class's fraction of the mask, median over the faces that have it; no column if none is known.
+    """
+    longest = min(_BAR, max(width - _BESIDE, 4))  # a narrow terminal would cut all long bars to one length
     medians = [_median(counts, label.id) for label in label_set.labels]
     known = any(median is not None for median in medians)
     columns = ("", "class", "", ">faces", ">", "", ">pixels", *([">median share"] if known else []))
@@ -95,7 +98,7 @@ def _percent(share: float | None) -> str:
 
 
 def _facts(counts: ClassCounts, label_set: LabelSet) -> dict:
-    """What `--json` says of a split; shares are fractions, null where they are not known."""
+    """Return the `--json` entry of a split; shares are fractions, null if not known."""
     sizes = counts.image_sizes
     classes = {
         label.name: {

@@ -1,4 +1,4 @@
-"""`l2s demo`: everything once, on faces that need no download."""
+"""`l2s demo`: train, evaluate and report on faces that need no download."""
 
 import argparse
 

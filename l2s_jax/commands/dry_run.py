@@ -1,4 +1,4 @@
-"""`l2s train --dry-run`: shapes, parameters, FLOPs and memory of a config, for any number of devices.
+"""`l2s train --dry-run`: print shapes, parameters, FLOPs and memory of a config, for any number of devices.
 
 Everything comes from abstract evaluation: no parameter is allocated, so the largest config dry-runs on a laptop.
 """
@@ -27,10 +27,10 @@ _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, 
 
 
 def run(config: ConfigDict, devices: int) -> int:
-    """Print what training `config` on `devices` equal devices would take.
+    """Print the cost of training `config` on `devices` identical devices.
 
     Raises:
-      UserError: a batch or a sharding that does not fit this number of devices.
+      UserError: the batch or the sharding does not fit this number of devices.
     """
     rows, fsdp = config.data.batch_size // devices, config.parallel.fsdp
     if rows * devices != config.data.batch_size or devices % fsdp:
@@ -40,7 +40,7 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    # A device may hold fewer rows than a step needs by itself (pairs are made across devices): trace the fewest it can.
+    # A device may hold fewer rows than a step needs (pairs are made across devices): trace the fewest that it accepts.
     batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
     if system.needs_landmarks:
         batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
@@ -51,7 +51,7 @@ def run(config: ConfigDict, devices: int) -> int:
     share = frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)
     if frozen:
-        held["frozen"] = cost.size_bytes(frozen)  # where they are not sharded
+        held["frozen"] = cost.size_bytes(frozen)  # an upper bound: unsharded
 
     screen = console.out()
     where = f"{devices} devices" if devices > 1 else "1 device"
@@ -69,7 +69,7 @@ def run(config: ConfigDict, devices: int) -> int:
 
 
 def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """The batch of docs/architecture.md without its optional parts, as shapes."""
+    """Return the shapes of the batch of docs/architecture.md, without its optional arrays."""
     return {
         "image": jax.ShapeDtypeStruct((rows, side, side, 3), jnp.float32),
         "mask": jax.ShapeDtypeStruct((rows, side, side), jnp.int32),
@@ -78,14 +78,14 @@ def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def frequencies(system: System, steps: int) -> dict[str, float]:
-    """How often each compiled step runs per batch, over the schedule (of its first million batches)."""
+    """Return the fraction of batches that run each compiled step, over (the first million of) the schedule."""
     sample = range(min(steps, 1_000_000))
     counts = collections.Counter(name for number in sample for name in system.schedule(number))
     return {name: counts[name] / len(sample) for name in system.steps}
 
 
 def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
-    """Bytes of each part of the state on ONE device, by the rule of training/parallel.py."""
+    """Return the bytes of each part of the state on ONE device, by the rule of training/parallel.py."""
     mesh = AbstractMesh((devices // fsdp, fsdp), parallel.BATCH_AXES)
 
     def on_one_device(tree: PyTree) -> int:
@@ -159,7 +159,7 @@ def _total(screen: Console, costs: Mapping[str, cost.Cost], share: Mapping, conf
 
 
 def _flops(count: float) -> str:
-    """`1.71e11` -> `171 GFLOP`: three digits."""
+    """Format with three digits: `1.71e11` -> `171 GFLOP`."""
     unit = next((unit for unit in _UNITS if count < 1000 * unit[0]), _UNITS[-1])
     return f"{count / unit[0]:.3g} {unit[1]}FLOP"
 

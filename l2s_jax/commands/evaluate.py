@@ -1,4 +1,4 @@
-"""`l2s evaluate`: the scores of a model on a data set."""
+"""`l2s evaluate`: score a model on a data set."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from l2s_jax.training.compilation import enable_compilation_cache
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score `args.model` on `args.data`, shown as the model was trained; print tables, write `args.json`."""
+    """Score `args.model` on `args.data`, framed as in training; print tables, write `args.json`."""
     if args.json is not None:
         files.writable_file(args.json)
     enable_compilation_cache()

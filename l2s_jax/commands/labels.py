@@ -1,4 +1,4 @@
-"""`l2s labels`: the label sets, and how they map onto each other."""
+"""`l2s labels`: print the label sets, and how they map onto each other."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from l2s_jax.commands import console
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all sets, one set, or a map; a set and a map together are a UserError."""
+    """Print all sets, one set, or a mapping; a set together with a mapping is a UserError."""
     if args.set and args.map:
         raise UserError("`l2s labels` shows either one SET or one --map SRC DST")
     screen = console.out()

@@ -1,4 +1,4 @@
-"""`l2s models`: the models that are here, and how well they do on what."""
+"""`l2s models`: list the available models with their scores."""
 
 import argparse
 
@@ -9,7 +9,7 @@ from l2s_jax.commands import console
 
 
 def run(args: argparse.Namespace) -> int:
-    """List every model of the search path and of ./runs; a damaged one is listed with its damage."""
+    """List every model of the search path and of ./runs; a damaged one is listed with the reason."""
     screen = console.out()
     models = bundle.find_models()
     if not models:

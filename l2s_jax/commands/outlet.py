@@ -1,4 +1,4 @@
-"""Standard output and error whose reader may go away: that silences them, and ends no work. Imports nothing heavy."""
+"""Silence standard output and error once their reader has gone away, without ending the work. Imports nothing heavy."""
 
 import contextlib
 import errno
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-_NOBODY_THERE = (errno.EPIPE, errno.EIO)  # a pipe that was closed (`| head`), a terminal that was
+_NOBODY_THERE = (errno.EPIPE, errno.EIO)  # a closed pipe (`| head`), a closed terminal
 
 
 class Outlet:
-    """A text stream that nothing is raised from: after the first failure what is written goes nowhere.
+    """A text stream that never raises: after the first failure all output is discarded.
 
     Attributes:
-      error: that failure, None where nobody reads any more, which is no fault.
+      error: the first failure, or None; a reader that has gone away is not a failure.
     """
 
     def __init__(self, stream: TextIO):
@@ -23,13 +23,13 @@ class Outlet:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """As any stream, but for errors."""
+        """Write as any stream does, but never raise."""
         with self._silenced():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """As any stream, but for errors."""
+        """Flush as any stream does, but never raise."""
         with self._silenced():
             self._stream.flush()
 
@@ -43,16 +43,16 @@ class Outlet:
         except OSError as error:
             if error.errno not in _NOBODY_THERE:
                 self.error = error
-            # What the buffer still holds would fail again at every flush, the interpreter's last one too.
+            # The rest of the buffer would fail again at every flush, including the interpreter's last one.
             with contextlib.suppress(io.UnsupportedOperation), open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 @contextlib.contextmanager
 def outlets() -> Iterator[Outlet]:
-    """Makes outlets of standard output and standard error; flushes them at the end. Yields that of the output.
+    """Wrap standard output and standard error in outlets; flush both at the end. Yields the outlet of the output.
 
-    A stream that the process was started without (`>&-`) is one that goes nowhere.
+    If the process was started without a stream (`>&-`), what is written to it is discarded.
     """
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "w"))

@@ -1,4 +1,4 @@
-"""`l2s parse`: photos in; overlay, class ids at the original size and a JSON of facts out."""
+"""`l2s parse`: write an overlay, class ids at the original size and a JSON description for each photo."""
 
 import argparse
 import io
@@ -27,12 +27,12 @@ from l2s_jax.training.compilation import enable_compilation_cache
 
 
 class Listed(NamedTuple):
-    """What the command line names.
+    """The photos that the command line names.
 
     Attributes:
-      paths: photos, in the order of the command line, those of a folder in name order.
-      passed_over: files of folders that look like photos and cannot be read.
-      results: how many files were left out because `l2s parse` wrote them.
+      paths: photos in the order of the command line, within a folder in name order.
+      passed_over: files in folders that look like photos but cannot be read.
+      results: number of files left out because `l2s parse` wrote them.
     """
 
     paths: list[Path]
@@ -41,12 +41,12 @@ class Listed(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """A readable photo and the name its results get.
+    """A readable photo and the name of its results.
 
     Attributes:
       path: as the user named it.
-      name: of the results, see `results.names`.
-      mark: of the results, see `results.mark`.
+      name: name of its results, see `results.names`.
+      mark: mark of its results, see `results.mark`.
       pixels: uint8 [H, W, 3], upright.
       read_ms: time to read and decode it.
     """
@@ -101,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def list_photos(inputs: Sequence[Path]) -> Listed:
-    """The files of the command line and the photos of its folders, without what `l2s parse` wrote.
+    """List the files of the command line and the photos in its folders, except files that `l2s parse` wrote.
 
     Raises:
-      UserError: a path that is not there or cannot be read, or a folder without photos.
+      UserError: a path is missing or cannot be read, or a folder holds no photos.
     """
     paths, passed_over = [], []
     for path in inputs:
@@ -135,7 +135,7 @@ def _is_folder(path: Path) -> bool:
 def read_photos(
     paths: Sequence[Path], names: Sequence[str], out: Path, skipped: list[str], warnings: Console
 ) -> Iterator[Photo]:
-    """The readable photos in order; the names of the others are told on `warnings` and appended to `skipped`."""
+    """Yield the readable photos in order; report the others on `warnings` and append their names to `skipped`."""
     for path, name in zip(paths, names, strict=True):
         start = time.perf_counter()
         try:
@@ -152,10 +152,10 @@ def _warn(warnings: Console, sentence: str) -> None:
 
 
 def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float) -> None:
-    """Write the three files of one photo, the JSON last: where it is, the pictures are complete.
+    """Write the three files of one photo, the JSON last: if it exists, the images are complete.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: a file cannot be written.
     """
     start = time.perf_counter()
     overlay, labels, description = (out / f"{photo.name}{ending}" for ending in results.ENDINGS)
@@ -166,7 +166,10 @@ def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, par
 
 
 def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float, write_ms: float) -> dict:
-    """What `NAME.json` says. `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels)."""
+    """Return the content of `NAME.json`.
+
+    `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels).
+    """
     areas, confidences, meta = parsing.areas(), parsing.confidences(), parser.model.meta
     return {
         results.JSON_KEY: photo.mark,
@@ -186,7 +189,7 @@ def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: floa
 
 
 def _line(photo: Photo, parsing: api.Parsing, parse_ms: float) -> str:
-    """One line about one photo: size, its largest parts, how sure, how fast."""
+    """Format one line about a photo: size, largest parts, confidence, time."""
     areas = parsing.areas()
     parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
     shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
@@ -198,7 +201,7 @@ def _line(photo: Photo, parsing: api.Parsing, parse_ms: float) -> str:
 
 
 def _warm_up(parser: api.Parser, batch_size: int) -> float:
-    """Compile the program of this batch size; returns the seconds it took."""
+    """Compile the program of this batch size; return the seconds it took."""
     start = time.perf_counter()
     blank = np.zeros((parser.image_size, parser.image_size, 3), np.uint8)
     list(parser.batch([blank], batch_size))

@@ -1,4 +1,4 @@
-"""`l2s report`: the HTML page of a training run."""
+"""`l2s report`: write the HTML page of a training run."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from l2s_jax.report import html
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write WORKDIR/report.html and say where it is."""
+    """Write WORKDIR/report.html and print its path."""
     if not args.workdir.is_dir():
         raise UserError(f"there is no workdir '{args.workdir}'; `l2s train` and `l2s demo` make one")
     console.out().print(f"report: {console.escape(str(html.write_report(args.workdir)))}")

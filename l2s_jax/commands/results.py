@@ -1,7 +1,7 @@
-"""The files that `l2s parse` writes: what they are called, and how they are told from what anybody else put there.
+"""The result files of `l2s parse`: their names, and the mark that distinguishes them from other files.
 
 Every result carries a mark, in the JSON as a field and in the PNGs as a text chunk. The mark says that `l2s parse`
-wrote it, and for which photo (a digest of the photo's path, seen from the folder of the results: both may move
+wrote the file, and for which photo (a digest of the photo's path relative to the results folder: both may move
 together). A file without the mark is never replaced.
 """
 
@@ -18,37 +18,37 @@ from PIL import Image, UnidentifiedImageError
 from input_pipeline.errors import UserError
 
 ENDINGS = ("_overlay.png", "_labels.png", ".json")
-"""What follows the photo's name, in the order of writing."""
+"""Suffixes of the result files, in the order of writing."""
 
 JSON_KEY, PNG_KEY = "written_by", "Software"
-"""Where the mark stands."""
+"""Field and text chunk that hold the mark."""
 
 _PREFIX = "l2s parse, photo "
-_MAX_JSON_BYTES = 1 << 20  # a description of the largest label set has 30 kB
-_MAX_STEM_BYTES = 200  # a file name has 255, also the longer one under which it is written first
+_MAX_JSON_BYTES = 1 << 20  # a description takes 30 kB for the largest label set
+_MAX_STEM_BYTES = 200  # a file name may have 255, and the temporary name is longer
 
 
 def mark(photo: Path, out: Path) -> str:
-    """The mark of the results of a photo in the folder `out`."""
+    """Return the mark of the results of a photo in the folder `out`."""
     path = os.path.join(os.path.realpath(photo.parent), photo.name)
     place = os.path.relpath(path, os.path.realpath(out))
     return _PREFIX + hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
 
 
 def is_result(path: Path) -> bool:
-    """Whether `l2s parse` wrote this file, for whatever photo."""
+    """Tell whether `l2s parse` wrote this file, for any photo."""
     return path.name.endswith(ENDINGS) and _mark_of(path) is not None
 
 
 def names(photos: Sequence[Path], out: Path) -> list[str]:
-    """The name that the results of each photo get in `out`, unique in any letter case.
+    """Choose the name of each photo's results in `out`, unique regardless of letter case.
 
-    It is the photo's stem, cut where it is too long. Where another photo has that name, of this run or an earlier one,
-    a number follows (`-2`, `-3` ...); the name of an earlier run is kept. A photo that is alone with its stem is not
-    pushed aside by the numbers of others.
+    It is the photo's stem, cut if it is too long. If another photo of this run or an earlier one has that name, a
+    number follows (`-2`, `-3` ...); a photo keeps its name from an earlier run. A numbered name never equals the stem
+    of another photo.
 
     Raises:
-      UserError: a file that `l2s parse` did not write lies where a result would go.
+      UserError: a file that `l2s parse` did not write has the name of a result.
     """
     stems = {_same(_stem(photo)) for photo in photos}
     taken: set[str] = set()
@@ -76,12 +76,12 @@ def _stem(photo: Path) -> str:
 
 
 def _same(name: str) -> str:
-    """Equal for names that some file system takes for one."""
+    """Return a key that is equal for names that some file system treats as one."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _holders(out: Path, name: str) -> set[str]:
-    """The marks of what lies where the results called `name` go."""
+    """Return the marks of existing files with the names of the results called `name`."""
     found = set()
     for path in (out / f"{name}{ending}" for ending in ENDINGS):
         if os.path.lexists(path):
@@ -93,7 +93,7 @@ def _holders(out: Path, name: str) -> set[str]:
 
 
 def _mark_of(path: Path) -> str | None:
-    """The mark of a result; None for any other file, readable or not."""
+    """Read the mark of a result; None for any other file, readable or not."""
     try:
         if path.is_symlink() or not path.is_file():
             return None
@@ -111,5 +111,5 @@ def _in_json(path: Path) -> object:
 
 
 def _in_png(path: Path) -> object:
-    with Image.open(path, formats=("PNG",)) as picture:  # reads up to the pixels, and no pixel
+    with Image.open(path, formats=("PNG",)) as picture:  # reads the header only, no pixels
         return picture.info.get(PNG_KEY)

@@ -1,4 +1,4 @@
-"""What `l2s train` and `l2s demo` do with a config: the recipe, with its progress and its results on the terminal."""
+"""Run the recipe for `l2s train` and `l2s demo`, with its progress and its results on the terminal."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from l2s_jax.commands import console, scores
 
 
 def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
-    """Run the recipe and print scores and places.
+    """Run the recipe; print scores and paths.
 
     Returns:
-      the exit code: 0, or 128 + the signal that stopped the training.
+      the exit code: 0, or 128 + the number of the signal that stopped the training.
     """
     with console.evaluation_bar(screen) as progress:
         outcome = recipe.run(
@@ -25,7 +25,7 @@ def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
         )
     if outcome.interrupted:
         return 128 + outcome.interrupted
-    if outcome.metrics is None:  # another process tells
+    if outcome.metrics is None:  # only the first process prints results
         return 0
     label_set, spec = outcome.system.label_set, outcome.metrics["data"]["spec"]
     screen.print()

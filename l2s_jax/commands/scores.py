@@ -1,4 +1,4 @@
-"""Scores on the terminal."""
+"""Print scores on the terminal."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,10 +14,10 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
     """Print the tables of an evaluation: every class, then one line for each kind of score.
 
     Args:
-      screen: where to.
-      metrics: of `recipe.measure`.
+      screen: console to print on.
+      metrics: result of `recipe.measure`.
       label_set: the classes.
-      reported: what a paper reports of them, to stand beside.
+      reported: scores of a paper on the same classes, for comparison, or None.
     """
     screen.print(f"[bold]scores on {console.escape(metrics['data']['spec'])}[/]", soft_wrap=True)
     screen.print(classes(metrics, label_set, reported))
@@ -29,10 +29,10 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
 
 
 def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None) -> Table:
-    """F1 and IoU of every class at network resolution and F1 at the masks' own; `-` where the data has no such pixel.
+    """Make a table of F1 and IoU of every class at network resolution and F1 at the masks' own resolution.
 
-    Beside them the F1 of the mean mask; where the system has slices also their leakage, where a paper has the same
-    classes also its F1.
+    `-` marks classes without pixels. Further columns: the F1 of the mean mask, the leakage if the system has slices,
+    and the published F1 if a paper has the same classes.
     """
     per_class, native = (scores["per_class"] for scores in _resolutions(metrics))
     leak = metrics.get("disentanglement", {}).get("leak", {})
@@ -50,7 +50,7 @@ def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None) -> T
 
 
 def summary(metrics: Mapping) -> list[str]:
-    """One line per kind of score that was measured, each with a dim one of its baselines."""
+    """Return one line per kind of score that was measured, each followed by a dim line of its baselines."""
     segmentation, native = _resolutions(metrics)
     code, picture = metrics.get("disentanglement", {}), metrics.get("reconstruction", {})
     lines = [
@@ -86,14 +86,14 @@ def summary(metrics: Mapping) -> list[str]:
 
 
 def acs_baselines(code: Mapping) -> dict[str, float]:
-    """What stands beside the macro ACS, by name: what was measured of it in `metrics["disentanglement"]`."""
+    """Return the baselines of the macro ACS by name, as far as `metrics["disentanglement"]` has them."""
     nested = {"random generator": code.get("random_generator", {}), "without the matte": code.get("without_matte", {})}
     found = {name: scores.get("macro_acs") for name, scores in nested.items()} | {"chance": code.get("chance")}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _line_beside(texts: Iterable[str]) -> list[str]:
-    """The dim line of the baselines, if there are any."""
+    """Return the dim line of the baselines, if there are any."""
     found = ", ".join(texts)
     return [f"[dim]  beside it: {found}[/]"] if found else []
 
@@ -103,12 +103,12 @@ def _errors(picture: Mapping) -> str:
 
 
 def _baselines(metrics: Mapping) -> Mapping:
-    """Of the segmentation; empty for metrics of before there were any."""
+    """Return the baselines of the segmentation; empty for metrics written before these existed."""
     return metrics["segmentation"].get("baselines", {})
 
 
 def _resolutions(metrics: Mapping) -> tuple[Mapping, Mapping]:
-    """Scores at the network's resolution, and at the masks' own."""
+    """Return the scores at the network's resolution, and at the masks' own."""
     return metrics["segmentation"], metrics["segmentation"]["native"]
 
 

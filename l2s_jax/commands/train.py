@@ -1,4 +1,4 @@
-"""`l2s train`: from a config to a model, its scores and its report; or, with --dry-run, to what that would cost."""
+"""`l2s train`: train a model from a config, score it and write its report; or print the cost, with --dry-run."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ from l2s_jax.training.compilation import enable_compilation_cache
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train `args.config`; the final scores are of `config.data.test`."""
+    """Train `args.config`; the final scores are those on `config.data.test`."""
     if args.config is None:
         raise UserError(f"`l2s train` needs --config NAME; there are: {configs.listed(configs.names())}")
     if args.devices and not args.dry_run:

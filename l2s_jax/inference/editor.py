@@ -1,4 +1,4 @@
-"""`Editor`: faces as codes, whose slices can be exchanged.
+"""`Editor`: encode faces as codes, exchange slices between codes, decode them.
 
 from l2s_jax import Editor
 """
@@ -18,7 +18,7 @@ from l2s_jax.types import Code, Decoded
 
 
 class Editor:
-    """Faces as codes: a slice of structure for each of `regions`, and one style."""
+    """A face editor: a code holds one structure slice for each of `regions`, and one style."""
 
     def __init__(self, model: Model):
         if model.system.codec is None:
@@ -33,27 +33,27 @@ class Editor:
 
     @classmethod
     def load(cls, where: str | os.PathLike) -> "Editor":
-        """See `load_model`; a pure parser is a UserError."""
+        """Load a model, see `load_model`; a pure parser is a UserError."""
         return cls(load_model(where))
 
     def encode(self, image: Picture) -> Code:
-        """The code of one picture: structure [1, K, h, w, C], style [1, S]."""
+        """Encode one image: structure [1, K, h, w, C], style [1, S]."""
         square = processing.to_square({"image": read(image)}, self.image_size, self.resize)
         return self._encode(self.variables, square["image"][None])
 
     def decode(self, code: Code) -> Decoded:
-        """Picture, regions and presence logits of B codes."""
+        """Decode B codes into images, regions and presence logits."""
         return self._decode(self.variables, code)
 
     def render(self, code: Code) -> np.ndarray:
-        """uint8 [B, S, S, 3], the decoded pictures."""
+        """Decode B codes into images uint8 [B, S, S, 3]."""
         return np.asarray(jnp.round((jnp.clip(self.decode(code).image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
 
     def swap(self, code_a: Code, code_b: Code, regions: Sequence[str]) -> Code:
-        """`code_a` with the named regions of `code_b`; `Editor.regions` are the names, see `swap_slices`.
+        """Return `code_a` with the named regions of `code_b`; the names are `Editor.regions`, see `swap_slices`.
 
         Raises:
-          UserError: a region that has no slice; the sentence names the nearest one.
+          UserError: a region has no slice; the message names the nearest one.
         """
         for name in regions:
             if name not in self.regions:
@@ -63,6 +63,6 @@ class Editor:
 
 
 def swap_slices(code_a: Code, code_b: Code, slices: Sequence[int]) -> Code:
-    """`code_a` with some structure slices of `code_b`; the style stays a's."""
+    """Return `code_a` with some structure slices of `code_b`; the style stays that of `code_a`."""
     index = np.array(slices, np.int32)
     return code_a.replace(structure=code_a.structure.at[:, index].set(code_b.structure[:, index]))

@@ -1,4 +1,4 @@
-"""A trained model from its folder: a bundle and the system it belongs to."""
+"""Load a trained model from its folder: a bundle and the system it belongs to."""
 
 import dataclasses
 import os
@@ -18,10 +18,10 @@ class Model:
     """A bundle and the system it belongs to.
 
     Attributes:
-      path: folder it came from.
-      meta: its description.
-      config: the one it was trained with, complete.
-      system: the pure functions; `system.predict(variables, image)` is all there is to parsing.
+      path: folder of the bundle.
+      meta: its description, `model.json`.
+      config: the config it was trained with, complete.
+      system: the pure functions; `system.predict(variables, image)` is all that parsing needs.
       variables: nested dicts of arrays on the default device.
     """
 
@@ -33,13 +33,13 @@ class Model:
 
 
 def load_model(where: str | os.PathLike) -> Model:
-    """Read a model.
+    """Load a model.
 
     Args:
       where: a bundle folder, a workdir, or a name that `l2s models` lists.
 
     Raises:
-      UserError: no such model, a damaged one, or one that does not fit its system.
+      UserError: there is no such model, it is damaged, or it does not fit its system.
     """
     model = bundle.load(bundle.resolve(where))
     try:
@@ -54,7 +54,7 @@ def load_model(where: str | os.PathLike) -> Model:
 
 
 def stored_config(model: bundle.Bundle) -> ConfigDict:
-    """The config a bundle was trained with; fields that were added since then take their defaults."""
+    """Return the config a bundle was trained with; fields added since then take their defaults."""
     stored = config.from_json(model.meta.config)
     if stored.image_size != model.meta.preprocessing.image_size or stored.label_set != model.meta.label_set.name:
         raise UserError("its config and its description differ")
@@ -66,6 +66,6 @@ def frozen_arguments(system: System) -> Mapping[str, PyTree]:
     """Return the arrays that the steps of a system read and training never changes (`System.frozen`).
 
     Raises:
-      UserError: a model that the system learns from is missing, damaged or of other classes.
+      UserError: a model that the system learns from is missing, damaged or has other classes.
     """
     return {} if system.frozen is None else system.frozen(load_model)

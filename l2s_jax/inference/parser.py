@@ -1,4 +1,4 @@
-"""`Parser`: the masks of pictures.
+"""`Parser`: predict the class of every pixel of an image.
 
 from l2s_jax import Parser
 parsing = Parser.load("runs/demo")("photo.jpg")
@@ -26,12 +26,12 @@ from l2s_jax.report import overlays
 
 @dataclasses.dataclass(frozen=True)
 class Parsing:
-    """The classes of one picture, at its own size.
+    """The predicted classes of one image, at its original size.
 
     Attributes:
       ids: uint8 [H, W], class ids of `label_set`.
       confidence: float32 [H, W], probability of the chosen class, 0..1.
-      label_set: what the ids mean.
+      label_set: the classes of the ids.
     """
 
     ids: np.ndarray
@@ -39,31 +39,31 @@ class Parsing:
     label_set: LabelSet
 
     def areas(self) -> dict[str, float]:
-        """Fraction of the pixels in each class; they sum to 1."""
+        """Return the fraction of pixels in each class; they sum to 1."""
         counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
         return {name: float(counts[i] / self.ids.size) for i, name in enumerate(self.label_set.names)}
 
     def confidences(self) -> dict[str, float | None]:
-        """Mean confidence over the pixels of each class; None for a class without pixels."""
+        """Return the mean confidence over the pixels of each class; None for a class without pixels."""
         counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
         sums = np.bincount(self.ids.ravel(), self.confidence.ravel(), minlength=len(self.label_set))
         return {n: float(sums[i] / counts[i]) if counts[i] else None for i, n in enumerate(self.label_set.names)}
 
     def mask(self, name: str) -> np.ndarray:
-        """bool [H, W], where the class `name` is; a KeyError names the nearest class."""
+        """Return the mask of the class `name`, bool [H, W]; for an unknown name a KeyError suggests the nearest one."""
         return self.ids == self.label_set[name]
 
     def palette_image(self) -> Image.Image:
-        """Palette image (mode P) whose pixel values are the class ids and whose palette is the label set's."""
+        """Return a palette image (mode P): pixel values are class ids, the palette is the label set's."""
         picture = Image.fromarray(self.ids)
         picture.putpalette(self.label_set.palette.tobytes())
         return picture
 
     def overlay(self, image: Picture) -> Image.Image:
-        """The picture with its classes tinted and outlined; the background keeps its own colours.
+        """Draw the image with its classes tinted and outlined; the background keeps its own colours.
 
         Raises:
-          UserError: a picture of another size.
+          UserError: the image has another size.
         """
         pixels = read(image)
         if pixels.shape[:2] != self.ids.shape:
@@ -72,18 +72,18 @@ class Parsing:
 
 
 class Parser:
-    """Class ids of every pixel of any picture.
+    """A face parser: predicts the class id of every pixel of any image.
 
-    `parser.predict(parser.variables, image)` is the pure function under it: float32 [B, S, S, 3] in [-1, 1] ->
+    `parser.predict(parser.variables, image)` is the underlying pure function: float32 [B, S, S, 3] in [-1, 1] ->
     `Prediction`, with S = `parser.image_size`.
 
     Args:
-      model: of any system.
-      clean: connected pieces of fewer pixels than this, at the picture's own size, take the class of what surrounds
-        them (`input_pipeline.images.islands`); 0 = none do.
+      model: a model of any system.
+      clean: connected components with fewer pixels than this, at the image's original size, take the class that
+        surrounds them (`input_pipeline.images.islands`); 0 = off.
 
     Raises:
-      UserError: `clean` is below 0 or not a whole number.
+      UserError: `clean` is negative or not an integer.
     """
 
     def __init__(self, model: Model, clean: int = 0):
@@ -102,35 +102,35 @@ class Parser:
 
     @classmethod
     def load(cls, where: str | os.PathLike, clean: int = 0) -> "Parser":
-        """See `load_model`."""
+        """Load a model, see `load_model`."""
         return cls(load_model(where), clean)
 
     def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing:
-        """Parse one picture.
+        """Parse one image.
 
         Args:
           image: uint8 [H, W, 3], a PIL image or a path, any size.
-          landmarks: [K, 2] (x, y) pixels of the picture, pixel centres at .5, a scheme of `input_pipeline.landmarks`.
-            A model that was trained on faces aligned by them (SegFace's LaPa weights) needs them to be at its best;
-            without, it parses the picture as it is. All other models leave them alone.
+          landmarks: [K, 2] (x, y) pixels of the image, pixel centres at .5, a scheme of `input_pipeline.landmarks`.
+            A model trained on faces aligned by landmarks (SegFace's LaPa weights) is at its best only with them;
+            without them it parses the image unaligned. All other models ignore them.
 
         Raises:
-          UserError: an unreadable file, an array of another kind, or landmarks of a scheme that is not known.
+          UserError: an unreadable file, an array of another dtype or shape, or landmarks of an unknown scheme.
         """
         return next(self.batch([image], 1, None if landmarks is None else [landmarks]))
 
     def batch(
         self, images: Iterable[Picture], batch_size: int = 8, landmarks: Iterable[np.ndarray] | None = None
     ) -> Iterator[Parsing]:
-        """Parse many pictures, in order. One compiled program serves all: the last batch is padded.
+        """Parse many images, in order. One compiled program serves all batches: the last one is padded.
 
         Args:
           images: as for `__call__`.
-          batch_size: pictures at a time.
-          landmarks: those of each picture, all of one scheme, or None.
+          batch_size: images a batch.
+          landmarks: landmarks of each image, all of one scheme, or None.
 
         Raises:
-          UserError: as `__call__`, and landmarks of another number than the pictures.
+          UserError: as `__call__`; also if images and landmarks differ in number.
         """
         faces = _faces(images, landmarks)
         while chunk := list(itertools.islice(faces, batch_size)):
@@ -141,7 +141,7 @@ class Parser:
                 yield self._decided(probabilities, *face["image"].shape[:2])
 
     def _decided(self, probabilities: np.ndarray, height: int, width: int) -> Parsing:
-        """The parsing of a [height, width] picture, of the probabilities [S, S, K] of its square."""
+        """Return the parsing of a [height, width] image from the probabilities [S, S, K] of its square."""
         ids, confidence = processing.decide(probabilities, height, width, self.resize)
         if self.clean:
             ids, confidence = processing.clean(ids, confidence, probabilities, self.clean, self.resize)
@@ -149,7 +149,7 @@ class Parser:
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:
-    """Pictures with their landmarks, where there are any."""
+    """Yield the images with their landmarks, if any."""
     if landmarks is None:
         yield from ({"image": read(image)} for image in images)
         return
@@ -161,7 +161,7 @@ def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) ->
 
 
 def _stacked(squares: Sequence[Example], batch_size: int) -> dict[str, np.ndarray]:
-    """Rows as arrays [batch_size, ...], the missing ones 0."""
+    """Stack squares into arrays [batch_size, ...], padded with 0."""
     batch = {}
     for key in squares[0]:
         shapes = {square[key].shape for square in squares}

@@ -1,4 +1,4 @@
-"""Pictures as users hand them over: arrays, PIL images, paths."""
+"""Read images in the forms that users pass: arrays, PIL images, paths."""
 
 import os
 
@@ -11,7 +11,7 @@ Picture = np.ndarray | Image.Image | str | os.PathLike
 
 
 def read(image: Picture) -> np.ndarray:
-    """Return uint8 [H, W, 3] of an array (as it is), a PIL image or a path (EXIF orientation applied).
+    """Return uint8 [H, W, 3] of an array (unchanged), a PIL image or a path (EXIF orientation applied).
 
     Raises:
       UserError: unreadable file.

@@ -1,8 +1,9 @@
-"""Any picture into the square a network wants, and the answer back onto the picture, by a rule of
-`input_pipeline.images.resize_rules`.
+"""Pre- and postprocessing: resize any image to the network's square input and map the prediction back to the image, by
+a rule of `input_pipeline.images.resize_rules`.
 
-On the way back the PROBABILITIES of the picture's part of the square are interpolated bilinearly to the original size
-and decided there: interpolating labels would make steps, and logits would let one over-confident pixel move a border.
+Postprocessing interpolates the PROBABILITIES of the image's part of the square bilinearly to the original size and
+takes the argmax there: interpolated labels would have jagged borders, and with logits one over-confident pixel could
+move a border.
 """
 
 import numpy as np
@@ -15,18 +16,18 @@ from input_pipeline.types import Example
 
 
 def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
-    """A picture of any size, and the landmarks that belong to it, as the network wants them.
+    """Resize an image of any size, with its landmarks, to the network's input.
 
     Args:
-      face: `image` uint8 [H, W, 3]; optional `landmarks` [K, 2] (x, y) pixels of the picture, centres at .5.
-      side: of the network's input.
-      rule: how the picture becomes square.
+      face: `image` uint8 [H, W, 3]; optional `landmarks` [K, 2] (x, y) pixels of the image, centres at .5.
+      side: side of the network's input, pixels.
+      rule: rule that makes the image square.
 
     Returns:
-      `image` float32 [side, side, 3] in [-1, 1]; `landmarks` float32 [K, 2] pixels of the square where they are given.
+      `image` float32 [side, side, 3] in [-1, 1]; `landmarks` float32 [K, 2], pixels of the square, if given.
 
     Raises:
-      UserError: not a uint8 RGB picture with at least one pixel, or landmarks that are not finite pairs of numbers.
+      UserError: not a uint8 RGB image with at least one pixel, or landmarks that are not finite pairs of numbers.
     """
     image = face["image"]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -48,17 +49,17 @@ def _points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable class of every pixel of the original picture.
+    """Return the most probable class of every pixel of the original image.
 
-    Class by class, so that a 24-megapixel photo never needs all its [H, W, K] probabilities at once.
+    Runs class by class, so that a 24-megapixel photo never needs all its [H, W, K] probabilities at once.
 
     Args:
       probabilities: float32 [S, S, K] of the square.
-      height, width: size of the original picture.
-      rule: by which it became the square.
+      height, width: size of the original image.
+      rule: rule that made it square.
 
     Returns:
-      ids uint8 [height, width] and their probability, float32 [height, width]; a tie goes to the lower id.
+      ids uint8 [height, width] and their probability, float32 [height, width]; on ties the lower id wins.
     """
     ids, best = np.zeros((height, width), np.uint8), np.full((height, width), -1.0, np.float32)
     for k in range(probabilities.shape[-1]):
@@ -71,12 +72,12 @@ def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule)
 def clean(
     ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `decide` answered, without its small islands (`input_pipeline.images.islands`).
+    """Remove small connected components from the result of `decide` (`input_pipeline.images.islands`).
 
     Args:
-      ids, confidence: of `decide`, [H, W].
-      probabilities: float32 [S, S, K] they come from.
-      min_pixels: pixels of the picture in the smallest connected piece that stays; up to 1 changes nothing.
+      ids, confidence: result of `decide`, [H, W].
+      probabilities: float32 [S, S, K], from which they were computed.
+      min_pixels: size of the smallest component that is kept, image pixels; 0 and 1 change nothing.
       rule: as for `decide`.
 
     Returns:
@@ -91,7 +92,7 @@ def clean(
 
 
 def _plane(probabilities: np.ndarray, k: int, height: int, width: int, rule: ResizeRule) -> np.ndarray:
-    """The probability of class k at every pixel of the picture, float32 [height, width]."""
+    """Return the probability of class k at every pixel of the image, float32 [height, width]."""
     box = rule.box(height, width, probabilities.shape[0])
     plane = probabilities[box.top : box.bottom, box.left : box.right, k].astype(np.float32)
     return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))

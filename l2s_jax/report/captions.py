@@ -1,4 +1,4 @@
-"""What the report says in words: how to read each picture, and what each number means. HTML."""
+"""Texts of the report: how to read each figure, and what each number means. HTML."""
 
 PANELS = {  # name: (lead, caption)
     "segmentation": (

@@ -1,4 +1,4 @@
-"""Faces of a data set on one sheet: masks and landmarks laid over them, a name under each, and a legend."""
+"""Draw faces of a data set on one sheet: masks and landmarks laid over them, a name under each, and a legend."""
 
 import math
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ from l2s_jax.report.image_grid import GAP, fit, sheet, shorten
 from l2s_jax.report.overlays import MAT, TEXT, font
 
 ALPHA = 0.4
-"""Share of the class colour: the photo has to be seen, or nobody can judge its mask."""
+"""Opacity of the class colour: the photo must stay visible, or nobody can judge its mask."""
 
-_WIDTH, _SMALLEST, _LARGEST = 1440, 96, 256  # pixels: of the sheet, and of a cell
-_MARGIN = 16  # that `sheet` leaves around
-_LEGEND = 640  # narrowest legend, for sheets of few faces
+_WIDTH, _SMALLEST, _LARGEST = 1440, 96, 256  # pixels: width of the sheet, smallest and largest side of a cell
+_MARGIN = 16  # pixels that `sheet` leaves around its content
+_LEGEND = 640  # minimum width of the legend in pixels, for sheets of few faces
 
 
 def layout(count: int) -> tuple[int, int]:
-    """(columns, side of a cell in pixels) for `count` faces: about 3 to 2, no wider than a screen if possible."""
+    """Return (columns, cell side in pixels) for `count` faces: about 3 to 2, no wider than a screen if possible."""
     rows = max(1, round(math.sqrt(count / 1.5)))
     columns = math.ceil(count / rows)
     return columns, min(_LARGEST, max(_SMALLEST, _WIDTH // columns - GAP))
 
 
 def contact_sheet(title: str, names: Sequence[str], examples: Sequence[Example], label_set: LabelSet) -> np.ndarray:
-    """The sheet.
+    """Draw the contact sheet.
 
     Args:
       title: one line above everything.
-      names: one for each face; long ones are cut.
-      examples: at least one; images of any sizes, none is stretched.
-      label_set: of the masks.
+      names: one for each face; long ones are shortened.
+      examples: at least one; images of any size, none is stretched.
+      label_set: classes of the masks.
 
     Returns:
       uint8 [H, W, 3].
@@ -51,11 +51,11 @@ def contact_sheet(title: str, names: Sequence[str], examples: Sequence[Example],
 
 
 def draw_face(example: Example, label_set: LabelSet, side: int) -> np.ndarray:
-    """A face with its mask as tint and outline, and its landmarks as dots.
+    """Draw a face with its mask as tint and outline, and its landmarks as dots.
 
     Args:
-      example: see `sources.Example`; a mask of another size than its image covers the same field of view.
-      label_set: of the mask.
+      example: see `types.Example`; a mask of another size than its image covers the same field of view.
+      label_set: classes of the mask.
       side: longer side of the result, pixels.
 
     Returns:
@@ -64,7 +64,7 @@ def draw_face(example: Example, label_set: LabelSet, side: int) -> np.ndarray:
     picture = fit(example["image"], side)
     size = picture.shape[1::-1]
     if "mask" in example:
-        # Resized as ids before it is drawn: the outline stays one crisp pixel.
+        # The mask is resized as ids before it is drawn, so that the outline stays one sharp pixel.
         ids = np.asarray(Image.fromarray(example["mask"]).resize(size, Image.Resampling.NEAREST))
         picture = overlays.overlay(picture, ids, label_set, ALPHA)
     if "landmarks" not in example:
@@ -77,7 +77,7 @@ def draw_face(example: Example, label_set: LabelSet, side: int) -> np.ndarray:
 
 
 def _mounted(face: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The face in the middle of a [height, width] mat."""
+    """Centre the face on a [height, width] mat."""
     mat = np.full((height, width, 3), MAT, np.uint8)
     y, x = (height - face.shape[0]) // 2, (width - face.shape[1]) // 2
     mat[y : y + face.shape[0], x : x + face.shape[1]] = face

@@ -1,4 +1,4 @@
-"""Training curves: one small chart per logged quantity, so that no scale hides another. All ours."""
+"""Training curves: one small chart per logged quantity, so that no scale hides another. Our own design."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, canvas, sty
 
 _BINS = 90
 _SCORES = re.compile(r"eval/(?:\w+\.)?(mean_f1|mean_iou|macro_acs|pixel_accuracy)")
-# An evaluation logs every number of metrics.json: of those deep in it only the F1 of a class gets a chart.
+# An evaluation logs every number of metrics.json; of the deeply nested ones only the F1 of a class gets a chart.
 _TOO_DEEP = re.compile(r"eval/\w+\.(?!per_class\.[^.]+\.f1$).+\..+")
-_GROUPS = (  # the first pattern that the name holds decides
+_GROUPS = (  # the first pattern found in the name decides
     ("Evaluation", re.compile(r"^eval[./]")),
     ("Speed", re.compile(r"per_sec|/s$|second|wait|_ms|eta$|memory")),
     ("Adversarial terms", re.compile(r"(^|[./_])(d|disc\w*|gan\w*|adv\w*|patch\w*|r1\w*)([./_]|$)", re.IGNORECASE)),
@@ -23,7 +23,7 @@ ORDER = ("Scores", "Losses", "Adversarial terms", "Evaluation", "Speed")
 
 
 class Chart(NamedTuple):
-    """One chart: the group it stands in (see ORDER), its title, its `<svg>`."""
+    """One chart: its group (see ORDER), its title, its `<svg>`."""
 
     group: str
     title: str
@@ -31,14 +31,14 @@ class Chart(NamedTuple):
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> list[Chart]:
-    """Charts of everything in the history.
+    """Draw charts of everything in the history.
 
     Args:
       history: rows with `step` and finite scalars by name; any key may be missing from any row.
 
     Returns:
-      Charts in the order of ORDER: the headline scores share one chart, everything else has its own, but
-      for the finer numbers of the evaluations.
+      Charts in the order of ORDER: the headline scores share one chart, every other quantity has its own, except
+      deeply nested evaluation scores other than the F1 of a class, which have none.
     """
     series = collect(history)
     found = {name: match[1] for name in series if (match := _SCORES.fullmatch(name))}
@@ -50,9 +50,9 @@ def curves(history: Sequence[Mapping[str, float]]) -> list[Chart]:
 
 
 def collect(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The history by quantity: (steps, values), both float64 [n], in step order.
+    """Group the history by quantity: (steps, values), both float64 [n], in step order.
 
-    A resumed run logs some steps again: the last row of a step counts.
+    A resumed run may log steps twice: the last row of a step counts.
     """
     columns: dict[str, dict[float, float]] = {}
     for row in history:
@@ -63,7 +63,7 @@ def collect(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarra
 
 
 def thin(steps: np.ndarray, values: np.ndarray, bins: int = _BINS) -> np.ndarray:
-    """At most `bins` points of a long series: float64 [4, n] of mean step, mean, minimum and maximum value."""
+    """Reduce a long series to at most `bins` points: float64 [4, n] of mean step, mean, minimum and maximum value."""
     parts = np.array_split(np.arange(len(steps)), min(bins, len(steps)))
     rows = [(steps[p].mean(), values[p].mean(), values[p].min(), values[p].max()) for p in parts]
     return np.array(rows).T
@@ -82,7 +82,7 @@ def _dress(axes, ticks: int) -> None:
 
 
 def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """The scores in [0, 1] on one axis, each named at its last point."""
+    """Draw the scores in [0, 1] on one axis, each named at its last point."""
     with style():
         figure, axes = canvas(1040, 320, (44, 12, 150, 30))
         ends = []
@@ -96,14 +96,14 @@ def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
         lowest, highest = axes.get_ylim()
         place = lowest
         for y, x, text, color in sorted(ends):
-            place = max(y, place)  # labels of close curves move apart, never over each other
+            place = max(y, place)  # labels of close curves are moved apart so that they never overlap
             axes.annotate(text, (x, min(place, highest)), (10, 0), textcoords="offset points", va="center", color=color)
             place += 0.065 * (highest - lowest)
         return to_svg(figure, "evaluation scores by step")
 
 
 def _small_chart(steps: np.ndarray, values: np.ndarray) -> str:
-    """One quantity: the mean of neighbouring steps, the band between their extremes, and the last value."""
+    """Draw one quantity: the mean of neighbouring steps, the band between their extremes, and the last value."""
     x, mean, low, high = thin(steps, values)
     with style():
         figure, axes = canvas(260, 132, (44, 6, 12, 24))

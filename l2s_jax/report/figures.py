@@ -1,4 +1,4 @@
-"""The picture panels of an evaluation: what the parser says, what the decoder paints, what each slice carries."""
+"""Image panels of an evaluation: masks, reconstructions, slices decoded alone, and swapped slices."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +12,19 @@ from l2s_jax.report.run_data import slice_labels
 __all__ = ["contact", "draw_panels", "reconstruction", "regions", "segmentation", "swaps"]
 
 MAX_FACES, MAX_ROWS = 8, 5
-_CELL, _SHEET_WIDTH = 128, 1440  # pixels; the HTML page carries the panels, so they stay small
+_CELL, _SHEET_WIDTH = 128, 1440  # pixels; the panels are embedded in the HTML page, so they stay small
 _DIFFERENCE_GAIN = 4
 
 
 def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[str, bytes]:
-    """Every panel that the arrays allow.
+    """Draw every panel for which the arrays are present.
 
     Args:
       arrays: arrays of `evaluation.npz` (docs/architecture.md), any subset.
       label_set: classes of the masks, regions and swaps.
 
     Returns:
-      PNG files by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`.
+      PNG bytes by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`.
     """
     slices = [label.name for label in slice_labels(arrays, label_set)]
     panels = {}
@@ -40,7 +40,7 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
 
 
 def segmentation(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> np.ndarray:
-    """Columns are faces; rows are input, prediction and, where there are, truth, errors and doubt (bright = unsure).
+    """Draw masks: columns are faces; rows are input, prediction and, if given, truth, errors, doubt (bright = unsure).
 
     Args:
       arrays: `image` uint8 [N, H, W, 3], `prediction` uint8 [N, H, W]; optional `truth`, `confidence` of that shape.
@@ -51,7 +51,7 @@ def segmentation(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> np.nd
     """
     image = arrays["image"][:MAX_FACES]
     cell = _cell(columns=len(image))
-    # Masks are resized as ids BEFORE they are drawn: contours stay one crisp pixel at every size.
+    # Masks are resized as ids BEFORE they are drawn, so that contours stay one sharp pixel at every size.
     faces = [fit(x, cell) for x in image]
     predictions = [fit(x, cell) for x in arrays["prediction"][:MAX_FACES]]
     rows = {
@@ -76,7 +76,7 @@ def segmentation(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> np.nd
 
 
 def reconstruction(image: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Columns are faces; rows are input, reconstruction and their amplified difference.
+    """Draw reconstructions: columns are faces; rows are input, reconstruction and their amplified difference.
 
     Args:
       image: uint8 [N, H, W, 3].
@@ -94,7 +94,7 @@ def reconstruction(image: np.ndarray, decoded: np.ndarray) -> np.ndarray:
 
 
 def regions(image: np.ndarray, decoded: np.ndarray, slices: Sequence[str]) -> np.ndarray:
-    """Rows are faces; columns are the input and each slice decoded alone.
+    """Draw slices alone: rows are faces; columns are the input and each slice decoded alone.
 
     Args:
       image: uint8 [N, H, W, 3].
@@ -109,7 +109,7 @@ def regions(image: np.ndarray, decoded: np.ndarray, slices: Sequence[str]) -> np
 
 
 def swaps(image: np.ndarray, swapped: np.ndarray, slices: Sequence[str]) -> np.ndarray:
-    """Rows are faces; columns are the face, its donor, and the face with one slice of the donor each.
+    """Draw swaps: rows are faces; columns are the face, its donor, and the face with one slice of the donor each.
 
     Args:
       image: uint8 [N, H, W, 3].
@@ -125,7 +125,7 @@ def swaps(image: np.ndarray, swapped: np.ndarray, slices: Sequence[str]) -> np.n
 
 
 def _by_slice(leads: list[list[np.ndarray]], titles: tuple[str, ...], stack: np.ndarray, names: Sequence[str]):
-    """Rows of leading pictures followed by the K pictures of `stack` [N, K, H, W, 3]."""
+    """Draw rows of leading images followed by the K images of `stack` [N, K, H, W, 3]."""
     cell = _cell(columns=len(titles) + stack.shape[1])
     rows = [[fit(x, cell) for x in (*lead, *slices)] for lead, slices in zip(leads, stack, strict=False)]
     return sheet(rows, column_titles=[*titles, *names])

@@ -1,4 +1,4 @@
-"""`report.html`: everything a workdir knows about its run, on one page that needs nothing else."""
+"""`report.html`: all results of a run on one self-contained page."""
 
 import base64
 import json
@@ -19,18 +19,18 @@ from l2s_jax.systems.base import Result
 
 
 def write_report(workdir: Path) -> Path:
-    """Writes `report.html` and the pictures `panels/NAME.png` of a workdir (docs/architecture.md).
+    """Write `report.html` and the images `panels/NAME.png` of a workdir (docs/architecture.md).
 
-    Whatever part of the evidence is missing is left out, and the page says so.
+    Sections whose data are missing are left out, and the page says so.
 
     Args:
       workdir: folder with metrics.json or metrics.jsonl; optional config.json, evaluation.npz.
 
     Returns:
-      The path of the page.
+      the path of the page.
 
     Raises:
-      UserError: nothing to report on, a damaged file, or a folder that cannot be written.
+      UserError: there is nothing to report on, a file is damaged, or the folder cannot be written.
     """
     workdir = Path(workdir)
     evidence = read(workdir)
@@ -45,14 +45,14 @@ def write_report(workdir: Path) -> Path:
 
 
 def render(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
-      evidence: of the workdir.
-      panels: PNG files by the names of `panels.draw_panels`.
+      evidence: data of the workdir.
+      panels: PNG bytes by panel name, see `figures.draw_panels`.
 
     Returns:
-      str, a whole HTML document; all text that comes from files is escaped.
+      str, a complete HTML document; all text that comes from files is escaped.
     """
     parts = [
         Section("summary", "Summary", _summary(evidence)),
@@ -105,7 +105,7 @@ def _classes(evidence: Evidence) -> str:
     scores = {name: tuple(tables.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
     mean = tables.number(segmentation, "mean_f1")
     colors = tables.hex_colors(evidence.label_set)
-    colors.pop("background", None)  # nearly black: lost on a dark page
+    colors.pop("background", None)  # nearly black: invisible on a dark page
     bars = plots.class_bars(scores, colors, mean)
     grid = tables.class_table(segmentation, evidence.label_set, _reported(evidence))
     merged = tables.merged_table(segmentation)
@@ -113,7 +113,7 @@ def _classes(evidence: Evidence) -> str:
 
 
 def _reported(evidence: Evidence) -> Result | None:
-    """What a paper reports of the classes that were scored."""
+    """Return the published scores of the same classes, or None."""
     system, size = evidence.config.get("system"), tables.number(evidence.config, "image_size")
     if evidence.label_set is None or size is None or not isinstance(system, str):
         return None
@@ -122,7 +122,7 @@ def _reported(evidence: Evidence) -> Result | None:
 
 
 def _names(evidence: Evidence, count: int) -> list[str]:
-    """Class names of a [count, count] matrix: of the label set, or their numbers where it is not known."""
+    """Return the class names of a [count, count] matrix; class ids if the label set is not known."""
     return list(evidence.label_set.names) if evidence.label_set else [str(i) for i in range(count)]
 
 

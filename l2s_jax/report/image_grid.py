@@ -1,4 +1,4 @@
-"""Laying pictures out in rows and columns with lettering: the mat that every panel is mounted on."""
+"""Lay images out in a titled grid of rows and columns, on the mat that every panel uses."""
 
 import io
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ _FONT_SIZE, _MARGIN = 14, 16
 
 
 def fit(image: np.ndarray, cell: int) -> np.ndarray:
-    """The picture at `cell` pixels on its longer side.
+    """Resize the image to `cell` pixels on its longer side.
 
     Args:
-      image: uint8 [H, W, 3] or [H, W]. A map of ids ([H, W]) is sampled, never mixed.
+      image: uint8 [H, W, 3] or [H, W]. A label map ([H, W]) is resized by nearest neighbour.
       cell: target size of the longer side.
 
     Returns:
@@ -37,19 +37,19 @@ def sheet(
     column_titles: Sequence[str] = (),
     footers: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
-    """Pictures of one size in a lettered grid.
+    """Draw images of one size in a titled grid.
 
     Args:
-      rows: rows of pictures uint8 [h, w, 3], all of one size; a row may be shorter than the first.
+      rows: rows of images uint8 [h, w, 3], all of one size; rows may differ in length.
       row_titles: one short text left of each row, or none.
-      column_titles: one short text above each column, or none; long ones are cut to the cell.
-      footers: pictures uint8 [*, *, 3] below the grid (legends).
+      column_titles: one short text above each column, or none; long ones are shortened to the cell.
+      footers: images uint8 [*, *, 3] below the grid (legends).
 
     Returns:
       uint8 [H, W, 3].
 
     Raises:
-      ValueError: there is no picture, or the pictures differ in size.
+      ValueError: there is no image, or the images differ in size.
     """
     shapes = {picture.shape for row in rows for picture in row}
     if len(shapes) != 1:
@@ -82,19 +82,19 @@ def sheet(
 
 
 def contact(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """A contact sheet: pictures uint8 [h, w, 3] of one size, `columns` to a row -> uint8 [H, W, 3]."""
+    """Make a contact sheet: images uint8 [h, w, 3] of one size, `columns` to a row -> uint8 [H, W, 3]."""
     return sheet([images[i : i + columns] for i in range(0, len(images), columns)])
 
 
 def png(image: np.ndarray) -> bytes:
-    """A picture uint8 [H, W, 3] as a PNG file."""
+    """Encode an image uint8 [H, W, 3] as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def shorten(text: str, letters: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, or as much of its beginning as fits `width` pixels with an ellipsis."""
+    """Cut the text with an ellipsis if it is longer than `width` pixels."""
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(text + "…") > width:

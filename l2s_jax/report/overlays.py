@@ -1,4 +1,4 @@
-"""Class maps as colours: flat, laid over the face, as errors, and the legend that explains them. All ours."""
+"""Draw label maps in colour: flat, laid over the face, as errors, and the legend that explains them. Our own design."""
 
 import functools
 from collections.abc import Collection
@@ -11,16 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 from input_pipeline.labels import IGNORE, LabelSet
 
 BACKGROUND = 0
-"""Class 0 of every label set is what is left over: it is never painted."""
+"""Class 0 of every label set is the background: it is never painted."""
 
 MAT = (21, 23, 28)
-"""RGB behind the pictures: faces and regions on black look the same on a light and on a dark page."""
+"""RGB behind the images: faces and regions on black look the same on a light and on a dark page."""
 
 TEXT = (226, 228, 233)
 """RGB of lettering on the mat."""
 
 CORRECT, MISSED, INVENTED, CONFUSED = range(4)
-ERROR_KINDS = {  # colours that stay apart for colour-blind readers (Okabe and Ito)
+ERROR_KINDS = {  # colours that colour-blind readers can tell apart (Okabe and Ito)
     MISSED: ("missed: a region taken for background", (86, 180, 233)),
     INVENTED: ("invented: background taken for a region", (240, 228, 66)),
     CONFUSED: ("confused: one region taken for another", (230, 97, 20)),
@@ -28,7 +28,7 @@ ERROR_KINDS = {  # colours that stay apart for colour-blind readers (Okabe and I
 
 
 def colorize(ids: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    """Each class in its own colour.
+    """Paint each class in its own colour.
 
     Args:
       ids: uint8 [H, W], class ids; 255 = ignore.
@@ -43,13 +43,13 @@ def colorize(ids: np.ndarray, label_set: LabelSet) -> np.ndarray:
 def overlay(
     image: np.ndarray, ids: np.ndarray, label_set: LabelSet, alpha: float = 0.5, outline: bool = True
 ) -> np.ndarray:
-    """The face under a tint of its regions; background and ignored pixels stay exactly as they are.
+    """Tint the regions of a face; background and ignored pixels are unchanged.
 
     Args:
       image: uint8 [H, W, 3].
       ids: uint8 [H, W], class ids; 255 = ignore.
       label_set: what the ids mean.
-      alpha: share of the class colour in the tint, 0 (photo) to 1 (flat colour).
+      alpha: opacity of the class colour, 0 (photo) to 1 (flat colour).
       outline: draw a one-pixel contour in the pure class colour.
 
     Returns:
@@ -71,10 +71,10 @@ def overlay(
 
 
 def contour(ids: np.ndarray) -> np.ndarray:
-    """The one-pixel rim of every region.
+    """Find the one-pixel contour of every region.
 
-    Towards the background the rim is the region's own last pixel. Between two regions it belongs to the upper or
-    left one only, so that no line is two pixels wide.
+    Next to the background it is the region's own last pixel. Between two regions it belongs to the upper or left one
+    only, so that no line is two pixels wide.
 
     Args:
       ids: uint8 [H, W], class ids; 255 = ignore.
@@ -92,7 +92,7 @@ def contour(ids: np.ndarray) -> np.ndarray:
 
 
 def error_kinds(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """What went wrong at each pixel.
+    """Classify the error at each pixel.
 
     Args:
       prediction: uint8 [H, W], class ids.
@@ -110,12 +110,12 @@ def error_kinds(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def error_map(prediction: np.ndarray, truth: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
-    """The mistakes in three colours (`ERROR_KINDS`).
+    """Draw the errors in three colours (`ERROR_KINDS`).
 
     Args:
       prediction: uint8 [H, W], class ids.
       truth: uint8 [H, W], class ids; 255 = ignore.
-      image: uint8 [H, W, 3] shown dim and grey where the prediction is right, or None for the plain mat.
+      image: uint8 [H, W, 3] shown dim and grey where the prediction is correct, or None for the plain mat.
 
     Returns:
       uint8 [H, W, 3].
@@ -133,12 +133,12 @@ def error_map(prediction: np.ndarray, truth: np.ndarray, image: np.ndarray | Non
 
 
 def legend(label_set: LabelSet, present: Collection[int] | None = None, width: int = 900) -> np.ndarray:
-    """Swatches with the long class names, wrapped into lines.
+    """Draw colour swatches with the long class names, wrapped into lines.
 
     Args:
       label_set: the classes.
       present: ids to show, or None for all.
-      width: pixels to fill.
+      width: width in pixels.
 
     Returns:
       uint8 [height, width, 3], on the mat.
@@ -149,12 +149,12 @@ def legend(label_set: LabelSet, present: Collection[int] | None = None, width: i
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The lettering of the pictures: the font that every matplotlib brings, so they look the same everywhere."""
+    """Load the font of all text in images: the one that ships with matplotlib, so they look the same everywhere."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def swatches(entries: list[tuple[str, tuple[int, int, int]]], width: int) -> np.ndarray:
-    """A legend of (text, RGB) entries, wrapped at `width` pixels: uint8 [height, width, 3], on the mat."""
+    """Draw a legend of (text, RGB) entries, wrapped at `width` pixels: uint8 [height, width, 3], on the mat."""
     letters, line, swatch, gap = font(13), 24, 14, 22
     places, x, y = [], 0, 0
     for text, color in entries:

@@ -1,4 +1,4 @@
-"""Bars and heat maps of an evaluation as SVG. All ours."""
+"""Bar charts and heat maps of an evaluation as SVG. Our own design."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ from l2s_jax.report.svg import BLUE, CARD, GRID, INK, MUTED, ON_FILL, TEAL, canv
 
 
 def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: Mapping[str, str], mean: float | None):
-    """F1 (thick) and IoU (thin, pale) of every class.
+    """Draw F1 (thick) and IoU (thin, pale) of every class.
 
     Args:
-      scores: (F1, IoU) by class name, each in [0, 1] or None where the class does not occur.
-      colors: `#rrggbb` by class name; a class without one is grey.
+      scores: (F1, IoU) by class name, each in [0, 1], or None if the class does not occur.
+      colors: `#rrggbb` by class name; classes without one are grey.
       mean: mean F1, drawn as a line, or None.
 
     Returns:
@@ -46,7 +46,7 @@ def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: 
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
-    """Where the pixels of every class went, each row as shares of its sum.
+    """Draw the confusion matrix, each row as fractions of its sum.
 
     Args:
       matrix: int64 [K, K] pixel counts, rows = truth, columns = prediction.
@@ -59,7 +59,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
 
 
 def region_effect(effect: np.ndarray, names: Sequence[str]) -> str:
-    """What noise on each slice changes, each row as shares of its sum, with the sum itself beside it.
+    """Draw the effect of noise on each slice, each row as fractions of its sum, with the sum beside it.
 
     Args:
       effect: float64 [K, K], rows = slices, columns = regions.
@@ -74,7 +74,7 @@ def region_effect(effect: np.ndarray, names: Sequence[str]) -> str:
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Rows divided by their sums: float64, NaN in rows that sum to nothing (or to nothing finite)."""
+    """Divide rows by their sums: float64, NaN in rows whose sum is not positive and finite."""
     values = np.asarray(matrix, np.float64)
     sums = values.sum(axis=1, keepdims=True)
     known = np.broadcast_to(np.isfinite(sums) & (sums > 0), values.shape)
@@ -84,7 +84,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 def _heat_map(
     shares: np.ndarray, names: Sequence[str], color: str, rows: str, columns: str, notes: Sequence[str], title: str
 ) -> str:
-    """Cells shaded and lettered by share; `notes` (a heading and one text a row) stand to the right."""
+    """Draw cells shaded and labelled by fraction; `notes` (a heading and one text a row) go to the right."""
     count = len(names)
     tilted = count > 12
     cell_width, cell_height = (42, 32) if tilted else (78, 46)
@@ -110,7 +110,7 @@ def _heat_map(
 
 
 def _draw_cell(axes, row: int, column: int, share: float, color: str, small: bool) -> None:
-    """One cell. It is shaded by opacity, so that nothing at all looks like the page, light or dark."""
+    """Draw one cell. It is shaded by opacity, so that zero looks like the page, light or dark."""
     known = np.isfinite(share)
     box = {"xy": (column - 0.47, row - 0.46), "width": 0.94, "height": 0.92}
     axes.add_patch(Rectangle(**box, facecolor=GRID, alpha=0.35))

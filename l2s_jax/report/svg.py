@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that takes its font and its colours from the page, light or dark."""
+"""Turn matplotlib figures into inline SVG that takes its font and its colours from the page, light or dark."""
 
 import io
 import re
@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# The colours of a light page. In the SVG each becomes a CSS variable, so that a dark page can change it.
+# Colours of a light page. In the SVG each becomes a CSS variable, so that a dark page can change it.
 INK, MUTED, GRID, ON_FILL, CARD = "#20242c", "#697080", "#dfe2e8", "#fdfdfe", "#fefffe"
 BLUE, ORANGE, TEAL, PLUM = "#2a6fb8", "#c75a12", "#0b7d73", "#8e4a9e"
 _VARIABLES = {
@@ -16,9 +16,9 @@ _VARIABLES = {
 }  # fmt: skip
 
 STYLE = {
-    "svg.fonttype": "none",  # text stays text: selectable, and set in the font of the page
-    "svg.hashsalt": "l2s",  # the same numbers give the same bytes
-    "text.parse_math": False,  # names come from files: a dollar sign is a dollar sign
+    "svg.fonttype": "none",  # text stays text: selectable, and in the font of the page
+    "svg.hashsalt": "l2s",  # deterministic output: the same numbers give the same bytes
+    "text.parse_math": False,  # names come from files: a dollar sign must not start math
     "axes.unicode_minus": True,
     "font.size": 12,
     "text.color": INK,
@@ -40,12 +40,12 @@ STYLE = {
 
 
 def style() -> object:
-    """The context in which figures of the report are built and saved."""
+    """Return the context in which figures of the report are built and saved."""
     return matplotlib.rc_context(STYLE)
 
 
 def canvas(width: float, height: float, margins: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
-    """A figure of `width` x `height` CSS pixels with one axes inside `margins` (left, top, right, bottom)."""
+    """Make a figure of `width` x `height` CSS pixels with one axes inside `margins` (left, top, right, bottom)."""
     figure = Figure(figsize=(width / 72, height / 72))  # the unit of SVG output is 1/72 inch
     left, top, right, bottom = margins
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
@@ -53,7 +53,7 @@ def canvas(width: float, height: float, margins: tuple[float, float, float, floa
 
 
 def to_svg(figure: Figure, description: str) -> str:
-    """The figure as an `<svg>` element for a page; `description` must already be escaped."""
+    """Render the figure as an `<svg>` element for a page; `description` must already be escaped."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -70,6 +70,6 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def short(text: str, limit: int) -> str:
-    """`text` cut to `limit` characters, with a question mark for what no font can draw (controls, half pairs)."""
+    """Cut `text` to `limit` characters; characters that no font can draw (controls, lone surrogates) become `?`."""
     drawable = "".join(c if c.isprintable() else "?" for c in text[:limit])
     return drawable if len(text) <= limit else drawable[:-1] + "…"

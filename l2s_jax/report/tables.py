@@ -1,4 +1,4 @@
-"""Numbers of metrics.json as HTML: found without trust, printed for people, set in tables and tiles."""
+"""Numbers of metrics.json as HTML tables and tiles. The JSON is untrusted: anything may be missing or malformed."""
 
 from collections.abc import Mapping
 from html import escape
@@ -13,41 +13,41 @@ NONE = "–"
 
 
 def group(tree: Any, *path: str) -> Mapping[str, Any]:
-    """The nested mapping at `path`, empty where there is none."""
+    """Return the nested mapping at `path`, or an empty one."""
     for key in path:
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree if isinstance(tree, Mapping) else {}
 
 
 def number(tree: Any, *path: str) -> float | None:
-    """The finite number at `path` of nested mappings, or None."""
+    """Return the finite number at `path` of nested mappings, or None."""
     *parents, leaf = path
     value = group(tree, *parents).get(leaf)
     return value if is_number(value) else None
 
 
 def text(value: float | None, digits: int = 3) -> str:
-    """A number for people: `digits` decimals, two figures for the very small; a dash for None."""
+    """Format a number: `digits` decimals, two significant figures if it is very small; a dash for None."""
     if value is None:
         return NONE
     return f"{value:.2g}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:,.{digits}f}"
 
 
 def swatch(name: str, label_set: LabelSet | None) -> str:
-    """A class name with its colour, where it has one: escaped HTML."""
+    """Return a class name with its colour, if it has one: escaped HTML."""
     colors = hex_colors(label_set)
     chip = f'<i class="swatch" style="background:{colors[name]}"></i>' if name in colors else ""
     return chip + escape(name)
 
 
 def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
-    """`#rrggbb` by class name."""
+    """Return `#rrggbb` by class name."""
     labels = () if label_set is None else label_set.labels
     return {label.name: "#{:02x}{:02x}{:02x}".format(*label.color) for label in labels}
 
 
 def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Result | None) -> str:
-    """Scores of every class, what the mean mask scores, what a paper reports, and how much of the data it covers."""
+    """Make a table of the classes: scores, mean mask's F1, published F1, and share of the pixels."""
     per_class, native = group(segmentation, "per_class"), group(segmentation, "native", "per_class")
     mean_mask = group(segmentation, "baselines", "mean_mask", "per_class")
     pixels = sum(number(per_class, name, "pixels") or 0 for name in per_class)
@@ -64,12 +64,12 @@ def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, rep
 
 
 def _quiet(value: float | None, digits: int = 3) -> str:
-    """A number that is not the model's, set back."""
+    """Format a number that is not the model's, in muted colour."""
     return f'<span class="quiet">{text(value, digits)}</span>'
 
 
 def merged_table(segmentation: Mapping[str, Any]) -> str:
-    """Scores of left and right parts as one class each; empty where there are none."""
+    """Make a table of scores with left and right merged into one class each; empty if there are none."""
     sides, merged = group(segmentation, "per_class"), group(segmentation, "merged", "per_class")
     native = group(segmentation, "native", "merged", "per_class")
     rows = [[escape(name), *_scores(merged, native, name)] for name in merged if name not in sides]
@@ -81,13 +81,13 @@ def _score_names(native: Mapping[str, Any]) -> list[str]:
 
 
 def _scores(per_class: Mapping[str, Any], native: Mapping[str, Any], name: str) -> list[str]:
-    """The cells of one class below `_score_names`."""
+    """Return the cells of one class, in the order of `_score_names`."""
     cells = [text(number(per_class, name, key)) for key in ("f1", "iou", "precision", "recall")]
     return [*cells, text(number(native, name, "f1"))] if native else cells
 
 
 def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """L1 and PSNR inside and outside of every region, and the mean face's inside; empty where there are none."""
+    """Make a table of L1 and PSNR inside and outside each region, and of the mean face inside; empty without data."""
     inside, outside = group(reconstruction, "inside"), group(reconstruction, "outside")
     mean_face = group(reconstruction, "mean_face", "inside")
     rows = [
@@ -105,7 +105,7 @@ _ERRORS = (("l1", 3), ("psnr", 1))
 
 
 def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """Own effect and leak of every slice, also without the matte; empty where the metrics have none."""
+    """Make a table of own effect and leak of every slice, also without the matte; empty without data."""
     total, leak, dead = group(scores, "total"), group(scores, "leak"), dead_slices(scores)
     unmatted = group(scores, "without_matte", "leak")
     rows = [
@@ -123,7 +123,7 @@ def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> str:
 
 
 def acs_table(scores: Mapping[str, Any]) -> str:
-    """Macro ACS of noise and of swaps beside those of a random generator and of chance; empty where there are none."""
+    """Make a table of macro ACS of noise and swaps, and those of a random generator and chance; empty without data."""
     columns = {"with the matte": (), "without the matte": ("without_matte",)}
     found = {name: path for name, path in columns.items() if group(scores, *path)}
     rows = []
@@ -140,13 +140,13 @@ def acs_table(scores: Mapping[str, Any]) -> str:
 
 
 def dead_slices(scores: Mapping[str, Any]) -> list[str]:
-    """Names of the dead slices."""
+    """Return the names of the dead slices."""
     names = scores.get("dead_slices")
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def tiles(metrics: Mapping[str, Any], label_set: LabelSet | None) -> str:
-    """The headline numbers; what was not measured has no tile."""
+    """Make tiles of the headline numbers; numbers that were not measured have none."""
     segmentation, scores = group(metrics, "segmentation"), group(metrics, "disentanglement")
     reconstruction, data = group(metrics, "reconstruction"), group(metrics, "data")
     made = []

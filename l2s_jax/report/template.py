@@ -1,4 +1,4 @@
-"""The page of the report: one HTML file without scripts, fonts or pictures from elsewhere, light and dark."""
+"""The page of the report: one HTML file without scripts, external fonts or external images, light and dark."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Section(NamedTuple):
-    """A part of the page: its anchor, its title (plain text), its body (HTML)."""
+    """A section of the page: its anchor, its title (plain text), its body (HTML)."""
 
     anchor: str
     title: str
@@ -15,7 +15,7 @@ class Section(NamedTuple):
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """The whole page. `title` and `subtitle` are plain text."""
+    """Return the complete page. `title` and `subtitle` are plain text."""
     links = "".join(f'<a href="#{s.anchor}">{escape(s.title)}</a>' for s in sections)
     bodies = "".join(f'<section id="{s.anchor}"><h2>{escape(s.title)}</h2>{s.body}</section>' for s in sections)
     return _PAGE.substitute(
@@ -24,13 +24,13 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def figure(content: str, caption: str) -> str:
-    """A picture or chart with its caption (both HTML); one wider than the screen scrolls on its own."""
+    """Wrap an image or chart with its caption (both HTML); one wider than the screen scrolls on its own."""
     kind = "scroll card" if content.startswith("<svg") else "scroll"
     return f'<figure><div class="{kind}">{content}</div><figcaption>{caption}</figcaption></figure>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of HTML cells; the first column names the row."""
+    """Make a table of HTML cells; the first column names the row."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
@@ -40,7 +40,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def tile(value: str, label: str, note: str) -> str:
-    """A headline number (HTML) with its name and a remark."""
+    """Make a tile: a headline number (HTML) with its name and a remark."""
     return f'<div class="tile"><b>{value}</b><span>{label}</span><small>{note}</small></div>'
 
 

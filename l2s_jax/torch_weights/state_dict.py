@@ -1,8 +1,7 @@
-"""From a published state dict to a Linen variable tree, by a readable table of rules.
+"""Convert a published state dict to a Linen variable tree, by a readable table of rules.
 
-A table says for every source tensor where it goes and how its axes are laid out there. Nothing may remain unsaid:
-a source tensor without a rule, a variable that no tensor fills and a shape that does not fit are errors that name
-them.
+A table gives every source tensor its variable and its axis order there. It must be complete: a source tensor without a
+rule, a variable that no tensor fills and a shape that does not fit are errors, and the message names them.
 """
 
 import dataclasses
@@ -22,12 +21,12 @@ Layout = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One line of a table.
+    """One line of a conversion table.
 
     Attributes:
-      pattern: regular expression that matches whole source names.
+      pattern: regular expression for the full source name.
       target: path of the variable, `/` between levels; a template for `re.Match.expand`, or a function of the match.
-      layout: source array -> array in our layout.
+      layout: source array -> array in our axis order.
     """
 
     pattern: str
@@ -35,7 +34,7 @@ class Rule:
     layout: Layout
 
     def path(self, name: str) -> str | None:
-        """Path of the variable that the tensor `name` fills, or None where the rule does not apply."""
+        """Return the path of the variable that the tensor `name` fills, or None if the rule does not apply."""
         match = re.fullmatch(self.pattern, name)
         if match is None:
             return None
@@ -44,11 +43,11 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """Source tensors that hold no weights, but must have the value that our layers assume.
+    """Source tensors that are not weights, but must have the value that our layers assume.
 
     Attributes:
-      pattern: regular expression that matches whole source names.
-      expected: shape -> the only acceptable value.
+      pattern: regular expression for the full source name.
+      expected: shape -> the only accepted value.
     """
 
     pattern: str
@@ -56,21 +55,21 @@ class Constant:
 
 
 def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], target: Any, title: str) -> Any:
-    """Fills a variable tree.
+    """Fill a variable tree.
 
     Args:
       state: source tensors by name.
-      rules: the first that applies to a name decides.
-      constants: names that are checked and dropped.
-      target: nested dict of arrays or `jax.ShapeDtypeStruct`, the shapes to fill.
-      title: what is converted, for the messages.
+      rules: the first that matches a name applies.
+      constants: tensors that are checked and dropped.
+      target: nested dict of arrays or `jax.ShapeDtypeStruct` with the wanted shapes.
+      title: name of the model, for error messages.
 
     Returns:
-      nested dict as `target`, of float32 numpy arrays.
+      nested dict like `target`, of float32 numpy arrays.
 
     Raises:
       UserError: a tensor has no rule, two fill one variable, a variable stays empty, a shape or a constant is wrong,
-        numbers that are no weights (integers, not finite, negative variances).
+        or values cannot be weights (integers, not finite, negative variances).
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten_dict(target, sep="/").items()}
     filled: dict[str, np.ndarray] = {}
@@ -101,7 +100,7 @@ def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: t
     if not jax.dtypes.issubdtype(tensor.dtype, np.floating):
         raise UserError(f"{title}: tensor '{name}' holds {tensor.dtype}, not the floating-point numbers of weights")
     try:
-        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
+        with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite and are refused below
             array = np.asarray(layout(np.asarray(tensor)), np.float32)
     except (ValueError, IndexError) as error:  # the layout expects another rank
         raise UserError(message) from error
@@ -126,37 +125,39 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def same(tensor: np.ndarray) -> np.ndarray:
-    """No change."""
+    """Return the tensor unchanged."""
     return tensor
 
 
 def conv(tensor: np.ndarray) -> np.ndarray:
-    """[O, I, kh, kw] -> [kh, kw, I, O]."""
+    """Transpose a convolution kernel: [O, I, kh, kw] -> [kh, kw, I, O]."""
     return tensor.transpose(2, 3, 1, 0)
 
 
 def dense(tensor: np.ndarray) -> np.ndarray:
-    """[O, I] -> [I, O]."""
+    """Transpose a dense kernel: [O, I] -> [I, O]."""
     return tensor.transpose(1, 0)
 
 
 def modulated(tensor: np.ndarray) -> np.ndarray:
-    """[1, O, I, kh, kw] -> [kh, kw, I, O]."""
+    """Transpose a modulated convolution's kernel: [1, O, I, kh, kw] -> [kh, kw, I, O]."""
     return conv(tensor[0])
 
 
 def flat(tensor: np.ndarray) -> np.ndarray:
-    """[C], whatever axes of length 1 surround it."""
+    """Flatten to [C], dropping axes of length 1."""
     return tensor.reshape(-1)
 
 
 def scalar(tensor: np.ndarray) -> np.ndarray:
-    """[1] -> []."""
+    """Reshape [1] -> []."""
     return tensor.reshape(())
 
 
 def dense_of_maps(height: int, width: int, maps: int = 1) -> Layout:
-    """Dense layer behind flattened maps: [O, maps * C * height * width] -> [maps * height * width * C, O]."""
+    """Return the layout of a dense layer behind flattened maps: [O, maps * C * height * width] ->
+    [maps * height * width * C, O].
+    """
 
     def layout(tensor: np.ndarray) -> np.ndarray:
         grid = tensor.reshape(tensor.shape[0], maps, -1, height, width)

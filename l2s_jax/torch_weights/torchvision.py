@@ -1,7 +1,7 @@
-"""torchvision's ImageNet weights -> variables of our backbones.
+"""Convert torchvision's ImageNet weights to variables of our backbones.
 
-One table of rules per family, on torchvision's own names. Checkpoints that hold the encoder as a bare sequence of
-torchvision's children (SegFace: `backbone.0.1.0.attn...`) are renamed to those first.
+There is one table of rules per family, for torchvision's own names. Checkpoints that hold the encoder as a bare
+sequence of torchvision's children (SegFace: `backbone.0.1.0.attn...`) are first renamed to those.
 """
 
 import math
@@ -26,29 +26,29 @@ from l2s_jax.models.backbones.windows import relative_positions
 from l2s_jax.torch_weights.state_dict import Constant, Layout, Rule, State, conv, convert, dense, flat, same
 
 Naming = Literal["torchvision", "children"]
-"""`torchvision`: names of its models. `children`: Swin, ConvNeXt and ResNet as `Sequential(*model.children())`,
+"""`torchvision`: the names in its models. `children`: Swin, ConvNeXt and ResNet as `Sequential(*model.children())`,
 MobileNet and EfficientNet as `model.features`. Then `0.1.0...` is `features.1.0...`, `1...` Swin's last norm and `4...`
 ResNet's `layer1...`."""
 
 UNUSED = r"(norm|head|classifier|fc)\..*|.*\.num_batches_tracked"
-"""What follows the last feature map (final norm, classifier), and torch's counters of batches."""
+"""Tensors that our backbones lack: final norm and classifier behind the last feature map, torch's batch counters."""
 
 Rules = tuple[Rule, ...]
 
 
 def convert_backbone(name: str, state: State, naming: Naming = "torchvision") -> dict:
-    """Variables of `models.backbones.build(name)`.
+    """Convert the tensors to the variables of `models.backbones.build(name)`.
 
     Args:
       name: key of `BACKBONES`.
-      state: tensors by name, without any prefix; the tail that our backbones lack may be there or not.
-      naming: what the names mean.
+      state: tensors by name, without any prefix; those of `UNUSED` may be present or not.
+      naming: convention of the names.
 
     Returns:
-      float32 numpy arrays: `params`, and `batch_stats` where the family has batch normalisation.
+      float32 numpy arrays: `params`, and `batch_stats` if the family has batch normalisation.
 
     Raises:
-      UserError: no such backbone, none that torchvision has, or the tensors are not its own; the sentence names them.
+      UserError: the backbone is unknown or not torchvision's, or tensors do not fit; the message names them.
     """
     module = build(name)
     if type(module) not in _CHILDREN:
@@ -58,10 +58,10 @@ def convert_backbone(name: str, state: State, naming: Naming = "torchvision") ->
 
 
 def recognise(state: State, naming: Naming = "torchvision") -> str:
-    """Name of the backbone that the tensors, given as to `convert_backbone`, belong to.
+    """Return the name of the backbone that the tensors, given as to `convert_backbone`, belong to.
 
     Raises:
-      UserError: they are those of no backbone in the registry.
+      UserError: they fit no backbone in the registry.
     """
     for name in BACKBONES:
         module = build(name)
@@ -77,20 +77,20 @@ def _fits(module: nn.Module, state: State) -> bool:
         if any(re.fullmatch(constant.pattern, key) for constant in fixed):
             continue
         path = next((p for rule in table if (p := rule.path(key)) is not None), None)
-        if path is None:  # another family: spares tracing the module
+        if path is None:  # another family: no need to trace the module
             return False
         sizes[path] = math.prod(tensor.shape)
     return sizes == {path: leaf.size for path, leaf in flatten_dict(_variables(module), sep="/").items()}
 
 
 def _variables(module: nn.Module) -> dict:
-    """Shapes of all variables."""
+    """Return the shapes of all variables."""
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     return jax.eval_shape(lambda key, x: module.init(key, x, train=False), jax.random.key(0), images)
 
 
 def _used(module: nn.Module, state: State, naming: Naming) -> dict[str, np.ndarray]:
-    """The tensors that our backbones have too, under torchvision's names."""
+    """Select the tensors that our backbones have too, under torchvision's names."""
     rename = _CHILDREN[type(module)] if naming == "children" else str
     named = {rename(key): tensor for key, tensor in state.items()}
     return {key: tensor for key, tensor in named.items() if not re.fullmatch(UNUSED, key)}
@@ -114,12 +114,12 @@ _CHILDREN = {
 
 
 def rules(module: nn.Module) -> Rules:
-    """The table for a backbone's module."""
+    """Return the table of rules for a backbone's module."""
     return _inverted_residual(module) if isinstance(module, InvertedResidualNet) else _TABLES[type(module)]
 
 
 def constants(module: nn.Module) -> tuple[Constant, ...]:
-    """Window positions, which torchvision stores and we compute."""
+    """Return the window position tensors, which torchvision stores and we compute."""
     if not isinstance(module, Swin):
         return ()
     window = module.window
@@ -130,7 +130,7 @@ def constants(module: nn.Module) -> tuple[Constant, ...]:
 
 
 Target = str | Callable[[re.Match], str]
-"""Our layer, or a function of the numbers in torchvision's name."""
+"""Path of our layer, or a function of the match of torchvision's name."""
 
 # torchvision numbers stages and the layers between them in one sequence: stem, stage 1, down 2, stage 2, down 3 ...
 _BLOCK, _DOWN = r"features\.([1357])\.(\d+)", r"features\.([246])"
@@ -174,18 +174,18 @@ def _conv_norm(convolution: str, norm: str, target: Target) -> Rules:
 
 
 def _pointwise(tensor: np.ndarray) -> np.ndarray:
-    """[O, I, 1, 1] -> [I, O]."""
+    """Transpose a 1x1 convolution's kernel: [O, I, 1, 1] -> [I, O]."""
     return dense(tensor.reshape(tensor.shape[:2]))
 
 
 def _bias_table(tensor: np.ndarray) -> np.ndarray:
-    """[S * S, heads] -> [S, S, heads]."""
+    """Reshape [S * S, heads] -> [S, S, heads]."""
     side = math.isqrt(tensor.shape[0])
     return tensor.reshape(side, side, -1)
 
 
 def _swin() -> Rules:
-    """V1 and V2: what only one of them has bears its own name."""
+    """Return the rules of V1 and V2: layers that only one of them has differ in name."""
     attention, source = _within(_block, "attention"), rf"{_BLOCK}\.attn"
     return (
         *_layer(r"features\.0\.0", "stem", conv),
@@ -220,8 +220,8 @@ def _convnext() -> Rules:
 
 
 def _inverted_residual(module: InvertedResidualNet) -> Rules:
-    # MobileNet's blocks are numbered one by one, EfficientNet's within their stage; which layer a number means
-    # depends on which layers the block has.
+    # MobileNet numbers blocks consecutively, EfficientNet within their stage; which layer a number refers to depends on
+    # which layers the block has.
     source, head = r"features\.(\d+)(?:\.(\d+))?\.block\.(\d+)", rf"features\.{len(module.stages) + 1}"
     layers = {
         (s, b, i): f"stage_{s}_block_{b}/{layer}"

@@ -1,8 +1,8 @@
-"""Checkpoints: the train state, the data iterator and the loop's own memory, complete or not at all.
+"""Checkpoints: the train state, the data iterator and the loop's own state, written atomically.
 
 A checkpoint is a folder `STEP/` with the arrays (orbax), `meta.json` with everything else, and `manifest.json` with the
 size and CRC-32 of every file. It is written as `.STEP.tmp` and renamed, so a name without a leading dot is a finished
-checkpoint; the manifest finds what was damaged later.
+checkpoint; the manifest reveals later damage.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ META, MANIFEST = "meta.json", "manifest.json"
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on as if it had never stopped.
+    """Everything a run needs to resume as if it had never stopped.
 
     Attributes:
-      state: the arrays.
+      state: the train state.
       loader: `get_state()` of the data iterator, the same in every process.
-      progress: what the loop remembers, JSON.
+      progress: the loop's own state, JSON.
     """
 
     state: TrainState
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 def tree_digest(tree: PyTree) -> str:
-    """SHA-256 hex digest of the paths, dtypes, shapes and numbers of a tree of arrays."""
+    """Return the SHA-256 hex digest of the paths, dtypes, shapes and values of a tree of arrays."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.asarray(leaf)
@@ -55,12 +55,12 @@ def tree_digest(tree: PyTree) -> str:
 
 
 def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
-    """Writes `folder/STEP`, then removes all but the `keep` newest. Every process must call it.
+    """Write `folder/STEP`, then remove all but the `keep` newest checkpoints. Every process must call it.
 
-    Checkpoints of later steps are removed as well: they belong to a history that was abandoned.
+    Checkpoints of later steps are removed as well: they belong to an abandoned history.
 
     Raises:
-      UserError: the folder cannot be written or the disk is full; checkpoints written before are untouched.
+      UserError: the folder cannot be written or the disk is full; existing checkpoints are untouched.
     """
     step = int(checkpoint.state.step)
     target = Path(folder).absolute() / f"{step:08d}"
@@ -92,7 +92,7 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
         reason = _reason(error)
         if not reason:
             raise
-        # The failed writes that orbax leaves behind would each print a traceback of the same error.
+        # orbax's pending writes would each print a traceback of the same error.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise UserError(
             f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"
@@ -104,16 +104,16 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Reads the newest complete checkpoint of a folder, to train on from it.
+    """Read the newest complete checkpoint of a folder, to resume training from it.
 
     Args:
-      folder: what `save` was given.
-      like: shapes, dtypes and shardings wanted (`parallel.abstract_state`); devices and processes may differ from
-        those that wrote the checkpoint.
-      warn: gets one sentence for each damaged checkpoint that was passed over.
+      folder: the folder passed to `save`.
+      like: shapes, dtypes and shardings of the result (`parallel.abstract_state`); devices and processes may differ
+        from those that wrote the checkpoint.
+      warn: called with one sentence for each damaged checkpoint that is skipped.
 
     Returns:
-      the checkpoint, or None where nothing was ever saved.
+      the checkpoint, or None if nothing was ever saved.
 
     Raises:
       UserError: all are damaged, or the newest complete one belongs to another model.
@@ -126,10 +126,10 @@ def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], N
 
 
 def newest(folder: str | os.PathLike, warn: Callable[[str], None]) -> Path | None:
-    """The newest undamaged checkpoint of a folder, or None where nothing was ever saved.
+    """Return the newest undamaged checkpoint of a folder, or None if nothing was ever saved.
 
     Raises:
-      UserError: there are checkpoints, all damaged.
+      UserError: all checkpoints are damaged.
     """
     found = checkpoints(folder)
     for target in found:
@@ -143,7 +143,7 @@ def newest(folder: str | os.PathLike, warn: Callable[[str], None]) -> Path | Non
 
 
 def restore_state(target: Path, like: TrainState) -> TrainState:
-    """The arrays of one checkpoint, on the shardings of `like`.
+    """Read the arrays of one checkpoint, placed on the shardings of `like`.
 
     Raises:
       UserError: the checkpoint belongs to another model; names the first array that differs.
@@ -154,12 +154,12 @@ def restore_state(target: Path, like: TrainState) -> TrainState:
 
 
 def checkpoints(folder: str | os.PathLike) -> list[Path]:
-    """The finished checkpoints of a folder, newest first."""
+    """List the finished checkpoints of a folder, newest first."""
     return sorted((path for path in Path(folder).absolute().glob("[0-9]*") if path.is_dir()), reverse=True)
 
 
 def _arrays(state: TrainState) -> dict[str, list]:
-    """{path: [shape, dtype]} of every array, in the order of the state."""
+    """Return {path: [shape, dtype]} of every array, in the order of the state."""
     leaves, _ = jax.tree.flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)] for path, x in leaves}
 
@@ -177,7 +177,7 @@ def _check_same_model(target: Path, found: dict[str, list], wanted: dict[str, li
 
 
 def _damage(target: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+    """Return a description of what is wrong with a checkpoint, or None."""
     try:
         manifest = json.loads((target / MANIFEST).read_text())
         for name, expected in manifest.items():
@@ -193,7 +193,7 @@ def _damage(target: Path) -> str | None:
 
 
 def _fingerprint(file: Path) -> list[int]:
-    """[bytes, CRC-32], read in pieces of 16 MiB."""
+    """Return [bytes, CRC-32] of a file, read in blocks of 16 MiB."""
     checksum = 0
     with file.open("rb") as stream:
         while piece := stream.read(1 << 24):
@@ -206,7 +206,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    """Renames over an existing folder, which a rename alone cannot do."""
+    """Rename over an existing folder, which `os.rename` alone cannot do."""
     aside = target.with_name(f".{target.name}.old")
     shutil.rmtree(aside, ignore_errors=True)
     if target.exists():
@@ -224,7 +224,7 @@ def _prune(newest: Path, keep: int) -> None:
 
 
 def _check_space(folder: Path, state: TrainState) -> None:
-    """Raises what a full disk would, but before anything is written."""
+    """Raise ENOSPC up front if the state will not fit on the disk."""
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -232,7 +232,7 @@ def _check_space(folder: Path, state: TrainState) -> None:
 
 
 def _reason(error: Exception) -> str | None:
-    """The operating system's words; tensorstore hides them in a ValueError. None = the disk is not to blame."""
+    """Return the operating system's error text, which tensorstore hides in a ValueError; None for other errors."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     found = re.search(r"([^:]+) \[os_error_code=", str(error))

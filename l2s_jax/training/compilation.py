@@ -1,4 +1,4 @@
-"""The persistent compilation cache: a second run of the same experiment starts at once."""
+"""The persistent compilation cache: a second run of the same experiment starts without compiling."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from input_pipeline.errors import UserError
 
 
 def enable_compilation_cache() -> Path | None:
-    """Keeps compiled programs between runs; call it before the first array, later it would silently do nothing.
+    """Keep compiled programs between runs. Call it before the first array is made: later it silently does nothing.
 
     Returns:
-      the folder: `JAX_COMPILATION_CACHE_DIR`, or ~/.cache/l2s_jax/xla; None (and no cache) where it cannot be written
-      or the user has no home.
+      the folder: `JAX_COMPILATION_CACHE_DIR`, or ~/.cache/l2s_jax/xla; None (and no cache) if it cannot be
+      written or the user has no home folder.
     """
     folder = _writable(_place())
     jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))

@@ -1,4 +1,4 @@
-"""Whether a state may be kept: NaN and infinite numbers spread, and no training recovers from them."""
+"""Check that a state is finite: NaN and infinite values spread, and no training recovers from them."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,14 @@ from l2s_jax.types import PyTree
 
 
 def first_not_finite(state: PyTree) -> str | None:
-    """The path of the first array that holds a NaN or an infinity, or None; one program, one number fetched.
+    """Return the path of the first array that holds a NaN or an infinity, or None.
+
+    One compiled program checks all arrays; one scalar is fetched.
 
     Every process must call it.
 
     Args:
-      state: arrays on devices, sharded or not; those that are not of a float dtype are left out.
+      state: arrays on devices, sharded or not; only float and complex dtypes are checked.
     """
     floats = {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
@@ -26,5 +28,5 @@ def first_not_finite(state: PyTree) -> str | None:
 
 @jax.jit
 def _all_finite(arrays: list[jax.Array]) -> jax.Array:
-    """bool scalar."""
+    """Return a bool scalar: whether every element is finite."""
     return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()

@@ -1,8 +1,8 @@
 """The training loop, one for all systems: evaluate -> save (state AND data iterator) -> next batch -> steps -> write.
 
-It knows no losses and no networks. The next batches are read and transferred while a step runs (feeding.py); saved is
-the position after the batches TRAINED on. A run of N steps and a run of k steps, killed and resumed for N - k, end in
-the same bits.
+It knows no losses and no networks. The next batches are read and transferred while a step runs (prefetch.py); the
+position saved is the one after the last batch TRAINED on. A run of N steps and a run of k steps, killed and resumed for
+N - k, end with bit-identical states.
 """
 
 import contextlib
@@ -46,9 +46,9 @@ class TrainResult:
 
     Attributes:
       state: the last state.
-      step: batches it has seen.
+      step: number of batches trained on.
       best: the best evaluation; its state is the checkpoint in `checkpoints/best` (see `exported_state`).
-      interrupted: 0, or the number of the signal that ended the run before its time; exit with 128 + it.
+      interrupted: 0, or the number of the signal that ended the run early; exit with 128 + it.
     """
 
     state: TrainState
@@ -67,20 +67,20 @@ def train(
     frozen: Mapping[str, PyTree] = types.MappingProxyType({}),
     console: Console | None = None,
 ) -> TrainResult:
-    """Trains until `config.train.steps`, `.max_minutes`, `.patience` or a signal; resumes what the folder holds.
+    """Train until `config.train.steps`, `.max_minutes`, `.patience` or a signal; resume from the workdir's checkpoint.
 
     Args:
       config: the resolved config.
       workdir: the run's folder, see docs/architecture.md; `workdir.locked` keeps other trainings out of it.
       system: built for the same config.
-      batches: rows of this process; closed at the end.
-      evaluate: exported variables -> flat scores; where `config.train.best_metric` is not among them there is no best.
-      frozen: what `system.frozen` gives, where it has that.
+      batches: this process's rows of each batch; closed at the end.
+      evaluate: exported variables -> flat scores; without `config.train.best_metric` among them there is no best.
+      frozen: the arrays that `system.frozen` returns, if it is not None.
       console: for progress and messages; None = standard output.
 
     Raises:
-      UserError: a config that does not fit the devices or the folder, an unwritable folder, damaged checkpoints, a loss
-        or weights that are not finite.
+      UserError: the config does not fit the devices or the workdir, the workdir is not writable, all checkpoints are
+        damaged, or a loss or the weights are not finite.
     """
     if jax.process_index() != 0:
         console = Console(quiet=True)
@@ -95,10 +95,10 @@ def train(
 def exported_state(
     workdir: str | os.PathLike, config: ConfigDict, system: System, warn: Callable[[str], None]
 ) -> TrainState:
-    """The state of a workdir that becomes its model, by `config.train.export`.
+    """Read the state that is exported as the model of a workdir, chosen by `config.train.export`.
 
-    `best`: the one with the best evaluation, or the latest one where no evaluation gave a finite score. `last`: the
-    latest one, whatever the evaluations said.
+    `best`: the state with the best evaluation, or the latest one if no evaluation gave a finite score. `last`: the
+    latest state, whatever its scores.
 
     Raises:
       UserError: the workdir holds no checkpoint, a damaged one, or one of another model.
@@ -114,7 +114,7 @@ def exported_state(
 
 
 class _Run:
-    """The moving parts of one call of `train`."""
+    """The mutable state of one call of `train`."""
 
     def __init__(self, config, root, system, batches, evaluate, frozen, mesh, display, stop):
         self.config, self.root, self.system, self.mesh = config, root, system, mesh
@@ -133,7 +133,7 @@ class _Run:
         self._begin()
 
     def _begin(self) -> None:
-        """Takes the state of the latest checkpoint, or a new one."""
+        """Take the state of the latest checkpoint, or initialise one."""
         key = jax.random.key(self.config.seed)
         like = parallel.abstract_state(self.system.init, key, self.mesh)
         restored = checkpoints.restore(self.root / layout.LATEST, like, self.display.message)
@@ -161,7 +161,7 @@ class _Run:
         self.saved = self.step
 
     def _check_judged(self, before: Mapping[str, object]) -> None:
-        """Forgets the best checkpoint where another score, or one of other faces, chose it."""
+        """Forget the best checkpoint if it was chosen by another score or on other faces."""
         changed = next((field for field, value in self.judged.items() if before.get(field) != value), None)
         if changed is None:
             return
@@ -171,7 +171,7 @@ class _Run:
         self.display.message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
 
     def _check_frozen(self, before: Mapping[str, str]) -> None:
-        """Whether the arrays that training never changes are those that the run began with."""
+        """Check that the frozen arrays are those that the run began with."""
         for name in sorted({*before, *self.frozen}):
             if before.get(name) != self.frozen.get(name):
                 raise UserError(
@@ -199,7 +199,7 @@ class _Run:
         return TrainResult(self.state, self.step, self.best, signal)
 
     def _writer(self) -> writers.MultiWriter:
-        """Only the first process writes."""
+        """Return the writers of this process; only the first process writes."""
         if jax.process_index() != 0:
             return writers.MultiWriter([])
         lines = writers.JsonlWriter(self.root / layout.METRICS, self.step, self.display.message)
@@ -216,7 +216,7 @@ class _Run:
         return finished or (every > 0 and self.step % every == 0)
 
     def _out_of_patience(self) -> bool:
-        """No new best for `train.patience` evaluations; those at a smaller image size do not count."""
+        """Tell whether `train.patience` evaluations gave no new best; those at a smaller image size do not count."""
         train, small = self.config.train, self.config.data.smaller_first
         if not train.patience or self.best is None:
             return False
@@ -224,7 +224,7 @@ class _Run:
         return self.evaluated - since >= train.patience * train.eval_every
 
     def _ending(self) -> tuple[int, bool]:
-        """(signal or 0, time is up). Several processes decide together, only where they log: agreeing costs time."""
+        """Return (signal or 0, whether time is up). Several processes agree only at steps that log: it costs time."""
         if jax.process_count() > 1 and self.step % self.config.train.log_every:
             return 0, False
         limit = self.config.train.max_minutes * 60
@@ -235,7 +235,7 @@ class _Run:
         )
 
     def _evaluate(self) -> int:
-        """Scores the state and keeps it if it is the best; returns the signal that broke it off, or 0."""
+        """Score the state and keep it if it is the best; return the signal that interrupted it, or 0."""
         self._check_finite()
         try:
             with self.meter.excluded(), self.stop.interruptible():
@@ -257,7 +257,7 @@ class _Run:
         return 0
 
     def _check_finite(self) -> None:
-        """Nothing is scored or saved that no training can go on from."""
+        """Refuse to score or save a state that is not finite: no training can resume from it."""
         self.window.check()
         if name := finite.first_not_finite(self.state):
             raise UserError(
@@ -296,7 +296,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _announced(self, name: str, side: int) -> Iterator[None]:
-        """Says that the first call of a step at an image size compiles, and does not count it as training time."""
+        """Announce that the first call of a step at an image size compiles, and exclude it from the speed."""
         if (name, side) in self.compiled:
             yield
             return

@@ -10,21 +10,21 @@ from l2s_jax.types import Metrics
 
 
 class Window:
-    """Collects step metrics without waiting for them."""
+    """A buffer of step metrics, filled without waiting for them."""
 
     def __init__(self):
         self._pending: list[tuple[int, str, Metrics]] = []
         self._values: dict[str, list[float]] = collections.defaultdict(list)
 
     def add(self, step: int, name: str, metrics: Metrics) -> None:
-        """Registers scalars that the step `name` of batch number `step` will have computed."""
+        """Register the scalars that step `name` of batch number `step` will have computed."""
         self._pending.append((step, name, metrics))
 
     def check(self) -> None:
-        """Fetches what is pending; nothing may be saved or evaluated before.
+        """Fetch pending metrics; call it before saving or evaluating.
 
         Raises:
-          UserError: a metric is NaN or infinite; names it and the first step where it was.
+          UserError: a metric is NaN or infinite; the message names it and the first step where it is.
         """
         pending, self._pending = self._pending, []
         for step, name, metrics in jax.device_get(pending):
@@ -37,7 +37,7 @@ class Window:
                 self._values[f"train/{name}/{metric}"].append(float(value))
 
     def means(self) -> dict[str, float]:
-        """`train/STEP/METRIC`: the mean over the steps since the last call that reported it; starts anew."""
+        """Return `train/STEP/METRIC`, averaged over the steps since a call last reported it; reset the buffer."""
         self.check()
         values, self._values = self._values, collections.defaultdict(list)
         return {name: math.fsum(each) / len(each) for name, each in values.items()}

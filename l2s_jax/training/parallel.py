@@ -1,11 +1,11 @@
-"""One pure step on many devices. The only file that knows meshes, shardings, `pmap` and `shard_map`.
+"""Run one pure step on many devices. The only file that knows meshes, shardings, `pmap` and `shard_map`.
 
-Three ways to run the same `contract.Step`, with the same numbers:
+Three ways to run the same `types.Step`, with the same results:
 
-* `jit` (default): the step sees the whole batch, the compiler splits the work by rows; parameters and optimiser states
-  may be stored in parts (`fsdp`).
-* `shard_map`: each device runs the step on its own rows and the `Axis` adds up; one or several hosts.
-* `pmap`: the same through `jax.pmap`, for those who know it; one host.
+* `jit` (default): the step sees the whole batch, the compiler partitions the work by rows; parameters and optimiser
+  states may be sharded (`fsdp`).
+* `shard_map`: each device runs the step on its own rows and the `Axis` sums over devices; one or several hosts.
+* `pmap`: the same step under `jax.pmap`, single host.
 """
 
 import collections
@@ -26,17 +26,17 @@ from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, Train
 
 BATCH_AXES = ("data", "fsdp")
 FSDP_MIN_SIZE = 2**14
-"""Arrays with fewer elements stay whole: gathering them would cost more than holding them."""
+"""Arrays with fewer elements are replicated: gathering them would cost more than holding them."""
 
 ParallelStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh ("data", "fsdp") over all devices, or over `devices`.
+    """Make a mesh ("data", "fsdp") over all devices, or over `devices`.
 
     Args:
       mode: one of `MODES`.
-      fsdp: how many devices share one copy of the parameters; 1 = every device has its own.
+      fsdp: how many devices share one copy of the parameters; 1 = every device holds all of them.
       devices: the devices to use; None = every device of every process.
 
     Raises:
@@ -58,32 +58,32 @@ def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None)
 def data_parallel(
     step: Step, mesh: Mesh, mode: str, frozen: Mapping[str, PyTree] = types.MappingProxyType({})
 ) -> ParallelStep:
-    """Compiles a step for the devices of a mesh.
+    """Compile a step for the devices of a mesh.
 
     Args:
-      step: pure `(state, batch, axis) -> (state, metrics)`; metrics are global, not per device.
+      step: pure `(state, batch, axis) -> (state, metrics)`; metrics are over the global batch, not per device.
       mesh: from `make_mesh`.
       mode: one of `MODES`.
       frozen: keyword arguments of the step that are neither trained nor donated, placed by `put_state`.
 
     Returns:
-      `(state, batch) -> (state, metrics)` on global arrays. The state that goes in is DONATED: use the one that comes
-      out. It has no device axis in any mode.
+      `(state, batch) -> (state, metrics)` on global arrays. The input state is DONATED: use the returned one. It has no
+      device axis in any mode.
     """
     compilers = {"jit": _jit, "pmap": _pmap, "shard_map": _shard_map}
     return compilers[mode](step, mesh, dict(frozen))
 
 
 def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
-    """`init(rng)`, computed where its arrays will live, so that no device ever holds the whole of a sharded state."""
-    # A program of a hundred random draws that runs once: on CPUs LLVM's optimisations cost four times what it takes.
+    """Compute `init(rng)` directly on its shardings, so that no device ever holds all of a sharded state."""
+    # A program of a hundred random draws that runs once: on CPUs LLVM's optimisation takes four times as long as that.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     place = state_shardings(jax.eval_shape(init, rng), mesh)
     return jax.jit(init, out_shardings=place, compiler_options=options)(rng)
 
 
 def abstract_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
-    """Shapes, dtypes and shardings of `init_state(init, rng, mesh)`, without computing it."""
+    """Return shapes, dtypes and shardings of `init_state(init, rng, mesh)`, without computing it."""
     shapes = jax.eval_shape(init, rng)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -93,14 +93,14 @@ def abstract_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh
 
 
 def put_state(state: TrainState, mesh: Mesh) -> TrainState:
-    """Places a state on the mesh: replicated, or sharded over "fsdp"."""
+    """Place a state on the mesh: replicated, or sharded over "fsdp"."""
     return jax.device_put(state, state_shardings(state, mesh))
 
 
 def state_shardings(state: PyTree, mesh: Mesh) -> PyTree:
-    """One `NamedSharding` per array of `state` (arrays, tracers or shapes).
+    """Return one `NamedSharding` per array of `state` (arrays, tracers or shapes).
 
-    Large arrays are split over "fsdp" along their largest divisible axis; the rest is replicated.
+    Large arrays are sharded over "fsdp" along their largest divisible axis; all others are replicated.
     """
     size = mesh.shape["fsdp"]
 
@@ -115,7 +115,7 @@ def state_shardings(state: PyTree, mesh: Mesh) -> PyTree:
 
 
 def global_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Joins the rows of all processes into global arrays, split over all devices of the mesh.
+    """Join the rows of all processes into global arrays, sharded over all devices of the mesh.
 
     Args:
       batch: this process's rows, numpy [B / processes, ...]; B must be divisible by the number of devices.
@@ -129,30 +129,30 @@ def global_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.A
 
 
 def everywhere(tree: PyTree) -> PyTree:
-    """The whole arrays on every device, for computing without a mesh; every process must call it."""
+    """Replicate all arrays on every device, for computing without a mesh; every process must call it."""
     if jax.process_count() > 1:
         return multihost_utils.process_allgather(tree, tiled=True)
     return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(x.sharding.mesh, P())), tree)
 
 
 def largest_over_processes(value: int) -> int:
-    """The maximum of a number over all processes, so that they decide alike; every process must call it."""
+    """Return the maximum of a number over all processes, so that all decide alike; every process must call it."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.process_allgather(np.asarray(value)).max())
 
 
 def barrier(name: str) -> None:
-    """Waits until every process has come here."""
+    """Wait until every process has reached this point."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 class Throttle:
-    """Keeps at most `limit` steps in flight.
+    """A limit on the number of steps in flight (`limit`).
 
-    Two are enough to hide the dispatch; many un-awaited steps abort the interpreter on virtual CPU devices and would
-    pile up batches in memory elsewhere.
+    Two are enough to hide the dispatch; many un-awaited steps abort the interpreter on virtual CPU devices, and
+    elsewhere their batches would pile up in memory.
     """
 
     def __init__(self, limit: int = 2):
@@ -160,7 +160,7 @@ class Throttle:
         self._pending: collections.deque[Metrics] = collections.deque()
 
     def __call__(self, state: TrainState, metrics: Metrics) -> None:
-        """Registers a dispatched step by its results; waits for the oldest ones."""
+        """Register a dispatched step by its results; wait for the oldest steps."""
         if not metrics:  # the state cannot be awaited later: the next step takes its buffers
             jax.block_until_ready(state)
         self._pending.append(metrics)
@@ -172,10 +172,11 @@ class Throttle:
 
 
 def _jit(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
-    # "fsdp" is how arrays are STORED. Where a stored part met a convolution, the partitioner would compute by parts of
-    # the kernel or of the picture, and got second derivatives wrong (jax 0.10.2: twice the R1 gradients with 8 devices
-    # and fsdp=4): what networks compute with is gathered before, gradients are whole before they reach an optimiser,
-    # and only rows of the batch are ever split between. Averages and optimiser states stay in parts all the time.
+    # "fsdp" is how arrays are STORED. If a sharded kernel reached a convolution, the partitioner would split the
+    # computation by kernel or by image and get second derivatives wrong (jax 0.10.2: twice the R1 gradients with 8
+    # devices and fsdp=4). Therefore parameters are gathered before the networks use them, gradients are gathered before
+    # they reach an optimiser, and only rows of the batch are sharded in between. Running averages and optimiser states
+    # stay sharded throughout.
     def whole(tree: PyTree) -> PyTree:
         return lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
@@ -184,7 +185,7 @@ def _jit(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
     def run(frozen, state, batch):
         state = state.replace(params=whole(state.params), stats=whole(state.stats))
         state, metrics = step(state, batch, axis, **whole(frozen))
-        # The outputs must lie exactly as the inputs did, or the next call would compile again.
+        # The outputs need exactly the inputs' shardings, or the next call would compile again.
         return lax.with_sharding_constraint(state, state_shardings(state, mesh)), whole(metrics)
 
     return functools.partial(jax.jit(run, donate_argnums=1), frozen)
@@ -196,7 +197,7 @@ def _shard_map(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelSte
     def run(frozen, state, batch):
         return step(state, batch, axis, **frozen)
 
-    # check_vma=False: with replication tracking, JAX would sum the gradients a second time on its own.
+    # check_vma=False: with replication tracking, JAX itself would sum the gradients a second time.
     mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P(), P(BATCH_AXES)), out_specs=P(), check_vma=False)
     return functools.partial(jax.jit(mapped, donate_argnums=1), frozen)
 
@@ -218,7 +219,7 @@ def _pmap(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
         return jax.tree.map(lambda x: x.reshape(devices.size, x.shape[0] // devices.size, *x.shape[1:]), batch)
 
     def call(state, batch):
-        if jax.tree.leaves(state)[0].sharding != whole:  # a first call; the same mesh ever after, or it compiles twice
+        if jax.tree.leaves(state)[0].sharding != whole:  # at the first call only, or it compiles twice
             state = jax.device_put(state, whole, donate=True)
         return mapped(frozen, state, split(batch))
 
@@ -226,10 +227,10 @@ def _pmap(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
 
 
 def _device_axis(names: str | tuple[str, ...]) -> Axis:
-    """The axis of a step that sees only its device's rows, inside a map over the named mesh axes.
+    """Return the axis of a step that sees only its device's rows, inside a map over the named mesh axes.
 
-    A value that every device computes alike from GATHERED rows is counted once per device in the totalled gradients;
-    losses are therefore sums over LOCAL rows that go through `total`.
+    A value that every device computes from the same GATHERED rows would count once per device in the summed gradients;
+    losses are therefore sums over LOCAL rows, passed through `total`.
     """
 
     @jax.custom_jvp
@@ -238,7 +239,7 @@ def _device_axis(names: str | tuple[str, ...]) -> Axis:
 
     @total.defjvp
     def total_jvp(primals, tangents):
-        # Identity, see `contract.Axis.total`; a JVP rule serves forward, reverse and nested derivatives.
+        # Identity, see `types.Axis.total`; a JVP rule serves forward, reverse and nested derivatives.
         return total(*primals), tangents[0]
 
     def gather(x):

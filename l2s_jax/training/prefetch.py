@@ -1,4 +1,4 @@
-"""Batches on their way to the devices: the next ones are read and transferred while the devices compute."""
+"""Device prefetch: the next batches are read and transferred while the devices compute."""
 
 import collections
 from collections.abc import Callable, Mapping
@@ -9,37 +9,37 @@ import jax
 import numpy as np
 
 AHEAD = 2
-"""Batches on the devices that no step has taken yet; those of the steps in flight (`parallel.Throttle`) make five."""
+"""Batches on the devices that no step has taken yet; with those of the steps in flight (`parallel.Throttle`), five."""
 
 GlobalBatch = dict[str, jax.Array]
 
 
 class Batches(Protocol):
-    """An endless, checkpointable stream of this process's part of each global batch."""
+    """An endless, checkpointable stream of this process's shard of each global batch."""
 
     def __next__(self) -> Mapping[str, np.ndarray]:
-        """The next batch: arrays [B / processes, ...]."""
+        """Return the next batch: arrays [B / processes, ...]."""
 
     def get_state(self) -> dict[str, Any]:
-        """The position in the stream, JSON."""
+        """Return the position in the stream, JSON."""
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from a position."""
+        """Continue from a position."""
 
     def close(self) -> None:
-        """Ends workers."""
+        """Stop the workers."""
 
 
 class Feed:
-    """Takes batches from a stream, in order, and holds the next `AHEAD` ready on the devices.
+    """A prefetcher: takes batches from a stream, in order, and holds the next `AHEAD` ready on the devices.
 
-    One thread reads and transfers; nobody else may use the stream until `close`, which puts it back to where the
-    batches TAKEN end. What was read ahead is read again by whoever goes on, so a resumed run misses nothing.
+    One thread reads and transfers; nothing else may use the stream until `close`, which resets it to the position after
+    the last batch TAKEN. Batches that were only prefetched are read again on resume, so none is lost.
 
     Args:
       batches: the stream.
-      place: from this process's rows to global arrays (`parallel.global_batch`).
-      count: the most batches that will be taken; none beyond is read.
+      place: turns this process's rows into global arrays (`parallel.global_batch`).
+      count: maximum number of batches; none beyond is read.
     """
 
     def __init__(self, batches: Batches, place: Callable[[Mapping[str, np.ndarray]], GlobalBatch], count: int):
@@ -51,21 +51,21 @@ class Feed:
         self._read_ahead()
 
     def take(self) -> GlobalBatch:
-        """The next batch; returns at once unless the data are slower than the steps.
+        """Return the next batch, at once unless the data are slower than the steps.
 
         Raises:
-          what the stream raises at this batch, after all batches before it were taken.
+          whatever the stream raised at this batch, once all batches before it were taken.
         """
         batch, self._state = self._pending.popleft().result()
         self._read_ahead()
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """The position of the stream after the last batch taken, however much was read ahead."""
+        """Return the stream's position after the last batch taken, regardless of prefetched ones."""
         return self._state
 
     def close(self) -> None:
-        """Stops reading; the stream is left where the batches taken end."""
+        """Stop prefetching; reset the stream to the position after the last batch taken."""
         self._pool.shutdown(cancel_futures=True)
         self._batches.set_state(self._state)
 
@@ -76,10 +76,10 @@ class Feed:
 
     def _read(self) -> tuple[GlobalBatch, dict[str, Any]]:
         if self._broken:
-            raise CancelledError  # the stream would start its workers again, to meet the same error
-        self._broken = True  # until the batch is there
+            raise CancelledError  # else the stream would restart its workers only to fail again
+        self._broken = True  # until the batch has arrived
         batch = self._place(next(self._batches))
-        # Only a batch that has arrived is ready: the wait for a slow transfer is a wait for data.
+        # A batch is ready only once transferred: waiting for a slow transfer counts as waiting for data.
         ready = jax.block_until_ready(batch), self._batches.get_state()
         self._broken = False
         return ready

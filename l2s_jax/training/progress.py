@@ -1,4 +1,4 @@
-"""What a person sees while training: a live bar on a terminal, one line per log in a file or a pipe."""
+"""Progress displays: a live bar on a terminal, one line per log in a file or a pipe."""
 
 import contextlib
 import time
@@ -12,7 +12,7 @@ from l2s_jax.training.writers import ConsoleWriter, Writer
 
 
 class Meter:
-    """Speed since the last report, not counting compilation, evaluation and saving."""
+    """Training speed since the last report, excluding compilation, evaluation and saving."""
 
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
@@ -25,27 +25,27 @@ class Meter:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Time in this block is spent waiting for data: the next batch is not on the devices yet (see feeding.py)."""
+        """Count the time of this block as data wait: the next batch is not on the devices yet (see prefetch.py)."""
         begin = time.perf_counter()
         yield
         self._waited += time.perf_counter() - begin
 
     @contextlib.contextmanager
     def excluded(self) -> Iterator[None]:
-        """Time in this block is no training time."""
+        """Exclude the time of this block from training time."""
         begin = time.perf_counter()
         yield
         self._excluded += time.perf_counter() - begin
 
     def count_step(self) -> None:
-        """One more batch was trained on."""
+        """Count one batch trained on."""
         self._steps += 1
 
     def report(self) -> dict[str, float]:
-        """`perf/steps_per_second`, `perf/images_per_second`, `perf/data_wait`; starts anew.
+        """Return `perf/steps_per_second`, `perf/images_per_second` and `perf/data_wait`; reset the meter.
 
-        The data wait is the share of time, 0..1, in which the loop stood still for want of a batch; it is 0 where
-        reading and transfer hide behind the steps.
+        The data wait is the fraction of time, 0..1, that the loop waited for a batch; it is 0 if reading and transfer
+        are hidden behind the steps.
         """
         seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
         rate = self._steps / seconds
@@ -59,7 +59,7 @@ class Meter:
 
 
 class PlainDisplay(Writer):
-    """One line per message and per log."""
+    """Progress as text: one line per message and per log."""
 
     def __init__(self, console: Console, steps: int):
         self._console, self._steps = console, steps
@@ -72,20 +72,20 @@ class PlainDisplay(Writer):
         pass
 
     def message(self, text: str) -> None:
-        """Prints a sentence."""
+        """Print a sentence."""
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, step: int) -> None:
-        """Plain output shows steps only where they are logged."""
+        """Do nothing: plain output shows steps only when they are logged."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Prints the numbers and the minutes that are left."""
+        """Print the scalars and the minutes left."""
         left = {"eta_minutes": _minutes_left(step, self._steps, scalars)}
         self._lines.write_scalars(step, {name.removeprefix("perf/"): x for name, x in scalars.items()} | left)
 
 
 class LiveDisplay(Writer):
-    """A bar with speed, data wait, time left, losses and the best score."""
+    """A progress bar with speed, data wait, time left, losses and the best score."""
 
     def __init__(self, console: Console, steps: int):
         self._steps = steps
@@ -107,15 +107,15 @@ class LiveDisplay(Writer):
         self._progress.stop()
 
     def message(self, text: str) -> None:
-        """Prints a sentence above the bar."""
+        """Print a sentence above the bar."""
         self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def advance(self, step: int) -> None:
-        """Moves the bar."""
+        """Move the bar."""
         self._progress.update(self._task, completed=step)
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Shows the numbers beside the bar."""
+        """Show the scalars beside the bar."""
         speed = (
             f"{scalars['perf/steps_per_second']:.2f} steps/s · {scalars['perf/images_per_second']:.0f} images/s · "
             f"data wait {scalars['perf/data_wait']:.0%} · {_minutes_left(step, self._steps, scalars):.0f} min left"
@@ -129,7 +129,7 @@ class LiveDisplay(Writer):
 
 
 def display(console: Console, steps: int) -> PlainDisplay | LiveDisplay:
-    """The display that suits the console; a context manager."""
+    """Return the display that suits the console, a context manager."""
     return (LiveDisplay if console.is_terminal else PlainDisplay)(console, steps)
 
 

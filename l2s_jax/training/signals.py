@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that hangs up as a request to stop, not as an exception in the middle of a step."""
+"""Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop, not an exception in the middle of a step."""
 
 import contextlib
 import signal
@@ -9,25 +9,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """A stop was requested while it could be obeyed at once."""
+    """A stop was requested in a block that may be abandoned."""
 
 
 class StopRequest:
-    """Context manager: the first signal is remembered, a second one kills the process as usual.
+    """A context manager that records the first signal; a second one kills the process as usual.
 
-    But a terminal that is closed may hang up several times (its shell, then the system): further SIGHUP do nothing. One
-    that was ignored from the start, as `nohup` asks, stays ignored.
+    Exception: a closed terminal may send SIGHUP several times (its shell, then the system), so further SIGHUPs do
+    nothing. A SIGHUP that was ignored from the start, as under `nohup`, stays ignored.
     """
 
     def __init__(self, at_once: bool):
-        """`at_once` lets `interruptible` blocks be left in the middle; not for several processes that must agree."""
+        """Set `at_once` to let `interruptible` blocks be abandoned; not for several processes, which must agree."""
         self._may_obey_at_once = at_once
-        self.signal = 0  # number of the signal that came, 0 = none
+        self.signal = 0  # number of the signal received, 0 = none
         self._obey_at_once = False
         self._previous = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
             nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             wanted = (number for number in SIGNALS if not (nohup and number == signal.SIGHUP))
             self._previous = {number: signal.signal(number, self._handle) for number in wanted}
@@ -39,7 +39,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that may be abandoned: a signal raises `Interrupted` in it, and one that came before does too."""
+        """Mark a block that may be abandoned: a signal, pending or new, raises `Interrupted` in it."""
         self._obey_at_once = self._may_obey_at_once
         try:
             if self.signal and self._obey_at_once:

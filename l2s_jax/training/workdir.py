@@ -1,4 +1,4 @@
-"""The folder of a run: its layout, and the rules that one folder holds one experiment and one training at a time."""
+"""The folder of a run: its layout, and the rule that it holds one experiment and one training at a time."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorb
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
 
 JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
-"""Fields that choose the best checkpoint; where they change, that of before is no longer the best."""
+"""Fields that decide which checkpoint is the best; if one changes, the previous best is discarded."""
 FREE_FIELDS = frozenset(
     {
         *(f"train.{name}" for name in ("steps", "max_minutes", "log_every", "eval_every", "save_every", "keep")),
@@ -32,18 +32,18 @@ FREE_FIELDS = frozenset(
         "eval.batch_size",
     }
 )
-"""Fields that may change when a run goes on: they decide when and where, not what is computed."""
+"""Fields that may change when a run is resumed: they decide when and where, not what is computed."""
 
 
 @contextlib.contextmanager
 def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Keeps other trainings out of a workdir while the block runs; whoever only reads it is not kept out.
+    """Keep other trainings out of a workdir while the block runs; readers are not kept out.
 
     The processes of one run share the folder: the first one holds the lock. Every process must call it.
 
     Args:
-      workdir: made where there is none.
-      warn: gets a sentence where the file system cannot lock.
+      workdir: created if missing.
+      warn: called with a sentence if the file system cannot lock.
 
     Raises:
       UserError: another training holds it, or the folder cannot be written.
@@ -61,10 +61,10 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 def claim(workdir: Path, config: ConfigDict) -> Path:
-    """Makes or takes over a workdir and writes its config.json.
+    """Create or take over a workdir and write its config.json.
 
     Args:
-      workdir: a new folder, an empty one, or that of an earlier run of the same experiment.
+      workdir: a new folder, an empty one, or the one of an earlier run of the same experiment.
       config: the resolved config.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where scalars go: JSON lines, TensorBoard, the console. The method names are those of `clu.metric_writers`."""
+"""Writers of scalars: JSON lines, TensorBoard, the console. Method names as in `clu.metric_writers`."""
 
 import json
 import math
@@ -20,34 +20,34 @@ Images = Mapping[str, np.ndarray]
 
 
 class Writer:
-    """What the loop expects of a writer; each kind overrides what it can show."""
+    """The writer interface of the training loop; each subclass overrides what it can show."""
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """Records numbers by name, e.g. `train/loss`."""
+        """Record numbers by name, e.g. `train/loss`."""
 
     def write_images(self, step: int, images: Images) -> None:
-        """Records pictures by name, uint8 [N, H, W, 3]."""
+        """Record images by name, uint8 [N, H, W, 3]."""
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """Records the flat config."""
+        """Record the flat config."""
 
     def flush(self) -> None:
-        """Brings everything to disk."""
+        """Flush everything to disk."""
 
     def close(self) -> None:
-        """Flushes and releases the files."""
+        """Flush and release the files."""
 
 
 class JsonlWriter(Writer):
     """`metrics.jsonl`: `{"step": int, "time": seconds since 1970, NAME: float, ...}`, one object a line."""
 
     def __init__(self, path: str | os.PathLike, resumed_step: int, warn: Callable[[str], None]):
-        """Continues a history: lines after `resumed_step` are dropped, because they will be written again.
+        """Continue a history: drop lines after `resumed_step`, because they will be written again.
 
         Args:
-          path: of the file, which need not exist.
-          resumed_step: the step that the run goes on from.
-          warn: gets a sentence where lines are damaged, but for a last one that a crash cut short; they are dropped.
+          path: the file, which need not exist.
+          resumed_step: the step that the run resumes from.
+          warn: called with a sentence if damaged lines were dropped; a last line cut short by a crash is no damage.
 
         Raises:
           UserError: the file cannot be written.
@@ -61,26 +61,26 @@ class JsonlWriter(Writer):
             raise UserError(f"cannot write {path} ({error.strerror}); choose another --workdir") from error
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """Appends one line; a number that is not finite is left out, because JSON has no NaN."""
+        """Append one line; numbers that are not finite are left out, because JSON has no NaN."""
         line = {"step": step, "time": round(time.time(), 3)}
         line |= {name: float(value) for name, value in scalars.items() if math.isfinite(value)}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()  # a killed run keeps its history
 
     def flush(self) -> None:
-        """Brings the lines to disk."""
+        """Flush the lines to disk."""
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
 class TensorBoardWriter(Writer):
-    """The same scalars, and pictures, as TensorBoard event files."""
+    """A writer of the same scalars, and images, as TensorBoard event files."""
 
     def __init__(self, folder: str | os.PathLike, resumed_step: int):
-        """Continues a history: TensorBoard hides events after `resumed_step`.
+        """Continue a history: TensorBoard hides events after `resumed_step`.
 
         Raises:
           UserError: the folder cannot be written.
@@ -91,75 +91,75 @@ class TensorBoardWriter(Writer):
             raise UserError(f"cannot write {folder} ({error.strerror}); choose another --workdir") from error
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """One event per number."""
+        """Write one event per number."""
         for name, value in scalars.items():
             self._summary.add_scalar(name, value, step)
 
     def write_images(self, step: int, images: Images) -> None:
-        """One grid per name, uint8 [N, H, W, 3]."""
+        """Write one grid per name, uint8 [N, H, W, 3]."""
         for name, batch in images.items():
             self._summary.add_images(name, batch, step, dataformats="NHWC")
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """The config as a text panel."""
+        """Write the config as a text panel."""
         rows = [f"| {name} | {value} |" for name, value in hparams.items()]
         self._summary.add_text("config", "\n".join(["| field | value |", "|---|---|", *rows]))
 
     def flush(self) -> None:
-        """Brings the events to disk."""
+        """Flush the events to disk."""
         self._summary.flush()
 
     def close(self) -> None:
-        """Closes the event file."""
+        """Close the event file."""
         self._summary.close()
 
 
 class ConsoleWriter(Writer):
-    """One plain line per write, for logs and pipes."""
+    """A writer of one plain line per call, for logs and pipes."""
 
     def __init__(self, console: Console):
         self._console = console
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """`step 100  train/loss 0.1234  ...`."""
+        """Print `step 100  train/loss 0.1234  ...`."""
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
         self._console.print(f"step {step}  {numbers}", markup=False, highlight=False, soft_wrap=True)
 
 
 class MultiWriter(Writer):
-    """Gives everything to several writers."""
+    """A writer that forwards everything to several writers."""
 
     def __init__(self, writers: Sequence[Writer]):
         self._writers = tuple(writers)
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """To all writers."""
+        """Write to all writers."""
         for writer in self._writers:
             writer.write_scalars(step, scalars)
 
     def write_images(self, step: int, images: Images) -> None:
-        """To all writers."""
+        """Write to all writers."""
         for writer in self._writers:
             writer.write_images(step, images)
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """To all writers."""
+        """Write to all writers."""
         for writer in self._writers:
             writer.write_hparams(hparams)
 
     def flush(self) -> None:
-        """All writers."""
+        """Flush all writers."""
         for writer in self._writers:
             writer.flush()
 
     def close(self) -> None:
-        """All writers."""
+        """Close all writers."""
         for writer in self._writers:
             writer.close()
 
 
 def _drop_after(path: Path, step: int) -> int:
-    """Keeps the whole lines of steps up to `step`; returns how many others are damaged, a last one cut short aside."""
+    """Keep the complete lines up to `step`; return how many others are damaged, not counting a last one cut short."""
     if not path.exists():
         return 0
     damaged = 0
@@ -169,12 +169,12 @@ def _drop_after(path: Path, step: int) -> int:
             if row_step is None:
                 damaged += line.endswith(b"\n")
             elif row_step <= step:
-                new.write(line.rstrip(b"\n") + b"\n")  # a crash may have cut the end of the line alone
+                new.write(line.rstrip(b"\n") + b"\n")  # a crash may have cut off just the newline
     return damaged
 
 
 def _step_of(line: bytes) -> int | None:
-    """The step of a line of the history; None for a damaged one."""
+    """Return the step of a line of the history; None for a damaged one."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
