@@ -43,6 +43,7 @@ RANGES = {
     "data.workers": Range(0, 1024),
     "data.threads": Range(1, 1024),
     "data.prefetch": Range(1, 4096),
+    "data.require": str,
     "data.augment": Range(-255.0, 255.0),  # narrower ones: input_pipeline.images.augment.Augment
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),

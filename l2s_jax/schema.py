@@ -26,8 +26,8 @@ class Range(NamedTuple):
     most: float
 
 
-Ranges = Mapping[str, Range]
-"""Ranges by dotted name; that of a group holds for the numbers inside that have none of their own."""
+Ranges = Mapping[str, Range | type[str]]
+"""Ranges by dotted name; that of a group holds for the numbers inside that have none of their own. A list of texts has `str`."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
@@ -96,7 +96,8 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
     if default:
         return tuple(_scalar(field, entry, type(default[0]), allowed) for entry in value)
     if allowed is not None:
-        return tuple(_scalar(field, entry, type(allowed.least), allowed) for entry in value)
+        kind = str if allowed is str else type(allowed.least)
+        return tuple(_scalar(field, entry, kind, allowed) for entry in value)
     return _plain(field, value, DEEPEST)  # what checks the config knows its form
 
 
