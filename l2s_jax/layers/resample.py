@@ -2,8 +2,8 @@
 
 The lowerings compute the same function of the same weights, borders included (tests/layers/test_resample.py):
 
-* `direct`: separate filter and convolution. Fewest multiplications; the choice for inference and for the forward and first
-  backward pass of a discriminator.
+* `direct`: separate filter and convolution. Fewest multiplications; the choice for inference and for the forward and
+  first backward pass of a discriminator.
 * `folded`: the filter is folded into the kernel and the stride into the channels, so that an ordinary stride-1
   convolution remains. Four times the multiplications when doubling, yet several times faster to differentiate, because
   the gradients of dilated and strided convolutions are slow in XLA; the choice for training a generator and for R1.

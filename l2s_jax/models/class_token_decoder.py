@@ -50,8 +50,8 @@ class ClassTokenDecoder(nn.Module):
     def _pixels(self, image: jax.Array) -> jax.Array:
         """Compute pixel embeddings: [B, h w, C] -> [B, 4^doublings h w, pixel_channels], see `_assembled`.
 
-        Transposed 2 x 2 convolutions of stride 2, whose windows do not overlap, are dense layers to 4 times the channels,
-        reshaped to 4 pixels. No layer here uses neighbours, so pixels stay ordered by cell until `_assembled`.
+        Transposed 2 x 2 convolutions of stride 2, whose windows do not overlap, are dense layers to 4 times the
+        channels, reshaped to 4 pixels. No layer here uses neighbours, so pixels stay ordered by cell until the end.
         """
         for i in range(1, self.doublings + 1):
             if i > 1:

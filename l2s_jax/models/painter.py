@@ -1,4 +1,4 @@
-"""The published inference rule of Latents2Segments: what is not black belongs to the region (arXiv 2207.01871)."""
+"""The published inference rule of Latents2Segments: a region is where its decode is not black (arXiv 2207.01871)."""
 
 from collections.abc import Sequence
 

@@ -31,7 +31,7 @@ class PresenceHead(nn.Module):
 
     @nn.compact
     def __call__(self, codes: Array) -> Array:
-        """Codes [B, K, h, w, C], one slice each -> float32 logits [B, h * 2**upsamplings, w * 2**upsamplings, K]."""
+        """Decode codes [B, K, h, w, C], one slice each -> float32 logits [B, h * 2**n, w * 2**n, K], n upsamplings."""
         b, k, h, w, c = codes.shape
         x = codes.reshape(b * k, h, w, c).astype(self.dtype)
         loud = nn.initializers.variance_scaling(k, "fan_in", "normal")  # compensates for K - 1 zero slices

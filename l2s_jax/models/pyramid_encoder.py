@@ -82,7 +82,7 @@ class PyramidEncoder(nn.Module):
             width = lateral.shape[-1]
             x = nn.Conv(width, (1, 1), dtype=self.dtype)(x).repeat(2, axis=1).repeat(2, axis=2)
             x = ResidualBlock(width, dtype=self.dtype)(x + nn.Conv(width, (1, 1), dtype=self.dtype)(lateral))
-        # The finest scale is added through a strided convolution: thin parts (lips, lids) keep their half-pixel position.
+        # The finest scale enters through a strided convolution: thin parts (lips, lids) keep their half-pixel position.
         x = x + nn.Conv(x.shape[-1], (3, 3), (2, 2), dtype=self.dtype)(scales[0])
         x = nn.silu(nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype)(x))
         structure = nn.Conv(self.structure_channels, (1, 1), dtype=jnp.float32)(x.astype(jnp.float32))

@@ -1,4 +1,4 @@
-"""Inverted residual blocks and the network made of them: MobileNetV3 and EfficientNetV2 are two tables for it."""
+"""Inverted residual blocks and the network built from a table of them, as MobileNetV3 and EfficientNetV2 are."""
 
 import dataclasses
 import math
