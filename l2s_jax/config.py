@@ -72,7 +72,7 @@ def base() -> ConfigDict:
     config.data.require = ()  # classes of label_set: training faces that lack any of them are left out
     config.data.require_scored = False  # also leave out such faces from data.eval and data.test
     config.data.resize = "pad-square-bilinear"  # how all photos are made square (images/resize_rules.py)
-    config.data.balance = 0.0  # repeat training faces that have a class which less than this share have; 0 = off
+    config.data.balance = 0.0  # repeat training faces with a class that less than this share of faces have; 0 = off
     config.data.batch_size = 16  # GLOBAL batch size, over all devices and hosts
     config.data.mend_sides = False  # swap left and right in training masks whose `left` is the image's left
     config.data.smaller_first = ()  # pairs (step, side): up to this step images have this side (progressive resizing)
@@ -389,7 +389,7 @@ def _override(config: ConfigDict, assignment: str) -> None:
 
 
 def _parse_value(field: str, text: str, default: Any) -> Any:
-    """Parse `text` as the type of the default; bool comes before int because True is an int."""
+    """Parse `text` as the type of the default; bool is checked before int because True is an int."""
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]

@@ -34,7 +34,7 @@ RateFactor = Callable[[tuple[str, ...]], float]
 def default_config() -> ConfigDict:
     """Return the fields of one optimiser; systems copy and change them. Steps are updates of THIS optimiser."""
     config = ConfigDict()
-    config.name = "adam"  # adam | adamw
+    config.name = "adam"  # optimiser: adam | adamw
     config.learning_rate = 1e-3  # peak learning rate
     config.b1 = 0.9  # decay rate of the first moment
     config.b2 = 0.999  # decay rate of the second moment
@@ -42,7 +42,7 @@ def default_config() -> ConfigDict:
     config.weight_decay = 0.0  # decoupled weight decay; adamw only
     config.decay_vectors = False  # also decay arrays with fewer than two axes: biases and scales
     config.warmup_steps = 0  # linear warm-up from learning_rate / warmup_steps to learning_rate
-    config.decay = "constant"  # after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
+    config.decay = "constant"  # learning rate after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
     config.total_steps = 0  # update at which the decay ends; 0 = at the end of training
     config.milestones = ()  # for decay=steps: updates after which the rate is multiplied by step_factor
     config.step_factor = 0.1  # factor applied at each milestone

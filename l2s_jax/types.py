@@ -22,7 +22,7 @@ Metrics = Mapping[str, jax.Array]
 
 
 class TrainState(struct.PyTreeNode):
-    """Everything that training changes, and nothing else.
+    """The variables that training changes, and no others.
 
     Attributes:
       step: int32 scalar, number of batches consumed so far. The loop advances it; steps do not change it.
@@ -96,13 +96,13 @@ class Prediction(struct.PyTreeNode):
 
 
 class Predict(Protocol):
-    """The fast path of a system: an image to its label map, nothing else."""
+    """The fast path of a system: from images to class logits, without decoding anything else."""
 
     def __call__(self, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
         """Parse a batch.
 
         Args:
-          variables: what `System.variables` exports.
+          variables: the output of `System.variables`.
           image: float32 [B, H, W, 3] in [-1, 1].
           landmarks: float32 [B, K, 2] (x, y) in pixels, if known. A system that aligns faces by landmarks parses the
             unaligned picture without them; all other systems ignore them.
@@ -205,7 +205,7 @@ class TrainedModel(Protocol):
     Attributes:
       config: the config it was trained with; `image_size` is the side of its input in pixels.
       system: its pure functions.
-      variables: what `system.predict` takes.
+      variables: the input of `system.predict`.
     """
 
     config: ConfigDict

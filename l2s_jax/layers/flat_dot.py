@@ -1,4 +1,4 @@
-"""Matrix products of feature maps as products of two matrices: the same numbers, several times faster gradients on CPU.
+"""Matrix products of feature maps as products of two matrices: same result, several times faster gradients on CPU.
 
 XLA's CPU backend differentiates `[B, H, W, I] @ [I, O]` by a contraction over three axes, which it does slowly (and a
 1x1 convolution more slowly still). With all rows in one axis it becomes one plain matrix product; accelerators see no

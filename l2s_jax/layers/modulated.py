@@ -33,7 +33,7 @@ class ModulatedConv(nn.Module):
     Attributes:
       features: output channels.
       size: kernel size, odd; 3 with `up`.
-      demodulate: bring the style to unit mean square and each output channel's kernel to unit norm.
+      demodulate: normalise the style to mean square 1 and each output channel's kernel to norm 1.
       up: taps of the low-pass filter after doubling; empty keeps the size.
       lowering: how the doubling is computed (layers/resample.py).
       dtype: compute dtype; style and demodulation stay in float32.

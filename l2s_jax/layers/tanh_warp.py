@@ -40,7 +40,7 @@ LIMIT = 0.999
 
 
 class Convention(NamedTuple):
-    """Positions of pixels.
+    """The positions of pixels in the warp, see the module's docstring.
 
     Attributes:
       centre: position of pixel 0 of a result.
@@ -106,7 +106,7 @@ def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor:
 
     def positions(matrix: jax.Array) -> jax.Array:
         aligned = side / 2 * (_stretch(2 * _grid(side, convention) / side - 1, factor) + 1)
-        # The inverse of a similarity is a transposition: no solver, and float32 is enough.
+        # The inverse of a similarity is a scaled transpose: no solver is needed, and float32 is precise enough.
         linear = matrix[:, :2]
         scale = jnp.sum(linear[0] ** 2)
         return _product(aligned - matrix[:, 2][None, None], linear.T / scale)

@@ -43,7 +43,7 @@ def blob_sums(
       mask: int32 [B, H, W]; a pixel whose class is not in 0..K-1, such as 255 (ignore), belongs to no blob.
       blobs: int32 [B, H, W]; a pixel whose id is not in 0..max_blobs-1, such as -1 (none), belongs to no blob.
       max_blobs: S.
-      summation: how to add.
+      summation: method of summation.
 
     Returns:
       the sums, differentiable in the logits in reverse mode.

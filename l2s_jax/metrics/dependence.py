@@ -189,5 +189,5 @@ def _correlation(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _over_root(numerator: jax.Array, square: jax.Array) -> jax.Array:
-    """Return numerator / sqrt(square), 0 where the square is 0: a constant depends on nothing."""
+    """Return numerator / sqrt(square), 0 where the square is 0: a constant is independent of all."""
     return jnp.where(square > 0, numerator / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

@@ -69,7 +69,7 @@ def effects(
       * `noise`: adds `scale` times N(0, 1) times the channel's standard deviation over the batch (the paper adds
         0.01 N(0, 1), whatever the scale of the code); D_i is the variance over `draws` draws, summed over RGB.
       * `swap`: replaces slice i by that of the next example that is not padding; D_i is the squared change. Because a
-        part may move, region j is the union of the region in both masks. A batch with a single example counts nothing.
+        part may move, region j is the union of the region in both masks. A batch with a single example is not counted.
       * `zero`: sets slice i to zero; D_i is the squared change.
 
     The codec is compiled once for all slices and all batches of one shape, if `codec` is the same object.

@@ -9,7 +9,7 @@ from l2s_jax.models.level_fusion import LevelFusion
 
 
 class SegFace(nn.Module):
-    """A face parser.
+    """A network for face parsing.
 
     Attributes:
       backbone: images -> feature maps at strides 4, 8, 16, 32.

@@ -1,4 +1,4 @@
-"""Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 brings its own blocks (swin_v2.py)."""
+"""Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 has its own blocks (swin_v2.py)."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def attend(qkv: jax.Array, bias: jax.Array, cut: ShiftedWindows, scores: Any) ->
     Args:
       qkv: [B, N, T, 3, heads, D].
       bias: float32 [heads, T, T], added to the logits.
-      cut: the windows; knows which tokens of a window are not neighbours in the map.
+      cut: the windows, which also define which tokens of a window are not neighbours in the map.
       scores: (query, key), both [B, N, T, heads, D] -> float32 logits [B, N, heads, T, T].
 
     Returns:

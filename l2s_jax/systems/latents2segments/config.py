@@ -48,7 +48,7 @@ def default_config() -> ConfigDict:
     config.model = _model()
     config.loss = _loss()
     config.schedule = ConfigDict()
-    config.schedule.autoencode_every = 1  # every n-th such batch also trains the generator; the others only parse
+    config.schedule.autoencode_every = 1  # every n-th encoder batch also trains the generator; the others only parse
     config.schedule.discriminator_every = 0  # every n-th batch trains the discriminators; 2 alternates, 0 = no GAN
     config.schedule.r1_every = 16  # every n-th discriminator batch adds the R1 update, weighted by n
     config.optim = ConfigDict()
@@ -73,7 +73,7 @@ def default_config() -> ConfigDict:
 def _model() -> ConfigDict:
     model = ConfigDict()
     model.init_from = ""  # initial weights (initial.py): a published checkpoint or a model; "" = random
-    model.background = True  # the background has its own slice; False: only the regions have (published)
+    model.background = True  # the background has its own slice; False: only the regions do (published)
     model.slices = (4, 4, 4, 4, 4, 4)  # channels of each slice, in label order; at least 2 unless generator.renormalize
     model.style = 128  # S, length of the style code
     model.code_noise = 0.0  # std of noise added to the structure code in training; the rms of the code is 1
@@ -107,7 +107,7 @@ def _model() -> ConfigDict:
     model.patch = ConfigDict()
     model.patch.channel_base = 1024  # as for the discriminator
     model.patch.max_width = 64  # largest number of channels
-    model.patch.head_widths = (128, 64)  # widths of the dense layers that compare two crops
+    model.patch.head_widths = (128, 64)  # widths of the dense layers on pairs of crop features
     model.patch.crops = 4  # number of crops per region image
     model.patch.crop_size = 32  # side of a crop in pixels, a power of two
     model.patch.around_region = True  # crop around the region (ours); False: anywhere (published)

@@ -82,7 +82,7 @@ WEIGHTS = Weights(
 PUBLISHED = Published(
     WEIGHTS,
     {
-        # Three orders of the same classes; in each, masks overlap as the code base that it comes from paints them.
+        # Three orders of the same classes, each with the mask painting order of the code base that it comes from.
         **dict.fromkeys(("celebamask", "farl19", "bisenet19"), _SEGFACE_CELEBAMASK),
         "lapa": _SEGFACE_LAPA,  # the Helen weights have no published scores
     },
