@@ -42,7 +42,7 @@ def default_config() -> ConfigDict:
     config.weight_decay = 0.0  # decoupled weight decay; adamw only
     config.decay_vectors = False  # also decay arrays with fewer than two axes: biases and scales
     config.warmup_steps = 0  # linear warm-up from learning_rate / warmup_steps to learning_rate
-    config.decay = "constant"  # learning rate after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
+    config.decay = "constant"  # rate after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
     config.total_steps = 0  # update at which the decay ends; 0 = at the end of training
     config.milestones = ()  # for decay=steps: updates after which the rate is multiplied by step_factor
     config.step_factor = 0.1  # factor applied at each milestone
