@@ -1,8 +1,9 @@
 """Experiment configs: every field in one place, files that change them, overrides from the command line.
 
-A config is one locked `ml_collections.ConfigDict`. `base()` holds what every run needs, `systems.default_config` what
-one system needs; `configs/NAME.py` joins and edits them in `get_config()`; `--config.a.b=v` has the last word. Whatever
-its origin, a config is held against the defaults of its system, which are its schema (schema.py).
+A config is one locked `ml_collections.ConfigDict`. `base()` holds the fields that every run needs,
+`systems.default_config` those of one system; `configs/NAME.py` merges and edits them in `get_config()`; overrides
+`--config.a.b=v` are applied last. Whatever its origin, a config is validated against the defaults of its system, which
+are its schema (schema.py).
 """
 
 import ast
@@ -27,11 +28,11 @@ from l2s_jax import schema, systems
 from l2s_jax.schema import MOST, Range
 
 MODES = ("jit", "pmap", "shard_map")
-"""How a step runs on many devices, see training/parallel.py."""
+"""How a step is distributed over devices, see training/parallel.py."""
 PRECISIONS = ("float32", "bfloat16")
 EXPORTS = ("best", "last")
 MOST_PIXELS = 16384
-"""A side."""
+"""Largest side of an image in pixels."""
 MAX_JSON_BYTES = 4 * 2**20
 RANGES = {
     "seed": Range(0, MOST),
@@ -44,7 +45,7 @@ RANGES = {
     "data.threads": Range(1, 1024),
     "data.prefetch": Range(1, 4096),
     "data.require": str,
-    "data.augment": Range(-255.0, 255.0),  # narrower ones: input_pipeline.images.augment.Augment
+    "data.augment": Range(-255.0, 255.0),  # narrower ranges: input_pipeline.images.augment.Augment
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),
     "train.log_every": Range(1, MOST),
@@ -52,95 +53,95 @@ RANGES = {
     "parallel.fsdp": Range(1, 2**16),
     "eval.batch_size": Range(1, 2**20),
 }
-"""Of the numbers of `base()`; systems have their own."""
+"""Allowed ranges of the numbers in `base()`; systems have their own."""
 
 
 def base() -> ConfigDict:
-    """The fields of the training loop, the same for every system, with their defaults."""
+    """Return the fields of the training loop, the same for every system, with their defaults."""
     config = ConfigDict()
     config.system = ""  # registry name, e.g. latents2segments
-    config.seed = 0  # of the weights, the shuffling, the augmentation and the noise
-    config.label_set = "celebamask"  # classes of masks and predictions (`l2s labels` lists them)
-    config.image_size = 128  # pixels a side of what the networks see
+    config.seed = 0  # random seed of weights, shuffling, augmentation and noise
+    config.label_set = "celebamask"  # classes of masks and predictions; `l2s labels` lists the label sets
+    config.image_size = 128  # side of the networks' input images, in pixels
 
     config.data = ConfigDict()
-    config.data.root = ""  # folder that relative places in data.train, .eval, .test lie in; "" = the working directory
-    config.data.train = "synthetic:20000"  # SPEC (docs/data.md), or a mixture "0.7*SPEC + 0.3*SPEC"
-    config.data.eval = "synthetic:200?val"  # held-out faces that choose the best checkpoint
-    config.data.test = ""  # faces of the final scores and the report, which choose nothing; "" = data.eval
-    config.data.framing = "whole"  # whole | face | face_inside | aligned: what all data show of a picture
-    config.data.require = ()  # classes of label_set: training faces that lack one of them are left out
-    config.data.require_scored = False  # leave such faces out of data.eval and data.test as well
-    config.data.resize = "pad-square-bilinear"  # how photos become square (images/resize_rules.py), then and later
-    config.data.balance = 0.0  # training faces with a class that fewer than this share have come oftener; 0 = off
-    config.data.batch_size = 16  # GLOBAL, over all devices and hosts
-    config.data.mend_sides = False  # training masks that mean the image's left by `left` get left and right exchanged
+    config.data.root = ""  # folder of relative paths in data.train, .eval and .test; "" = the working directory
+    config.data.train = "synthetic:20000"  # training data: SPEC (docs/data.md) or a mixture "0.7*SPEC + 0.3*SPEC"
+    config.data.eval = "synthetic:200?val"  # held-out faces used to select the best checkpoint
+    config.data.test = ""  # faces of the final scores and the report, not used for selection; "" = data.eval
+    config.data.framing = "whole"  # whole | face | face_inside | aligned: the part of each picture that is used
+    config.data.require = ()  # classes of label_set: training faces that lack any of them are left out
+    config.data.require_scored = False  # also leave out such faces from data.eval and data.test
+    config.data.resize = "pad-square-bilinear"  # how all photos are made square (images/resize_rules.py)
+    config.data.balance = 0.0  # repeat training faces with a class that less than this share of faces have; 0 = off
+    config.data.batch_size = 16  # GLOBAL batch size, over all devices and hosts
+    config.data.mend_sides = False  # swap left and right in training masks whose `left` is the image's left
     config.data.smaller_first = ()  # pairs (step, side): up to this step images have this side (progressive resizing)
-    config.data.blobs = 0  # most connected pieces of a training mask that the batch's `blobs` tell apart; 0 = no blobs
-    config.data.blob_pixels = 8  # smaller pieces are joined with others of their class
+    config.data.blobs = 0  # largest number of connected components per training mask in `blobs`; 0 = no blobs
+    config.data.blob_pixels = 8  # components with fewer pixels are merged with others of their class
     config.data.workers = 0  # worker processes per host that load and augment; 0 = threads of this process
-    config.data.threads = 2  # how many threads, where there are no workers
-    config.data.prefetch = 4  # batches ready ahead in memory, of each worker or of all threads together
+    config.data.threads = 2  # number of loading threads if workers is 0
+    config.data.prefetch = 4  # batches prefetched in memory, by each worker or by all threads together
     config.data.cache = False  # keep decoded examples in memory
     config.data.augment = _augment()
 
     config.train = ConfigDict()
-    config.train.steps = 10_000  # batches to train on
-    config.train.max_minutes = 0.0  # stop after this long, evaluated and saved; 0 = no limit
-    config.train.log_every = 50  # steps between lines of metrics.jsonl (means over these steps)
+    config.train.steps = 10_000  # number of batches to train on
+    config.train.max_minutes = 0.0  # stop after this time, with an evaluation and a checkpoint; 0 = no limit
+    config.train.log_every = 50  # steps between lines of metrics.jsonl, which hold means over these steps
     config.train.eval_every = 1000  # steps between evaluations on data.eval; 0 = only at the end
     config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
     config.train.eval_examples = 0  # faces per evaluation; 0 = all
-    config.train.best_metric = "segmentation.mean_f1"  # the best checkpoint has the highest of it
-    config.train.export = "best"  # best | last: which state becomes the model, that of best_metric or the final one
+    config.train.best_metric = "segmentation.mean_f1"  # metric whose highest value defines the best checkpoint
+    config.train.export = "best"  # best | last: export the checkpoint with the highest best_metric or the final one
     config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
-    config.train.keep = 2  # latest checkpoints kept
+    config.train.keep = 2  # number of latest checkpoints to keep
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
 
     config.parallel = ConfigDict()
-    config.parallel.mode = "jit"  # jit | pmap | shard_map (the last two only where no layer looks at the whole batch)
+    config.parallel.mode = "jit"  # jit | pmap | shard_map (the last two only if no layer needs the global batch)
     config.parallel.fsdp = 1  # devices that share one copy of the parameters (jit only)
 
     config.eval = ConfigDict()
-    config.eval.batch_size = 16  # GLOBAL, of evaluation
+    config.eval.batch_size = 16  # GLOBAL batch size of evaluation
 
     config.precision = ConfigDict()
-    config.precision.compute = "float32"  # float32 | bfloat16 in the networks; parameters and losses stay float32
+    config.precision.compute = "float32"  # float32 | bfloat16: dtype of the networks; parameters and losses are float32
     return config.lock()
 
 
 def _augment() -> ConfigDict:
-    """Random changes of training faces: the fields of `images.augment.Augment`, limits of uniform draws."""
+    """Return the random changes of training faces: the fields of `images.augment.Augment`, limits of uniform draws."""
     augment = ConfigDict()
-    augment.flip = 0.5  # probability of mirroring, with left and right classes swapped
-    augment.rotate = 12.0  # degrees to either side
+    augment.flip = 0.5  # probability of mirroring, which also swaps left and right classes
+    augment.rotate = 12.0  # largest rotation in degrees, to either side
     augment.scale_min = 0.85  # smallest magnification
     augment.scale_max = 1.2  # largest magnification
-    augment.scale_log = True  # False: the magnification itself is drawn evenly
-    augment.shift = 0.06  # fraction of the side, in x and in y
-    augment.shear = 0.0  # sideways for each pixel of height, and upwards for each of width
-    augment.edge = True  # outside the photo: repeat its border; False = paint `fill`
+    augment.scale_log = True  # draw the logarithm of the magnification uniformly; False: the magnification itself
+    augment.shift = 0.06  # largest shift in x and in y, as a fraction of the side
+    augment.shear = 0.0  # largest shear: pixels sideways per pixel of height, and upwards per pixel of width
+    augment.edge = True  # outside the photo: repeat its border; False = use `fill`
     augment.fill = 128  # grey level outside the photo where `edge` is False: 0 = black, 255 = white
     augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
-    augment.occlude = 0.0  # probability of one to three patches over the face
-    augment.occlude_size = 0.3  # length of the longest of them over the side
-    augment.occlude_ignore = False  # mask under a patch: ignored; False = the face goes on behind it
-    augment.brightness = 0.2  # factor 1 +- this
-    augment.contrast = 0.2  # factor 1 +- this
-    augment.saturation = 0.3  # factor 1 +- this
-    augment.tint = 0.05  # factor 1 +- this, for each colour channel by itself
-    augment.grey = 0.05  # probability of losing all colour
+    augment.occlude = 0.0  # probability of one to three occluding patches over the face
+    augment.occlude_size = 0.3  # length of the longest patch, as a fraction of the side
+    augment.occlude_ignore = False  # mask under a patch: ignored; False = unchanged
+    augment.brightness = 0.2  # brightness is multiplied by a factor within 1 +- this
+    augment.contrast = 0.2  # contrast is multiplied by a factor within 1 +- this
+    augment.saturation = 0.3  # saturation is multiplied by a factor within 1 +- this
+    augment.tint = 0.05  # each colour channel is multiplied by a factor within 1 +- this, independently
+    augment.grey = 0.05  # probability of conversion to greyscale
     augment.blur = 0.1  # probability of a Gaussian blur
-    augment.blur_sigma = 1.0  # its largest standard deviation, pixels
+    augment.blur_sigma = 1.0  # largest standard deviation of the blur, in pixels
     augment.jpeg = 0.1  # probability of JPEG compression
-    augment.jpeg_quality = 30  # its lowest quality; the highest is 95
-    augment.noise = 0.25  # probability of sensor noise
-    augment.noise_sigma = 6.0  # its largest standard deviation, of 255
+    augment.jpeg_quality = 30  # lowest JPEG quality; the highest is 95
+    augment.noise = 0.25  # probability of Gaussian sensor noise
+    augment.noise_sigma = 6.0  # largest standard deviation of the noise, on a scale of 255
     return augment
 
 
 def default(system_name: str) -> ConfigDict:
-    """`base()` joined with the defaults of a system: a locked config, so that a mistyped field is an error.
+    """Merge `base()` with the defaults of a system into a locked config, so that a mistyped field is an error.
 
     Raises:
       UserError: no such system.
@@ -152,11 +153,11 @@ def default(system_name: str) -> ConfigDict:
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ConfigDict:
-    """The locked, validated config of an experiment.
+    """Load the locked, validated config of an experiment.
 
     Args:
-      name_or_path: NAME of configs/NAME.py, a path of a .py file with `get_config()`, or of a saved config.json.
-      overrides: `a.b=v`, read by the type of the field they replace.
+      name_or_path: NAME of configs/NAME.py, or the path of a .py file with `get_config()` or of a saved config.json.
+      overrides: `a.b=v`, parsed by the type of the field they replace.
 
     Raises:
       UserError: no such experiment, unknown field, or a value of the wrong type or out of range.
@@ -171,10 +172,10 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ConfigDict:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file of an experiment: a path, or a bare name in ./configs or among the shipped ones.
+    """Find the file of an experiment: a path, or a bare name in ./configs or among the shipped ones.
 
     Raises:
-      UserError: there is none; names the closest and lists all.
+      UserError: there is none; the message suggests the closest name and lists all.
     """
     word = str(name_or_path)
     if word.endswith((".py", ".json")) or os.sep in word:
@@ -189,22 +190,25 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def names() -> dict[str, Path]:
-    """All experiments that a bare name finds, with their files; those of ./configs come before the shipped ones."""
+    """Return all experiments that can be given by bare name, with their files; ./configs takes precedence."""
     return dict(sorted((shipped() | _local()).items()))
 
 
 def shipped() -> dict[str, Path]:
-    """The experiments that come with the package, by name; in a checkout their folder is beside l2s_jax/, not in it."""
+    """Return the experiments that come with the package, by name.
+
+    In a checkout their folder, configs/, is beside l2s_jax/ and not inside it.
+    """
     here = Path(__file__).resolve().parent
     folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
     return {file.stem: file for file in folder.glob("*.py")}
 
 
 def shipped_file(name: str) -> Path:
-    """The file of a shipped experiment, whatever lies in ./configs.
+    """Return the file of a shipped experiment, even if ./configs has a file of the same name.
 
     Raises:
-      UserError: there is none, so that the installation lacks its files.
+      UserError: there is none, which means that the installation is incomplete.
     """
     known = shipped()
     if name not in known:
@@ -213,13 +217,13 @@ def shipped_file(name: str) -> Path:
 
 
 def is_local(name: str) -> bool:
-    """Whether a bare name means a file of ./configs and not a shipped one."""
+    """Return whether a bare name refers to a file in ./configs and not to a shipped one."""
     own, known = _local().get(name), shipped().get(name)
     return own is not None and not (known is not None and own.samefile(known))
 
 
 def _local() -> dict[str, Path]:
-    """The experiments in ./configs; the folder may be that of another project, with other modules in it."""
+    """Return the experiments in ./configs; the folder may be another project's and contain other modules."""
     return {file.stem: file for file in Path("configs").glob("*.py") if _is_experiment(file)}
 
 
@@ -232,7 +236,7 @@ def _is_experiment(file: Path) -> bool:
 
 
 def describe(name_or_path: str) -> str:
-    """The card of an experiment: the docstring of its config file, which is read, not run; "" where there is none."""
+    """Return the description of an experiment: its file's docstring, parsed without running it; "" if none."""
     path = find(name_or_path)
     if path.suffix == ".json":
         return ""
@@ -240,18 +244,18 @@ def describe(name_or_path: str) -> str:
 
 
 def save(config: ConfigDict, path: str | os.PathLike) -> None:
-    """Writes the resolved config as JSON, under a temporary name first.
+    """Write the resolved config as JSON, atomically through a temporary file.
 
     Raises:
-      UserError: the place cannot be written.
+      UserError: the file cannot be written.
     """
     files.replace_json(Path(path), json.loads(config.to_json()))
 
 
 def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
-    """The locked config that `save` wrote, from its file or its plain content; lists become tuples.
+    """Return the locked config that `save` wrote, from its file or its plain content; lists become tuples.
 
-    A field that is younger than the file has its default.
+    A field that was introduced after the file was written gets its default.
 
     Raises:
       UserError: the file is missing or is not the JSON of a config of this version.
@@ -278,7 +282,7 @@ def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
 
 
 def _conformed(content: Mapping[str, Any]) -> ConfigDict:
-    """Held against the defaults of its system, or, for systems that are not registered, against `base()`."""
+    """Validate against the defaults of its system or, if the system is not registered, against `base()`."""
     name = content.get("system")
     if isinstance(name, str) and systems.is_known(name):
         return schema.conform(content, default(name), RANGES | systems.ranges(name))
@@ -286,15 +290,15 @@ def _conformed(content: Mapping[str, Any]) -> ConfigDict:
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
-    """All fields by dotted name, in alphabetical order: `{"train.steps": 100, ...}`."""
+    """Return all fields by dotted name, in alphabetical order: `{"train.steps": 100, ...}`."""
     return dict(_fields(config, ""))
 
 
 def validate(config: ConfigDict) -> None:
-    """Checks what no system needs to know.
+    """Check the fields that do not depend on a system.
 
     Raises:
-      UserError: names the first field with an impossible value.
+      UserError: a field has an invalid value; names the first one.
     """
     _conformed(config.to_dict())
     choices_of = {
@@ -333,10 +337,10 @@ def _validate_sizes(config: ConfigDict) -> None:
 
 
 def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
-    """Splits a command line: `--config NAME`, `--config.a.b=v`, and the rest.
+    """Split a command line into `--config NAME`, `--config.a.b=v`, and the rest.
 
     Args:
-      argv: words; both `--flag=value` and `--flag value` are understood.
+      argv: words; both `--flag=value` and `--flag value` are accepted.
 
     Returns:
       (name or None, overrides `a.b=v` in order, all other words in order).
@@ -381,12 +385,12 @@ def _override(config: ConfigDict, assignment: str) -> None:
     *groups, leaf = field.split(".")
     for group in groups:
         config = config[group]
-    with config.ignore_type():  # the kind of a list is that of its entries, which the schema checks
+    with config.ignore_type():  # the type of a list is that of its entries, which the schema checks
         config[leaf] = _parse_value(field, text, flat[field])
 
 
 def _parse_value(field: str, text: str, default: Any) -> Any:
-    """Reads `text` as the type of the default; bool comes before int because True is an int."""
+    """Parse `text` as the type of the default; bool is checked before int because True is an int."""
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
@@ -406,7 +410,7 @@ def _parse_value(field: str, text: str, default: Any) -> Any:
 
 
 def _run(path: Path) -> ConfigDict:
-    """Executes a config file and calls its `get_config()`."""
+    """Execute a config file and call its `get_config()`."""
     _parse(path)
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
@@ -417,7 +421,7 @@ def _run(path: Path) -> ConfigDict:
         config = module.get_config()
     except UserError:
         raise
-    except Exception as error:  # a locked ConfigDict that refuses a name or a type, or any other mistake of the file
+    except Exception as error:  # a locked ConfigDict rejected a name or a type, or any other error in the file
         lines = [
             frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__
         ]
@@ -429,7 +433,7 @@ def _run(path: Path) -> ConfigDict:
 
 
 def _refusal(error: Exception) -> str:
-    """The words of a ConfigDict error in one line, without its dump of all fields; of others with their kind."""
+    """Return a ConfigDict error's message in one line, without its dump of all fields; others with their type."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
     text = str(error.args[0]) if error.args else ""
@@ -461,7 +465,7 @@ def _closest(word: str, known: Iterable[str]) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """The first words, as many as a sentence can hold, or `none`."""
+    """Join the first 20 words into a text that says how many more there are, or return `none`."""
     words = [*words]
     few = [clipped(word, 40) for word in words[:20]]
     return ", ".join(few) + (f" and {len(words) - len(few)} more" if len(words) > len(few) else "") or "none"

@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules, lazy-regularisation correction, running averages of weights."""
+"""Optimisers, learning-rate schedules, the correction for lazy regularisation, running averages of weights."""
 
 from collections.abc import Callable
 
@@ -25,41 +25,41 @@ RANGES = {
     "step_factor": Range(0.0, 100.0),
     "clip_norm": Range(0.0, 1e9),
 }
-"""Of the numbers of `default_config()`."""
+"""Allowed ranges of the numbers in `default_config()`."""
 
 RateFactor = Callable[[tuple[str, ...]], float]
 """Path of a parameter in its tree -> factor of its learning rate."""
 
 
 def default_config() -> ConfigDict:
-    """Fields of one optimiser; systems copy and change them. Steps are updates of THIS optimiser."""
+    """Return the fields of one optimiser; systems copy and change them. Steps are updates of THIS optimiser."""
     config = ConfigDict()
-    config.name = "adam"  # adam | adamw
-    config.learning_rate = 1e-3  # peak
-    config.b1 = 0.9  # decay of the first moment
-    config.b2 = 0.999  # decay of the second moment
-    config.eps = 1e-8  # added to the root of the second moment
-    config.weight_decay = 0.0  # adamw only
-    config.decay_vectors = False  # weight decay also on arrays of fewer than two axes: biases and gains
-    config.warmup_steps = 0  # linear from learning_rate / warmup_steps to learning_rate
-    config.decay = "constant"  # after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
-    config.total_steps = 0  # where the decay ends; 0 = with the training
-    config.milestones = ()  # for decay=steps: the updates after which the rate is multiplied by step_factor
-    config.step_factor = 0.1  # see milestones
-    config.clip_norm = 0.0  # largest global norm of the gradients, 0 = no clipping
+    config.name = "adam"  # optimiser: adam | adamw
+    config.learning_rate = 1e-3  # peak learning rate
+    config.b1 = 0.9  # decay rate of the first moment
+    config.b2 = 0.999  # decay rate of the second moment
+    config.eps = 1e-8  # added to the square root of the second moment
+    config.weight_decay = 0.0  # decoupled weight decay; adamw only
+    config.decay_vectors = False  # also decay arrays with fewer than two axes: biases and scales
+    config.warmup_steps = 0  # linear warm-up from learning_rate / warmup_steps to learning_rate
+    config.decay = "constant"  # rate after the warm-up: constant | cosine | linear (to 0 at total_steps) | steps
+    config.total_steps = 0  # update at which the decay ends; 0 = at the end of training
+    config.milestones = ()  # for decay=steps: updates after which the rate is multiplied by step_factor
+    config.step_factor = 0.1  # factor applied at each milestone
+    config.clip_norm = 0.0  # gradients are clipped to this global norm; 0 = no clipping
     return config
 
 
 def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.GradientTransformation:
-    """The optax transformation of a `default_config`-like config.
+    """Build the optax transformation of a config like `default_config`.
 
     Args:
       config: see `default_config`.
-      rate_factor: parameters that learn slower or faster than the config says, e.g. `stage_decay`; None = none do. The
-        factor also holds for their weight decay, as a learning rate of their own would.
+      rate_factor: factor on the learning rate of each parameter, e.g. from `stage_decay`; None = 1 for all. It also
+        scales the weight decay, as a separate learning rate would.
 
     Raises:
-      UserError: an unknown name or decay, or numbers that contradict each other.
+      UserError: unknown name or decay, or contradictory numbers.
     """
     if config.name not in OPTIMISERS:
         raise UserError(f"unknown optimiser '{config.name}'; there are: {', '.join(OPTIMISERS)}")
@@ -79,12 +79,12 @@ def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.Gr
 
 
 def stage_decay(stage: Callable[[tuple[str, ...]], int | None], last: int, decay: float) -> RateFactor:
-    """Layer-wise learning-rate decay (Clark et al., ICLR 2020): what lies deeper in a pretrained network moves less.
+    """Return the factors of layer-wise learning-rate decay (Clark et al., ICLR 2020): earlier layers learn more slowly.
 
     Args:
-      stage: path of a parameter -> its stage, 0 nearest to the input, or None for what is not pretrained.
+      stage: path of a parameter -> its stage, 0 nearest to the input, or None if it is not pretrained.
       last: the stage nearest to the output.
-      decay: in (0, 1]; stage s learns at `decay ** (last + 1 - s)` of the rate, what has no stage at the full rate.
+      decay: in (0, 1]; the factor of stage s is `decay ** (last + 1 - s)`; parameters without a stage have factor 1.
     """
 
     def factor(path: tuple[str, ...]) -> float:
@@ -105,7 +105,7 @@ def _scaled(rate_factor: RateFactor) -> optax.GradientTransformation:
 
 
 def schedule(config: ConfigDict) -> optax.Schedule:
-    """Learning rate as a function of the number of updates made so far.
+    """Return the learning rate as a function of the number of updates made so far.
 
     Raises:
       UserError: unknown decay, a decay that would end before the warm-up does, or milestones that do not fit.
@@ -131,28 +131,28 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     }[config.decay]()
     if not warmup:
         return main
-    # The first update already moves: a rate of 0 would waste a batch.
+    # The first update already has a rate above 0: a rate of 0 would waste a batch.
     return optax.join_schedules([optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1)), main], [warmup])
 
 
 def ending(config: ConfigDict, updates: int) -> ConfigDict:
-    """The config with `total_steps` filled in where it says 0: the decay then ends with the training.
+    """Return the config with `total_steps` filled in if it is 0, so that the decay ends with the training.
 
     Args:
       config: a `default_config`-like config; not changed.
-      updates: of this optimiser in the whole training.
+      updates: number of updates of this optimiser in the entire training run.
     """
     filled = config.copy_and_resolve_references()
-    # A training that ends within its warm-up has no decay to speak of.
+    # A training run that ends within its warm-up has no decay phase.
     filled.total_steps = config.total_steps or max(updates, config.warmup_steps + 1)
     return filled
 
 
 def lazy(config: ConfigDict, interval: int) -> ConfigDict:
-    """The config of a network whose regulariser runs in its own update every `interval` updates.
+    """Return the config of a network whose regulariser runs as its own update every `interval` updates.
 
-    With c = k / (k + 1): learning_rate * c, b1^c, b2^c, so that k + 1 updates act like k (StyleGAN2, Karras et al.
-    2020, appendix B).
+    With c = k / (k + 1): learning_rate * c, b1^c, b2^c, so that k + 1 updates have the effect of k (StyleGAN2, Karras
+    et al. 2020, appendix B).
 
     Args:
       config: a `default_config`-like config; not changed.
@@ -167,14 +167,14 @@ def lazy(config: ConfigDict, interval: int) -> ConfigDict:
 
 
 def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float) -> PyTree:
-    """Running average of weights, `d * ema + (1 - d) * params`.
+    """Update a running average of weights: `d * ema + (1 - d) * params`.
 
     Args:
       ema: the average so far.
-      params: the new weights, same structure.
-      step: batches before this one, >= 0.
-      decay: the limit of d. Warm-up: d = min(decay, (1 + step) / (10 + step)), so that the average forgets the random
-        initial weights at once (the rule of `tf.train.ExponentialMovingAverage`).
+      params: the new weights, of the same structure.
+      step: number of batches before this one, >= 0.
+      decay: upper limit of d. Warm-up: d = min(decay, (1 + step) / (10 + step)), so that the random initial weights are
+        forgotten quickly (the rule of `tf.train.ExponentialMovingAverage`).
     """
     step = jnp.asarray(step, jnp.float32)
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))

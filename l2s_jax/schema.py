@@ -1,7 +1,7 @@
-"""The one gate for the fields of a config: plain values held against a default config, which is their schema.
+"""Validation of config fields: plain values are checked against a default config, which is their schema.
 
-Config files, command lines, saved runs and descriptions of models come from anybody. Behind this gate a config has all
-the fields of its schema and no other, each of the kind of its default and within its range.
+Config files, command lines, saved runs and model descriptions are untrusted input. A config that has passed here has
+all fields of its schema and no others, each of the type of its default and within its range.
 """
 
 from collections.abc import Mapping
@@ -12,49 +12,53 @@ from ml_collections import ConfigDict
 from input_pipeline.errors import UserError, clipped, nearest
 
 MOST = 2**31 - 1
-"""Of whole numbers: counts and sizes are int32 where arrays hold them."""
+"""Largest integer: counts and sizes are int32 when stored in arrays."""
 MOST_ENTRIES = 64
 MOST_CHARACTERS = 1024
 DEEPEST = 8
-"""Levels of groups and lists."""
+"""Largest nesting depth of groups and lists."""
 
 
 class Range(NamedTuple):
-    """What a number may be, both ends included; whole numbers where a list has no default entry to tell its kind."""
+    """The allowed values of a number, both ends included.
+
+    For entries of a list whose default is empty, the bounds also give the type: integers for integer bounds.
+    """
 
     least: float
     most: float
 
 
 Ranges = Mapping[str, Range | type[str]]
-"""Ranges by dotted name; that of a group holds for the numbers inside that have none of their own. A list of texts has `str`."""
+"""Ranges by dotted name, `str` for a list of texts; the range of a group applies to the numbers inside it that have none
+of their own."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
 
 def within(prefix: str, ranges: Ranges) -> dict[str, Range]:
-    """The ranges of a group's fields by their names in the whole config."""
+    """Return the ranges of a group's fields by their names in the full config."""
     return {f"{prefix}.{name}": allowed for name, allowed in ranges.items()}
 
 
 def limits(field: str, ranges: Ranges) -> Range | None:
-    """The range of a field or of the nearest group around it; None where there is none."""
+    """Return the range of a field or of the nearest enclosing group; None if there is none."""
     while field and field not in ranges:
         field = field.rpartition(".")[0]
     return ranges.get(field)
 
 
 def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, extra: bool = False) -> ConfigDict:
-    """The locked config of plain values; fields that they lack have their defaults, lists become tuples.
+    """Return the locked config made of plain values; missing fields get their defaults, lists become tuples.
 
     Args:
       content: nested mappings, lists and scalars.
-      like: every field with its default.
-      ranges: of numbers and of entries of lists.
-      extra: further fields are taken as they are at the highest level, for configs of no registered system.
+      like: the default config, with every field.
+      ranges: allowed ranges of numbers and of list entries.
+      extra: accept unknown fields at the top level unchanged, for configs whose system is not registered.
 
     Raises:
-      UserError: the first field that is unknown, of another kind or out of range.
+      UserError: a field is unknown, of the wrong type or out of range; names the first such field.
     """
     strangers = {}
     if extra:
@@ -64,7 +68,7 @@ def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, ext
 
 
 def _check_name(name: object) -> None:
-    """Whether a config can have a field of this name."""
+    """Raise UserError if a config cannot have a field of this name."""
     if not (isinstance(name, str) and name.isidentifier() and name[0] != "_") or hasattr(ConfigDict, name):
         raise UserError(f"'{clipped(name)}' cannot be the name of a field")
 
@@ -98,7 +102,7 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
     if allowed is not None:
         kind = str if allowed is str else type(allowed.least)
         return tuple(_scalar(field, entry, kind, allowed) for entry in value)
-    return _plain(field, value, DEEPEST)  # what checks the config knows its form
+    return _plain(field, value, DEEPEST)  # the system that reads the field checks its structure
 
 
 def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
@@ -117,7 +121,7 @@ def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
 
 
 def _plain(field: str, value: Any, levels: int) -> Any:
-    """A value without a schema: nested mappings, lists, scalars, of `levels` levels at most."""
+    """Validate a value that has no schema: nested mappings, lists and scalars, at most `levels` levels deep."""
     if not levels:
         raise UserError(f"{field.strip('.')} is nested too deeply")
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""What every system gives to the loop, and the loop to every system: states, steps, schedules, predictions.
+"""The contract between systems and the training loop: states, steps, schedules, predictions.
 
-A system is a bundle of PURE functions. The loop knows nothing of losses or networks; a system knows nothing of
+A system is a bundle of PURE functions. The loop knows nothing about losses or networks; a system knows nothing about
 devices, files or time.
 """
 
@@ -22,10 +22,10 @@ Metrics = Mapping[str, jax.Array]
 
 
 class TrainState(struct.PyTreeNode):
-    """Everything that training changes, and nothing else.
+    """The variables that training changes, and no others.
 
     Attributes:
-      step: int32 scalar, batches consumed so far. The loop advances it, steps leave it alone.
+      step: int32 scalar, number of batches consumed so far. The loop advances it; steps do not change it.
       rng: typed PRNG key, never advanced: randomness is `step_rng(state, name)`.
       params: trained parameters, float32, by network name.
       stats: variables that are updated without a gradient (batch statistics, w_avg ...), by network name.
@@ -42,15 +42,15 @@ class TrainState(struct.PyTreeNode):
 
 
 class Axis(NamedTuple):
-    """How a step sees the devices that share its batch (made by training/parallel.py, one per mode).
+    """The collective operations of a step over the devices that share its batch (built by training/parallel.py).
 
     The rule that makes one pure step right under jit, pmap and shard_map: write every loss as a function of GLOBAL
     sums, `total(sum) / total(count)`, differentiate it, then `total` the gradients.
 
     Attributes:
-      total: pytree -> pytree, the sum over devices, whole on each of them. Its derivative is the IDENTITY, not another
+      total: pytree -> pytree, the sum over devices, replicated on each. Its derivative is the IDENTITY, not another
         sum, because the gradients are summed once afterwards.
-      gather: [B_local, ...] -> [B_global, ...], rows of all devices in batch order; differentiable.
+      gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
       local: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
     """
 
@@ -60,7 +60,7 @@ class Axis(NamedTuple):
 
     @property
     def whole_batch(self) -> bool:
-        """Whether the step sees all rows of the batch, not only those of its device."""
+        """Return whether the step sees all rows of the global batch, not only those of its device."""
         return self.gather is WHOLE_BATCH.gather
 
 
@@ -69,14 +69,14 @@ def _same(x):
 
 
 WHOLE_BATCH = Axis(total=_same, gather=_same, local=_same)
-"""The axis of jit: the step already sees the whole batch."""
+"""The axis under jit, where the step already sees the global batch."""
 
 Step = Callable[..., tuple[TrainState, Metrics]]
-"""(TrainState, Batch, Axis) -> (TrainState, Metrics); what `System.frozen` gives comes as keyword arguments."""
+"""(TrainState, Batch, Axis) -> (TrainState, Metrics); the arrays of `System.frozen` are passed as keyword arguments."""
 
 
 class Prediction(struct.PyTreeNode):
-    """What every parser answers.
+    """The output of every parser.
 
     Attributes:
       logits: float32 [B, H, W, K], unnormalised log-probabilities of the classes of the system's label set.
@@ -86,34 +86,34 @@ class Prediction(struct.PyTreeNode):
 
     @property
     def probabilities(self) -> jax.Array:
-        """float32 [B, H, W, K], summing to 1 over K."""
+        """Return the class probabilities, float32 [B, H, W, K], summing to 1 over K."""
         return jax.nn.softmax(self.logits, axis=-1)
 
     @property
     def labels(self) -> jax.Array:
-        """int32 [B, H, W], the most probable class."""
+        """Return the most probable class of each pixel, int32 [B, H, W]."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
 
 class Predict(Protocol):
-    """Masks and nothing else: the fast path of a system."""
+    """The fast path of a system: from images to class logits, without decoding anything else."""
 
     def __call__(self, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
         """Parse a batch.
 
         Args:
-          variables: what `System.variables` exports.
+          variables: the output of `System.variables`.
           image: float32 [B, H, W, 3] in [-1, 1].
-          landmarks: float32 [B, K, 2] (x, y) pixels where they are known. A system that aligns faces by them parses the
-            picture as it is without; all others leave them alone.
+          landmarks: float32 [B, K, 2] (x, y) in pixels, if known. A system that aligns faces by landmarks parses the
+            unaligned picture without them; all other systems ignore them.
         """
 
 
 class Code(struct.PyTreeNode):
-    """A face as a sliced autoencoder sees it.
+    """The code of a face in an autoencoder whose structure code is divided into slices.
 
     Attributes:
-      structure: float32 [B, K, h, w, C], row k a code in which only slice k is not zero; `Codec.classes` names them.
+      structure: float32 [B, K, h, w, C]; in code k only slice k is non-zero; `Codec.classes` gives the slices' classes.
       style: float32 [B, S], texture shared by all regions.
     """
 
@@ -128,8 +128,8 @@ class Decoded(struct.PyTreeNode):
       image: float32 [B, H, W, 3] in about [-1, 1], the full face.
       regions: float32 [B, K, H, W, 3], each region alone on black (-1).
       logits: float32 [B, H, W, classes], as `Prediction.logits`.
-      unmatted: float32 [B, H, W, 3], the plain mean of what the slices paint, before a matte cuts each out; None where
-        a system has no matte. It tells what the generator itself keeps apart.
+      unmatted: float32 [B, H, W, 3], the mean of the slices' decoded images before any matte is applied; None if the
+        system has no matte. It shows how far the generator itself separates the slices.
     """
 
     image: jax.Array
@@ -144,9 +144,9 @@ class Codec(NamedTuple):
     Attributes:
       encode: (variables, image [B, H, W, 3] in [-1, 1]) -> Code.
       decode: (variables, Code) -> Decoded; deterministic.
-      classes: class of each of the K slices; a label set may have classes without a slice (a background).
-      untrained: (variables, rng) -> the same variables, but what paints has fresh random weights; whatever encodes and
-        cuts out stays. The baseline of every score of what is painted; None where a system cannot offer it.
+      classes: class of each of the K slices; a label set may have classes without a slice (such as the background).
+      untrained: (variables, rng) -> the same variables, but with random weights in the generator; encoder and presence
+        head are unchanged. The baseline of every score of decoded images; None if the system cannot provide it.
     """
 
     encode: Callable[[PyTree, jax.Array], Code]
@@ -157,29 +157,29 @@ class Codec(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A method: one of the five papers, built for one config.
+    """A method: one of the implemented papers, built from one config.
 
     Attributes:
       name: registry name, e.g. `latents2segments`.
       label_set: classes of `batch["mask"]` and of `Prediction.logits`.
       init: rng -> TrainState. Shapes come from the config; usable under `jax.eval_shape`.
-      steps: named pure steps. Each is compiled separately; all take the same batch.
-      schedule: the steps to run, in order, on the batch number `step` (a Python int). Alternation and lazy
-        regularisation live here, never in `lax.cond`.
-      variables: state -> what is exported and what `predict` and `codec` take (the EMA where there is one).
+      steps: pure training steps by name. Each is compiled separately; all take the same batch.
+      schedule: batch number (a Python int) -> names of the steps to run on it, in order. Alternation and lazy
+        regularisation are expressed here, never with `lax.cond`.
+      variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       codec: encode and decode, or None for a pure parser.
-      batch_multiple: the global batch size must be a multiple of it.
+      batch_multiple: the global batch size must be a multiple of this.
       needs_landmarks: the steps read `batch["landmarks"]`.
-      needs_masks: the steps read `batch["mask"]`; where not, photos without masks train it too.
+      needs_masks: the steps read `batch["mask"]`; if False, photos without masks can be used for training.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
-        another model), or None. They are put on the devices once, where a training begins or goes on, and are neither
+        another model), or None. They are put on the devices once, when training starts or resumes, and are neither
         donated nor saved. It reads files, so it is not traced.
-      start: state -> state, what a fresh state takes from files before its first step (weights that were trained
-        before), or None. It reads files, so it is neither traced nor called where a training goes on.
-      learns_from: the models (names, bundles, workdirs) and files of weights that `frozen` and `start` read, as the
-        config names them: what is trained inherits their licences.
+      start: state -> state, loads pretrained weights from files into a newly initialised state, or None. It reads
+        files, so it is not traced; it is not called when training resumes.
+      learns_from: the models (names, bundles, workdirs) and weight files that `frozen` and `start` read, as named in
+        the config: the trained model inherits their licences.
     """
 
     name: str
@@ -200,12 +200,12 @@ class System:
 
 
 class TrainedModel(Protocol):
-    """A trained model as a system that learns from it sees it (`inference.Model`).
+    """A trained model as a system that learns from it uses it (`inference.Model`).
 
     Attributes:
-      config: the one it was trained with; `image_size` is the side it sees, pixels.
+      config: the config it was trained with; `image_size` is the side of its input in pixels.
       system: its pure functions.
-      variables: what `system.predict` takes.
+      variables: the input of `system.predict`.
     """
 
     config: ConfigDict
@@ -214,21 +214,21 @@ class TrainedModel(Protocol):
 
 
 OpenModel = Callable[[str], TrainedModel]
-"""Opens a model by folder, workdir or name; raises UserError."""
+"""Function that opens a model by folder, workdir or name; raises UserError."""
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:
-    """Key of the step called `name` on the current batch: a pure function of (seed, batch number, name)."""
+    """Return the key of the step `name` on the current batch: a pure function of (seed, batch number, name)."""
     return jax.random.fold_in(jax.random.fold_in(state.rng, state.step), zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def example_rngs(key: jax.Array, axis: Axis, local_batch: int) -> jax.Array:
-    """One key per local example, the same whatever device holds it.
+    """Return one key per local example, independent of which device holds the example.
 
     Args:
       key: typed PRNG key of the step.
       axis: the step's axis.
-      local_batch: rows this device holds.
+      local_batch: number of rows on this device.
 
     Returns:
       typed keys [local_batch].

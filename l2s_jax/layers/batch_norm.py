@@ -8,10 +8,10 @@ from input_pipeline.errors import UserError
 
 
 class BatchNorm(nn.Module):
-    """Normalises each channel over batch, rows and columns.
+    """Batch normalisation of each channel over batch, rows and columns.
 
-    It differs from Flax's layer in one thing that converted and newly trained weights should agree on: the running
-    variance follows the UNBIASED variance of the batch, while the batch itself is normalised by the biased one.
+    It differs from Flax's layer in one point, so that converted and newly trained weights behave the same: the running
+    variance averages the UNBIASED variance of the batch, while the batch itself is normalised by the biased one.
     Statistics are plain means, so under `jit` they are those of the global batch, on any number of devices.
 
     Attributes:
@@ -26,10 +26,10 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, H, W, C] -> the same shape; in training also moves the collection `batch_stats`.
+        """Normalise x [B, H, W, C]; in training, also update the collection `batch_stats`.
 
         Raises:
-          UserError: a channel has a single value in training, which has no variance.
+          UserError: in training, a channel has only a single value, which has no variance.
         """
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)

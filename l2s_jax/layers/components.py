@@ -1,4 +1,4 @@
-"""Connected components inside jit, for predictions (those of training masks: `images.components`)."""
+"""Connected components inside jit, for predictions (for training masks: `images.components`)."""
 
 from typing import Literal
 
@@ -16,14 +16,14 @@ _HALF = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
 
 
 def components(labels: jax.Array, *, connectivity: Connectivity = 4) -> jax.Array:
-    """Connected components of all classes at once.
+    """Label the connected components of all classes at once.
 
     FastSV (Zhang, Azad and Hu, 2020): every pixel points to a pixel of its component with a smaller number; roots hook
-    onto the smallest root next to them and pointers jump, so that the rounds grow with the logarithm of the pixels, not
-    with the length of the way through a component (a spiral).
+    onto the smallest root next to them and pointers jump, so that the number of rounds grows with the logarithm of the
+    number of pixels, not with the length of the longest path through a component (e.g. a spiral).
 
     Args:
-      labels: int [B, H, W] classes; 255 = ignore. Of each image by itself.
+      labels: int [B, H, W] classes; 255 = ignore. Images are independent.
       connectivity: 4, or 8 to join pixels that touch at a corner too.
 
     Returns:
@@ -36,13 +36,13 @@ def components(labels: jax.Array, *, connectivity: Connectivity = 4) -> jax.Arra
 
 
 def compact(ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Components numbered 0, 1, ... in raster order of their first pixels.
+    """Renumber components as 0, 1, ... in raster order of their first pixels.
 
     Args:
-      ids: int32 [B, H, W] of `components`.
+      ids: int32 [B, H, W] from `components`.
 
     Returns:
-      int32 [B, H, W], -1 where it was, and int32 [B], how many there are.
+      int32 [B, H, W], with -1 unchanged, and int32 [B], the number of components.
     """
     flat = ids.reshape(ids.shape[0], -1)
     first = (flat == jnp.arange(flat.shape[1])[None]).astype(jnp.int32)
@@ -51,13 +51,13 @@ def compact(ids: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def neighbours(x: jax.Array, fill: int | bool, connectivity: Connectivity = 4) -> list[jax.Array]:
-    """Views [..., H, W] of the neighbours' values of each pixel, `fill` beyond the border."""
+    """Return views [..., H, W] of the values of each pixel's neighbours, `fill` beyond the border."""
     steps = [step for dy, dx in _HALF[connectivity] for step in ((dy, dx), (-dy, -dx))]
     return [shifted(x, dy, dx, fill) for dy, dx in steps]
 
 
 def shifted(x: jax.Array, dy: int, dx: int, fill: int | bool) -> jax.Array:
-    """y[..., i, j] = x[..., i + dy, j + dx], `fill` beyond the border."""
+    """Shift an array: y[..., i, j] = x[..., i + dy, j + dx], `fill` beyond the border."""
     height, width = x.shape[-2:]
     dy, dx = max(-height, min(height, dy)), max(-width, min(width, dx))
     inside = x[..., max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)]
@@ -66,7 +66,7 @@ def shifted(x: jax.Array, dy: int, dx: int, fill: int | bool) -> jax.Array:
 
 
 def _components(labels: jax.Array, connectivity: Connectivity) -> jax.Array:
-    """[H, W] -> [H, W]."""
+    """Label the connected components of one image: [H, W] -> [H, W]."""
     far = jnp.iinfo(jnp.int32).max
     joined = [other == labels for other in neighbours(labels.astype(jnp.int32), -1, connectivity)]
 

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation, activation: the brick of the convolutional backbones."""
+"""Convolution, batch normalisation, activation: the basic unit of the convolutional backbones."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ class Pointwise(nn.Module):
 
     Attributes:
       features: output channels.
-      stride: of the convolution.
+      stride: stride of the convolution.
       dtype: compute dtype.
     """
 
@@ -27,7 +27,7 @@ class Pointwise(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
+        """Apply the convolution: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
         kernel = self.param("kernel", INIT, (1, 1, x.shape[-1], self.features), jnp.float32)
         x = x[:, :: self.stride, :: self.stride].astype(self.dtype)
         return flat_dot_general(x, kernel[0, 0].astype(self.dtype), (((3,), (0,)), ((), ())))
@@ -42,11 +42,11 @@ class ConvNorm(nn.Module):
     Attributes:
       features: output channels.
       kernel: side of the kernel, odd.
-      stride: step of the convolution.
+      stride: stride of the convolution.
       groups: number of channel groups; as many as input channels is a depthwise convolution.
       activation: applied at the end, or None.
-      decay: of the running statistics.
-      epsilon: of the normalisation.
+      decay: decay of the running statistics.
+      epsilon: added to the variance in the normalisation.
       dtype: compute dtype.
     """
 
@@ -61,7 +61,7 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
+        """Apply the layers: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
         if self.kernel == 1 and self.groups == 1:
             x = Pointwise(self.features, self.stride, self.dtype, name="conv")(x)
         else:

@@ -1,4 +1,4 @@
-"""Random windows and their bilinear crops, as the patch discriminator sees an image.
+"""Random windows and their bilinear crops, the input of the patch discriminator.
 
 The published rule and ours: docs/methods/latents2segments.md, "Patch crops".
 """
@@ -21,12 +21,12 @@ class Windows(struct.PyTreeNode):
 
 
 def random_windows(rngs: jax.Array, count: int, low: float = 1 / 8, high: float = 1 / 4) -> Windows:
-    """Windows anywhere in the image, independent extents per axis, half of them mirrored (the published rule).
+    """Draw windows anywhere in the image, with independent extents per axis, half of them mirrored (published).
 
     Args:
       rngs: typed keys [B], one per image.
       count: P.
-      low: least half size.
+      low: smallest half size.
       high: largest half size.
     """
 
@@ -40,16 +40,16 @@ def random_windows(rngs: jax.Array, count: int, low: float = 1 / 8, high: float 
 
 
 def region_windows(rngs: jax.Array, masks: jax.Array, count: int, low: float = 1 / 8, high: float = 1 / 2) -> Windows:
-    """Windows around a region, so that no crop of a small one is all black (ours).
+    """Draw windows around a region, so that crops of small regions are not all black (ours).
 
-    The centre lies within one standard deviation of the region's own, the half size is 0.5 to 1.5 standard deviations,
-    kept in [low, high]. An empty region gets windows around the image's centre.
+    The centre lies within one standard deviation of the region's centre; the half size is 0.5 to 1.5 standard
+    deviations, clipped to [low, high]. An empty region gets windows around the image's centre.
 
     Args:
       rngs: typed keys [N], one per mask.
       masks: float [N, H, W] in [0, 1].
       count: P.
-      low: least half size.
+      low: smallest half size.
       high: largest half size.
     """
     area = masks.sum((1, 2))
@@ -75,14 +75,14 @@ def region_windows(rngs: jax.Array, masks: jax.Array, count: int, low: float = 1
 
 
 def crop(images: jax.Array, windows: Windows, size: int) -> jax.Array:
-    """Bilinear crops, zeros (middle grey) outside the image; differentiable in the images.
+    """Cut bilinear crops, with zeros (middle grey) outside the image; differentiable in the images.
 
     Axis-aligned windows make the interpolation separable: two small matmuls instead of a gather.
 
     Args:
       images: [B, H, W, C].
       windows: P windows per image.
-      size: pixels a side of the crops; the outermost samples lie on the window's border.
+      size: side of the crops in pixels; the outermost samples lie on the window's border.
 
     Returns:
       [B, P, size, size, C].

@@ -1,4 +1,4 @@
-"""Stochastic depth (arXiv 1603.09382): in training, a residual branch is now and then left out, example by example."""
+"""Stochastic depth (arXiv 1603.09382): in training, a residual branch is randomly dropped for single examples."""
 
 import flax.linen as nn
 import jax
@@ -10,12 +10,12 @@ RNG = "drop_path"
 
 
 def drop_rates(deepest: float, blocks: int) -> tuple[float, ...]:
-    """Rates of `blocks` blocks, growing linearly from 0 at the first to `deepest` at the last."""
+    """Return the rates of `blocks` blocks, growing linearly from 0 at the first to `deepest` at the last."""
     return tuple(np.linspace(0.0, deepest, blocks).tolist())
 
 
 class DropPath(nn.Module):
-    """Zeroes whole examples of a residual branch, and scales up the others so that the expectation stays.
+    """Stochastic depth: zeroes a residual branch for random examples and scales up the others to keep the expectation.
 
     Attributes:
       rate: probability with which an example is dropped, in [0, 1).
@@ -25,7 +25,7 @@ class DropPath(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, ...] -> the same shape and dtype; the identity outside training. Needs the rng `drop_path` in it."""
+        """Apply to x [B, ...], keeping shape and dtype; the identity outside training, which needs rng `drop_path`."""
         if not train or self.rate == 0.0:
             return x
         kept = jax.random.bernoulli(self.make_rng(RNG), jnp.float32(1.0 - self.rate), x.shape[:1] + (1,) * (x.ndim - 1))

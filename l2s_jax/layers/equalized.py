@@ -16,17 +16,17 @@ from l2s_jax.layers.resample import Lowering, conv, conv_down
 
 
 def leaky(x: jax.Array) -> jax.Array:
-    """sqrt(2) * leaky_relu(x, 0.2): keeps the second moment of a centred input about the same."""
+    """Compute sqrt(2) * leaky_relu(x, 0.2), which about keeps the second moment of a centred input."""
     return math.sqrt(2.0) * nn.leaky_relu(x, 0.2)
 
 
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
-    """x [..., C] + bias [C], in the dtype of x."""
+    """Add bias [C] to x [..., C], in the dtype of x."""
     return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + bias.shape)
 
 
 class EqualDense(nn.Module):
-    """[..., I] -> [..., features].
+    """A dense layer with an equalised learning rate, [..., I] -> [..., features].
 
     Attributes:
       features: number of outputs.
@@ -44,7 +44,7 @@ class EqualDense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [..., I] -> [..., features] of `dtype`."""
+        """Apply the layer: x [..., I] -> [..., features] of `dtype`."""
         inputs = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.normal(1.0 / self.lr_mul), (inputs, self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.constant(self.bias_init / self.lr_mul), (self.features,), jnp.float32)
@@ -54,14 +54,14 @@ class EqualDense(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """Convolution that keeps the size, halves it through a low-pass filter, or shrinks it without padding.
+    """A convolution that keeps the size, halves it through a low-pass filter, or shrinks it without padding.
 
     Attributes:
       features: output channels.
       size: kernel size, odd.
       pad_mode: `zero`, `reflect` or `none`.
-      stride: step of the kernel where there is no low-pass filter.
-      down: taps of the low-pass filter in front of a stride of 2; empty for none.
+      stride: stride of the kernel if there is no low-pass filter.
+      down: taps of the low-pass filter before a stride of 2; empty for none.
       use_bias: add a bias.
       activate: apply `leaky` last.
       lowering: how the filtered halving is computed (layers/resample.py).
@@ -80,7 +80,7 @@ class EqualConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, I] -> [B, H', W', features] of `dtype`."""
+        """Apply the layer: x [B, H, W, I] -> [B, H', W', features] of `dtype`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         x = x.astype(self.dtype)

@@ -14,19 +14,19 @@ Taps = tuple[int, ...]
 
 
 def normalized(taps: Taps) -> np.ndarray:
-    """float64 [len(taps)] weights of one axis, summing to 1."""
+    """Return float64 [len(taps)] weights of one axis, summing to 1."""
     weights = np.asarray(taps, np.float64)
     return weights / weights.sum()
 
 
 def pad(x: jax.Array, before: int, after: int, mode: str) -> jax.Array:
-    """Pads both spatial axes of [B, H, W, C]; `mode` is `zero` or `reflect` (without repeating the border)."""
+    """Pad both spatial axes of [B, H, W, C]; `mode` is `zero` or `reflect` (without repeating the border)."""
     widths = ((0, 0), (before, after), (before, after), (0, 0))
     return jnp.pad(x, widths, mode={"zero": "constant", "reflect": "reflect"}[mode])
 
 
 def fir(x: jax.Array, taps: Taps, stride: int = 1, gain: float = 1.0) -> jax.Array:
-    """Separable filter without padding, keeping every `stride`-th output.
+    """Apply a separable filter without padding, keeping every `stride`-th output.
 
     Args:
       x: [B, H, W, C] of any float dtype.
@@ -48,7 +48,7 @@ def _fir_axis(x: jax.Array, weights: Sequence[float], stride: int, axis: int) ->
 
 
 def bilinear_double(x: jax.Array) -> jax.Array:
-    """Twice the size by bilinear interpolation, pixel centres at .5 (`align_corners=False`), borders repeated.
+    """Double the size by bilinear interpolation, pixel centres at .5 (`align_corners=False`), borders repeated.
 
     Args:
       x: [B, H, W, C].

@@ -1,4 +1,4 @@
-"""Matrix products of feature maps as products of two matrices: the same numbers, several times faster gradients on CPU.
+"""Matrix products of feature maps as products of two matrices: same result, several times faster gradients on CPU.
 
 XLA's CPU backend differentiates `[B, H, W, I] @ [I, O]` by a contraction over three axes, which it does slowly (and a
 1x1 convolution more slowly still). With all rows in one axis it becomes one plain matrix product; accelerators see no
@@ -12,7 +12,7 @@ import jax
 
 
 def flat_dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers, precision=None, preferred_element_type=None):
-    """`jax.lax.dot_general` for layers: the last axes of `lhs` with the first of `rhs`, no batch axes.
+    """Compute `jax.lax.dot_general` of the last axes of `lhs` and the first of `rhs`, without batch axes.
 
     Pass it as the `dot_general` of a Linen layer.
 
@@ -22,7 +22,7 @@ def flat_dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers, precisio
       dimension_numbers, precision, preferred_element_type: as for `jax.lax.dot_general`.
 
     Raises:
-      ValueError: other axes are contracted.
+      ValueError: the contracted axes are others.
     """
     (lhs_axes, rhs_axes), (lhs_batch, rhs_batch) = dimension_numbers
     count = len(lhs_axes)

@@ -6,19 +6,19 @@ from flax import linen as nn
 
 
 class FourierPosition(nn.Module):
-    """A code for every cell of a grid, from frequencies that are drawn once and never trained.
+    """A position code for every cell of a grid, from random frequencies that are not trained.
 
-    The frequencies live in the collection `constants`: a published network brings its own.
+    The frequencies are stored in the collection `constants`; published networks come with their own.
 
     Attributes:
-      channels: of the code, even.
+      channels: channels of the code, even.
     """
 
     channels: int = 256
 
     @nn.compact
     def __call__(self, height: int, width: int) -> jax.Array:
-        """float32 [height, width, channels]: sine then cosine of random projections of (x, y) in [-1, 1]."""
+        """Return float32 [height, width, channels]: sines, then cosines of random projections of (x, y) in [-1, 1]."""
         shape = (2, self.channels // 2)
         frequencies = self.variable(
             "constants", "frequencies", lambda: jax.random.normal(self.make_rng("params"), shape, jnp.float32)

@@ -1,4 +1,4 @@
-"""Removal of small islands from predicted masks: an optional last step after the most probable class is taken."""
+"""Removal of small connected components from predicted masks, as an optional postprocessing step."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,19 @@ from l2s_jax.layers.components import components, neighbours
 
 
 def remove_islands(labels: jax.Array, num_classes: int, min_pixels: jax.Array | int) -> jax.Array:
-    """Small components take the class of what surrounds them (ours).
+    """Replace small components by the class that surrounds them (ours).
 
-    A 4-connected component of at least `min_pixels` stays. The others are filled from outside to inside: in each round
-    every small component that borders on what stays takes the class that most of that border has (pairs of 4-neighbours
-    are counted; the lower class wins a tie) and stays from then on. So nothing small remains, but for two cases without
-    an answer: an image in which all is small, and pieces that ignored pixels cut off.
+    A 4-connected component of at least `min_pixels` is kept. The others are filled from outside to inside: in each
+    round every small component next to kept pixels takes the majority class among them along their common border
+    (pairs of 4-neighbours are counted; the lower class wins a tie) and is kept from then on. No small component
+    remains, except in two cases: if all components of an image are small, or if ignored pixels isolate a component.
 
-    It acts on `Prediction.labels`, inside jit or outside.
+    Apply it to `Prediction.labels`, inside or outside jit.
 
     Args:
-      labels: int [B, H, W] classes in 0..num_classes-1, 255 = ignore; ignored pixels stay and have no say.
-      num_classes: K; labels of other values are never taken over.
-      min_pixels: area in pixels of the smallest component that stays; up to 1 changes nothing.
+      labels: int [B, H, W] classes in 0..num_classes-1, 255 = ignore; ignored pixels stay and are not counted.
+      num_classes: K; labels of other values are never assigned.
+      min_pixels: area in pixels of the smallest component that is kept; up to 1 changes nothing.
 
     Returns:
       the labels, in shape and dtype of `labels`.
@@ -29,18 +29,18 @@ def remove_islands(labels: jax.Array, num_classes: int, min_pixels: jax.Array | 
 
 
 def _filled(labels: jax.Array, num_classes: int, min_pixels: jax.Array | int) -> jax.Array:
-    """[H, W] -> [H, W]."""
+    """Fill the small components of one image: [H, W] -> [H, W]."""
     root = jnp.where(labels == IGNORE, labels.size, components(labels[None])[0]).reshape(-1)
 
     def per_component(values):
-        """Sum over each component, where its root is: [H, W] -> [H W]; ignored pixels are dropped."""
+        """Sum over each component, stored at its root: [H, W] -> [H W]; ignored pixels are dropped."""
         return jnp.zeros(labels.size, jnp.int32).at[root].add(values.reshape(-1), mode="drop")
 
     def at_pixels(values, elsewhere):
         return values.at[root].get(mode="fill", fill_value=elsewhere).reshape(labels.shape)
 
     def most_votes(classes, stays):
-        """(class, votes) of each component: the class of most of its border with what stays."""
+        """Return (class, votes) of each component: the majority class along its border with kept pixels."""
         known = jnp.where(stays, classes, -1)
         around = neighbours(known, -1)
 

@@ -1,10 +1,10 @@
 """The modulated convolution of Swapping Autoencoder (arXiv 2007.00653), its noise, and the styled convolution.
 
-Unlike StyleGAN2's, the style scales the input only and the weight is demodulated WITHOUT the style, so all rows of the
-batch share one kernel and an ordinary convolution does the work.
+Unlike in StyleGAN2, the style scales only the input and the weight is demodulated WITHOUT the style, so all rows of the
+batch share one kernel and an ordinary convolution suffices.
 
-A decode of K slices of each of B images has K * B rows, row n belonging to image n // K, while styles have B rows: the
-affine layers of the style run once per image.
+Decoding K slices of each of B images takes K * B rows, where row n belongs to image n // K, while styles have B rows:
+the affine layers of the style run once per image.
 """
 
 import math
@@ -21,19 +21,19 @@ _EPS = 1e-8
 
 
 def per_image(function, x: jax.Array, *styles: jax.Array) -> jax.Array:
-    """function(x [B, K, H, W, C], each style as [B, 1, 1, 1, C]) for x [B * K, H, W, C] and styles [B, C]."""
+    """Apply function(x [B, K, H, W, C], each style as [B, 1, 1, 1, C]) to x [B * K, H, W, C] and styles [B, C]."""
     rows = x.reshape(styles[0].shape[0], -1, *x.shape[1:])
     wide = [s[:, None, None, None, :].astype(x.dtype) for s in styles]
     return function(rows, *wide).reshape(x.shape)
 
 
 class ModulatedConv(nn.Module):
-    """Convolution of the input scaled per channel by an affine function of the style.
+    """A convolution whose input is scaled per channel by an affine function of the style.
 
     Attributes:
       features: output channels.
       size: kernel size, odd; 3 with `up`.
-      demodulate: bring the style to unit mean square and each output channel's kernel to unit norm.
+      demodulate: normalise the style to mean square 1 and each output channel's kernel to norm 1.
       up: taps of the low-pass filter after doubling; empty keeps the size.
       lowering: how the doubling is computed (layers/resample.py).
       dtype: compute dtype; style and demodulation stay in float32.
@@ -48,7 +48,7 @@ class ModulatedConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
-        """x [B * K, H, W, I], style [B, S] -> [B * K, H, W, features], or twice the size with `up`."""
+        """Apply to x [B * K, H, W, I], style [B, S] -> [B * K, H, W, features], or twice the size with `up`."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         gain = jnp.full(
@@ -64,7 +64,7 @@ class ModulatedConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3x3 convolution, noise of one learned strength (initially 0), bias, activation.
+    """A modulated 3x3 convolution with noise of one learned strength (initially 0), bias and activation.
 
     Attributes: as `ModulatedConv`.
     """
@@ -76,7 +76,7 @@ class StyledConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: jax.Array | None) -> jax.Array:
-        """As `ModulatedConv`, with noise [1 or B * K, H', W', 1] at the size of the output, or None for none."""
+        """Apply as `ModulatedConv`, with noise [1 or B * K, H', W', 1] at the size of the output, or None."""
         y = ModulatedConv(self.features, up=self.up, lowering=self.lowering, dtype=self.dtype, name="conv")(x, style)
         strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
         if noise is not None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 
 class Projection(nn.Module):
-    """<embedding[region], features> / sqrt(C), the embedding initialised N(0, 1).
+    """A class-conditional term <embedding[region], features> / sqrt(C), with embeddings initialised N(0, 1).
 
     Attributes:
       regions: number of classes; 0 makes the unconditional network, without parameters.
@@ -16,7 +16,7 @@ class Projection(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array, region: jax.Array | None) -> jax.Array:
-        """Adds nothing where the network is unconditional.
+        """Compute the term; 0 if the network is unconditional.
 
         Args:
           features: float32 [B, C].

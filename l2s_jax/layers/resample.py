@@ -1,9 +1,9 @@
-"""Convolutions that double or halve the map through a low-pass filter, each in two exact lowerings.
+"""Convolutions that double or halve the map through a low-pass filter, each with two exact lowerings.
 
-The lowerings are the same function of the same weights, borders included (tests/layers/test_resample.py):
+The lowerings compute the same function of the same weights, borders included (tests/layers/test_resample.py):
 
-* `direct`: filter and convolution apart. Fewest multiplications; the choice for inference and for the forward and first
-  backward pass of a discriminator.
+* `direct`: separate filter and convolution. Fewest multiplications; the choice for inference and for the forward and
+  first backward pass of a discriminator.
 * `folded`: the filter is folded into the kernel and the stride into the channels, so that an ordinary stride-1
   convolution remains. Four times the multiplications when doubling, yet several times faster to differentiate, because
   the gradients of dilated and strided convolutions are slow in XLA; the choice for training a generator and for R1.
@@ -22,13 +22,13 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "VALID") -> jax.Array:
-    """Plain convolution in the dtype of x: x [B, H, W, I], kernel [k, k, I, O] -> [B, H', W', O]; SAME or VALID."""
+    """Convolve x [B, H, W, I] with kernel [k, k, I, O] -> [B, H', W', O], in the dtype of x; padding SAME or VALID."""
     kernel = kernel.astype(x.dtype)
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
 
 
 def conv_down(x: jax.Array, kernel: jax.Array, taps: Taps, pad_mode: str, lowering: Lowering) -> jax.Array:
-    """Half the size: pad, low-pass, convolve with stride 2 (StyleGAN2, arXiv 1912.04958, residual discriminator).
+    """Halve the size: pad, low-pass, convolve with stride 2 (StyleGAN2, arXiv 1912.04958, residual discriminator).
 
     Args:
       x: [B, H, W, I], H and W even.
@@ -62,10 +62,10 @@ def _conv_down_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
 
 
 def conv_up(x: jax.Array, kernel: jax.Array, taps: Taps, lowering: Lowering) -> jax.Array:
-    """Twice the size: transposed convolution of stride 2, then low-pass with gain 4, borders zero.
+    """Double the size: transposed convolution of stride 2, then low-pass with gain 4, zero padding.
 
-    The arithmetic of StyleGAN2 (arXiv 1912.04958): t[2i + a] += x[i] kernel[a], then four symmetric taps with one zero
-    on each side.
+    As in StyleGAN2 (arXiv 1912.04958): t[2i + a] += x[i] kernel[a], then four symmetric taps with one zero on each
+    side.
 
     Args:
       x: [B, H, W, I].
@@ -93,7 +93,7 @@ def _conv_up_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
 
 
 def _toeplitz(taps: Taps, size: int, length: int) -> np.ndarray:
-    """[length, size] matrix M with (M w)[m] = sum_a taps[m - a] w[a]: the full convolution of a kernel of `size`."""
+    """Return the [length, size] matrix M of the convolution with the taps: (M w)[m] = sum_a taps[m - a] w[a]."""
     matrix = np.zeros((length, size), np.float32)
     for a in range(size):
         matrix[a : a + len(taps), a] = normalized(taps)

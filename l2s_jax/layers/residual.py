@@ -24,7 +24,7 @@ class ConvBlock(nn.Module):
     Attributes:
       features: output channels.
       down: taps of the low-pass filter of the halving; empty keeps the size.
-      pad_mode: border of the 3x3 convolutions, `zero` or `reflect`; the skip always has zeros.
+      pad_mode: padding of the 3x3 convolutions, `zero` or `reflect`; that of the skip is always `zero`.
       lowering: how the halving is computed (layers/resample.py).
       dtype: compute dtype.
     """
@@ -37,7 +37,7 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, I] -> [B, H/2, W/2, features], or the same size without `down`."""
+        """Apply the block: x [B, H, W, I] -> [B, H/2, W/2, features], or the same size without `down`."""
         down = {"down": self.down, "lowering": self.lowering, "dtype": self.dtype}
         y = EqualConv(x.shape[-1], pad_mode=self.pad_mode, dtype=self.dtype, name="conv_0")(x)
         y = EqualConv(self.features, pad_mode=self.pad_mode, name="conv_1", **down)(y)
@@ -45,14 +45,14 @@ class ConvBlock(nn.Module):
 
 
 class HeadBlock(nn.Module):
-    """Two styled convolutions beside a linear 1x1 skip, size kept."""
+    """Two styled convolutions beside a linear 1x1 skip, at constant size."""
 
     features: int
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: Noise) -> jax.Array:
-        """x [B * K, H, W, I], style [B, S], noise two planes [1 or B * K, H, W, 1] -> [B * K, H, W, features]."""
+        """Apply to x [B * K, H, W, I], style [B, S], two noise planes [1 or B * K, H, W, 1] -> [..., features]."""
         y = StyledConv(self.features, dtype=self.dtype, name="conv_0")(x, style, noise[0])
         y = StyledConv(self.features, dtype=self.dtype, name="conv_1")(y, style, noise[1])
         skip = EqualConv(self.features, size=1, use_bias=False, activate=False, dtype=self.dtype, name="skip")(x)
@@ -69,7 +69,7 @@ class UpBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: Noise) -> jax.Array:
-        """x [B * K, H, W, I], style [B, S], noise two planes at the output's size -> [B * K, 2H, 2W, features]."""
+        """Apply to x [B * K, H, W, I], style [B, S], two noise planes of output size -> [B * K, 2H, 2W, features]."""
         up = StyledConv(self.features, up=self.up, lowering=self.lowering, dtype=self.dtype, name="conv_0")
         y = StyledConv(self.features, dtype=self.dtype, name="conv_1")(up(x, style, noise[0]), style, noise[1])
         if x.shape[-1] != self.features:

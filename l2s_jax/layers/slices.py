@@ -12,10 +12,10 @@ PUBLISHED: SliceTable = ((0, 2), (2, 4), (4, 6), (6, 7), (7, 8))
 
 
 def slice_masks(slices: SliceTable, channels: int) -> np.ndarray:
-    """bool [K, channels], True where a channel belongs to the slice.
+    """Return bool [K, channels], True where a channel belongs to the slice.
 
     Raises:
-      ValueError: a slice is empty or leaves the code.
+      ValueError: a slice is empty or extends beyond the code.
     """
     for first, end in slices:
         if not 0 <= first < end <= channels:
@@ -24,23 +24,23 @@ def slice_masks(slices: SliceTable, channels: int) -> np.ndarray:
 
 
 def masked_codes(structure: jax.Array, slices: SliceTable) -> jax.Array:
-    """The K codes that keep one slice each and are zero elsewhere: [B, h, w, C] -> [B, K, h, w, C]."""
+    """Return K codes in which only one slice is non-zero: [B, h, w, C] -> [B, K, h, w, C]."""
     masks = slice_masks(slices, structure.shape[-1])[None, :, None, None, :]
     return structure[:, None] * masks.astype(structure.dtype)
 
 
 def unit_norm(x: jax.Array) -> jax.Array:
-    """x / |x| over the last axis, guarded: x * rsqrt(sum x^2 + 1e-8)."""
+    """Normalise the last axis to length 1: x * rsqrt(sum x^2 + 1e-8)."""
     return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-8)
 
 
 def rms_norm(x: jax.Array) -> jax.Array:
-    """x / rms(x) over the last axis: `unit_norm` times the square root of the number of channels (ours)."""
+    """Normalise the last axis to root mean square 1: `unit_norm` times sqrt(number of channels) (ours)."""
     return unit_norm(x) * x.shape[-1] ** 0.5
 
 
 def unit_norm_slices(structure: jax.Array, slices: SliceTable) -> jax.Array:
-    """`unit_norm` of each slice of [B, h, w, C] by itself; channels outside every slice keep their value."""
+    """Apply `unit_norm` to each slice of [B, h, w, C] separately; channels outside all slices keep their values."""
     for first, end in slices:
         structure = structure.at[..., first:end].set(unit_norm(structure[..., first:end]))
     return structure

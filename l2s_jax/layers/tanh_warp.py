@@ -1,7 +1,7 @@
-"""RoI tanh warp of images and logits: the face at full size in the middle, all around it squeezed into the border.
+"""RoI tanh warp of images and logits: the face at full size in the middle, its surroundings compressed at the border.
 
-Lin et al., CVPR 2019, in the variant of FaRL and SegFace: linear near the centre. With u in units of half the side of
-an aligned square (0 in its middle, -1 and 1 at its borders) and the factor f, along x and y each by itself:
+Lin et al., CVPR 2019, in the variant of FaRL and SegFace, which is linear near the centre. With u in units of half the
+side of an aligned square (0 in its middle, -1 and 1 at its borders) and the factor f, for x and y independently:
 
     squash(u)  = u                                              |u| <= 1 - f
                  sign(u) (1 - f + f tanh((|u| - 1 + f) / f))    elsewhere, always inside (-1, 1)
@@ -22,7 +22,7 @@ are exact inverses of each other within the limit. A convention says where the c
 | `published` | i | its position | times the side - 1 |
 
 where a source pixel lies at its index + 0.5 in both. The published code (FaRL, SegFace) thereby shifts the picture by
-half a pixel on the way there and by another half on the way back; its weights have learnt to expect that.
+half a pixel in the warp and by another half in the inverse; its weights are trained with that shift.
 """
 
 from typing import NamedTuple
@@ -34,18 +34,18 @@ import numpy as np
 from input_pipeline.landmarks import TEMPLATE, five_points
 
 FACTOR = 0.8
-"""Share of the half side in which space is squeezed, as published: 0.2 on each side of the centre stay as they are."""
+"""Fraction of the half side that is compressed, as published: 0.2 on each side of the centre are unchanged."""
 LIMIT = 0.999
-"""Largest argument of artanh, as published: what lies further than 1 - f + 3.8 f from the centre is cut off."""
+"""Largest argument of artanh, as published: points further than 1 - f + 3.8 f from the centre are cut off."""
 
 
 class Convention(NamedTuple):
-    """Where pixels lie.
+    """The positions of pixels in the warp, see the module's docstring.
 
     Attributes:
       centre: position of pixel 0 of a result.
-      short: the template's unit is the side less this many pixels.
-      edge: sampled logits repeat the border instead of becoming 0 in the outermost half pixel.
+      short: the template's unit is the side minus this many pixels.
+      edge: whether sampled logits repeat the border instead of falling to 0 in the outermost half pixel.
     """
 
     centre: float
@@ -57,20 +57,20 @@ CONVENTIONS = {"exact": Convention(0.5, 0, True), "published": Convention(0.0, 1
 
 
 def alignment(landmarks: jax.Array, side: int, convention: Convention) -> jax.Array:
-    """The similarity that lays the five points of each face on the template, in the sense of least squares.
+    """Fit the similarity that maps the five points of each face onto the template, by least squares.
 
     Args:
-      landmarks: [B, K, 2] (x, y) pixels, a scheme of `input_pipeline.landmarks`.
-      side: of the aligned square.
+      landmarks: [B, K, 2] (x, y) in pixels, a scheme of `input_pipeline.landmarks`.
+      side: side of the aligned square in pixels.
 
     Returns:
-      float32 [B, 2, 3], picture to aligned square. A face whose points are all in one place or not finite stays where
-      it is in the picture.
+      float32 [B, 2, 3], picture to aligned square. If all points of a face coincide or are not finite,
+      the identity.
 
     Raises:
-      UserError: a scheme that is not known.
+      UserError: unknown scheme.
     """
-    # Which scheme it is, its number of points says: the five points as a matrix, [5, K].
+    # The number of points identifies the scheme: a matrix [5, K] that selects the five points.
     choice = jnp.asarray(five_points(np.eye(landmarks.shape[1])), jnp.float32)
     points = jnp.einsum("fk,bkd->bfd", choice, landmarks, precision="highest")
     targets = jnp.asarray(TEMPLATE * (side - convention.short), jnp.float32)
@@ -78,7 +78,7 @@ def alignment(landmarks: jax.Array, side: int, convention: Convention) -> jax.Ar
 
 
 def _similarity(points: jax.Array, targets: jax.Array) -> jax.Array:
-    """[N, 2], [N, 2] -> [2, 3]; see `input_pipeline.landmarks.similarity`."""
+    """Fit the similarity between two sets of points, [N, 2], [N, 2] -> [2, 3]; see `landmarks.similarity`."""
     centre, aim = points.mean(axis=0), targets.mean(axis=0)
     p, q = points - centre[None], targets - aim[None]
     spread = jnp.sum(p * p)
@@ -92,11 +92,11 @@ def _similarity(points: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:
-    """The warped squares of faces.
+    """Warp images to the tanh-warped squares of their faces.
 
     Args:
-      images: [B, S, S, C]; what lies outside of them is 0.
-      matrices: [B, 2, 3] of `alignment`, constants to differentiation.
+      images: [B, S, S, C]; pixels outside are 0.
+      matrices: [B, 2, 3] from `alignment`, not differentiated.
       factor: 0 < f <= 1.
 
     Returns:
@@ -106,7 +106,7 @@ def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor:
 
     def positions(matrix: jax.Array) -> jax.Array:
         aligned = side / 2 * (_stretch(2 * _grid(side, convention) / side - 1, factor) + 1)
-        # The inverse of a similarity is a transposition: no solver, and float32 is enough.
+        # The inverse of a similarity is a scaled transpose: no solver is needed, and float32 is precise enough.
         linear = matrix[:, :2]
         scale = jnp.sum(linear[0] ** 2)
         return _product(aligned - matrix[:, 2][None, None], linear.T / scale)
@@ -115,7 +115,7 @@ def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor:
 
 
 def unwarp(warped: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:
-    """Back from the warped squares to the pictures, [B, S, S, C]; arguments as for `warp`."""
+    """Warp squares back to the images, [B, S, S, C]; arguments as for `warp`."""
     side = warped.shape[1]
 
     def positions(matrix: jax.Array) -> jax.Array:
@@ -126,12 +126,12 @@ def unwarp(warped: jax.Array, matrices: jax.Array, convention: Convention, facto
 
 
 def sample(image: jax.Array, positions: jax.Array, *, edge: bool) -> jax.Array:
-    """An image at any positions, bilinear; differentiable in the image.
+    """Sample an image at arbitrary positions, bilinearly; differentiable in the image.
 
     Args:
       image: [H, W, C], pixel centres at .5.
       positions: float32 [h, w, 2] (x, y).
-      edge: repeat the border pixels outside, else 0.
+      edge: repeat the border pixels outside the image; False: 0.
 
     Returns:
       [h, w, C] of the image's dtype.
@@ -155,13 +155,13 @@ def sample(image: jax.Array, positions: jax.Array, *, edge: bool) -> jax.Array:
 
 
 def _grid(side: int, convention: Convention) -> jax.Array:
-    """float32 [side, side, 2], (x, y) of every pixel."""
+    """Return the positions (x, y) of all pixels, float32 [side, side, 2]."""
     at = jnp.arange(side, dtype=jnp.float32) + convention.centre
     return jnp.stack(jnp.meshgrid(at, at), axis=-1)
 
 
 def _product(points: jax.Array, linear: jax.Array) -> jax.Array:
-    """`linear @ (x, y)` for points [h, w, 2]."""
+    """Compute `linear @ (x, y)` for points [h, w, 2]."""
     return jnp.einsum("hwd,ed->hwe", points, linear, precision="highest")
 
 
@@ -172,6 +172,6 @@ def _squash(u: jax.Array, factor: float) -> jax.Array:
 
 def _stretch(v: jax.Array, factor: float) -> jax.Array:
     size, inner = jnp.abs(v), 1 - factor
-    # Clipped at 0 as well: artanh of the pixels that stay is computed, too, and must be a number.
+    # Clipped at 0 as well: artanh is also computed for pixels in the linear part and must be finite.
     squeezed = jnp.clip((size - inner) / factor, 0, LIMIT)
     return jnp.where(size <= inner, v, jnp.sign(v) * (inner + factor * jnp.arctanh(squeezed)))

@@ -1,9 +1,9 @@
 """Non-saturating logistic GAN losses and the R1 gradient penalty, as in StyleGAN2.
 
-Where they stand in Latents2Segments: docs/methods/latents2segments.md, "Adversarial losses" and "R1".
+Their use in Latents2Segments: docs/methods/latents2segments.md, "Adversarial losses" and "R1".
 
 Logits are [B] or [B, ...] (regions, crops); `weight` covers their leading axes, so that an absent region ([B, K]) or
-a padded example ([B]) takes no part. All means are global.
+a padded example ([B]) does not count. All means are global.
 """
 
 from collections.abc import Callable
@@ -18,34 +18,34 @@ PyTree = Any
 
 
 def real_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Mean of softplus(-D), what calling images real costs: a discriminator on real images, a generator on its own."""
+    """Return the mean of softplus(-D), the loss of logits that should be real."""
     return weighted_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, total)
 
 
 def fake_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Mean of softplus(D), what calling images fake costs: a discriminator on generated images."""
+    """Return the mean of softplus(D), the loss of logits that should be fake."""
     return weighted_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, total)
 
 
 def generator_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Mean of softplus(-D(fake)): the non-saturating generator loss, float32 scalar."""
+    """Return the non-saturating generator loss, the mean of softplus(-D(fake)), float32 scalar."""
     return real_loss(logits, weight, total)
 
 
 def discriminator_loss(real: jax.Array, fake: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Mean of softplus(-D(real)) plus mean of softplus(D(fake)), float32 scalar; both share `weight`."""
+    """Return mean softplus(-D(real)) plus mean softplus(D(fake)), float32 scalar; both share `weight`."""
     return real_loss(real, weight, total) + fake_loss(fake, weight, total)
 
 
 def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:
-    """Sum of squares of each example's gradient.
+    """Sum the squares of each example's gradient.
 
     Args:
       grad: array [B, ...], or a pytree of such arrays (the two sets of crops of a patch discriminator).
       batch_axes: leading axes that are kept: 1 for one number per example, 2 for one per (example, region).
 
     Returns:
-      float32, the leading `batch_axes` axes.
+      float32, of the leading `batch_axes` axes.
     """
     return sum(
         jnp.sum(jnp.square(g.astype(jnp.float32)), axis=tuple(range(batch_axes, g.ndim))) for g in jax.tree.leaves(grad)
@@ -53,10 +53,10 @@ def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:
 
 
 def r1(discriminator: Callable[[PyTree], jax.Array], images: PyTree, batch_axes: int = 1) -> jax.Array:
-    """|| d sum D(x) / dx ||^2 per example (Mescheder et al. 2018), to be weighted with gamma / 2 and averaged.
+    """Compute || d sum D(x) / dx ||^2 per example (Mescheder et al. 2018), to be averaged and multiplied by gamma / 2.
 
-    The sum over the batch gives per-example gradients only if D treats examples apart: a discriminator with
-    statistics across the batch has none.
+    The gradient of the sum over the batch gives per-example gradients only if D treats examples independently, that is,
+    without statistics across the batch.
 
     Args:
       discriminator: images -> logits of any shape.
@@ -64,6 +64,7 @@ def r1(discriminator: Callable[[PyTree], jax.Array], images: PyTree, batch_axes:
       batch_axes: as in `r1_penalty`.
 
     Returns:
-      float32, the leading `batch_axes` axes of the images; differentiable in what `discriminator` closes over.
+      float32, of the leading `batch_axes` axes of the images; differentiable in the variables that `discriminator`
+      closes over.
     """
     return r1_penalty(jax.grad(lambda x: jnp.sum(discriminator(x).astype(jnp.float32)))(images), batch_axes)

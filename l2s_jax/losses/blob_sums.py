@@ -1,11 +1,11 @@
-"""Sums over blobs of what a softmax says: their probabilities and log-probabilities, one pass and a cheap gradient.
+"""Sums of probabilities and log-probabilities over blobs, in one pass and with a cheap gradient.
 
-Blobs are few and fixed, pixels are many, so the sums are all that a loss over blobs needs from the pixels. Two ways to
-add, with the same numbers:
+A loss over blobs needs nothing but these sums from the pixels; blobs are few and fixed in number. There are two ways to
+add, with the same result:
 
 * `segment`: scatter-add, one addition per pixel and class. The choice for CPUs.
-* `matmul`: product with the one-hot matrix of the blob ids. `max_blobs` times the additions, on units that are made for
-  them; the choice for TPUs and GPUs, whose scatter-adds to a few addresses queue up.
+* `matmul`: product with the one-hot matrix of the blob ids. `max_blobs` times as many additions, on hardware made for
+  them; the choice for TPUs and GPUs, where scatter-adds to a few addresses are serialised.
 """
 
 import functools
@@ -16,16 +16,16 @@ import jax
 import jax.numpy as jnp
 
 Summation = Literal["segment", "matmul", "auto"]
-"""`auto` is `segment` where the program is compiled for a CPU, `matmul` elsewhere."""
+"""`auto` is `segment` if the program is compiled for a CPU, else `matmul`."""
 
 
 class BlobSums(NamedTuple):
-    """What the blobs of each image hold; S blobs, K classes, float32.
+    """Sums over the blobs of each image; S blobs, K classes, float32.
 
     Attributes:
-      labels: [B, S, K] pixels of each class of the mask; summed over K, the sizes of the blobs.
-      probability: [B, S, K] sum of p.
-      log_probability: [B, S, K] sum of log p.
+      labels: [B, S, K], number of pixels of each class of the mask; their sums over K are the sizes of the blobs.
+      probability: [B, S, K], sum of p.
+      log_probability: [B, S, K], sum of log p.
     """
 
     labels: jax.Array
@@ -36,14 +36,14 @@ class BlobSums(NamedTuple):
 def blob_sums(
     logits: jax.Array, mask: jax.Array, blobs: jax.Array, max_blobs: int, summation: Summation = "auto"
 ) -> BlobSums:
-    """Adds up softmax and log-softmax of the pixels of every blob.
+    """Sum softmax and log-softmax over the pixels of every blob.
 
     Args:
       logits: float32 [B, H, W, K].
       mask: int32 [B, H, W]; a pixel whose class is not in 0..K-1, such as 255 (ignore), belongs to no blob.
       blobs: int32 [B, H, W]; a pixel whose id is not in 0..max_blobs-1, such as -1 (none), belongs to no blob.
       max_blobs: S.
-      summation: how to add.
+      summation: method of summation.
 
     Returns:
       the sums, differentiable in the logits in reverse mode.
@@ -64,12 +64,15 @@ def _softmax_sums_forward(logits, ids, slots, summation):
     log_norm = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     log_p = logits - log_norm
     add = _dispatch(_add_by_segment, _add_by_matmul, summation)
-    # Probabilities are computed again on the way back: that is cheaper than to keep them.
+    # Probabilities are recomputed in the backward pass, which is cheaper than storing them.
     return (add(jnp.exp(log_p), ids, slots), add(log_p, ids, slots)), (logits, log_norm, ids)
 
 
 def _softmax_sums_backward(slots, summation, saved, cotangents):
-    """With a, b the cotangents of the sums of p, log p of the pixel's blob: dz = p (a - sum_c (a_c p_c + b_c)) + b."""
+    """Return the gradient dz = p (a - sum_c (a_c p_c + b_c)) + b.
+
+    Here a and b are the cotangents of the sums of p and log p of the blob that contains the pixel.
+    """
     logits, log_norm, ids = saved
     take = _dispatch(_take_by_segment, _take_by_matmul, summation)
     a, b = (take(table, ids, slots) for table in cotangents)
@@ -81,7 +84,7 @@ _softmax_sums.defvjp(_softmax_sums_forward, _softmax_sums_backward)
 
 
 def _dispatch(segment: Callable, matmul: Callable, summation: Summation) -> Callable:
-    """One of two functions of (array, ids, static sizes ...)."""
+    """Choose one of two functions of (array, ids, static sizes ...)."""
     if summation != "auto":
         return {"segment": segment, "matmul": matmul}[summation]
 
@@ -93,13 +96,13 @@ def _dispatch(segment: Callable, matmul: Callable, summation: Summation) -> Call
 
 
 def _add_by_segment(values, ids, slots):
-    """[B, H, W, C] -> [B, slots, C]."""
-    # Row by row, and then the rows: adding 10^5 small numbers to one float32 would lose three of its digits.
+    """Sum over blobs, [B, H, W, C] -> [B, slots, C]."""
+    # First within rows, then over rows: adding 10^5 small numbers to one float32 would lose three of its digits.
     return jnp.sum(jax.vmap(jax.vmap(functools.partial(_scatter, slots=slots)))(values, ids), axis=1)
 
 
 def _scatter(values, ids, slots):
-    """[N, C] -> [slots, C]. Mapped over images, not indexed by them: a batch spread over devices stays where it is."""
+    """Sum by id, [N, C] -> [slots, C]; mapped over images, so that a batch spread over devices is not moved."""
     return jnp.zeros((slots, values.shape[-1]), values.dtype).at[ids].add(values, mode="drop")
 
 
@@ -109,7 +112,7 @@ def _add_by_matmul(values, ids, slots):
 
 
 def _take_by_segment(table, ids, slots):
-    """Row `ids` of the table of each image, 0 for the id `slots`: [B, slots, C] -> [B, H, W, C]."""
+    """Look up row `ids` of each image's table, 0 for the id `slots`: [B, slots, C] -> [B, H, W, C]."""
     del slots
     return jax.vmap(lambda rows, i: rows.at[i].get(mode="fill", fill_value=0))(table, ids)
 
@@ -120,7 +123,7 @@ def _take_by_matmul(table, ids, slots):
 
 
 def _count_by_segment(mask, ids, slots, classes):
-    """Pixels of each class in each blob, [B, H, W] -> float32 [B, slots, classes]; exact below 2^24."""
+    """Count pixels of each class in each blob, [B, H, W] -> float32 [B, slots, classes]; exact below 2^24."""
     return jax.vmap(lambda k, i: jnp.zeros((slots, classes), jnp.float32).at[i, k].add(1.0, mode="drop"))(mask, ids)
 
 
@@ -132,5 +135,5 @@ def _count_by_matmul(mask, ids, slots, classes):
 
 
 def _flat(x):
-    """[B, H, W, ...] -> [B, H W, ...]."""
+    """Flatten rows and columns, [B, H, W, ...] -> [B, H W, ...]."""
     return x.reshape(x.shape[0], -1, *x.shape[3:])

@@ -1,13 +1,13 @@
-"""Structure via consensus: every blob of a mask agrees with itself (Masi, Mathai and AbdAlmageed, CVPR 2020, eq. 8).
+"""Structure via consensus: pixels of a blob should agree (Masi, Mathai and AbdAlmageed, CVPR 2020, eq. 8).
 
 With q the mean of the softmax p over the pixels of a blob, and t the frequencies of the classes of the mask in it:
 
-    label term   -sum_c t_c log q_c           the cross entropy of the AVERAGE: no single pixel can blow it up
+    label term   -sum_c t_c log q_c           the cross entropy of the AVERAGE: no single pixel can dominate it
     consensus    mean_i KL(q || p_i) = sum_c q_c (log q_c - mean_i log p_ic)
 
-The paper's blobs hold one class y, so its label term is -log q_y; for blobs of several classes (superpixels) ours is
-the straight generalisation. The gradient flows through q and p. Blobs are any map of ids: the connected components of
-the mask (`batch["blobs"]`), the mask itself (one blob for each class, the usage that was published), superpixels.
+The paper's blobs have one class y, so its label term is -log q_y; ours generalises it to blobs of several classes
+(superpixels). The gradient flows through q and p. Blobs are any map of ids: the connected components of
+the mask (`batch["blobs"]`), the mask itself (one blob per class, as published), superpixels.
 """
 
 from typing import Literal, NamedTuple
@@ -19,14 +19,14 @@ from l2s_jax.losses.blob_sums import Summation, blob_sums
 from l2s_jax.losses.reductions import Total, expand, ratio
 
 LOST = 1e-35
-"""Mean probability that float32 cannot work with: its reciprocal, times alpha, must not overflow on the way back."""
+"""Smallest usable mean probability: its reciprocal times alpha must not overflow float32 in the backward pass."""
 
 
 class BlobTerms(NamedTuple):
-    """The two terms of every blob, float32 [B, S]; 0 where a blob is empty.
+    """The two terms of every blob, float32 [B, S]; 0 for empty blobs.
 
     Attributes:
-      size: pixels.
+      size: number of pixels.
       label: cross entropy of the blob's mean probability, in nats.
       consensus: mean divergence of its pixels from their mean, in nats.
     """
@@ -50,22 +50,22 @@ def consensus(
     size_power: float = 0.0,
     summation: Summation = "auto",
 ) -> jax.Array:
-    """alpha * label term + beta * consensus: the mean over the blobs of an image, then over the images.
+    """Compute alpha * label term + beta * consensus: the mean over the blobs of an image, then over the images.
 
-    An image counts the same whatever the batch around it and however many blobs it has, and alpha : beta means the same
-    for any batch size and number of classes (in the published normalisation it does not: `published_consensus`).
+    The weight of an image does not depend on the rest of the batch or on its number of blobs, and the effect of
+    alpha : beta does not depend on batch size and number of classes (with `published_consensus` it does).
 
     Args:
       logits: [B, H, W, K], any float type; the arithmetic is float32.
-      mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore: such pixels take no part.
-      blobs: int32 [B, H, W] ids in 0..max_blobs-1, of each image by itself; pixels of other ids (-1) take no part.
+      mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore: such pixels do not count.
+      blobs: int32 [B, H, W] ids in 0..max_blobs-1, separate for each image; pixels of other ids (-1) do not count.
       weight: [B], 0 = padding.
       total: sum over devices.
       max_blobs: static number of ids.
       alpha: factor of the label term.
       beta: factor of the consensus.
-      min_pixels: blobs of fewer pixels take no part.
-      size_power: a blob counts |blob|^size_power, from 0 on; 0 counts all blobs the same, 1 all pixels.
+      min_pixels: blobs of fewer pixels do not count.
+      size_power: at least 0; the weight of a blob is |blob|^size_power: 0 weights all blobs equally, 1 all pixels.
       summation: see `blob_sums`.
 
     Returns:
@@ -73,7 +73,7 @@ def consensus(
       alpha, beta up to 1000.
     """
     terms = blob_terms(logits, mask, blobs, max_blobs, summation)
-    # Shares of the largest blob: pixels themselves would overflow at high powers, and only ratios count.
+    # Sizes relative to the largest blob: pixel counts would overflow at high powers, and only ratios matter.
     share = jnp.maximum(terms.size, 1.0) / jnp.maximum(jnp.max(terms.size, axis=1, keepdims=True), 1.0)
     counts = (terms.size >= max(min_pixels, 1)) * share**size_power
     cost = jnp.sum(counts * (alpha * terms.label + beta * terms.consensus), axis=1)
@@ -96,14 +96,14 @@ def published_consensus(
     shared_ids: bool = True,
     summation: Summation = "auto",
 ) -> jax.Array:
-    """The loss in the normalisation of the authors' code, to reproduce their numbers.
+    """Compute the loss with the normalisation of the authors' code, to reproduce their results.
 
     Over N images, the mean over all blobs s of
 
         alpha / N sum_n label_ns  +  beta / (K sum_n |blob_ns|) sum_n |blob_ns| consensus_ns
 
-    Where ids are shared over the batch, a blob lies in several images and its label term is summed over them; where
-    they are not, that term still shrinks with N, so that alpha : beta depends on the batch. `all` divides the mean
+    If ids are shared over the batch, a blob lies in several images and its label term is summed over them; if not, that
+    term still shrinks with N, so that the effect of alpha : beta depends on the batch. `all` divides the mean
     probability by the pixels of the image instead of the blob's, and the consensus by N H W instead of K |blob|.
 
     Args:
@@ -116,7 +116,7 @@ def published_consensus(
       alpha: factor of the label term; published with beta as 10 : 5.
       beta: factor of the consensus.
       reduce: how a blob is averaged; the authors advise against `all`.
-      shared_ids: whether an id means the same blob in all images (classes), or another one in each (components).
+      shared_ids: whether an id is the same blob in all images (classes) or a different one in each (components).
       summation: see `blob_sums`.
 
     Returns:
@@ -148,12 +148,12 @@ def published_consensus(
 def blob_terms(
     logits: jax.Array, mask: jax.Array, blobs: jax.Array, max_blobs: int, summation: Summation = "auto"
 ) -> BlobTerms:
-    """Label term and consensus of every blob; arguments as of `consensus`."""
+    """Compute label term and consensus of every blob; arguments as for `consensus`."""
     sums = blob_sums(logits.astype(jnp.float32), mask, blobs, max_blobs, summation)
     size = jnp.sum(sums.labels, axis=-1)
     truth, q, log_p = (ratio(x, size[..., None]) for x in sums)
-    # A mean probability below the smallest float32 is 0, but its logarithm is finite: mean log p bounds it (Jensen),
-    # and has the gradient of plain cross entropy, which leads out of there.
+    # A mean probability below the smallest float32 is 0, but its logarithm is finite: mean log p is a lower bound
+    # (Jensen) and has the gradient of plain cross entropy, which increases the probability again.
     lost = q < LOST
     log_q = jnp.where(lost, log_p, jnp.log(jnp.where(lost, 1.0, q)))
     return BlobTerms(size, -jnp.sum(truth * log_q, axis=-1), jnp.sum(q * (log_q - log_p), axis=-1))

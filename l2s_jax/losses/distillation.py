@@ -1,4 +1,4 @@
-"""Divergence between class logits and the probabilities that another model gives the same pixels."""
+"""KL divergence between class logits and the probabilities of another model."""
 
 import jax
 import optax
@@ -7,9 +7,9 @@ from l2s_jax.losses.reductions import Total, weighted_mean
 
 
 def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """KL(target || softmax(logits)), the global weighted mean over pixels (Hinton et al., 2015, at temperature 1).
+    """Compute KL(target || softmax(logits)), the global weighted mean over pixels (Hinton et al., 2015, temperature 1).
 
-    Its gradient in the logits is that of the cross entropy with soft labels; unlike that, it is 0 where both agree.
+    Its gradient in the logits is that of the cross entropy with soft labels; unlike the latter, it is 0 if both agree.
 
     Args:
       logits: [B, H, W, K], any float type; the arithmetic is float32.

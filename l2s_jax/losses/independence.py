@@ -1,4 +1,4 @@
-"""Subspace independence: the slices of a code must not predict each other linearly."""
+"""A loss for independent subspaces: the slices of a code should not be linearly correlated."""
 
 import jax
 import jax.numpy as jnp
@@ -7,14 +7,14 @@ from l2s_jax.losses.reductions import Total, expand, ratio
 
 
 def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsilon: float = 1e-8) -> jax.Array:
-    """Cross-covariance loss between the slices of standardised codes (XCov, Cheung et al. 2014).
+    """Compute the cross-covariance loss between the slices of standardised codes (XCov, Cheung et al. 2014).
 
     sum_{i<j} ||C_ij||_F^2 / D^2, with C_ij the [D, D] correlation block of slices i and j over the global batch. The
     division by D^2, the mean over the entries of a block, makes the value independent of D: it lies in [0, K(K-1)/2].
     Independent codes of N examples score about K(K-1)/2 / (N-1), not 0: use large global batches.
 
-    A spatial code has to be made [N, K, D] first, by pooling it or by taking its positions as examples; flattening it
-    costs a (K D) x (K D) matrix.
+    A spatial code must first be reduced to [N, K, D], by pooling or by taking positions as examples; flattening it
+    would need a (K D) x (K D) matrix.
 
     Args:
       codes: [N, K, D], any float type; the statistics are float32.
@@ -28,8 +28,8 @@ def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsil
     examples, slices, dims = codes.shape
     flat = codes.astype(jnp.float32).reshape(examples, slices * dims)
     weight = expand(weight, 2)
-    # A covariance does not feel a constant shift, so centring may go through a total without a gradient (totals must
-    # not be nested where gradients flow), and it saves the float32 digits that raw second moments would cancel.
+    # A covariance is invariant to a constant shift, so the codes can be centred by a total without a gradient (totals
+    # must not be nested where gradients flow); centring avoids cancellation in float32 second moments.
     centre = ratio(*total(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
     shifted = flat - centre[None]
     second = jnp.matmul((weight * shifted).T, shifted, precision="highest")

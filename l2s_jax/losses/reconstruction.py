@@ -1,4 +1,4 @@
-"""Absolute errors of images and of regions, and the images of single regions on black."""
+"""Absolute errors of images and regions, and images of single regions on black."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ BLACK = -1.0
 
 
 def region_masks(mask: jax.Array, regions: int) -> jax.Array:
-    """One mask per region: int [B, H, W] class ids -> float32 [B, regions, H, W] of 0 and 1.
+    """Return one mask per region: int [B, H, W] class ids -> float32 [B, regions, H, W] of 0 and 1.
 
     Region k holds the pixels of class k. Ids outside 0..regions-1, such as 255 (ignore), belong to no region.
     """
@@ -18,7 +18,7 @@ def region_masks(mask: jax.Array, regions: int) -> jax.Array:
 
 
 def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
-    """Each region alone on black: x m + (-1)(1 - m)  (Latents2Segments, Fig. 2).
+    """Return each region alone on black: x m + (-1)(1 - m)  (Latents2Segments, Fig. 2).
 
     Args:
       image: float [B, H, W, 3] in [-1, 1].
@@ -32,22 +32,22 @@ def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
 
 
 def region_targets(image: jax.Array, mask: jax.Array, regions: int) -> jax.Array:
-    """`region_images` of the classes of `mask` (int [B, H, W]): float [B, regions, H, W, 3]."""
+    """Return `region_images` of the classes of `mask` (int [B, H, W]): float [B, regions, H, W, 3]."""
     return region_images(image, region_masks(mask, regions))
 
 
 def l1(x: jax.Array, y: jax.Array, weight: jax.Array, total: Total, *, where: jax.Array | None = None) -> jax.Array:
-    """Global mean of |x - y|.
+    """Compute the global mean of |x - y|.
 
     Args:
       x: [B, ...].
       y: the same shape.
       weight: [B], or more leading axes ([B, K] for single regions); 0 = absent.
       total: sum over devices.
-      where: more weights, on the leading axes of x (such as [B, H, W] for images); None = everywhere.
+      where: further weights, on the leading axes of x (such as [B, H, W] for images); None = 1 everywhere.
 
     Returns:
-      float32 scalar; 0 if nothing has weight.
+      float32 scalar; 0 if all weights are 0.
     """
     if where is not None:
         weight = expand(weight, x.ndim) * expand(where, x.ndim)
@@ -55,7 +55,7 @@ def l1(x: jax.Array, y: jax.Array, weight: jax.Array, total: Total, *, where: ja
 
 
 def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """L1 of every decoded region inside its own mask, normalised by its area, mean over the regions present (ours).
+    """Compute the L1 of every region inside its mask, divided by its area; mean over the regions present (ours).
 
     Loss_k = sum_{b,p} w_b M_bk(p) |decoded_bk(p) - image_b(p)| / (3 sum_{b,p} w_b M_bk(p)) with sums over the global
     batch: an eye counts as much as the hair.

@@ -1,4 +1,4 @@
-"""Means as ratios of GLOBAL sums: the one way in which losses look at more than one example.
+"""Means as ratios of GLOBAL sums: the only reduction over examples that losses use.
 
 `total` is `Axis.total` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
 whose derivative is the identity. Totals must not be nested where gradients flow (a total of a function of a total):
@@ -15,18 +15,18 @@ Total = Callable[..., tuple]
 
 
 def expand(prefix: jax.Array, ndim: int) -> jax.Array:
-    """`prefix` as float32 with ones appended to its shape until it has `ndim` axes: [B] -> [B, 1, 1]."""
+    """Append axes of length 1 to `prefix` until it has `ndim` axes, [B] -> [B, 1, 1], as float32."""
     prefix = jnp.asarray(prefix, jnp.float32)
     return prefix.reshape(prefix.shape + (1,) * (ndim - prefix.ndim))
 
 
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """`numerator / denominator`, 0 with zero gradient where the denominator is 0 (nothing to average)."""
+    """Return `numerator / denominator`, 0 with zero gradient where the denominator is 0 (nothing to average)."""
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
 def weighted_mean(values: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Global mean of `values`, in float32.
+    """Compute the global weighted mean of `values`, in float32.
 
     Args:
       values: [B, ...].

@@ -1,4 +1,4 @@
-"""Cross entropy and soft Dice between class logits and a mask of class ids."""
+"""Cross entropy and soft Dice between class logits and label maps."""
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,10 @@ def cross_entropy(
     class_weights: jax.Array | None = None,
     label_smoothing: float = 0.0,
 ) -> jax.Array:
-    """Softmax cross entropy, the global weighted mean over valid pixels.
+    """Compute the softmax cross entropy, the global weighted mean over valid pixels.
 
-    With targets t = (1 - s) onehot(y) + s / K, s the smoothing, and class weights c, a pixel costs
-    -sum_k c_k t_k log p_k and counts c_y in the denominator.
+    With targets t = (1 - s) onehot(y) + s / K, smoothing s and class weights c, the loss of a pixel is
+    -sum_k c_k t_k log p_k and its weight in the denominator c_y.
 
     Args:
       logits: [B, H, W, K], any float type; the arithmetic is float32.
@@ -53,21 +53,21 @@ def dice(
     squared: bool = False,
     present_only: bool = True,
 ) -> jax.Array:
-    """Soft Dice loss with sums over the GLOBAL batch, so that it does not depend on how the batch is split.
+    """Compute the soft Dice loss with sums over the GLOBAL batch, so that it does not depend on how the batch is split.
 
     Dice_c = 1 - (2 sum(p y) + smooth) / (sum(p) + sum(y) + smooth), p = softmax, y = one-hot truth, sums over valid
-    pixels, then the mean over classes. SegFace (docs/methods/segface.md, "Loss") has p^2 for p in the denominator,
-    smooth 1e-5, and the mean over all classes: `squared=True, smooth=1e-5, present_only=False`. An absent class then
-    costs about 1 whatever its probability, hence our default of present classes only.
+    pixels, then the mean over classes. SegFace (docs/methods/segface.md, "Loss") uses p^2 for p in the denominator,
+    smooth 1e-5, and the mean over all classes: `squared=True, smooth=1e-5, present_only=False`. The loss of an absent
+    class is then about 1 whatever its probability, hence our default of present classes only.
 
     Args:
       logits: [B, H, W, K], any float type; the arithmetic is float32.
       mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore.
       weight: [B], 0 = padding.
       total: sum over devices.
-      smooth: in pixels, added above and below.
-      squared: squared probabilities in the denominator.
-      present_only: mean over the classes that have a valid pixel in the global batch, not over all K.
+      smooth: in pixels, added to numerator and denominator.
+      squared: whether to square the probabilities in the denominator.
+      present_only: average over the classes that have a valid pixel in the global batch, not over all K.
 
     Returns:
       float32 scalar in [0, 1]; 0 if no class is present.

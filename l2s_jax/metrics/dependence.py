@@ -2,9 +2,8 @@
 
 Formulas and sources: docs/methods/independent_subspaces.md, "Measures of dependence".
 
-Samples are rows: x [N, D1], y [N, D2] (pool or flatten spatial codes). Everything is float32, jit-able and
-differentiable. None of these is 0 on a finite sample of independent variables: read a value beside its
-`permutation_null`.
+Samples are rows: x [N, D1], y [N, D2] (pool or flatten spatial codes). All functions are float32, jit-able and
+differentiable. None is 0 on a finite sample of independent variables: compare a value with its `permutation_null`.
 """
 
 import functools
@@ -19,9 +18,9 @@ _matmul = functools.partial(jnp.matmul, precision="highest")
 
 
 def rv_coefficient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """RV = ||C_xy||_F^2 / (||C_xx||_F ||C_yy||_F) in [0, 1], the linear CKA (Kornblith et al. 2019).
+    """Compute RV = ||C_xy||_F^2 / (||C_xx||_F ||C_yy||_F) in [0, 1], the linear CKA (Kornblith et al. 2019).
 
-    It sees linear dependence only: y = x^2 scores about 0.
+    It measures linear dependence only: for y = x^2 it is about 0.
     """
     x, y = _centred(x), _centred(y)
 
@@ -32,11 +31,11 @@ def rv_coefficient(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def gaussian_total_correlation(blocks: Sequence[jax.Array], shrinkage: float) -> jax.Array:
-    """Block total correlation of a Gaussian, in nats: (sum_i logdet S_ii - logdet S) / 2.
+    """Compute the block total correlation of a Gaussian, in nats: (sum_i logdet S_ii - logdet S) / 2.
 
     Args:
       blocks: K arrays [N, D_i].
-      shrinkage: s in [0, 1); S = (1 - s) correlation + s identity. It must be positive when N <= sum_i D_i.
+      shrinkage: s in [0, 1); S = (1 - s) correlation + s identity. s must be positive if N <= sum_i D_i.
 
     Returns:
       float32 scalar, at least 0.
@@ -54,7 +53,7 @@ def gaussian_total_correlation(blocks: Sequence[jax.Array], shrinkage: float) ->
 
 
 def gaussian_gram(x: jax.Array) -> jax.Array:
-    """Gram matrix [N, N] of k(a, b) = exp(-|a - b|^2 / (2 s^2)), s the median distance (without a gradient)."""
+    """Compute the Gram matrix [N, N] of exp(-|a - b|^2 / (2 s^2)), s the median distance (without gradient)."""
     squares = _squared_distances(x)
     pairs = jnp.triu_indices(x.shape[0], k=1)
     bandwidth = jax.lax.stop_gradient(jnp.median(squares[pairs]))
@@ -62,12 +61,12 @@ def gaussian_gram(x: jax.Array) -> jax.Array:
 
 
 def hsic(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
-    """Biased HSIC of two Gram matrices [N, N]: tr(K H L H) / (N - 1)^2 (Gretton et al. 2005)."""
+    """Compute the biased HSIC of two Gram matrices [N, N]: tr(K H L H) / (N - 1)^2 (Gretton et al. 2005)."""
     return jnp.sum(_doubly_centred(gram_x) * _doubly_centred(gram_y)) / (gram_x.shape[0] - 1) ** 2
 
 
 def hsic_unbiased(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
-    """Unbiased HSIC of two Gram matrices [N, N], N >= 4; its mean is 0 under independence (Song et al. 2012)."""
+    """Compute the unbiased HSIC of Gram matrices [N, N], N >= 4; mean 0 under independence (Song et al. 2012)."""
     n = gram_x.shape[0]
     x, y = _hollow(gram_x), _hollow(gram_y)
     x_rows, y_rows = jnp.sum(x, axis=1), jnp.sum(y, axis=1)
@@ -76,7 +75,7 @@ def hsic_unbiased(gram_x: jax.Array, gram_y: jax.Array) -> jax.Array:
 
 
 def normalised_hsic(x: jax.Array, y: jax.Array, estimator: Statistic = hsic) -> jax.Array:
-    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with Gaussian kernels, the kernel CKA.
+    """Compute HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with Gaussian kernels, the kernel CKA.
 
     Args:
       x: [N, D1].
@@ -91,7 +90,7 @@ def normalised_hsic(x: jax.Array, y: jax.Array, estimator: Statistic = hsic) -> 
 
 
 def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
-    """dHSIC, the joint dependence of K blocks [N, D_i] with Gaussian kernels (Pfister et al. 2018).
+    """Compute dHSIC, the joint dependence of K blocks [N, D_i] with Gaussian kernels (Pfister et al. 2018).
 
     mean_ab prod_k K^k_ab + prod_k mean_ab K^k_ab - 2 mean_a prod_k mean_b K^k_ab.
     """
@@ -102,24 +101,24 @@ def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
 
 
 def distance_correlation(x: jax.Array, y: jax.Array) -> jax.Array:
-    """SQUARED distance correlation, dCov^2 / sqrt(dVar_x^2 dVar_y^2) in [0, 1] (Szekely et al. 2007).
+    """Compute the SQUARED distance correlation dCov^2 / sqrt(dVar_x^2 dVar_y^2) in [0, 1] (Szekely et al. 2007).
 
-    0 iff independent, in the limit; biased up where the dimension is high and N small.
+    In the limit of large N, 0 iff independent; biased upwards if the dimension is high and N small.
     """
     a, b = _doubly_centred(_distances(x)), _doubly_centred(_distances(y))
     return _correlation(a, b)
 
 
 def distance_correlation_unbiased(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Bias-corrected SQUARED distance correlation from U-centred distances, N >= 4 (Szekely & Rizzo 2014).
+    """Compute the bias-corrected SQUARED distance correlation, N >= 4 (Szekely & Rizzo 2014).
 
-    In [-1, 1], about 0 under independence.
+    From U-centred distances; in [-1, 1], about 0 under independence.
     """
     return _correlation(_u_centred(_distances(x)), _u_centred(_distances(y)))
 
 
 def permutation_null(rng: jax.Array, statistic: Statistic, x: jax.Array, y: jax.Array, count: int) -> jax.Array:
-    """What `statistic` says when the rows of y are shuffled, which makes y independent of x.
+    """Compute `statistic` with the rows of y permuted, which makes y independent of x.
 
     Args:
       rng: typed PRNG key.
@@ -140,12 +139,12 @@ def _permuted(statistic: Statistic, keys: jax.Array, x: jax.Array, y: jax.Array)
 
 
 def p_value(observed: jax.Array, null: jax.Array) -> jax.Array:
-    """Permutation p-value (1 + #{null >= observed}) / (1 + count): small = dependent."""
+    """Compute the permutation p-value (1 + #{null >= observed}) / (1 + count): small = dependent."""
     return (1 + jnp.sum(null >= observed)) / (1 + null.shape[0])
 
 
 def pairwise(statistic: Statistic, codes: jax.Array) -> jax.Array:
-    """A symmetric statistic between all subspaces: codes [N, K, D] -> float32 [K, K]."""
+    """Compute a symmetric statistic between all pairs of subspaces: codes [N, K, D] -> float32 [K, K]."""
     codes = jnp.asarray(codes)
     pairs = jnp.stack(jnp.triu_indices(codes.shape[1]), axis=1)
     values = jax.lax.map(lambda pair: statistic(codes[:, pair[0]], codes[:, pair[1]]), pairs)
@@ -155,19 +154,19 @@ def pairwise(statistic: Statistic, codes: jax.Array) -> jax.Array:
 
 def _centred(x: jax.Array) -> jax.Array:
     x = x.astype(jnp.float32)
-    x = x - x[:1]  # exactly 0 for a constant column, which rounding of the mean would turn into noise
+    x = x - x[:1]  # makes constant columns exactly 0, which rounding of the mean would not
     return x - jnp.mean(x, axis=0, keepdims=True)
 
 
 def _squared_distances(x: jax.Array) -> jax.Array:
-    x = _centred(x)  # distances do not feel a shift, float32 does
+    x = _centred(x)  # distances are invariant to a shift, but float32 precision is not
     norms = jnp.sum(x**2, axis=1)
     return _hollow(jnp.maximum(norms[:, None] + norms[None, :] - 2 * _matmul(x, x.T), 0.0))
 
 
 def _distances(x: jax.Array) -> jax.Array:
     squares = _squared_distances(x)
-    apart = squares > 0  # the root has no finite derivative at 0
+    apart = squares > 0  # the square root has no finite derivative at 0
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, squares, 1.0)), 0.0)
 
 
@@ -190,5 +189,5 @@ def _correlation(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _over_root(numerator: jax.Array, square: jax.Array) -> jax.Array:
-    """numerator / sqrt(square), 0 where the square is 0: a constant depends on nothing."""
+    """Return numerator / sqrt(square), 0 where the square is 0: a constant is independent of all."""
     return jnp.where(square > 0, numerator / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

@@ -1,7 +1,7 @@
-"""L1 and PSNR of reconstructed images, over the whole image and inside and outside every region.
+"""L1 and PSNR of reconstructed images, over the full image and inside and outside every region.
 
-Every value is the mean over EXAMPLES of the example's own value, kept as (sum, count) so that batches and devices add
-up; an example without the region is skipped.
+Every value is a mean over EXAMPLES of per-example values, stored as (sum, count) so that batches and devices can be
+added; an example without the region is skipped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import ratio
 
 PSNR_CEILING = 100.0
-"""Decibels: what a perfect reconstruction scores, so that a mean stays finite."""
+"""Upper limit of the PSNR in dB, so that means stay finite for perfect reconstructions."""
 
 
 class ErrorSums(NamedTuple):
-    """Sums over examples; add them up with `jax.tree.map`.
+    """Sums over examples; add those of batches with `jax.tree.map`.
 
     Attributes:
       l1: float32 [R], sum of the examples' mean absolute errors, in units of [-1, 1] images.
       psnr: float32 [R], sum of the examples' PSNR in dB.
-      count: float32 [R], examples that have the region.
+      count: float32 [R], number of examples that have the region.
     """
 
     l1: jax.Array
@@ -34,10 +34,10 @@ class ErrorSums(NamedTuple):
 
 
 def error_sums(x: jax.Array, y: jax.Array, where: jax.Array, weight: jax.Array) -> ErrorSums:
-    """Errors of each example over R sets of pixels.
+    """Compute the errors of each example over R sets of pixels.
 
-    PSNR = -10 log10 MSE with both images mapped to [0, 1] (peak 1), at most 100 dB. `x`, which a decoder may push
-    beyond the range, is clipped to [-1, 1] as any picture of it would be.
+    PSNR = -10 log10 MSE with both images mapped to [0, 1] (peak 1), at most 100 dB. `x`, which a decoder may output
+    beyond the range, is clipped to [-1, 1] as in any image file.
 
     Args:
       x: reconstruction, float [B, H, W, 3] in about [-1, 1].
@@ -67,18 +67,18 @@ def error_sums(x: jax.Array, y: jax.Array, where: jax.Array, weight: jax.Array) 
 def region_errors(
     x: jax.Array, y: jax.Array, mask: jax.Array, weight: jax.Array, num_classes: int
 ) -> dict[str, ErrorSums]:
-    """Errors over all pixels, inside and outside every class.
+    """Compute the errors over all pixels and inside and outside every class.
 
     Args:
       x: reconstruction, float [B, H, W, 3].
       y: the image, float [B, H, W, 3] in [-1, 1].
-      mask: int [B, H, W], 255 = ignore: inside and outside no class, but part of the whole image.
+      mask: int [B, H, W], 255 = ignore: neither inside nor outside any class, but part of the full image.
       weight: [B], 0 = padding.
       num_classes: K, static under jit.
 
     Returns:
-      ErrorSums by name: `overall` over [1], `inside` and `outside` over [K]. An example that lacks a class is skipped
-      by both its `inside` and its `outside`.
+      ErrorSums by name: `overall` [1], `inside` [K] and `outside` [K]. An example that lacks a class is skipped in both
+      `inside` and `outside` of that class.
     """
     inside = region_masks(mask, num_classes)
     present = jnp.any(inside > 0, axis=(2, 3), keepdims=True)
@@ -89,11 +89,11 @@ def region_errors(
 
 
 def summary(errors: Mapping[str, ErrorSums], names: Sequence[str]) -> dict:
-    """Means from the sums of `region_errors`, ready for JSON.
+    """Compute means from the sums of `region_errors`, ready for JSON.
 
     Returns:
-      `l1` (of [-1, 1] images: half of it is the error in [0, 1] units) and `psnr` (dB) of the whole images, and
-      `inside`, `outside` {name: {l1, psnr}}. Python floats, None where no example counts.
+      `l1` (of [-1, 1] images: half of it is the error in [0, 1] units) and `psnr` (dB) of the full images, and
+      `inside`, `outside` {name: {l1, psnr}}. Python floats, None if no example counts.
     """
     overall = _means(errors["overall"], ["overall"])["overall"]
     return {**overall, "inside": _means(errors["inside"], names), "outside": _means(errors["outside"], names)}

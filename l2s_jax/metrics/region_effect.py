@@ -1,12 +1,12 @@
-"""The region-effect matrix: which regions of the picture does each slice of a code move?
+"""The region-effect matrix: how much each slice of a code changes each region of the image.
 
 Definitions: docs/methods/latents2segments.md, "Activeness and ACS" and "Region-effect matrix".
 
-`effects` perturbs one slice after the other and adds up, per batch, how much each region changes; `summary` turns the
-sums of a data set into activeness-correlation scores, leakage, dead slices and DCI.
+`effects` perturbs one slice after another and sums, per batch, how much each region changes; `summary` computes
+activeness-correlation scores, leakage, dead slices and DCI from the sums of a data set.
 
-A softmax matte confines whatever a slice paints to the slice's region, so the picture alone flatters a generator: with
-random weights it scores far above chance. `effects` therefore looks at the picture without the matte too.
+A softmax matte confines a slice's colours to the slice's region, so scores of the matted image overrate a generator:
+even with random weights it scores far above chance. `effects` therefore also measures the image without the matte.
 """
 
 import functools
@@ -25,23 +25,23 @@ from l2s_jax.types import Code, Codec, Decoded, PyTree
 
 KINDS = ("noise", "swap", "zero")
 DEAD = 0.1
-"""A slice is dead if its own-region effect is under this part of the median slice's ..."""
+"""A slice is dead if its own-region effect is below this fraction of the median slice's ..."""
 GREY_LEVEL = 3 * (1 / 127.5) ** 2
-"""... or if a full swap of it changes its own region by less than one of 256 grey levels a channel (root mean square):
-a picture of 8 bits cannot show less. In units of `Effects`: squared [-1, 1] RGB."""
+"""... or if swapping it changes its own region by less than one of 256 grey levels per channel (root mean square), the
+resolution of 8-bit images. In units of `Effects`: squared [-1, 1] RGB."""
 
 
 class Effects(NamedTuple):
-    """Sums over examples; add them up with `jax.tree.map`. Effects are squared changes of [-1, 1] RGB.
+    """Sums over examples; add those of batches with `jax.tree.map`. Effects are squared changes of [-1, 1] RGB.
 
     Slices and regions are both in the order of `Codec.classes`: K slices, K regions.
 
     Attributes:
       mean: float32 [K, K], row = slice, column = region: sum over examples of the mean effect per pixel of the region.
-      count: float32 [K], examples that have the region (of the column).
+      count: float32 [K], number of examples that have the region (of the column).
       area: float32 [K, K], sum over examples of the effect summed over the pixels of the region.
       own: float32 [K], effect of a slice summed over the pixels of its own region.
-      total: float32 [K], effect of a slice summed over all valid pixels, also of classes without a slice, of the
+      total: float32 [K], effect of a slice summed over all valid pixels (including classes without a slice) of the
         examples that have its own region.
     """
 
@@ -63,31 +63,30 @@ def effects(
     scale: float = 1.0,
     draws: int = 4,
 ) -> dict[str, Effects]:
-    """Effects of every slice of the codes of a batch; the noise of the decoder is fixed (`Codec.decode`).
+    """Compute the effects of every slice in a batch; the noise of the decoder is fixed (`Codec.decode`).
 
     Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
-      * `noise`: plus `scale` times N(0, 1) times the channel's own standard deviation over the batch (the
-        paper adds 0.01 N(0, 1), whatever the size of the code); D_i is the variance over `draws` draws, summed over
-        RGB.
-      * `swap`: slice i of the next example that is no padding; D_i is the squared change. A part moves, so
-        region j is the union of the region in both masks. A batch with one example only counts nothing.
-      * `zero`: D_i is the squared change when slice i is zeroed.
+      * `noise`: adds `scale` times N(0, 1) times the channel's standard deviation over the batch (the paper adds
+        0.01 N(0, 1), whatever the scale of the code); D_i is the variance over `draws` draws, summed over RGB.
+      * `swap`: replaces slice i by that of the next example that is not padding; D_i is the squared change. Because a
+        part may move, region j is the union of the region in both masks. A batch with a single example is not counted.
+      * `zero`: sets slice i to zero; D_i is the squared change.
 
-    The codec is compiled once, for all slices and all batches of a shape, as long as `codec` is the same object.
+    The codec is compiled once for all slices and all batches of one shape, if `codec` is the same object.
 
     Args:
-      codec: of a system.
-      variables: of the codec.
+      codec: codec of a system.
+      variables: variables of the codec.
       image: float32 [B, H, W, 3] in [-1, 1].
-      mask: int [B, H, W], the truth; 255 = ignore, which takes part in nothing.
+      mask: int [B, H, W], ground truth; 255 = ignore: such pixels do not count.
       weight: [B], 0 = padding.
-      rng: typed PRNG key of the batch; used by `noise` alone.
+      rng: typed PRNG key of the batch; used by `noise` only.
       kind: one of KINDS.
-      scale: of the noise, 1 = one standard deviation.
-      draws: of the noise, at least 2.
+      scale: scale of the noise, 1 = one standard deviation.
+      draws: number of draws of the noise, at least 2.
 
     Returns:
-      Effects of the batch on each view of the picture: `image`, and `unmatted` where the codec has it (`Decoded`).
+      Effects of the batch on each view of the image: `image`, and `unmatted` if the codec has it (`Decoded`).
 
     Raises:
       UserError: unknown kind, or fewer than two draws of noise.
@@ -135,14 +134,14 @@ def _decode(codec: Codec, variables: PyTree, code: Code) -> dict[str, jax.Array]
 
 
 def _views(decoded: Decoded) -> dict[str, jax.Array]:
-    """float32 [B, H, W, 3] each: the picture, and the picture without the matte where there is one."""
+    """Return float32 [B, H, W, 3] each: the image, and the image without the matte if there is one."""
     views = {"image": decoded.image, "unmatted": decoded.unmatted}
     return {name: view.astype(jnp.float32) for name, view in views.items() if view is not None}
 
 
 @functools.partial(jax.jit, static_argnames=("codec", "kind"))
 def _change(codec, kind, variables, code, unchanged, index, partner, weight, key, scale) -> dict[str, jax.Array]:
-    """Change of every view when slice `index` (traced: one compilation serves all slices) is perturbed."""
+    """Compute the change of every view when slice `index` is perturbed (traced: one compilation for all slices)."""
     slice_ = code.structure[:, index]
     if kind == "noise":
         changed = slice_ + scale * _deviation(slice_, weight) * jax.random.normal(key, slice_.shape, jnp.float32)
@@ -155,7 +154,7 @@ def _change(codec, kind, variables, code, unchanged, index, partner, weight, key
 
 
 def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
-    """Standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C]."""
+    """Compute the standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C]."""
     weight = jnp.broadcast_to(expand(weight, 4), slice_.shape)
     count = jnp.sum(weight, axis=(0, 1, 2), keepdims=True)
     mean = ratio(jnp.sum(weight * slice_, axis=(0, 1, 2), keepdims=True), count)
@@ -164,14 +163,14 @@ def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
 
 @jax.jit
 def _energy(changes: list[jax.Array]) -> jax.Array:
-    """Changes [B, H, W, 3] -> [B, H, W], summed over RGB: their variance (ddof 1), or the square of a single one."""
+    """Reduce changes [B, H, W, 3] -> [B, H, W], summed over RGB: their variance (ddof 1), or the square of one."""
     energy = jnp.square(changes[0]) if len(changes) == 1 else jnp.var(jnp.stack(changes), axis=0, ddof=1)
     return jnp.sum(energy, axis=-1)
 
 
 @jax.jit
 def _next_example(weight: jax.Array) -> jax.Array:
-    """int32 [B], the next example of positive weight, cyclically; an example that is alone gets itself."""
+    """Return the index of the next example of positive weight, cyclically, int32 [B]; its own if there is no other."""
     size = weight.shape[0]
     candidates = (jnp.arange(size)[:, None] + 1 + jnp.arange(size)[None, :]) % size
     first = jnp.argmax(weight[candidates] > 0, axis=1)
@@ -185,7 +184,7 @@ def _count(masks: jax.Array, weight: jax.Array) -> jax.Array:
 
 @jax.jit
 def _region_sums(energy, masks, valid, weight, index):
-    """Row `index` of `Effects.mean`, `.area`, `.own` and `.total` from D_i [B, H, W]."""
+    """Compute row `index` of `Effects.mean`, `.area`, `.own` and `.total` from D_i [B, H, W]."""
     size = jnp.sum(masks, axis=(2, 3))
     moved = jnp.einsum("bkhw,bhw->bk", masks, energy, precision="highest")
     everywhere = jnp.sum(valid * energy, axis=(1, 2))
@@ -199,44 +198,44 @@ def _region_sums(energy, masks, valid, weight, index):
 
 
 def matrix(effects: Effects) -> np.ndarray:
-    """float64 [K, K], E_ij: mean effect per pixel of slice i on region j; 0 in columns no example has."""
+    """Return E_ij, the mean effect per pixel of slice i on region j, float64 [K, K]; 0 if no example has region j."""
     mean, count = np.asarray(effects.mean, np.float64), np.asarray(effects.count, np.float64)
     return np.divide(mean, count, out=np.zeros_like(mean), where=np.broadcast_to(count > 0, mean.shape))
 
 
 def silent(swap: Effects) -> np.ndarray:
-    """bool [K]: slices whose full swap changes their own region by less than GREY_LEVEL.
+    """Return the slices whose swap changes their own region by less than GREY_LEVEL, bool [K].
 
     Args:
-      swap: sums of the kind `swap` on the picture; regions that no pair of faces has are never silent.
+      swap: sums of the kind `swap` on the image; slices whose region no pair of faces has are never silent.
     """
     return (np.asarray(swap.count) > 0) & (np.diagonal(matrix(swap)) < GREY_LEVEL)
 
 
 def summary(effects: Effects, names: Sequence[str], silent: np.ndarray | None = None) -> dict:
-    """Disentanglement scores of a data set, ready for JSON.
+    """Compute the disentanglement scores of a data set, ready for JSON.
 
     With E the area-normalised matrix (`matrix`), over the regions that some example has:
-      * `acs` = tr(A) / sum(A), A summed over pixels instead: the paper's score, ruled by the large regions.
+      * `acs` = tr(A) / sum(A), with A summed over pixels instead: the paper's score, dominated by large regions.
       * `acs_area_normalised` = tr(E) / sum(E).
-      * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that silence earns nothing.
+      * `macro_acs` = mean_i E_ii / sum_j E_ij. A dead slice scores 0 here, so that it gains nothing.
       * `total` {name: E_ii}, the own-region effect, in squared [-1, 1] RGB per pixel.
       * `leak` {name: 1 - own effect / effect on all valid pixels}, over the examples that have the region.
-      * `chance`: what all three are where every slice moves all pixels alike, 1 / regions.
-      * `dead_slices`: names whose own-region effect is under a tenth of the median slice's, and the `silent` ones.
+      * `chance`: value of all three if every slice changes all pixels equally, 1 / regions.
+      * `dead_slices`: names whose own-region effect is below a tenth of the median slice's, and the `silent` ones.
       * `dci_disentanglement` = sum_i rho_i (1 - H_K(E_i. / sum_j E_ij)), rho_i = sum_j E_ij / sum(E), H_K the entropy
         to base K; `dci_completeness` the same of the transpose (Eastwood & Williams 2018).
 
     Args:
-      effects: sums over a data set; add batches up in float64.
+      effects: sums over a data set; add batches in float64.
       names: K names of the classes of the slices, in the order of `Codec.classes`.
-      silent: bool [K], as from `silent`; None where no slice was swapped.
+      silent: bool [K], as from `silent`; None if no slices were swapped.
 
     Returns:
-      Python floats, None for regions that no example has and for quotients of nothing.
+      Python floats, None for regions that no example has and for quotients with denominator 0.
 
     Raises:
-      ValueError: the names are not K.
+      ValueError: the number of names is not K.
     """
     if len(names) != len(effects.count):
         raise ValueError(f"{len(names)} names do not fit the effects of {len(effects.count)} slices")
@@ -262,7 +261,7 @@ def summary(effects: Effects, names: Sequence[str], silent: np.ndarray | None = 
 
 
 def _specialisation(effect: np.ndarray) -> float | None:
-    """1 minus the base-K entropy of each row, weighted by the row's share of the whole; 1 for a single region."""
+    """Return 1 minus the base-K entropy of the rows, weighted by their share of the total; 1 for a single region."""
     rows, everything = effect.sum(axis=1, keepdims=True), effect.sum()
     if not everything > 0:
         return None

@@ -1,4 +1,4 @@
-"""Segmentation scores, all from ONE confusion matrix accumulated over the whole data set."""
+"""Segmentation scores, all from ONE confusion matrix accumulated over the entire data set."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from input_pipeline.labels import IGNORE, Label
 
 
 def confusion(pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array) -> jax.Array:
-    """Pixel counts of a batch, on device.
+    """Compute the confusion matrix of a batch, on device.
 
     Args:
       pred: int [B, H, W] class ids in 0..num_classes-1.
@@ -19,7 +19,7 @@ def confusion(pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.A
       weight: [B]; examples of weight 0 are left out, all others count once.
 
     Returns:
-      int32 [K, K], rows = truth, columns = prediction. Add batches up in int64.
+      int32 [K, K] pixel counts, rows = truth, columns = prediction. Add batches in int64.
     """
     counted = (truth != IGNORE) & (weight > 0)[:, None, None]
     cell = jnp.where(counted, truth.astype(jnp.int32) * num_classes + pred.astype(jnp.int32), num_classes**2)
@@ -28,7 +28,9 @@ def confusion(pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.A
 
 
 def confusion_on_host(pred: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
-    """Pixel counts of one mask of any size, in numpy: masks at their native size have no common shape to compile for.
+    """Compute the confusion matrix of one mask in numpy.
+
+    Masks at their native size have no common shape to compile for.
 
     Args:
       pred: int [...] class ids in 0..num_classes-1.
@@ -36,7 +38,7 @@ def confusion_on_host(pred: np.ndarray, truth: np.ndarray, num_classes: int) -> 
       num_classes: K.
 
     Returns:
-      int64 [K, K], rows = truth, columns = prediction.
+      int64 [K, K] pixel counts, rows = truth, columns = prediction.
 
     Raises:
       ValueError: the shapes differ, or an id is neither in 0..K-1 nor (in the truth) 255.
@@ -52,11 +54,11 @@ def confusion_on_host(pred: np.ndarray, truth: np.ndarray, num_classes: int) -> 
 
 
 def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
-    """Scores of a data set, ready for JSON.
+    """Compute the scores of a data set, ready for JSON.
 
     Per class, with TP, FP, FN in pixels: F1 = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN), precision =
-    TP / (TP + FP), recall = TP / (TP + FN). A quotient with an empty denominator is None and stays out of the means:
-    for F1 and IoU that is a class in neither truth nor prediction.
+    TP / (TP + FP), recall = TP / (TP + FN). A quotient with denominator 0 is None and is left out of the means: for F1
+    and IoU, a class in neither truth nor prediction.
 
     Args:
       counts: int64 [K, K], the summed confusion matrices, rows = truth.
@@ -65,7 +67,7 @@ def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
     Returns:
       `mean_f1` over classes 1.. (the papers leave the background out), `mean_iou` over ALL classes (as the papers
       count it), `mean_iou_foreground` over classes 1.., `pixel_accuracy`, `per_class` {name: {f1, iou, precision,
-      recall, pixels}} with the truth's pixels; and, where left and right partners exist, `merged`: the same with
+      recall, pixels}} with the pixels of the truth; and, if there are left and right classes, `merged`: the same with
       each pair as one class (`l_eye`, `r_eye` -> `eyes`). Python floats and ints in [0, 1], or None.
 
     Raises:
@@ -83,7 +85,7 @@ def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
 
 
 def position_counts(truth: np.ndarray, weight: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often each pixel of a batch is of each class, in numpy.
+    """Count how often each pixel of a batch has each class, in numpy.
 
     Args:
       truth: int [B, H, W] class ids in 0..num_classes-1, or 255 = ignore.
@@ -98,15 +100,15 @@ def position_counts(truth: np.ndarray, weight: np.ndarray, num_classes: int) -> 
 
 
 def baselines(counts: np.ndarray, names: Sequence[str]) -> dict:
-    """What parsers score that never look at the picture, beside `scores` of one that does.
+    """Compute the scores of parsers that ignore the image, to compare with `scores` of one that does not.
 
     Args:
       counts: int [H, W, K], `position_counts` of a data set.
       names: K class names; class 0 is the background.
 
     Returns:
-      `mean_mask`: `scores` of answering every face with the class that is most frequent at each pixel of these very
-        faces: an upper bound of what position alone can tell;
+      `mean_mask`: `scores` of predicting for every face the class that is most frequent at each pixel of these same
+        faces: an upper bound for predictions from position alone;
       `chance`: `mean_f1` and `per_class` {name: {f1}} of drawing every pixel's class with the frequencies of the data:
         the F1 of a class is then its share of the pixels. None for classes without pixels.
     """
@@ -124,7 +126,7 @@ def baselines(counts: np.ndarray, names: Sequence[str]) -> dict:
 
 
 def merge_sides(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Classes with left and right partners as one.
+    """Merge classes with left and right partners.
 
     Returns:
       the merged names in order of first appearance (`l_eye`, `r_eye` -> `eyes`), and int64 [K], the merged id of

@@ -1,6 +1,6 @@
-"""Scores of structure, which F1 and IoU do not see: how many pieces a mask falls into, and where its borders run.
+"""Structural scores, which F1 and IoU do not cover: the number of connected components, and the location of boundaries.
 
-All are (sum, count) of a batch: add batches and devices up, then divide.
+All are (sum, count) of a batch: add batches and devices, then divide.
 """
 
 import math
@@ -13,7 +13,7 @@ from input_pipeline.labels import IGNORE
 from l2s_jax.layers.components import Connectivity, components, neighbours, shifted
 
 MAX_CLASSES = 32
-"""Of `boundary_f1`, which keeps one bit for each class."""
+"""Largest number of classes of `boundary_f1`, which stores one bit per class."""
 
 
 class ComponentCountError(NamedTuple):
@@ -21,8 +21,8 @@ class ComponentCountError(NamedTuple):
 
     Attributes:
       image: [], all classes but class 0 counted together, as published.
-      classes: [K], each class by itself.
-      count: [], images.
+      classes: [K], each class separately.
+      count: [], number of images.
     """
 
     image: jax.Array
@@ -31,7 +31,7 @@ class ComponentCountError(NamedTuple):
 
 
 def component_counts(labels: jax.Array, num_classes: int, *, connectivity: Connectivity = 8) -> jax.Array:
-    """How many components each class has: int [B, H, W], 255 = ignore -> int32 [B, num_classes]."""
+    """Count the components of each class: int [B, H, W], 255 = ignore -> int32 [B, num_classes]."""
     ids = components(labels, connectivity=connectivity).reshape(labels.shape[0], -1)
     first = ids == jnp.arange(ids.shape[1])[None]
     classes = jnp.where(first, labels.reshape(ids.shape), num_classes)
@@ -41,10 +41,10 @@ def component_counts(labels: jax.Array, num_classes: int, *, connectivity: Conne
 def component_count_error(
     pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array, *, connectivity: Connectivity = 8
 ) -> ComponentCountError:
-    """The sparsity metric of Structure via Consensus (Masi et al., CVPR 2020; err_l1_cc of their code).
+    """Compute the sparsity metric of Structure via Consensus (Masi et al., CVPR 2020; err_l1_cc of their code).
 
-    Components are those of all classes in one map: pieces of two classes never join. As published, connectivity is 8
-    and class 0 is not counted.
+    Components are those of all classes in one map: pixels of different classes are never connected. As published,
+    connectivity is 8 and class 0 is not counted.
 
     Args:
       pred: int [B, H, W] class ids in 0..num_classes-1.
@@ -66,11 +66,11 @@ def component_count_error(
 def boundary_f1(
     pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array, *, tolerance: float
 ) -> tuple[jax.Array, jax.Array]:
-    """Boundary F1 of each class (Csurka, Larlus and Perronnin, BMVC 2013), per image.
+    """Compute the boundary F1 of each class (Csurka, Larlus and Perronnin, BMVC 2013), per image.
 
-    The boundary of a class are its pixels with a 4-neighbour of another class; neither the border of the image nor
-    ignored pixels make one. Precision is the part of the predicted boundary within `tolerance` of the true one,
-    recall the part of the true one within `tolerance` of the predicted one, F1 their harmonic mean. The usual
+    The boundary of a class consists of its pixels with a 4-neighbour of another class; the border of the image and
+    ignored pixels do not create one. Precision is the fraction of the predicted boundary within `tolerance` of the true
+    one, recall the fraction of the true one within `tolerance` of the predicted one, F1 their harmonic mean. The usual
     tolerance is 0.0075 of the image's diagonal.
 
     Args:
@@ -104,7 +104,7 @@ def _seen(pred: jax.Array, truth: jax.Array) -> jax.Array:
 
 
 def _boundary_bits(labels: jax.Array) -> jax.Array:
-    """Bit k is set on the boundary of class k: int [B, H, W] -> uint32 [B, H, W]."""
+    """Set bit k on the boundary of class k: int [B, H, W] -> uint32 [B, H, W]."""
     labels = labels.astype(jnp.int32)
     differs = [(other != labels) & (other != IGNORE) for other in neighbours(labels, IGNORE)]
     edge = jnp.any(jnp.stack(differs), axis=0) & (labels != IGNORE)
@@ -112,7 +112,7 @@ def _boundary_bits(labels: jax.Array) -> jax.Array:
 
 
 def _dilated(bits: jax.Array, radius: float) -> jax.Array:
-    """Each pixel takes the bits of all pixels within `radius`, all classes at once: [B, H, W] -> [B, H, W]."""
+    """Combine, for each pixel, the bits of all pixels within `radius`: [B, H, W] -> [B, H, W]."""
     result = jnp.zeros_like(bits)
     for dy in range(-math.floor(radius), math.floor(radius) + 1):
         reach = math.floor(math.sqrt(radius**2 - dy**2))
@@ -123,7 +123,7 @@ def _dilated(bits: jax.Array, radius: float) -> jax.Array:
 
 
 def _per_class(bits: jax.Array, num_classes: int) -> jax.Array:
-    """How many pixels have each bit: uint32 [B, H, W] -> float32 [B, num_classes]."""
+    """Count the pixels that have each bit: uint32 [B, H, W] -> float32 [B, num_classes]."""
     one = jnp.uint32(1)
     return jax.lax.map(
         lambda k: jnp.sum(((bits >> k) & one).astype(jnp.float32), axis=(1, 2)),

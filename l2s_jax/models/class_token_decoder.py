@@ -1,4 +1,4 @@
-"""One token for each class, and logits as products of tokens and pixels (SegFace, sections 3.3 and 3.4)."""
+"""SegFace's decoder: one token per class, and logits as products of tokens and pixels (sections 3.3 and 3.4)."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,15 @@ from l2s_jax.models.two_way_transformer import TwoWayTransformer
 
 
 class ClassTokenDecoder(nn.Module):
-    """Class tokens and image attend to each other; each token then becomes the linear classifier of its class.
+    """A decoder whose class tokens and image attend to each other; each token then classifies pixels linearly.
 
     Attributes:
       classes: K; token k belongs to class k of the label set.
       depth, heads, mlp: of the transformer.
-      pixel_channels: of the pixels' descriptors.
-      doublings: 2 = every pixel has its descriptor (published); 1 = every 2 x 2 square of pixels has one, and the
-        logits are interpolated (ours, for slow machines).
-      dtype: of the computation; logits are float32.
+      pixel_channels: channels of the pixel embeddings.
+      doublings: 2 = one embedding per pixel (published); 1 = one per 2 x 2 pixels, and the logits are interpolated
+        (ours, for slow machines).
+      dtype: compute dtype; logits are float32.
     """
 
     classes: int
@@ -31,7 +31,7 @@ class ClassTokenDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
-        """[B, h, w, C] fused features at stride 4 -> float32 logits [B, 4 h, 4 w, K]."""
+        """Decode fused features [B, h, w, C] at stride 4 to float32 logits [B, 4 h, 4 w, K]."""
         batch, height, width, channels = features.shape
         tokens = self.param("tokens", nn.initializers.normal(1.0), (self.classes, channels), jnp.float32)
         position = FourierPosition(channels, name="position")(height, width)
@@ -48,10 +48,10 @@ class ClassTokenDecoder(nn.Module):
         return logits if logits.shape == full else jax.image.resize(logits, full, "bilinear")
 
     def _pixels(self, image: jax.Array) -> jax.Array:
-        """[B, h w, C] -> [B, 4^doublings h w, pixel_channels], the pixels of each cell in the order of `_assembled`.
+        """Compute pixel embeddings: [B, h w, C] -> [B, 4^doublings h w, pixel_channels], see `_assembled`.
 
-        Dense layers to 4 times the channels, read as 4 pixels: transposed 2 x 2 convolutions of stride 2, whose windows
-        do not overlap. Nothing here looks at neighbours, so the pixels can stay with their cells until the end.
+        Transposed 2 x 2 convolutions of stride 2, whose windows do not overlap, are dense layers to 4 times the
+        channels, reshaped to 4 pixels. No layer here uses neighbours, so pixels stay ordered by cell until the end.
         """
         for i in range(1, self.doublings + 1):
             if i > 1:
@@ -62,7 +62,7 @@ class ClassTokenDecoder(nn.Module):
         return nn.gelu(image, approximate=False)
 
     def _classifiers(self, tokens: jax.Array) -> jax.Array:
-        """[B, K, C] -> [B, K, pixel_channels], by one perceptron for all classes."""
+        """Map tokens to linear classifiers, [B, K, C] -> [B, K, pixel_channels], with one MLP for all."""
         for i in range(2):
             tokens = nn.relu(self._dense(tokens.shape[-1], f"classifier{i}")(tokens))
         return self._dense(self.pixel_channels, "classifier2")(tokens)
@@ -72,7 +72,10 @@ class ClassTokenDecoder(nn.Module):
 
 
 def _assembled(logits: jax.Array, height: int, width: int, doublings: int) -> jax.Array:
-    """[B, 4^d h w, K] -> [B, 2^d h, 2^d w, K]: number 8 i + 4 j + 2 k + l of a cell lies at (2 i + k, 2 j + l)."""
+    """Order pixels by position, [B, 4^d h w, K] -> [B, 2^d h, 2^d w, K].
+
+    For d = 2, pixel 8 i + 4 j + 2 k + l of a cell lies at (2 i + k, 2 j + l) in it.
+    """
     batch, _, classes = logits.shape
     cells = logits.reshape(batch, height, width, *(2, 2) * doublings, classes)
     rows, columns = range(1, cells.ndim - 1, 2), range(2, cells.ndim - 1, 2)

@@ -11,13 +11,13 @@ from l2s_jax.layers.residual import ConvBlock
 
 
 class Discriminator(nn.Module):
-    """Image -> logit. Published: 28.385 M parameters at 128 px, 28.978 M at 512 px.
+    """A discriminator of images. Published: 28.385 M parameters at 128 px, 28.978 M at 512 px.
 
     Attributes:
       channel_base: channels at R px are min(max_width, channel_base / R); 32768 is channel multiplier 2.
-      max_width: most channels.
+      max_width: largest number of channels.
       regions: number of region ids that condition the logit by projection; 0 (published) for none.
-      lowering: of the halvings (layers/resample.py): `direct`, or `folded` where the gradient is differentiated (R1).
+      lowering: lowering of the halvings (layers/resample.py): `direct`, or `folded` to differentiate the gradient (R1).
       dtype: compute dtype; the dense layers and the logit are float32.
     """
 
@@ -29,11 +29,11 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, region: jax.Array | None = None) -> jax.Array:
-        """Judges.
+        """Compute the logits of images.
 
         Args:
           image: [B, R, R, 3] in [-1, 1], R a power of two, at least 8.
-          region: int32 [B] in 0..regions-1, exactly when `regions` > 0.
+          region: int32 [B] in 0..regions-1 if `regions` > 0, else None.
 
         Returns:
           float32 [B] logits, positive for real.

@@ -15,25 +15,25 @@ from l2s_jax.layers.slices import SliceTable, rms_norm, unit_norm, unit_norm_sli
 
 
 class Encoder(nn.Module):
-    """Residual pyramid with a structure code at 1/2^downsamplings and a global style code.
+    """A residual pyramid with a structure code at 1/2^downsamplings and a global style code.
 
     The defaults are the published sizes: 30.585 M parameters at any resolution.
 
     Attributes:
-      base_width: channels at full size; they double with every halving ...
-      max_width: ... up to this many.
-      downsamplings: halvings in front of the structure code (4: 128 px -> 8x8).
+      base_width: channels at full size; they double with every halving.
+      max_width: largest number of channels.
+      downsamplings: halvings before the structure code (4: 128 px -> 8x8).
       structure_channels: channels of the structure code.
       style_dims: length of the style code.
       style_downsamplings: unpadded 3x3 stride-2 convolutions between the deepest map and the style code. n of them need
-        a map of at least 2^(n+1) - 1 pixels: the published 2 a map of 7, 1 a map of 3, 0 any.
-      structure_norm: `pixel` (published): unit norm of each pixel over all channels; `rms` (ours): root mean square 1
-        instead, so that fresh equalised layers hear the code; `slice`: of each slice of `slices`
-        by itself, so that no region takes another's share; `none`.
+        a map of at least 2^(n+1) - 1 pixels: 7 for the published 2, 3 for 1, any for 0.
+      structure_norm: `pixel` (published): norm 1 of each pixel over all channels; `rms` (ours): root mean square 1
+        instead, so that newly initialised equalised layers respond to the code; `slice`: norm 1 of each slice of
+        `slices` separately, so that regions do not compete; `none`.
       slices: slice table, for `slice`.
-      style_norm: `unit` (published): norm 1; `rms` (ours): norm sqrt(style_dims), so that fresh affine layers
-        respond to the style.
-      lowering: of the halvings (layers/resample.py).
+      style_norm: `unit` (published): norm 1; `rms` (ours): norm sqrt(style_dims), so that newly initialised affine
+        layers respond to the style.
+      lowering: lowering of the halvings (layers/resample.py).
       dtype: compute dtype; the codes are float32.
     """
 
@@ -50,12 +50,12 @@ class Encoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def width(self, halvings: int) -> int:
-        """Channels after so many halvings."""
+        """Return the number of channels after so many halvings."""
         return min(self.max_width, self.base_width * 2**halvings)
 
     @nn.compact
     def __call__(self, image: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Encodes.
+        """Encode images.
 
         Args:
           image: [B, H, W, 3] in [-1, 1]; H and W multiples of 2^downsamplings.
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
           structure float32 [B, h, w, structure_channels] with h = H / 2^downsamplings, style float32 [B, style_dims].
 
         Raises:
-          UserError: the image is too small, or its size no multiple of 2^downsamplings.
+          UserError: the image is too small, or its size is not a multiple of 2^downsamplings.
         """
         self._check(*image.shape[1:3])
         x = EqualConv(self.base_width, size=1, dtype=self.dtype, name="from_rgb")(image)

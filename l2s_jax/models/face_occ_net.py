@@ -1,4 +1,4 @@
-"""FaceOccNet, the segmenter of Structure via Consensus (Masi et al., CVPR 2020): small, dilated, pixel-shuffled."""
+"""FaceOccNet, the segmentation network of Structure via Consensus (Masi et al., CVPR 2020), small and dilated."""
 
 import flax.linen as nn
 import jax
@@ -13,12 +13,12 @@ _NEAR_ONE = nn.initializers.normal(0.02)
 
 
 class FaceOccNet(nn.Module):
-    """Image -> logits at the same size, through features at a quarter of it. Published: 4.524 M parameters, 3 classes.
+    """A small dilated network with pixel shuffles, image -> logits. Published: 4.524 M parameters, 3 classes.
 
     Attributes:
       classes: K.
-      width: channels of the first features, a multiple of 2; all others are in proportion.
-      dropout: rate of the element-wise dropout in front of the decoder; 0 for none (`is_regularized` off).
+      width: channels of the first layer, a multiple of 2; all others are proportional.
+      dropout: rate of the element-wise dropout before the decoder; 0 for none (`is_regularized` off).
       dtype: compute dtype; the logits are float32.
     """
 
@@ -29,11 +29,11 @@ class FaceOccNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
-        """Classifies pixels.
+        """Compute the logits of all pixels; the features are at a quarter of the size.
 
         Args:
           image: [B, H, W, 3] in [-1, 1]; H and W multiples of 4, at least 20.
-          train: uses the statistics of the batch and moves `batch_stats`; draws from the stream `dropout`.
+          train: whether to use batch statistics, update `batch_stats` and apply dropout (rng `dropout`).
 
         Returns:
           float32 [B, H, W, classes].
@@ -61,7 +61,7 @@ class FaceOccNet(nn.Module):
         return self._conv(pad(x, 1, 1, "zero"), self.classes, "classes").astype(jnp.float32)
 
     def _brick(self, x, features, name, *, train, stride=1, dilation=1, norm=True):
-        """Reflecting border, convolution, ELU and only THEN the normalisation."""
+        """Apply reflection padding, convolution, ELU and only THEN the normalisation."""
         x = self._conv(pad(x, dilation, dilation, "reflect"), features, name, stride, dilation)
         x = nn.elu(x)
         return _Norm(dtype=self.dtype, name=f"{name}_norm")(x, train=train) if norm else x
@@ -80,7 +80,7 @@ class FaceOccNet(nn.Module):
 
 
 class _Norm(BatchNorm):
-    """Batch normalisation whose scale starts at N(1, 0.02)."""
+    """Batch normalisation whose scale is initialised to N(1, 0.02)."""
 
     @nn.nowrap
     def param(self, name, init_fn, *args):
@@ -91,9 +91,9 @@ class _Norm(BatchNorm):
 
 
 def pixel_shuffle(x: jax.Array) -> jax.Array:
-    """[B, h, w, 4 C] -> [B, 2 h, 2 w, C]: channel 4 c + 2 i + j becomes channel c of pixel (i, j) of its cell.
+    """Rearrange [B, h, w, 4 C] -> [B, 2 h, 2 w, C]: channel 4 c + 2 i + j becomes channel c of pixel (i, j) of a cell.
 
-    That is PyTorch's order, so that converted kernels keep theirs.
+    This is PyTorch's order, so that converted kernels keep theirs.
     """
     batch, height, width, channels = x.shape
     cells = x.reshape(batch, height, width, channels // 4, 2, 2)

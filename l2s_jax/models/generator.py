@@ -13,21 +13,21 @@ from l2s_jax.layers.residual import HeadBlock, Noise, UpBlock
 from l2s_jax.layers.slices import unit_norm
 
 NoisePlanes = Mapping[str, jax.Array]
-"""`BLOCK/conv_0` and `BLOCK/conv_1` of every block -> [1 or B * K, H, W, 1] at the size of the block's output."""
+"""`BLOCK/conv_0` and `BLOCK/conv_1` of every block -> [1 or B * K, H, W, 1], the size of the block's output."""
 
 
 class Generator(nn.Module):
-    """Styled residual pyramid without RGB skips and without a final nonlinearity.
+    """A styled residual pyramid without RGB skips and without a final nonlinearity.
 
     The defaults are the published sizes: 25.065 M parameters at any resolution.
 
     Attributes:
       head_widths: channels of the blocks at the size of the structure code.
-      widths: channels of the doubling blocks; their number is the number of doublings.
+      widths: channels of the upsampling blocks, one per doubling.
       channels: output channels, 3 for RGB.
-      renormalize: True is the published behaviour: both codes are brought to unit norm here once more, which leaves of
-        a one-channel slice only its sign. False (ours) takes the codes as they are.
-      lowering: of the doublings (layers/resample.py): `folded` to train, `direct` to infer.
+      renormalize: True (published) normalises both codes to norm 1 a second time, which reduces a one-channel slice to
+        its sign. False (ours) uses the codes unchanged.
+      lowering: lowering of the doublings (layers/resample.py): `folded` for training, `direct` for inference.
       dtype: compute dtype; the image is float32.
     """
 
@@ -42,12 +42,12 @@ class Generator(nn.Module):
     def __call__(
         self, structure: jax.Array, style: jax.Array, noise: NoisePlanes | jax.Array | None = None
     ) -> jax.Array:
-        """Decodes; K codes of one image share its style, whose affine layers then run once per image.
+        """Decode codes; K codes of one image share its style, whose affine layers then run once per image.
 
         Args:
           structure: [B, h, w, C] or [B, K, h, w, C].
           style: [B, S].
-          noise: planes by layer, or typed PRNG keys [B] that draw fresh ones for every decode, or None.
+          noise: planes by layer, or typed PRNG keys [B] to draw planes for every code, or None.
 
         Returns:
           float32 [B, H, W, channels] or [B, K, H, W, channels], H = h * 2^len(widths), about [-1, 1] but unclamped.
@@ -71,13 +71,13 @@ class Generator(nn.Module):
         return x.reshape(*structure.shape[:-3], *x.shape[1:])
 
     def noise_planes(self, rngs: jax.Array, decodes: int, height: int, width: int) -> NoisePlanes:
-        """Fresh N(0, 1) planes; a row depends on its image's key alone, wherever the image lies in a batch.
+        """Draw N(0, 1) planes; a row depends only on its image's key, not on the image's place in the batch.
 
         Args:
           rngs: typed PRNG keys [B]; each layer folds its number in.
           decodes: K, codes per image.
-          height: of the codes.
-          width: of the codes.
+          height: height of the codes.
+          width: width of the codes.
         """
         blocks = {f"head_{i}": 1 for i in range(len(self.head_widths))}
         blocks |= {f"up_{2**i}": 2**i for i in range(1, len(self.widths) + 1)}

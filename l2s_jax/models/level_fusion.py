@@ -1,4 +1,4 @@
-"""Four feature maps of a backbone as one map at stride 4 (SegFace, section 3.2; the decoder of SegFormer)."""
+"""Fusion of a backbone's four feature maps into one at stride 4 (SegFace, section 3.2; the decoder of SegFormer)."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from l2s_jax.layers.flat_dot import flat_dot_general
 
 
 class LevelFusion(nn.Module):
-    """Projects every level, brings it to the size of the first, and mixes them.
+    """Projection of every level, upsampling to the size of the first, and mixing.
 
-    The published order is project, enlarge, concatenate, mix. All of that is linear and enlarging leaves channels
-    alone, so each level is mixed at its own size and only the sum is taken at the large one: the same numbers for a
-    quarter of the multiplications.
+    The published order is project, upsample, concatenate, mix. All of these are linear and upsampling does not mix
+    channels, so each level is mixed at its own size and only the sum is taken at the full size: the same result with
+    a quarter of the multiplications.
 
     Attributes:
-      channels: of the result.
-      dtype: of the computation.
+      channels: channels of the result.
+      dtype: compute dtype.
     """
 
     channels: int = 256
@@ -26,7 +26,7 @@ class LevelFusion(nn.Module):
 
     @nn.compact
     def __call__(self, levels: Sequence[jax.Array]) -> jax.Array:
-        """[B, h_i, w_i, C_i] at strides 4, 8, 16, 32 -> [B, h_0, w_0, channels]."""
+        """Fuse levels [B, h_i, w_i, C_i] at strides 4, 8, 16, 32 -> [B, h_0, w_0, channels]."""
         count, channels = len(levels), self.channels
         mixing = self.param("mixing", nn.initializers.lecun_normal(), (count * channels, channels), jnp.float32)
         # The published concatenation begins with the coarsest level.

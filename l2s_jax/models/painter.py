@@ -1,4 +1,4 @@
-"""The published inference rule of Latents2Segments: what is not black belongs to the region (arXiv 2207.01871)."""
+"""The published inference rule of Latents2Segments: a region is where its decode is not black (arXiv 2207.01871)."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ import jax.numpy as jnp
 
 
 def support(regions: jax.Array, tolerance: int = 0) -> jax.Array:
-    """Where a decoded region is not black after clamping to [-1, 1] and truncation to 8 bits.
+    """Return where a decoded region is not black after clamping to [-1, 1] and truncation to 8 bits.
 
     A pixel is black when all its channels truncate to 0, that is below -1 + 2/255.
 
     Args:
       regions: [..., H, W, C] in about [-1, 1].
-      tolerance: levels of the 8 bits above 0 that count as black too; 0 is published.
+      tolerance: number of 8-bit levels above 0 that also count as black; 0 is published.
 
     Returns:
       bool [..., H, W].
@@ -23,7 +23,7 @@ def support(regions: jax.Array, tolerance: int = 0) -> jax.Array:
 
 
 def painter_map(regions: jax.Array, order: Sequence[int], tolerance: int = 0) -> jax.Array:
-    """Paints the supports of the regions over each other.
+    """Paint the supports of the regions over each other.
 
     Args:
       regions: [B, K, H, W, C] decoded regions on black, in about [-1, 1].
@@ -32,7 +32,7 @@ def painter_map(regions: jax.Array, order: Sequence[int], tolerance: int = 0) ->
       tolerance: as in `support`.
 
     Returns:
-      int32 [B, H, W], the class painted last, 0 (background) where no region is.
+      int32 [B, H, W], the class painted last, 0 (background) where there is no region.
 
     Raises:
       ValueError: `order` does not name K classes.

@@ -11,14 +11,14 @@ from l2s_jax.layers.residual import ConvBlock
 
 
 class PatchDiscriminator(nn.Module):
-    """Crops -> features, and pairs of features -> logit. Published: 24.522 M parameters, crops of 128 px.
+    """Features of crops, and logits of pairs of them. Published: 24.522 M parameters, crops of 128 px.
 
     Attributes:
       channel_base: channels at R px are min(max_width, channel_base / R).
-      max_width: most channels of the pyramid.
-      head_widths: channels of the dense layers that judge a pair.
+      max_width: largest number of channels of the pyramid.
+      head_widths: widths of the dense layers applied to a pair.
       regions: number of region ids that condition the logit by projection; 0 (published) for none.
-      lowering: of the halvings, as in `Discriminator`.
+      lowering: lowering of the halvings, as in `Discriminator`.
       dtype: compute dtype; the pair head is float32.
     """
 
@@ -34,17 +34,17 @@ class PatchDiscriminator(nn.Module):
         self.head = _PairHead(self.head_widths, self.regions)
 
     def features(self, crops: jax.Array) -> jax.Array:
-        """crops [..., R, R, 3] in [-1, 1], R a power of two, at least 8 -> float32 [..., 2, 2, C]."""
+        """Compute features of crops [..., R, R, 3] in [-1, 1], R a power of two >= 8 -> float32 [..., 2, 2, C]."""
         x = self.pyramid(crops.reshape(-1, *crops.shape[-3:]))
         return x.reshape(*crops.shape[:-3], *x.shape[1:])
 
     def pair(self, reference: jax.Array, features: jax.Array, region: jax.Array | None = None) -> jax.Array:
-        """Judges features against the mean of a set of reference features of the same image ("aggregate").
+        """Compare features with the mean of a set of reference features of the same image ("aggregate").
 
         Args:
           reference: [B, P', h, w, C], averaged over P'.
           features: [B, P, h, w, C].
-          region: int32 [B], exactly when `regions` > 0.
+          region: int32 [B] if `regions` > 0, else None.
 
         Returns:
           float32 [B, P] logits, positive for the same texture.
@@ -55,7 +55,7 @@ class PatchDiscriminator(nn.Module):
         return self.head(pairs, None if region is None else jnp.repeat(region, p)).reshape(b, p)
 
     def __call__(self, reference: jax.Array, crops: jax.Array, region: jax.Array | None = None) -> jax.Array:
-        """`pair` of the features of reference [B, P', R, R, 3] and crops [B, P, R, R, 3] -> float32 [B, P]."""
+        """Apply `pair` to the features of reference [B, P', R, R, 3], crops [B, P, R, R, 3] -> float32 [B, P]."""
         return self.pair(self.features(reference), self.features(crops), region)
 
 

@@ -1,8 +1,8 @@
 """A feature-pyramid encoder that writes the sliced structure code at a quarter of the image's resolution (ours).
 
-The published encoder pools everything to H/16 before it writes the code; at 128 px an eye is then half a pixel of the
-code. This one looks at the face at several scales, comes back up, and writes H/4 x W/4: no skip goes past the code, so
-the code is still all that any decoder sees.
+The published encoder downsamples to H/16 before it writes the code; at 128 px an eye is then half a pixel of the code.
+This one computes features at several scales, upsamples and writes H/4 x W/4. No skip connection bypasses the code, so
+the code is still the only input of any decoder.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from l2s_jax.layers.slices import rms_norm
 
 
 def _norm(x: Array, dtype: DTypeLike) -> Array:
-    # Statistics per image, never per batch: the same numbers on any device count. Statistics in float32 (flax).
+    # Statistics per image, never per batch, so that results do not depend on the number of devices; float32 (Flax).
     return nn.GroupNorm(num_groups=None, group_size=8, epsilon=1e-5, dtype=dtype)(x)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with group normalisation around an identity; halves the map when `stride` is 2."""
+    """Two 3x3 convolutions with group normalisation and a skip connection; halves the map when `stride` is 2."""
 
     width: int
     stride: int = 1
@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[B, H, W, C] -> [B, H/stride, W/stride, width]."""
+        """Apply the block: [B, H, W, C] -> [B, H/stride, W/stride, width]."""
         conv = lambda stride: nn.Conv(self.width, (3, 3), (stride, stride), use_bias=False, dtype=self.dtype)  # noqa: E731
         y = self.activation(_norm(conv(self.stride)(x), self.dtype))
         y = _norm(conv(1)(y), self.dtype)
@@ -42,11 +42,11 @@ class ResidualBlock(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """Image -> (structure code, style code).
+    """An encoder from an image to (structure code, style code).
 
     Attributes:
-      structure_channels: C, channels of the whole structure code (all slices together).
-      style_dim: S, size of the style code.
+      structure_channels: C, channels of the structure code (all slices together).
+      style_dim: S, length of the style code.
       widths: channels at H/2, H/4, H/8, ... ; the image side must be a multiple of 2 ** len(widths).
       depths: residual blocks per scale.
       dtype: compute dtype; parameters are float32.
@@ -60,14 +60,14 @@ class PyramidEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array) -> tuple[Array, Array]:
-        """Encodes a face.
+        """Encode images.
 
         Args:
           image: [B, H, W, 3] in [-1, 1].
 
         Returns:
           structure float32 [B, H/4, W/4, C], of root mean square 1 over C at every pixel; style float32 [B, S], of root
-          mean square 1. (The published codes have length 1: then fresh equalised layers hardly hear them.)
+          mean square 1. (Newly initialised equalised layers hardly respond to the published codes, of norm 1.)
         """
         x = nn.Conv(self.widths[0], (3, 3), (2, 2), dtype=self.dtype)(image.astype(self.dtype))
         x = nn.silu(_norm(x, self.dtype))

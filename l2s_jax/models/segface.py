@@ -1,4 +1,4 @@
-"""SegFace: a backbone, its levels fused, and a decoder with one token for each class (AAAI 2025, arXiv 2412.08647)."""
+"""SegFace: a backbone, fusion of its levels and a decoder with one token per class (AAAI 2025, arXiv 2412.08647)."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from l2s_jax.models.level_fusion import LevelFusion
 
 
 class SegFace(nn.Module):
-    """A face parser.
+    """A network for face parsing.
 
     Attributes:
       backbone: images -> feature maps at strides 4, 8, 16, 32.
       classes: K.
-      channels: of tokens and fused features.
-      dtype: of fusion and decoder.
-      depth, heads, mlp, pixel_channels, doublings: of `ClassTokenDecoder`.
+      channels: channels of tokens and fused features.
+      dtype: compute dtype of fusion and decoder.
+      depth, heads, mlp, pixel_channels, doublings: see `ClassTokenDecoder`.
     """
 
     backbone: nn.Module
@@ -31,7 +31,7 @@ class SegFace(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, 3], normalised as the backbone expects, H and W multiples of 32 -> logits float32 [B, H, W, K]."""
+        """Parse images [B, H, W, 3], normalised, H and W multiples of 32 -> logits float32 [B, H, W, K]."""
         levels = self.backbone(images, train=train)
         features = LevelFusion(self.channels, dtype=self.dtype, name="fusion")(levels)
         decoder = ClassTokenDecoder(

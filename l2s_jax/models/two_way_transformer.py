@@ -1,4 +1,4 @@
-"""Tokens look at the image and the image looks at the tokens (Segment Anything, appendix A; SegFace, section 3.3)."""
+"""Two-way attention between tokens and image (Segment Anything, appendix A; SegFace, section 3.3)."""
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +7,18 @@ from flax import linen as nn
 from l2s_jax.layers.flat_dot import flat_dot_general
 
 EPSILON = 1e-5
-"""Of the layer norms."""
+"""Epsilon of the layer normalisations."""
 
 
 class TwoWayTransformer(nn.Module):
-    """A few blocks of mutual attention, then a last look of the tokens.
+    """Blocks of two-way attention, followed by a last attention of the tokens to the image.
 
     Attributes:
-      depth: blocks.
-      heads: of every attention.
-      mlp: hidden width of the tokens' perceptrons.
+      depth: number of blocks.
+      heads: attention heads of every attention layer.
+      mlp: hidden width of the tokens' MLPs.
       reduction: attention between tokens and image has `channels / reduction` inner channels.
-      dtype: of the computation; softmax and norms are float32.
+      dtype: compute dtype; softmax and normalisations are float32.
     """
 
     depth: int = 2
@@ -29,11 +29,11 @@ class TwoWayTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, position: jax.Array, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Mutual attention.
+        """Apply the transformer.
 
         Args:
-          image: [B, N, C] features of the image's cells.
-          position: [1, N, C] codes of their positions.
+          image: [B, N, C], features of the image's cells.
+          position: [1, N, C], their position codes.
           tokens: [B, K, C]; they are their own position codes.
 
         Returns:
@@ -48,11 +48,11 @@ class TwoWayTransformer(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
-    """Tokens among themselves, tokens to image, perceptron, image to tokens; attributes as in `TwoWayTransformer`.
+    """Token self-attention, tokens to image, MLP, image to tokens; attributes as in `TwoWayTransformer`.
 
     Attributes:
-      first: the tokens are still their own position codes, so these are not added once more, and there is nothing to
-        add the result to.
+      first: whether this is the first block, in which the tokens equal their position codes: these are not added again,
+        and self-attention has no skip connection.
     """
 
     first: bool
@@ -65,7 +65,7 @@ class TwoWayBlock(nn.Module):
     def __call__(
         self, queries: jax.Array, keys: jax.Array, tokens: jax.Array, position: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """(queries [B, K, C], keys [B, N, C]) after the block; `tokens`, `position`: their position codes."""
+        """Update queries [B, K, C] and keys [B, N, C]; `tokens` and `position` are their position codes."""
         among = _attention(self, "tokens_to_tokens", 1)
         if self.first:
             queries = among(queries, queries, queries)
@@ -81,7 +81,7 @@ class TwoWayBlock(nn.Module):
 
 
 def _attention(module: nn.Module, name: str, reduction: int):
-    """(queries, keys, values) -> attended, under `name` in `module`."""
+    """Create an attention layer called `name` in `module`: (queries, keys, values) -> attended."""
 
     def attend(queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
         channels = queries.shape[-1]

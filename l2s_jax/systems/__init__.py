@@ -1,14 +1,14 @@
-"""The registry of systems: one folder a paper, found by the config's `system` field.
+"""The registry of systems: one package per method, selected by the config's `system` field.
 
 A system is a package with the modules
 
     config.py      `default_config() -> ConfigDict` and `RANGES` of its numbers (l2s_jax/schema.py)
     system.py      `build(config) -> System`
     published.py   optional: `PUBLISHED`, the authors' weights and scores (systems/base.py)
-    convert.py     where there are published weights: `read(state, head, image_size) -> Converted`
+    convert.py     if there are published weights: `read(state, head, config) -> Converted`
 
-Those in this folder are found by looking; other distributions announce theirs as an entry point of the group
-`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md). Nothing of a system is imported before it is asked for.
+Packages in this folder are registered automatically; other distributions register theirs as an entry point of the group
+`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md). No system is imported before it is requested.
 """
 
 import importlib
@@ -44,7 +44,7 @@ def names() -> tuple[str, ...]:
 
 
 def build(config: ConfigDict):
-    """Build the system that `config.system` names, a `l2s_jax.types.System` (JAX is imported with it, not before).
+    """Build the `l2s_jax.types.System` that `config.system` names (this imports JAX; the registry itself does not).
 
     Raises:
       UserError: no such system, or a config it cannot be built from.
@@ -56,7 +56,7 @@ def build(config: ConfigDict):
 
 
 def default_config(name: str) -> ConfigDict:
-    """Return the model, loss and optimiser fields of the system called `name`, commented at their source.
+    """Return the model, loss and optimiser fields of the system called `name`; comments in its config.py explain them.
 
     Raises:
       UserError: no such system.
@@ -74,7 +74,7 @@ def ranges(name: str) -> Ranges:
 
 
 def published(name: str) -> Published:
-    """Return what is published of the system called `name`; empty where nothing is.
+    """Return the published weights and scores of the system called `name`; empty if there are none.
 
     Raises:
       UserError: no such system.
@@ -85,17 +85,17 @@ def published(name: str) -> Published:
 
 
 def published_result(name: str, label_set: LabelSet, image_size: float, spec: str) -> Result | None:
-    """Return the published result to show beside scores of ours (`base.nearest_result`); None for unknown systems."""
+    """Return the published result to show beside our scores (`base.nearest_result`); None for unknown systems."""
     return nearest_result(published(name), label_set, image_size, spec) if is_known(name) else None
 
 
 def convertible() -> tuple[str, ...]:
-    """Return the names of the systems whose published weights can be read."""
+    """Return the names of the systems whose published weights can be converted."""
     return tuple(name for name in names() if published(name).weights is not None)
 
 
 def reader(name: str):
-    """Return the function `(state, head, image_size) -> Converted` for the published weights of a system.
+    """Return the function `(state, head, config) -> Converted` for the published weights of a system.
 
     Raises:
       UserError: no such system.
@@ -104,7 +104,7 @@ def reader(name: str):
 
 
 def is_known(name: str) -> bool:
-    """Say whether there is a system called `name`."""
+    """Return whether there is a system called `name`."""
     return name in _own() or name in packages()
 
 

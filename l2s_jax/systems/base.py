@@ -1,6 +1,6 @@
-"""What every system may say of its publication: the authors' weights, and the scores that they report.
+"""Types for what is published about a system: the authors' weights and the scores that they report.
 
-Plain facts, without JAX: the command line reads them for its help.
+Plain data, without JAX: the command line uses it for its help texts.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ class Result:
     """The result of one published model on its authors' test split.
 
     Attributes:
-      title: the model.
-      source: authors, place and year.
-      data: the faces it was scored on.
-      remark: what else keeps the numbers from being compared; a sentence.
-      image_size: side of the images, in pixels, at which it was scored.
-      f1: in [0, 1] by our class names, rounded as printed; classes that the paper does not list are absent.
-      mean_f1: without the background; from the paper, or where it has none, the mean of its rows.
-      mean_iou: over all classes and the background, or None where the paper has none.
+      title: name of the model.
+      source: authors, venue and year.
+      data: the faces it was evaluated on.
+      remark: a sentence on anything else that limits comparison of the numbers.
+      image_size: side in pixels of the images it was evaluated on.
+      f1: F1 in [0, 1] by our class names, rounded as printed; classes that the paper does not list are absent.
+      mean_f1: without the background; from the paper or, if it has none, the mean of its rows.
+      mean_iou: over all classes and the background; None if the paper has none.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Result:
 
     @property
     def caption(self) -> str:
-        """Whose numbers these are, and on which faces: plain text for under a table."""
+        """Return a plain-text table caption that says whose numbers these are and on which faces."""
         means = f"mean F1 {self.mean_f1:.3f}" + ("" if self.mean_iou is None else f", mean IoU {self.mean_iou:.3f}")
         return (
             f"Published F1: {self.title} ({self.source}) at {self.image_size} px, {means}. Numbers of its authors "
@@ -49,13 +49,13 @@ class Result:
 
 
 class Head(NamedTuple):
-    """Data set whose classes a published network tells apart.
+    """The classes that a published network predicts, and the data set they belong to.
 
     Attributes:
-      name: what `l2s convert --head` calls it.
-      label_set: of its classes, in the order of the logits.
-      data: its own name.
-      shown: what a user must know of the faces that the network was trained on; may be empty.
+      name: its name in `l2s convert --head`.
+      label_set: label set of its classes, in the order of the logits.
+      data: name of the data set.
+      shown: what a user must know about the faces that the network was trained on; may be empty.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Head(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What there is to know of the published weights of a system.
+    """The published weights of a system.
 
     Attributes:
-      heads: the networks by their names.
-      image_size: pixels a side that they were trained at.
-      licence: of the weights; `{data}` is the head's data.
-      paper: where they are described.
+      heads: one per published network.
+      image_size: side in pixels of the images they were trained on.
+      licence: licence of the weights; `{data}` stands for the head's `data`.
+      paper: the paper that describes them.
     """
 
     heads: tuple[Head, ...]
@@ -81,11 +81,11 @@ class Weights(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What is published of a system.
+    """Everything published about a system.
 
     Attributes:
       weights: the authors' networks, or None.
-      results: by label set, in order of `image_size`; numbers of the authors, nothing here was measured by us.
+      results: the authors' scores by label set, in order of `image_size`; none of them was measured by us.
     """
 
     weights: Weights | None = None
@@ -93,13 +93,13 @@ class Published(NamedTuple):
 
 
 class Converted(NamedTuple):
-    """A published network, read.
+    """A published network, converted to this library.
 
     Attributes:
-      title: the network and its backbone, for people.
-      head: what it tells apart.
-      config: of the published recipe, but for its size in pixels.
-      variables: of its system.
+      title: human-readable name of the network and its backbone.
+      head: the classes it predicts.
+      config: the published recipe, except for `image_size`.
+      variables: the variables of its system.
     """
 
     title: str
@@ -118,7 +118,7 @@ def at_sizes(
     mean_f1: Sequence[float],
     mean_iou: Sequence[float],
 ) -> tuple[Result, ...]:
-    """Return one result for each column of a table in per cent."""
+    """Return one result per image size from the columns of a table in per cent."""
     columns = {name: _fractions(row) for name, row in f1.items()}
     return tuple(
         Result(title, source, data, remark, size, {name: row[i] for name, row in columns.items()}, mean, iou)
@@ -131,16 +131,16 @@ def _fractions(per_cent: Sequence[float]) -> list[float]:
 
 
 def nearest_result(published: Published, label_set: LabelSet, image_size: float, spec: str) -> Result | None:
-    """Return the published result to show beside scores of ours.
+    """Return the published result to show beside our scores.
 
     Args:
-      published: of the system that was scored.
+      published: what is published about the system that was evaluated.
       label_set: its classes.
-      image_size: its resolution. Of several published ones the nearest is taken, of two as near the smaller.
-      spec: source of the faces that were scored. Nothing published compares with drawn faces.
+      image_size: its resolution; selects the result of the nearest published one, the smaller in case of a tie.
+      spec: source of the faces it was evaluated on. No published result is comparable on synthetic faces.
 
     Returns:
-      the result, or None where no paper has one for these classes.
+      the result, or None if no paper reports one for these classes.
     """
     if spec.startswith("synthetic:"):
         return None
@@ -149,16 +149,16 @@ def nearest_result(published: Published, label_set: LabelSet, image_size: float,
 
 
 def choose_head(weights: Weights, possible: Sequence[str], wanted: str | None, size: str) -> Head:
-    """Return the head that is wanted among those that a file of weights may be of.
+    """Choose the head of a weight file among those that its tensors fit.
 
     Args:
-      weights: whose heads they are.
+      weights: the published weights that define the heads.
       possible: names of the heads that the tensors fit.
-      wanted: what the user says, or None.
-      size: what the tensors tell, for the sentence, e.g. `11 classes`.
+      wanted: the head that the user asks for, or None.
+      size: what the tensors show, for the error message, e.g. `11 classes`.
 
     Raises:
-      UserError: they contradict each other, or leave a choice.
+      UserError: `wanted` does not fit the tensors, or it is None and more than one head fits.
     """
     if wanted is None and len(possible) > 1:
         options = " or ".join(f"--head {head}" for head in possible)

@@ -1,4 +1,4 @@
-"""`loss.consensus`: structure via consensus (losses/consensus.py) as a term of any system that has class logits."""
+"""The loss term `loss.consensus` (losses/consensus.py), for any system that predicts class logits."""
 
 import math
 
@@ -12,23 +12,23 @@ from l2s_jax.types import Axis, Batch
 
 CHOICES = {"blobs": ("components", "classes"), "normalisation": ("clean", "published", "published_all")}
 RANGES = {"weight": Range(0.0, 1e6), "alpha": Range(0.0, 1e6), "beta": Range(0.0, 1e6), "size_power": Range(0.0, 16.0)}
-"""Of the numbers of `default_config()`."""
+"""Allowed ranges of the numbers in `default_config()`."""
 
 
 def default_config() -> ConfigDict:
-    """The group `config.loss.consensus`."""
+    """Return the default fields of `config.loss.consensus`."""
     config = ConfigDict()
-    config.weight = 0.0  # of the whole term; 0 = without it
-    config.alpha = 10.0  # in it, of the label term: cross entropy of a blob's mean probability
-    config.beta = 5.0  # in it, of the consensus: divergence of a blob's pixels from their mean
-    config.blobs = "components"  # components: pieces of the mask, at most data.blobs an image | classes: all of a class
+    config.weight = 0.0  # weight of the consensus loss; 0 = off
+    config.alpha = 10.0  # weight, within it, of the label term: cross entropy of a blob's mean probability
+    config.beta = 5.0  # weight, within it, of the consensus: divergence of a blob's pixels from their mean
+    config.blobs = "components"  # components: connected ones, at most data.blobs per mask | classes: one per class
     config.normalisation = "clean"  # clean | published | published_all (the authors advise against it)
-    config.size_power = 0.0  # a blob counts pixels**this (clean only): 0 = all the same, 1 = by area
+    config.size_power = 0.0  # weight of a blob is pixels**this (clean only): 0 = all equal, 1 = by area
     return config
 
 
 def check(config: ConfigDict) -> None:
-    """Whether `config.loss.consensus` is a term that `config.data` can feed.
+    """Check that `config.loss.consensus` is valid and that `config.data` provides its blobs.
 
     Raises:
       UserError: it is not.
@@ -49,14 +49,14 @@ def check(config: ConfigDict) -> None:
 
 
 def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax.Array:
-    """The unweighted term of a batch.
+    """Return the unweighted consensus loss of a batch.
 
     Args:
       config: with the group `loss.consensus`, and `data.blobs`: the number of ids in `batch["blobs"]`.
       logits: [B, H, W, K], any float type.
-      batch: `mask`, `weight` and, where blobs are components, `blobs`. Those may be any map of ids in
-        0..data.blobs-1 (superpixels), -1 = none.
-      axis: of the devices that share the batch.
+      batch: `mask`, `weight` and, if blobs are components, `blobs`: any map of ids in 0..data.blobs-1 (such as
+        superpixels), -1 = none.
+      axis: collective operations over the devices that share the batch.
 
     Returns:
       float32 scalar in nats, the same on all devices.
@@ -78,7 +78,7 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
 
 
 def weights(loss: ConfigDict) -> dict[str, float]:
-    """The factor of each term of `config.loss` by its name: its field, or `weight` of its group."""
+    """Return the factor of each term of `config.loss` by its name: the field itself, or `weight` of a group."""
     return {name: value.weight if isinstance(value, ConfigDict) else value for name, value in loss.items()}
 
 

@@ -1,4 +1,4 @@
-"""What head starts share: arrays that were trained before, in the places of fresh ones."""
+"""Initialisation from pretrained weights: arrays that replace those of a newly initialised state."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from input_pipeline.errors import UserError
 
 
 def misfit(fresh: Mapping, found: Mapping) -> str:
-    """What keeps arrays from the places of others: names the first of another name or shape; "" where all fit.
+    """Describe the first array whose name or shape does not match; return "" if all match.
 
     Args:
-      fresh: nested dicts of arrays.
-      found: the same, trained before.
+      fresh: newly initialised nested dicts of arrays.
+      found: pretrained ones.
     """
     want, have = flatten_dict(fresh, sep="/"), flatten_dict(found, sep="/")
     for name in sorted(want.keys() ^ have.keys()):
@@ -26,14 +26,14 @@ def misfit(fresh: Mapping, found: Mapping) -> str:
 
 
 def filled(fresh: Mapping, found: Mapping, wrong: str) -> dict:
-    """The arrays of `found`, placed and typed as those of `fresh`.
+    """Return the arrays of `found` with the placement and dtype of those of `fresh`.
 
     Args:
       fresh, found: as for `misfit`.
-      wrong: how the sentence begins if they do not fit.
+      wrong: beginning of the error message.
 
     Raises:
-      UserError: they do not fit.
+      UserError: their names or shapes differ.
     """
     if reason := misfit(fresh, found):
         raise UserError(f"{wrong}: {reason}")

@@ -1,4 +1,4 @@
-"""What systems of one network and one optimiser share: the first state, the update, the export."""
+"""Shared code of systems with one network and one optimiser: the first state, the update, the export."""
 
 import jax
 import jax.numpy as jnp
@@ -9,19 +9,19 @@ from l2s_jax import optim
 from l2s_jax.types import Axis, PyTree, TrainState
 
 NAME = "network"
-"""Of the network in every part of the state."""
+"""Key of the network in every part of the state."""
 
 
 def first_state(
     network: nn.Module, optimiser: optax.GradientTransformation, side: int, ema: float, rng: jax.Array
 ) -> TrainState:
-    """A network as drawn, and an optimiser that has seen nothing.
+    """Return a training state with newly initialised network and optimiser.
 
     Args:
       network: called with images [B, side, side, 3] and `train`.
-      optimiser: of its parameters.
-      side: of the images, pixels.
-      ema: decay of the running average of all variables; 0 = there is none.
+      optimiser: optimiser of its parameters.
+      side: side of the images in pixels.
+      ema: decay of the running average of all variables; 0 = no running average.
       rng: typed key.
     """
     params_rng, step_key = jax.random.split(rng)
@@ -47,14 +47,14 @@ def updated(
     moved: PyTree,
     axis: Axis,
 ) -> TrainState:
-    """The state after one gradient.
+    """Return the state after one update.
 
     Args:
-      state: before; its step is left alone.
+      state: the state before the update; `step` does not change.
       optimiser, ema: as for `first_state`.
-      grads: of the parameters, this device's part.
-      moved: collections that the network has changed (batch statistics).
-      axis: of the devices that share the batch.
+      grads: gradients of the parameters, this device's part of the sum.
+      moved: collections that the network has updated (batch statistics).
+      axis: collective operations over the devices that share the batch.
     """
     params = state.params[NAME]
     updates, opt_state = optimiser.update(axis.total(grads), state.opt_state[NAME], params)
@@ -66,5 +66,5 @@ def updated(
 
 
 def exported(state: TrainState) -> dict[str, PyTree]:
-    """The variables of the network by its name: their running average where there is one."""
+    """Return the variables of the network under its name: their running average if there is one."""
     return state.ema or {NAME: {"params": state.params[NAME], **state.stats[NAME]}}

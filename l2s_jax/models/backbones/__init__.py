@@ -3,8 +3,8 @@
     module = build("mobilenet")
     maps = module.apply(variables, images, train=False)
 
-In training pass `rngs={"drop_path": key}` and `mutable=["batch_stats"]`. What torchvision computes after the last map
-(final norm, pooling, classifier) does not exist here.
+In training pass `rngs={"drop_path": key}` and `mutable=["batch_stats"]`. Torchvision's layers after the last map (final
+norm, pooling, classifier) are left out.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ class Backbone:
 
     Attributes:
       constructor: (stochastic_depth, dtype) -> module.
-      channels: of the four maps.
-      stochastic_depth: published drop rate of the last block; earlier ones less, linearly from 0 at the first.
+      channels: channels of the four maps.
+      stochastic_depth: published drop rate of the last block; the rate grows linearly from 0 at the first block.
     """
 
     constructor: Callable[..., nn.Module]
@@ -43,7 +43,7 @@ BACKBONES = {
     "convnext_small": Backbone(convnext.convnext_s, _NARROW, 0.4),
     "convnext_tiny": Backbone(convnext.convnext_t, _NARROW, 0.1),
     "mobilenet": Backbone(mobilenet_v3.large, (24, 40, 112, 960)),
-    # torchvision divides by the number of blocks, not by one less: its 0.2 is never reached.
+    # torchvision divides by the number of blocks, not by one less, so its last block has less than 0.2.
     "efficientnet": Backbone(efficientnet_v2.medium, (48, 80, 176, 1280), 0.2 * 56 / 57),
     "resnet": Backbone(resnet.resnet101, (256, 512, 1024, 2048)),
     "mini": Backbone(mini.Mini, (40, 80, 128, 192), 0.1),  # ours, for two CPU cores
@@ -55,11 +55,11 @@ BACKBONES = {
     "tiny_resnet": Backbone(resnet.tiny, (16, 32, 64, 128)),
     "tiny_mini": Backbone(mini.tiny, (8, 16, 16, 32), 0.2),
 }
-"""By the names of the SegFace models; `tiny_*` are one small network per family, for tests."""
+"""Backbones by their names in SegFace; `tiny_*` are one small network per family, for tests."""
 
 
 def find(name: str) -> Backbone:
-    """The registry's entry.
+    """Return the registry entry of a backbone.
 
     Raises:
       UserError: no such backbone.
@@ -71,7 +71,7 @@ def find(name: str) -> Backbone:
 
 
 def build(name: str, *, stochastic_depth: float | None = None, dtype: jnp.dtype = jnp.float32) -> nn.Module:
-    """A backbone's module.
+    """Build the module of a backbone.
 
     Args:
       name: key of `BACKBONES`.

@@ -24,7 +24,7 @@ class Block(nn.Module):
     """Depthwise 7x7 convolution and a pointwise MLP, scaled per channel, around an identity.
 
     Attributes:
-      drop_rate: of stochastic depth.
+      drop_rate: rate of stochastic depth.
       dtype: compute dtype.
     """
 
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the block: [B, H, W, C] -> [B, H, W, C]."""
         width = x.shape[-1]
         options = {"kernel_init": _INIT, "dtype": self.dtype}
         y = nn.Conv(width, (7, 7), padding=3, feature_group_count=width, name="depthwise", **options)(x)
@@ -51,7 +51,7 @@ class Downsampling(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H // 2, W // 2, 2C]."""
+        """Apply the layer: [B, H, W, C] -> [B, H // 2, W // 2, 2C]."""
         x = _norm("norm", self.dtype)(x)
         return _patches(2 * x.shape[-1], 2, "conv", self.dtype)(x)
 
@@ -73,11 +73,11 @@ class ConvNeXt(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Four maps at strides 4, 8, 16 and 32.
+        """Compute four maps at strides 4, 8, 16 and 32.
 
         Args:
-          images: [B, H, W, 3], normalised; pixels beyond a multiple of the stride are not seen, as published.
-          train: stochastic depth.
+          images: [B, H, W, 3], normalised; pixels beyond a multiple of the stride are cut off, as published.
+          train: whether to apply stochastic depth.
         """
         x = _norm("stem_norm", self.dtype)(_patches(self.width, 4, "stem", self.dtype)(images))
         rates = iter(drop_rates(self.stochastic_depth, sum(self.depths)))

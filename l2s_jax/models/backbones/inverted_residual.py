@@ -1,4 +1,4 @@
-"""Inverted residual blocks and the network made of them: MobileNetV3 and EfficientNetV2 are two tables for it."""
+"""Inverted residual blocks and the network built from a table of them, as MobileNetV3 and EfficientNetV2 are."""
 
 import dataclasses
 import math
@@ -16,14 +16,14 @@ Activation = Callable[[jax.Array], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One row of a table.
+    """One row of a table: the hyperparameters of a block.
 
     Attributes:
-      inputs: channels that come in.
-      features: channels that go out.
-      expanded: channels in between.
+      inputs: input channels.
+      features: output channels.
+      expanded: inner channels.
       kernel: side of the spatial convolution.
-      stride: its step.
+      stride: its stride.
       activation: between the convolutions.
       squeezed: channels of the squeeze-and-excitation bottleneck, 0 for none.
       fused: one dense spatial convolution (Fused-MBConv) instead of 1x1 and depthwise.
@@ -40,7 +40,7 @@ class Block:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers in the order of computation."""
+        """Return the names of the layers in the order of computation."""
         widens = self.expanded != self.inputs
         if self.fused:
             return ("spatial", "project") if widens else ("spatial",)
@@ -49,12 +49,12 @@ class Block:
 
 
 class SqueezeExcite(nn.Module):
-    """Scales channels by a gate computed from their global means (arXiv 1709.01507).
+    """A gate that scales channels and is computed from their global means (arXiv 1709.01507).
 
     Attributes:
       squeezed: channels of the bottleneck.
       activation: after the bottleneck.
-      gate: to the range [0, 1].
+      gate: activation with range [0, 1].
       dtype: compute dtype.
     """
 
@@ -65,7 +65,7 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the gate: [B, H, W, C] -> [B, H, W, C]."""
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         means = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True)
         y = self.activation(nn.Dense(self.squeezed, dtype=self.dtype, kernel_init=init, name="reduce")(means))
@@ -73,14 +73,14 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter, gate, narrow; with an identity around it where shapes allow.
+    """Expansion, spatial convolution, gate and projection; with a skip connection where the shapes allow it.
 
     Attributes:
       block: the row of the table.
       squeeze_activation: see `SqueezeExcite`.
       squeeze_gate: see `SqueezeExcite`.
-      drop_rate: of stochastic depth.
-      decay: of the running statistics.
+      drop_rate: rate of stochastic depth.
+      decay: decay of the running statistics.
       dtype: compute dtype.
     """
 
@@ -93,7 +93,7 @@ class InvertedResidual(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, inputs] -> [B, H / stride, W / stride, features]."""
+        """Apply the block: [B, H, W, inputs] -> [B, H / stride, W / stride, features]."""
         y = x
         for name in self.block.layers:
             y = self._squeeze(y) if name == "squeeze" else self._conv(name)(y, train=train)
@@ -123,11 +123,11 @@ class InvertedResidualNet(nn.Module):
     Attributes:
       stages: rows of each stage, the first stage first.
       head: channels of the last map.
-      taps: numbers (from 1) of the three stages after which a feature map leaves; the fourth is the head's.
-      activation: of stem and head.
+      taps: numbers (from 1) of the three stages whose output is a feature map; the fourth map is the head's.
+      activation: activation of stem and head.
       squeeze_activation: see `SqueezeExcite`.
       squeeze_gate: see `SqueezeExcite`.
-      decay: of the running statistics.
+      decay: decay of the running statistics.
       stochastic_depth: drop rate of the last block.
       dtype: compute dtype.
     """
@@ -144,11 +144,11 @@ class InvertedResidualNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Four maps at strides 4, 8, 16 and 32.
+        """Compute four maps at strides 4, 8, 16 and 32.
 
         Args:
           images: [B, H, W, 3], normalised.
-          train: batch statistics and stochastic depth.
+          train: whether to use batch statistics and stochastic depth.
         """
         outer = {"activation": self.activation, "decay": self.decay, "epsilon": 1e-3, "dtype": self.dtype}
         inner = {"squeeze_activation": self.squeeze_activation, "squeeze_gate": self.squeeze_gate}
@@ -165,6 +165,6 @@ class InvertedResidualNet(nn.Module):
 
 
 def rounded_width(width: float, divisor: int = 8) -> int:
-    """Nearest multiple of `divisor` that is not more than a tenth narrower than `width`."""
+    """Return the nearest multiple of `divisor` that is at most a tenth below `width`."""
     nearest = max(divisor, math.floor(width + divisor / 2) // divisor * divisor)
     return nearest if nearest >= 0.9 * width else nearest + divisor

@@ -1,7 +1,7 @@
 """A small residual network for two CPU cores (ours): 3x3 convolutions, everything else flat matrix products.
 
-What is slow in XLA on CPUs, forward and above all backward, is left out: strided and depthwise convolutions, 1x1
-convolutions and pooling. Resolution falls by cutting the map into 2x2 patches instead.
+Operations that are slow in XLA on CPUs, especially backward, are avoided: strided and depthwise convolutions, 1x1
+convolutions and pooling. The resolution is reduced by dividing the map into 2x2 patches instead.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from l2s_jax.layers.flat_dot import flat_dot_general
 
 
 def patches(x: jax.Array) -> jax.Array:
-    """Every 2x2 square of pixels as one: [B, H, W, C] -> [B, H // 2, W // 2, 4 C]; an odd last row is left out."""
+    """Merge every 2x2 square of pixels: [B, H, W, C] -> [B, H // 2, W // 2, 4 C]; an odd last row is cut off."""
     batch, height, width, channels = x.shape[0], x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
     x = x[:, : 2 * height, : 2 * width].reshape(batch, height, 2, width, 2, channels)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height, width, 4 * channels)
@@ -36,7 +36,7 @@ class Halving(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H // 2, W // 2, features]."""
+        """Apply the layer: [B, H, W, C] -> [B, H // 2, W // 2, features]."""
         dense = nn.Dense(self.features, use_bias=False, dtype=self.dtype, dot_general=flat_dot_general, name="dense")
         return BatchNorm(dtype=self.dtype, name="norm")(dense(patches(x)), train=train)
 
@@ -45,7 +45,7 @@ class Block(nn.Module):
     """Two 3x3 convolutions around an identity (ResNet's basic block).
 
     Attributes:
-      drop_rate: of stochastic depth.
+      drop_rate: rate of stochastic depth.
       dtype: compute dtype.
     """
 
@@ -54,7 +54,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the block: [B, H, W, C] -> [B, H, W, C]."""
         width = x.shape[-1]
         y = ConvNorm(width, 3, activation=nn.relu, dtype=self.dtype, name="conv1")(x, train=train)
         y = ConvNorm(width, 3, dtype=self.dtype, name="conv2")(y, train=train)
@@ -62,7 +62,7 @@ class Block(nn.Module):
 
 
 class Mini(nn.Module):
-    """A stem at half the size and four stages of residual blocks.
+    """A residual network of a stem at half the size and four stages of blocks.
 
     Attributes:
       depths: blocks of each stage.
@@ -80,11 +80,11 @@ class Mini(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Four maps at strides 4, 8, 16 and 32.
+        """Compute four maps at strides 4, 8, 16 and 32.
 
         Args:
-          images: [B, H, W, 3], normalised; pixels beyond a multiple of the stride are not seen.
-          train: stochastic depth, statistics of the batch.
+          images: [B, H, W, 3], normalised; pixels beyond a multiple of the stride are cut off.
+          train: whether to use batch statistics and stochastic depth.
         """
         x = nn.relu(Halving(self.stem, self.dtype, name="stem")(images.astype(self.dtype), train=train))
         x = ConvNorm(self.stem, 3, activation=nn.relu, dtype=self.dtype, name="stem_conv")(x, train=train)

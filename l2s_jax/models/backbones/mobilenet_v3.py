@@ -12,7 +12,7 @@ def _block(kernel, inputs, expanded, features, squeezes, activation, stride) -> 
     return (Block(inputs, features, expanded, kernel, stride, activation, squeezed),)
 
 
-# Each block is a stage of its own: the published feature maps leave between blocks of one resolution.
+# Each block is its own stage, because the published feature maps are taken between blocks of one resolution.
 _LARGE = (
     _block(3, 16, 16, 16, False, nn.relu, 1),
     _block(3, 16, 64, 24, False, nn.relu, 2),

@@ -1,4 +1,4 @@
-"""ResNet with bottleneck blocks (arXiv 1512.03385) as torchvision builds it: the 3x3 convolution strides ("v1.5")."""
+"""ResNet with bottleneck blocks (arXiv 1512.03385) as in torchvision: the 3x3 convolution has the stride ("v1.5")."""
 
 from functools import partial
 
@@ -14,13 +14,13 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution beside an identity, or beside a 1x1 projection where the shape changes.
+    """1x1, 3x3 and 1x1 convolution beside an identity, or beside a 1x1 projection if the shape changes.
 
     Attributes:
       width: inner channels.
-      stride: of the 3x3 convolution and the projection.
+      stride: stride of the 3x3 convolution and the projection.
       projects: whether there is a projection.
-      drop_rate: of stochastic depth.
+      drop_rate: rate of stochastic depth.
       dtype: compute dtype.
     """
 
@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), EXPANSION * width]."""
+        """Apply the block: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), EXPANSION * width]."""
         conv = partial(ConvNorm, dtype=self.dtype)
         y = conv(self.width, activation=nn.relu, name="reduce")(x, train=train)
         y = conv(self.width, 3, self.stride, activation=nn.relu, name="spatial")(y, train=train)
@@ -43,7 +43,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Strided stem, max pooling, four stages of bottlenecks.
+    """A residual network of a strided stem, max pooling and four stages of bottlenecks.
 
     Attributes:
       depths: blocks of each stage.
@@ -59,11 +59,11 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Four maps at strides 4, 8, 16 and 32.
+        """Compute four maps at strides 4, 8, 16 and 32.
 
         Args:
           images: [B, H, W, 3], normalised.
-          train: batch statistics and stochastic depth.
+          train: whether to use batch statistics and stochastic depth.
         """
         x = ConvNorm(self.width, 7, 2, activation=nn.relu, dtype=self.dtype, name="stem")(images, train=train)
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

@@ -1,4 +1,4 @@
-"""Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 brings its own blocks (swin_v2.py)."""
+"""Swin Transformer (arXiv 2103.14030) as torchvision builds it; Swin V2 has its own blocks (swin_v2.py)."""
 
 import math
 from collections.abc import Callable
@@ -16,17 +16,17 @@ INIT = nn.initializers.normal(0.02)
 
 
 def norm(name: str, dtype: jnp.dtype) -> nn.LayerNorm:
-    """Layer normalisation with torch's epsilon."""
+    """Create a layer normalisation with torch's epsilon."""
     return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
 
 
 def attend(qkv: jax.Array, bias: jax.Array, cut: ShiftedWindows, scores: Any) -> jax.Array:
-    """Multi-head attention inside each window.
+    """Compute multi-head attention inside each window.
 
     Args:
       qkv: [B, N, T, 3, heads, D].
       bias: float32 [heads, T, T], added to the logits.
-      cut: tells which tokens of a window are no neighbours.
+      cut: the windows, which also define which tokens of a window are not neighbours in the map.
       scores: (query, key), both [B, N, T, heads, D] -> float32 logits [B, N, heads, T, T].
 
     Returns:
@@ -59,7 +59,7 @@ class WindowAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the attention: [B, H, W, C] -> [B, H, W, C]."""
         channels, side = x.shape[-1], 2 * self.window - 1
         table = self.param("relative_bias", INIT, (side, side, self.heads), jnp.float32)
         cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
@@ -74,29 +74,29 @@ class WindowAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two dense layers with an exact GELU between them, four times as wide inside."""
+    """Two dense layers with an exact GELU between them and four times as many hidden channels."""
 
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[..., C] -> [..., C]."""
+        """Apply the layers: [..., C] -> [..., C]."""
         y = nn.Dense(4 * x.shape[-1], kernel_init=INIT, dtype=self.dtype, name="expand")(x)
         y = nn.gelu(y, approximate=False)
         return nn.Dense(x.shape[-1], kernel_init=INIT, dtype=self.dtype, name="project")(y)
 
 
 class SwinBlock(nn.Module):
-    """Window attention and MLP, each normalised and with an identity around it.
+    """Window attention and MLP, each with normalisation and a skip connection.
 
     Attributes:
       heads: number of heads.
       window: side of a window.
       shift: see `ShiftedWindows`.
-      drop_rate: of stochastic depth, drawn for each of the two branches.
+      drop_rate: rate of stochastic depth, drawn for each of the two branches.
       dtype: compute dtype.
-      attention: `WindowAttention` or a module of its attributes.
-      normalised_first: what enters a branch is normalised (Swin); False: what leaves it (Swin V2).
+      attention: `WindowAttention` or a module with the same attributes.
+      normalised_first: whether the input of a branch is normalised (Swin) or its output (Swin V2).
     """
 
     heads: int
@@ -109,7 +109,7 @@ class SwinBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the block: [B, H, W, C] -> [B, H, W, C]."""
         attention = self.attention(self.heads, self.window, self.shift, self.dtype, name="attention")
         for branch, name in ((attention, "attention_norm"), (MLP(self.dtype, name="mlp"), "mlp_norm")):
             normalise = norm(name, self.dtype)
@@ -119,9 +119,9 @@ class SwinBlock(nn.Module):
 
 
 def two_by_two(x: jax.Array) -> jax.Array:
-    """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 4C]: top left, bottom left, top right, bottom right pixel.
+    """Merge 2x2 pixels: [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 4C].
 
-    An odd map is padded with zeros at its end.
+    The order is top left, bottom left, top right, bottom right pixel. An odd map is padded with zeros at its end.
     """
     x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
     b, h, w, c = x.shape
@@ -130,19 +130,19 @@ def two_by_two(x: jax.Array) -> jax.Array:
 
 
 class PatchMerging(nn.Module):
-    """Halves the map and doubles the channels: normalisation, then a dense layer over 2x2 pixels."""
+    """A layer that halves the map and doubles the channels: normalisation, then a dense layer over 2x2 pixels."""
 
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
+        """Apply the layer: [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
         y = norm("norm", self.dtype)(two_by_two(x))
         return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=INIT, dtype=self.dtype, name="reduce")(y)
 
 
 class Swin(nn.Module):
-    """Patch stem and four stages of blocks in pairs: windows, then windows shifted by half their side.
+    """A patch stem and four stages of blocks in pairs: windows, then windows shifted by half their side.
 
     Attributes:
       width: channels of the first stage; they double from stage to stage.
@@ -150,7 +150,7 @@ class Swin(nn.Module):
       heads: heads of each stage.
       window: side of a window.
       block: `SwinBlock`, or a partial of it.
-      merging: `PatchMerging` or a module of its attributes.
+      merging: `PatchMerging` or a module with the same attributes.
       stochastic_depth: drop rate of the last block.
       dtype: compute dtype.
     """
@@ -166,11 +166,11 @@ class Swin(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Four maps at strides 4, 8, 16 and 32, not normalised.
+        """Compute four maps at strides 4, 8, 16 and 32, not normalised.
 
         Args:
-          images: [B, H, W, 3], normalised; pixels beyond a multiple of 4 are not seen, as published.
-          train: stochastic depth.
+          images: [B, H, W, 3], normalised; pixels beyond a multiple of 4 are cut off, as published.
+          train: whether to apply stochastic depth.
         """
         x = nn.Conv(self.width, (4, 4), (4, 4), padding="VALID", dtype=self.dtype, name="stem")(images)
         x = norm("stem_norm", self.dtype)(x)

@@ -11,12 +11,12 @@ import numpy as np
 from l2s_jax.models.backbones.swin import INIT, Swin, SwinBlock, attend, norm, two_by_two
 from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise
 
-_HIDDEN = 512  # width of the network behind the position bias
+_HIDDEN = 512  # hidden width of the network that computes the position bias
 _MAX_LOG_SCALE = math.log(100.0)
 
 
 def log_coordinates(window: int) -> np.ndarray:
-    """float32 [2 * window - 1, 2 * window - 1, 2]: row and column offsets on a logarithmic scale, in about [-1, 1]."""
+    """Return row and column offsets on a log scale in about [-1, 1], float32 [2 * window - 1, 2 * window - 1, 2]."""
     linear = 8.0 * np.arange(1 - window, window, dtype=np.float32) / np.float32(window - 1)
     log = np.sign(linear) * np.log2(np.abs(linear) + 1.0) / np.float32(3.0)
     return np.stack(np.meshgrid(log, log, indexing="ij"), -1).astype(np.float32)
@@ -24,18 +24,18 @@ def log_coordinates(window: int) -> np.ndarray:
 
 def _unit(x: jax.Array) -> jax.Array:
     x = x.astype(jnp.float32)
-    # The guard is torch's; a padded token has an all-zero key, whose gradient stays finite this way.
+    # The lower bound is torch's; it keeps the gradient finite for padded tokens, whose keys are all zero.
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=-1, keepdims=True), 1e-24))
 
 
 class QueryKeyValue(nn.Module):
-    """Dense layer to query, key and value. Keys have no bias: its third of the published parameter is ignored."""
+    """A dense layer to query, key and value. Keys have no bias: its third of the published parameter is ignored."""
 
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, N, T, C] -> [B, N, T, 3C]."""
+        """Apply the layer: [B, N, T, C] -> [B, N, T, 3C]."""
         channels = x.shape[-1]
         kernel = self.param("kernel", INIT, (channels, 3 * channels), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (3 * channels,), jnp.float32)
@@ -44,7 +44,7 @@ class QueryKeyValue(nn.Module):
 
 
 class CosineWindowAttention(nn.Module):
-    """Attention by cosine similarity among the tokens of a window; a small network gives the position bias.
+    """Cosine-similarity attention among the tokens of a window, with position bias from a small network.
 
     Attributes:
       heads: number of heads.
@@ -60,7 +60,7 @@ class CosineWindowAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Apply the attention: [B, H, W, C] -> [B, H, W, C]."""
         channels = x.shape[-1]
         cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
         qkv = QueryKeyValue(self.dtype, name="qkv")(cut.split(x))
@@ -82,13 +82,13 @@ class CosineWindowAttention(nn.Module):
 
 
 class PatchMergingV2(nn.Module):
-    """Halves the map and doubles the channels: a dense layer over 2x2 pixels, then normalisation."""
+    """A layer that halves the map and doubles the channels: a dense layer over 2x2 pixels, then normalisation."""
 
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
+        """Apply the layer: [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), 2C]."""
         features = 2 * x.shape[-1]
         y = nn.Dense(features, use_bias=False, kernel_init=INIT, dtype=self.dtype, name="reduce")(two_by_two(x))
         return norm("norm", self.dtype)(y)

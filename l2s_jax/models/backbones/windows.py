@@ -1,6 +1,6 @@
-"""Shifted windows: how a feature map is cut for local attention and put together again (Swin, arXiv 2103.14030).
+"""Shifted windows: partition of a feature map for local attention, and its inverse (Swin, arXiv 2103.14030).
 
-Everything but the cutting itself is plain numpy over the static sizes of the map.
+Everything but the partition itself is plain numpy over the static sizes of the map.
 """
 
 import dataclasses
@@ -10,19 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 MASKED = -100.0
-"""Added to the attention logit between tokens that the cyclic shift brought together (published: not -inf)."""
+"""Added to the attention logit between tokens that are adjacent only by the cyclic shift (published: not -inf)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ShiftedWindows:
-    """Square windows over a map.
+    """Partition of a map into square windows.
 
     Attributes:
       height: rows of the map.
       width: columns of the map.
       window: side of a window. The map is padded with zeros at its end to a multiple of it.
-      shift: rows and columns by which the map is rolled before it is cut; a direction in which one window covers the
-        whole padded map is not rolled.
+      shift: rows and columns by which the map is rolled before it is divided; a direction in which a single window
+        covers the padded map is not rolled.
     """
 
     height: int
@@ -32,17 +32,17 @@ class ShiftedWindows:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Windows from top to bottom and from left to right."""
+        """Return the number of windows from top to bottom and from left to right."""
         return -(-self.height // self.window), -(-self.width // self.window)
 
     @property
     def shifts(self) -> tuple[int, int]:
-        """Rows and columns that are really rolled."""
+        """Return the numbers of rows and columns by which the map is actually rolled."""
         rows, columns = (self.shift if count > 1 else 0 for count in self.grid)
         return rows, columns
 
     def split(self, x: jax.Array) -> jax.Array:
-        """Map [B, H, W, C] -> windows [B, N, window * window, C]."""
+        """Divide a map [B, H, W, C] into windows [B, N, window * window, C]."""
         (rows, columns), side = self.grid, self.window
         bottom, right = rows * side - self.height, columns * side - self.width
         x = jnp.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)))
@@ -52,7 +52,7 @@ class ShiftedWindows:
         return x.reshape(x.shape[0], rows * columns, side * side, x.shape[-1])
 
     def join(self, windows: jax.Array) -> jax.Array:
-        """Windows [B, N, window * window, C] -> map [B, H, W, C]; undoes `split`."""
+        """Join windows [B, N, window * window, C] to a map [B, H, W, C]; the inverse of `split`."""
         (rows, columns), side = self.grid, self.window
         x = windows.reshape(windows.shape[0], rows, columns, side, side, windows.shape[-1])
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape[0], rows * side, columns * side, x.shape[-1])
@@ -61,7 +61,7 @@ class ShiftedWindows:
         return x[:, : self.height, : self.width]
 
     def regions(self) -> np.ndarray | None:
-        """int32 [N, window * window]: tokens of a window are neighbours where the numbers agree; None where all are."""
+        """Return int32 [N, window * window], equal for tokens that are neighbours in the map; None if all are."""
         if not any(self.shifts):
             return None
         rows, columns = (self._regions(*pair) for pair in zip(self.grid, self.shifts, strict=True))
@@ -69,7 +69,7 @@ class ShiftedWindows:
         return both.reshape(rows.shape[0] * columns.shape[0], -1)
 
     def _regions(self, count: int, shift: int) -> np.ndarray:
-        """int32 [count, window] along one direction: before the last window, in it, and rolled in from the start."""
+        """Return int32 [count, window] in one direction: 0 before the last window, 1 in it, 2 rolled in."""
         at = np.arange(count * self.window)
         if shift == 0:
             return np.zeros((count, self.window), np.int32)
@@ -78,15 +78,15 @@ class ShiftedWindows:
 
 
 def separated(regions: np.ndarray) -> jax.Array:
-    """`ShiftedWindows.regions` [N, T] -> float32 [1, N, 1, T, T] to add to logits [B, N, heads, T, T]."""
+    """Convert `ShiftedWindows.regions` [N, T] to float32 [1, N, 1, T, T], to add to logits [B, N, heads, T, T]."""
     apart = jnp.asarray(regions)[:, :, None] != jnp.asarray(regions)[:, None, :]
     return jnp.where(apart, MASKED, 0.0)[None, :, None]
 
 
 def pairwise(table: jax.Array, window: int) -> jax.Array:
-    """Spreads a table over relative positions to all pairs of tokens of a window.
+    """Expand a table over relative positions to all pairs of tokens of a window.
 
-    Two small products with one-hot matrices instead of a gather: its gradient is then no scatter.
+    Two small products with one-hot matrices replace a gather, whose gradient would be a scatter.
 
     Args:
       table: [2 * window - 1, 2 * window - 1, heads], by row and column of the query minus those of the key, plus
@@ -94,7 +94,7 @@ def pairwise(table: jax.Array, window: int) -> jax.Array:
       window: side of a window.
 
     Returns:
-      [heads, window * window, window * window], query before key; the table's own values.
+      [heads, window * window, window * window], query before key; exact values of the table.
     """
     at = np.arange(window)
     offset = at[:, None] - at[None, :] + window - 1
@@ -104,7 +104,7 @@ def pairwise(table: jax.Array, window: int) -> jax.Array:
 
 
 def relative_positions(window: int) -> np.ndarray:
-    """int64 [window^4]: row of the flattened table that `pairwise` gives to each pair of tokens."""
+    """Return, for each pair of tokens, the row of the flattened table that `pairwise` uses, int64 [window^4]."""
     side = 2 * window - 1
     at = np.stack(np.meshgrid(np.arange(window), np.arange(window), indexing="ij"), -1).reshape(-1, 2)
     offset = at[:, None] - at[None, :] + window - 1

@@ -1,6 +1,6 @@
 """The fields of Latents2Segments, and its presets.
 
-The default is `l2s`: the published idea without the published defects, with what the project adds
+The default is `l2s`: the published method without the published defects and with this project's additions
 (docs/methods/latents2segments.md, "Defects of the published code").
 `published` has the sizes, weights and schedule of the authors' code, `paper` the loss weights of their equation 1.
 """
@@ -15,7 +15,7 @@ from l2s_jax.systems import consensus_term
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
 """Channels of hair, skin, nose, eyes, lips in the authors' structure code."""
 HELEN_SLICES = (4, 4)
-"""Channels of hair and skin where they trained on Helen, which has too few faces for more (section 3.2)."""
+"""Channels of hair and skin in the authors' Helen model; Helen has too few faces for more regions (section 3.2)."""
 
 RANGES = {
     "model": Range(1, 16384),
@@ -38,18 +38,18 @@ RANGES = {
     **within("optim.discriminator", optim.RANGES),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Of the numbers of `default_config()`."""
+"""Allowed ranges of the numbers in `default_config()`."""
 
 
 def default_config() -> ConfigDict:
-    """The `l2s` preset, sized for two CPU cores at 64 to 128 px."""
+    """Return the `l2s` preset, sized for two CPU cores at 64 to 128 px."""
     config = ConfigDict()
     config.label_set = "l2s_regions"
     config.model = _model()
     config.loss = _loss()
     config.schedule = ConfigDict()
-    config.schedule.autoencode_every = 1  # every n-th encoder batch also decodes colours; the others only parse
-    config.schedule.discriminator_every = 0  # every n-th batch goes to the discriminators; 2 alternates, 0 = no GAN
+    config.schedule.autoencode_every = 1  # every n-th encoder batch also trains the generator; the others only parse
+    config.schedule.discriminator_every = 0  # every n-th batch trains the discriminators; 2 alternates, 0 = no GAN
     config.schedule.r1_every = 16  # every n-th discriminator batch adds the R1 update, weighted by n
     config.optim = ConfigDict()
     config.optim.encoder = optim.default_config()  # encoder and presence head
@@ -62,7 +62,7 @@ def default_config() -> ConfigDict:
     config.optim.generator.learning_rate = 4e-3  # equalised layers: the rate is relative to unit weights
     config.optim.generator.b1 = 0.0
     config.optim.generator.b2 = 0.99
-    config.optim.discriminator = optim.default_config()  # both; corrected for lazy R1 where it is built
+    config.optim.discriminator = optim.default_config()  # both discriminators; corrected for lazy R1 when it is built
     config.optim.discriminator.learning_rate = 2e-3
     config.optim.discriminator.b1 = 0.0
     config.optim.discriminator.b2 = 0.99
@@ -72,11 +72,11 @@ def default_config() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
-    model.init_from = ""  # where the first weights come from (initial.py): the authors' start, or a model; "" = random
-    model.background = True  # the background has a slice of its own; False: only the regions (published)
-    model.slices = (4, 4, 4, 4, 4, 4)  # channels per slice, in label order, at least 2 each unless `renormalize`d
-    model.style = 128  # S, size of the style code
-    model.code_noise = 0.0  # std of noise on the structure code while the encoder trains; the code's own rms is 1
+    model.init_from = ""  # initial weights (initial.py): a published checkpoint or a model; "" = random
+    model.background = True  # the background has its own slice; False: only the regions do (published)
+    model.slices = (4, 4, 4, 4, 4, 4)  # channels of each slice, in label order; at least 2 unless generator.renormalize
+    model.style = 128  # S, length of the style code
+    model.code_noise = 0.0  # std of noise added to the structure code in training; the rms of the code is 1
     model.encoder = "pyramid"  # pyramid (ours, code at H/4) | residual (published, code at H/2**downsamplings)
 
     model.pyramid = ConfigDict()
@@ -85,57 +85,57 @@ def _model() -> ConfigDict:
 
     model.residual = ConfigDict()
     model.residual.base_width = 32  # channels at full size, doubling with every halving
-    model.residual.max_width = 2048
-    model.residual.downsamplings = 4
-    model.residual.style_downsamplings = 2  # unpadded halvings of the style branch
+    model.residual.max_width = 2048  # largest number of channels
+    model.residual.downsamplings = 4  # halvings before the structure code
+    model.residual.style_downsamplings = 2  # further unpadded halvings before the style code
 
     model.generator = ConfigDict()
-    model.generator.head_widths = (32,)  # blocks at the code's size
-    model.generator.widths = (24, 16)  # doubling blocks; code size * 2**len = image size
-    model.generator.renormalize = False  # True: the published second normalisation (a defect)
+    model.generator.head_widths = (32,)  # channels of the blocks at the structure code's resolution
+    model.generator.widths = (24, 16)  # channels of the upsampling blocks; code size * 2**len = image size
+    model.generator.renormalize = False  # True: normalise the codes a second time (published defect)
     model.generator.noise = False  # fresh pixel noise in training
 
     model.presence = ConfigDict()
-    model.presence.width = 32  # of the light head; 0 = none, segmentation by the published painter rule
-    model.painter_tolerance = 0  # of that rule: the darkest levels of 255, above 0, that are black too; 0 = published
+    model.presence.width = 32  # channels of the presence head; 0 = no head, segment by the published painter rule
+    model.painter_tolerance = 0  # 8-bit levels above 0 that the painter rule also counts as black; 0 = published
 
     model.discriminator = ConfigDict()
     model.discriminator.channel_base = 2048  # channels at R px: min(max_width, channel_base / R)
-    model.discriminator.max_width = 128
-    model.discriminator.conditional = True  # both discriminators know the region (ours)
+    model.discriminator.max_width = 128  # largest number of channels
+    model.discriminator.conditional = True  # both discriminators are conditioned on the region (ours)
 
     model.patch = ConfigDict()
-    model.patch.channel_base = 1024
-    model.patch.max_width = 64
-    model.patch.head_widths = (128, 64)
-    model.patch.crops = 4  # per region image
-    model.patch.crop_size = 32  # pixels a side, a power of two
-    model.patch.around_region = True  # crops around the region (ours); False: anywhere (published)
+    model.patch.channel_base = 1024  # as for the discriminator
+    model.patch.max_width = 64  # largest number of channels
+    model.patch.head_widths = (128, 64)  # widths of the dense layers on pairs of crop features
+    model.patch.crops = 4  # number of crops per region image
+    model.patch.crop_size = 32  # side of a crop in pixels, a power of two
+    model.patch.around_region = True  # crop around the region (ours); False: anywhere (published)
     return model
 
 
 def _loss() -> ConfigDict:
-    loss = ConfigDict()  # weights of terms that are means; 0 = without the term
-    loss.cross_entropy = 1.0
-    loss.dice = 1.0
-    loss.consensus = consensus_term.default_config()  # of the light head's masks
+    loss = ConfigDict()  # weights of the terms, each a mean; 0 = off
+    loss.cross_entropy = 1.0  # of the presence head's logits
+    loss.dice = 1.0  # soft Dice of the presence head
+    loss.consensus = consensus_term.default_config()  # of the presence head's masks
     loss.image = 1.0  # L1 of the full reconstruction
-    loss.region = 0.0  # L1 of each region on black, mean over the whole frame (published)
-    loss.region_inside = 1.0  # L1 of each region inside its own mask, per area (ours)
+    loss.region = 0.0  # L1 of each region on black, mean over all pixels (published)
+    loss.region_inside = 1.0  # L1 of each region inside its own mask, divided by its area (ours)
     loss.first_half = False  # reconstruct only one image of each pair (published)
-    loss.gan_reconstruction = 0.0
-    loss.gan_mix = 0.0
-    loss.patch = 0.0
+    loss.gan_reconstruction = 0.0  # generator loss of reconstructed regions
+    loss.gan_mix = 0.0  # generator loss of mixed regions (structure and style of two faces)
+    loss.patch = 0.0  # generator loss of the patch discriminator on mixed regions
     loss.independence = 0.0  # cross-covariance between slices
-    loss.d_reconstruction = 0.5  # discriminator's weight of reconstructed fakes
-    loss.d_mix = 0.5  # ... and of mixed fakes
-    loss.r1 = 10.0  # gamma of the image discriminator
-    loss.patch_r1 = 1.0  # gamma of the patch discriminator, which the published code halves once more
+    loss.d_reconstruction = 0.5  # discriminator loss of reconstructed regions
+    loss.d_mix = 0.5  # discriminator loss of mixed regions
+    loss.r1 = 10.0  # gamma of the image discriminator's R1 penalty
+    loss.patch_r1 = 1.0  # gamma of the patch discriminator's R1 penalty, halved once more as published
     return loss
 
 
 def add_gan(config: ConfigDict) -> ConfigDict:
-    """Turns on the adversarial terms with the published weights and alternation; edits and returns `config`."""
+    """Turn on the adversarial terms with the published weights and alternation; edit and return `config`."""
     config.schedule.discriminator_every = 2
     config.loss.gan_reconstruction = 0.5
     config.loss.gan_mix = 1.0
@@ -144,12 +144,12 @@ def add_gan(config: ConfigDict) -> ConfigDict:
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' code: sizes, loss weights, schedule and Adam; edits and returns `config`.
+    """Set the authors' sizes, loss weights, schedule and Adam; edit and return `config`.
 
-    Kept of its defects (docs/methods/latents2segments.md, "Defects of the published code"), because the published
-    method is made of them: the second normalisation and one-channel slices, the full-code decode that training never
-    sees, discriminators that do not know the region, the painter's threshold, no running average. Mended: R1 mix-up,
-    flips, batch size, unused decode.
+    Defects that are kept (docs/methods/latents2segments.md, "Defects of the published code"), because they are part of
+    the published method: the second normalisation and one-channel slices, the full-code decode that training never
+    sees, discriminators that are not conditioned on the region, the painter's threshold, no running average. Fixed: R1
+    mix-up, flips, batch size, unused decode.
     """
     config.model.background = False
     config.model.code_noise = 0.0
@@ -179,7 +179,7 @@ def published(config: ConfigDict) -> ConfigDict:
         group.learning_rate, group.b1, group.b2 = 2e-3, 0.0, 0.99
         config.optim[network] = group
     config.optim.ema = 0.0
-    # They resize and mirror, nothing else.
+    # The authors only resize and mirror the images.
     config.data.resize = STRETCH.name
     augment = config.data.augment
     augment.scale_min = augment.scale_max = 1.0
@@ -190,9 +190,9 @@ def published(config: ConfigDict) -> ConfigDict:
 
 
 def helen(config: ConfigDict) -> ConfigDict:
-    """The two regions and slices of the authors' Helen model, for `published` and `paper`; edits and returns `config`.
+    """Set regions and slices of the authors' Helen model, for `published` and `paper`; edit and return `config`.
 
-    No slice knows the background, and the skin is the whole face: features have no slice of their own.
+    There is no slice for the background, and skin covers the entire face: facial features have no slices of their own.
     """
     config.label_set = "hair_skin"
     config.model.slices = HELEN_SLICES
@@ -200,7 +200,7 @@ def helen(config: ConfigDict) -> ConfigDict:
 
 
 def paper(config: ConfigDict) -> ConfigDict:
-    """`published` with the weights of equation 1, which differ from the code's; edits and returns `config`."""
+    """Set `published` with the loss weights of equation 1, which differ from the code's; edit and return `config`."""
     config = published(config)
     config.loss.gan_mix = 0.5
     config.loss.patch = 0.5

@@ -1,7 +1,7 @@
-"""Published Latents2Segments and Swapping Autoencoder weights -> variables of our networks.
+"""Conversion of published Latents2Segments and Swapping Autoencoder weights to variables of our networks.
 
-The published state dict holds four networks under the prefixes `E.`, `G.`, `D.` and `Dpatch.`, NCHW. How large they are
-is read from the shapes, so that a checkpoint of any size finds its network (published_sizes.py).
+The published state dict holds four networks under the prefixes `E.`, `G.`, `D.` and `Dpatch.`, NCHW. Their sizes are
+read from the tensors' shapes, so that checkpoints of any size can be converted (published_sizes.py).
 """
 
 from collections.abc import Callable
@@ -34,10 +34,10 @@ from l2s_jax.torch_weights.state_dict import (
 )
 
 RESIZE = STRETCH
-"""How pictures became the network's squares; theirs were square."""
+"""How the network's input was made square; the authors' images already were."""
 
 Target = str | Callable[[int], str]
-"""Our layer, or a function of the number in the published name."""
+"""Name of our layer, or a function from the number in the published name to it."""
 
 
 def _rule(source: str, target: Target, leaf: str, layout: Layout) -> Rule:
@@ -121,7 +121,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def _filter(gain: float) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """The published low-pass filter of a given size, times `gain`."""
+    """Return a function from the size of the published low-pass filter to its values, times `gain`."""
     taps = {1: (1,), 3: (1, 2, 1), 4: (1, 3, 3, 1)}
 
     def expected(shape: tuple[int, ...]) -> np.ndarray:
@@ -139,7 +139,7 @@ _COUNTERS = ("num_discriminator_iters",)
 
 
 def convert_network(kind: str, state: State) -> tuple[nn.Module, dict]:
-    """One published network.
+    """Convert one published network.
 
     Args:
       kind: `E`, `G`, `D` or `Dpatch`.
@@ -149,7 +149,7 @@ def convert_network(kind: str, state: State) -> tuple[nn.Module, dict]:
       the module with the sizes of the weights and the published behaviour, and its variables (float32 numpy).
 
     Raises:
-      UserError: the tensors are not those of such a network; the sentence names them.
+      UserError: the tensors are not those of such a network; the message names them.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     module = network(kind, shapes)
@@ -158,10 +158,10 @@ def convert_network(kind: str, state: State) -> tuple[nn.Module, dict]:
 
 
 def convert_checkpoint(state: State) -> dict[str, tuple[nn.Module, dict]]:
-    """All networks of a published checkpoint, by kind; as `convert_network`.
+    """Convert all networks of a published checkpoint; return the results of `convert_network` by kind.
 
     Raises:
-      UserError: a name belongs to no network, or the tensors of one are not those of such a network.
+      UserError: a tensor belongs to no network, or the tensors of a network are not those expected.
     """
     parts: dict[str, dict[str, np.ndarray]] = {}
     for name, tensor in state.items():
@@ -174,15 +174,15 @@ def convert_checkpoint(state: State) -> dict[str, tuple[nn.Module, dict]]:
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Return the network that a published state dict holds, as a model of ours.
+    """Convert a published state dict to a model of this system.
 
     Args:
       state: the tensors by name.
-      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
-      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
+      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
 
     Raises:
-      UserError: they are not its weights, or leave a choice.
+      UserError: the tensors are not weights of this system, or they fit more than one head.
     """
     networks = convert_checkpoint(state)
     for kind, name in (("E", "encoder"), ("G", "generator")):

@@ -1,4 +1,4 @@
-"""A head start: the authors began with a Swapping Autoencoder that was trained on whole faces (FFHQ)."""
+"""Initialisation from pretrained weights: the authors began with a Swapping Autoencoder trained on faces (FFHQ)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +15,19 @@ from l2s_jax.torch_weights.torch_file import read_state_dict
 from l2s_jax.types import PyTree, TrainState
 
 AUTOENCODER = ("encoder", "generator")
-"""What must fit: both take pictures of any size."""
+"""Networks that must match the config; both take images of any size."""
 
 NETWORKS = {"E": "encoder", "G": "generator", "D": "discriminator", "Dpatch": "patch"}
-"""Ours by the prefixes of the published ones."""
+"""Names of our networks by the prefixes of the published ones."""
 
 
 def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
-    """A fresh state with the weights of `config.model.init_from`; all optimisers start anew.
+    """Return a new state with the weights of `config.model.init_from` and fresh optimiser states.
 
     `init_from` is a published checkpoint of a Swapping Autoencoder or of Latents2Segments, or a model of this system (a
-    bundle folder, a workdir or a name that `l2s models` lists). Encoder and generator are taken over, so the sizes of
-    the config must be theirs. What else it holds is taken where it fits, and starts anew where it does not: a
-    discriminator of another picture size, of unknown regions or of other widths, the light head of another label set.
+    bundle folder, a workdir or a name that `l2s models` lists). Encoder and generator are always loaded, so the
+    config must have their sizes. Other networks are loaded if they match and stay randomly initialised if they do not:
+    a discriminator of another image size, of other regions or widths, the presence head of another label set.
 
     Raises:
       UserError: no such model or file, or one of another size.

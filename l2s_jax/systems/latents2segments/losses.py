@@ -1,4 +1,4 @@
-"""The objectives of Latents2Segments: what the autoencoder, the discriminators and R1 minimise.
+"""The losses of Latents2Segments: those of the autoencoder, the discriminators and the R1 penalties.
 
 Formulas and weights: docs/methods/latents2segments.md, "Reconstruction losses", "Adversarial losses" and "R1".
 """
@@ -22,15 +22,15 @@ Terms = dict[str, jax.Array]
 
 
 class Faces(NamedTuple):
-    """A batch as the objectives see it: targets, and one key per image.
+    """A batch with the targets that the losses need, and one key per image.
 
     Attributes:
       image: [B, H, W, 3] in [-1, 1].
       mask: int32 [B, H, W].
       weight: [B], 0 = padding.
-      masks: [B, K, H, W] target mask of each slice.
-      targets: [B, K, H, W, 3] each region alone on black.
-      present: [B, K], the weight of the images that show the region at all.
+      masks: [B, K, H, W], target mask of each slice.
+      targets: [B, K, H, W, 3], each region alone on black.
+      present: [B, K], the weight of the image where it shows the region, else 0.
       rngs: typed keys [B].
     """
 
@@ -44,7 +44,7 @@ class Faces(NamedTuple):
 
 
 def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces:
-    """Targets of a batch."""
+    """Compute the targets of a batch."""
     image, mask, weight = batch["image"], batch["mask"], batch["weight"]
     masks = networks.masks(mask)
     present = weight[:, None] * jnp.any(masks > 0, axis=(2, 3))
@@ -53,7 +53,7 @@ def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces
 
 
 def partner(x: jax.Array, axis: Axis) -> jax.Array:
-    """Each row's partner in its pair (0 and 1, 2 and 3 ...) over the GLOBAL batch; an odd last one takes the first."""
+    """Exchange rows within pairs (0 and 1, 2 and 3 ...) of the GLOBAL batch; an odd last row gets the first one."""
     rows = axis.gather(x)
     swapped = np.arange(rows.shape[0]) ^ 1
     swapped[swapped == rows.shape[0]] = 0
@@ -63,7 +63,7 @@ def partner(x: jax.Array, axis: Axis) -> jax.Array:
 def autoencoder_terms(
     networks: Networks, config: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis, decode: bool
 ) -> Terms:
-    """The unweighted terms of encoder, light head and (with `decode`) generator, by the names of their weights."""
+    """Compute the unweighted terms of encoder, presence head and (with `decode`) generator, by name of their weight."""
     loss = config.loss
     face = faces(networks, batch, rng, axis)
     terms: Terms = {}
@@ -85,10 +85,10 @@ def autoencoder_terms(
 
 
 def _reconstructed(loss, face, codes, style, logits, axis):
-    """The rows that are reconstructed: all, or with `first_half` one of each pair (published)."""
+    """Select the rows to reconstruct: all, or with `first_half` one of each pair (published)."""
     if not loss.first_half:
         return face, codes, style, logits
-    # Half the decodes where the rows split evenly over the devices, the same numbers where they do not.
+    # If the local batch is even, only half the rows are decoded; if not, all are, with the same result.
     even = axis.local(jnp.arange(axis.gather(face.weight).shape[0]) % 2 == 0)
     face = face._replace(weight=face.weight * even, present=face.present * even[:, None])
     rows = slice(None, None, 2) if even.shape[0] % 2 == 0 else slice(None)
@@ -114,7 +114,7 @@ def _reconstruction_terms(networks, loss, params, face, codes, style, logits, ax
 
 
 def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
-    """Mean of [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each when published)."""
+    """Average [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each as published)."""
     cost = jnp.sum(face.weight[:, None] * jnp.mean(error, axis=(2, 3, 4)), axis=0)
     total, count = axis.total((cost, jnp.sum(face.weight)))
     return jnp.mean(ratio(total, count))
@@ -134,7 +134,7 @@ def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Term
 
 
 def mix(networks, params, face, codes, style, logits, axis) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The partner's structure in the image's own style.
+    """Decode the partner's structure in the image's own style.
 
     Returns:
       regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; the partner's masks
@@ -148,7 +148,7 @@ def mix(networks, params, face, codes, style, logits, axis) -> tuple[jax.Array, 
 def discriminator_terms(
     networks: Networks, loss: ConfigDict, params: Params, fixed: Params, batch: Batch, rng: jax.Array, axis: Axis
 ) -> Terms:
-    """Terms of both discriminators; `params` are theirs, `fixed` the autoencoder's."""
+    """Compute the terms of both discriminators; `params` are theirs, `fixed` those of the autoencoder."""
     face = faces(networks, batch, rng, axis)
     codes, style = networks.encode(fixed, face.image)
     logits = None if networks.presence is None else networks.parse(fixed, codes)
@@ -173,7 +173,7 @@ def discriminator_terms(
 
 
 def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis) -> Terms:
-    """Gradient penalties gamma / 2 ||grad||^2, every region of every image with the same weight."""
+    """Compute gradient penalties gamma / 2 ||grad||^2, with the same weight for every region of every image."""
     face = faces(networks, batch, rng, axis)
     b, k = face.present.shape
 
@@ -196,13 +196,13 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
 
 
 def pooled(networks: Networks, codes: jax.Array) -> jax.Array:
-    """Spatial mean of each slice over its own channels: [B, K, h, w, C] -> [B, K, c]."""
+    """Average each slice over positions, for its own channels: [B, K, h, w, C] -> [B, K, c]."""
     means = codes.mean(axis=(2, 3))
     return jnp.stack([means[:, k, first:end] for k, (first, end) in enumerate(networks.slices)], axis=1)
 
 
 def judge(networks: Networks, params: Params, regions: jax.Array) -> jax.Array:
-    """Image discriminator on [B, K, H, W, 3] -> logits [B, K]."""
+    """Apply the image discriminator to region images [B, K, H, W, 3] -> logits [B, K]."""
     b, k = regions.shape[:2]
     flat = regions.reshape(b * k, *regions.shape[2:])
     return networks.discriminator.apply({"params": params["discriminator"]}, flat, _region_ids(networks, b, k)).reshape(
@@ -211,7 +211,7 @@ def judge(networks: Networks, params: Params, regions: jax.Array) -> jax.Array:
 
 
 def pair(networks: Networks, params: Params, reference: jax.Array, features: jax.Array) -> jax.Array:
-    """Patch discriminator on features [B * K, P, h, w, C] -> logits [B, K, P]."""
+    """Apply the patch discriminator to features [B * K, P, h, w, C] -> logits [B, K, P]."""
     k = len(networks.classes)
     ids = _region_ids(networks, features.shape[0] // k, k)
     logits = networks.patch.apply({"params": params["patch"]}, reference, features, ids, method="pair")
@@ -219,7 +219,7 @@ def pair(networks: Networks, params: Params, reference: jax.Array, features: jax
 
 
 def patch_crops(networks: Networks, regions: jax.Array, masks: jax.Array, rngs: jax.Array) -> jax.Array:
-    """Random crops of region images [B, K, H, W, 3] -> [B * K, P, crop, crop, 3]."""
+    """Take random crops of region images [B, K, H, W, 3] -> [B * K, P, crop, crop, 3]."""
     b, k = regions.shape[:2]
     keys = jax.vmap(lambda key: jax.random.split(key, k))(rngs).reshape(b * k)
     if networks.crops_around_region:
@@ -239,5 +239,5 @@ def _region_ids(networks: Networks, b: int, k: int) -> jax.Array | None:
 
 
 def _fold(rngs: jax.Array, use: int) -> jax.Array:
-    """Keys for one use: 0 code noise; 1, 4 generator noise; 2, 3, 5 windows of reference, mixed and second real."""
+    """Derive keys for a use: 0 code noise; 1, 4 generator noise; 2, 3, 5 crops of reference, mixed and second real."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(rngs, use)

@@ -1,4 +1,4 @@
-"""The networks of one config, and the pure functions that join them: encode, parse, decode, compose."""
+"""The networks of one config and the pure functions that combine them: encode, parse, decode, compose."""
 
 import dataclasses
 
@@ -22,24 +22,24 @@ from l2s_jax.models.pyramid_encoder import PyramidEncoder
 from l2s_jax.types import Decoded, PyTree
 
 HARD_LOGIT = 20.0
-"""Logit of a painted pixel: the published rule knows no probabilities."""
+"""Logit of a painted pixel: the published rule gives no probabilities."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """Modules and the slice table, built from a config by `build`.
+    """The modules and the slice table of one config, built by `build`.
 
     Attributes:
       label_set: classes of masks and logits.
       classes: class of each of the K slices, in painting order.
       slices: channels of each slice.
-      presence: the light head, or None (published: regions are where the decodes are not black).
-      discriminator, patch: None where the config trains without adversaries.
-      keep_features: the skin's target keeps eyes and lips, as in Fig. 2 of the paper.
-      painter_tolerance: 8-bit levels that the painter rule takes for black, see `painter.support`.
-      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check`).
-      generator_noise: fresh pixel noise in training.
-      crops: patch crops per region image, `crop_size` pixels a side, around the region or anywhere.
+      presence: the presence head, or None (published: a region is where its decoded image is not black).
+      discriminator, patch: None if the config trains without a GAN.
+      keep_features: the target of the skin includes eyes and lips, as in Fig. 2 of the paper.
+      painter_tolerance: 8-bit levels that the painter rule counts as black, see `painter.support`.
+      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check_together`).
+      generator_noise: whether the generator gets fresh pixel noise in training.
+      crops: number of patch crops per region image, of side `crop_size` pixels, around the region or anywhere.
     """
 
     label_set: labels.LabelSet
@@ -60,11 +60,11 @@ class Networks:
     crops_around_region: bool
 
     def lowered(self, lowering: Lowering, *names: str) -> "Networks":
-        """The same functions of the same weights, with other lowerings of some networks (layers/resample.py)."""
+        """Return the same networks with another lowering of those called `names` (layers/resample.py)."""
         return dataclasses.replace(self, **{name: getattr(self, name).clone(lowering=lowering) for name in names})
 
     def init(self, rng: jax.Array) -> dict[str, PyTree]:
-        """Fresh parameters of every network, by name."""
+        """Initialise the parameters of every network, by name."""
         keys = dict(
             zip(("encoder", "generator", "presence", "discriminator", "patch"), jax.random.split(rng, 5), strict=True)
         )
@@ -89,7 +89,7 @@ class Networks:
     def encode(
         self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """image [B, H, W, 3] -> codes [B, K, h, w, C], one slice each, and style [B, S]; `rngs` [B] add code noise."""
+        """Encode image [B, H, W, 3] -> codes [B, K, h, w, C], one slice each, style [B, S]; `rngs` [B]: add noise."""
         structure, style = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
             noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:], jnp.float32))(rngs)
@@ -97,7 +97,7 @@ class Networks:
         return masked_codes(structure, self.slices), style
 
     def parse(self, params: dict[str, PyTree], codes: jax.Array) -> jax.Array:
-        """Presence logits float32 [B, H, W, K] of codes [B, K, h, w, C], without decoding a colour."""
+        """Compute presence logits float32 [B, H, W, K] from codes [B, K, h, w, C], without decoding colours."""
         return self.presence.apply({"params": params["presence"]}, codes)
 
     def paint(
@@ -108,10 +108,10 @@ class Networks:
         logits: jax.Array | None,
         rngs: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
-        """Decodes every slice: codes [B, K, h, w, C], style [B, S] -> (colours, regions), both [B, K, H, W, 3].
+        """Decode every slice: codes [B, K, h, w, C], style [B, S] -> (colours, regions), both [B, K, H, W, 3].
 
-        With a light head the decoder paints colours and the presence cuts them out: region = p c + (1 - p) black.
-        Without one the decoder paints the region on black itself (published) and both are the same.
+        With a presence head the generator produces colours c and the presence p is their matte: region = p c + (1 - p)
+        black. Without one the generator itself produces the region on black (published) and both outputs are equal.
         """
         noise = rngs if self.generator_noise else None
         colours = self.generator.apply({"params": params["generator"]}, codes, style, noise)
@@ -121,29 +121,29 @@ class Networks:
         return colours, presence * colours + (1 - presence) * BLACK
 
     def presence_of(self, logits: jax.Array) -> jax.Array:
-        """Softmax over the classes as a matte [B, K, H, W, 1], without gradient: masks learn from masks alone."""
+        """Return the softmax over classes as a matte [B, K, H, W, 1], without gradient: only mask losses train it."""
         return jnp.moveaxis(jax.nn.softmax(jax.lax.stop_gradient(logits)), -1, 1)[..., None]
 
     def decode(self, params: dict[str, PyTree], codes: jax.Array, style: jax.Array) -> Decoded:
-        """All there is to see of a code, without noise: full image, regions on black, logits of all classes."""
+        """Decode codes without noise: full image, regions on black, logits of all classes."""
         if self.presence is not None:
             logits = self.parse(params, codes)
             colours, regions = self.paint(params, codes, style, logits)
             image = jnp.sum(self.presence_of(logits) * colours, axis=1)
             return Decoded(image, regions, logits, unmatted=jnp.mean(colours, axis=1))
-        # Published: the full code is one more decode, of a kind that training never saw.
+        # Published: the full code is decoded as well, although training never decodes full codes.
         everything = jnp.concatenate((codes, codes.sum(axis=1, keepdims=True)), axis=1)
         decodes, _ = self.paint(params, everything, style, None)
         regions = decodes[:, :-1]
         return Decoded(decodes[:, -1], regions, self.painted_logits(regions))
 
     def painted_logits(self, regions: jax.Array) -> jax.Array:
-        """Regions on black [B, K, H, W, 3] -> hard logits [B, H, W, classes] of the published painter rule."""
+        """Apply the published painter rule: regions on black [B, K, H, W, 3] -> hard logits [B, H, W, classes]."""
         label_map = painter_map(regions, self.classes, self.painter_tolerance)
         return HARD_LOGIT * jax.nn.one_hot(label_map, len(self.label_set), dtype=jnp.float32)
 
     def masks(self, mask: jax.Array) -> jax.Array:
-        """Target mask of each slice: int32 [B, H, W] -> float32 [B, K, H, W]; they overlap where features are kept."""
+        """Return target masks of the slices, int32 [B, H, W] -> float32 [B, K, H, W]; may overlap (`keep_features`)."""
         masks = region_masks(mask, len(self.label_set))
         if self.keep_features:
             skin, inside = self.label_set["skin"], [self.label_set["eyes"], self.label_set["lips"]]
@@ -152,10 +152,10 @@ class Networks:
 
 
 def build(config: ConfigDict) -> Networks:
-    """The networks that a config asks for.
+    """Build the networks of a config.
 
     Raises:
-      UserError: slices, sizes and label set that do not fit together.
+      UserError: slices, sizes and label set are inconsistent.
     """
     model, dtype = config.model, jnp.dtype(config.precision.compute)
     label_set = labels.get(config.label_set)
@@ -167,7 +167,7 @@ def build(config: ConfigDict) -> Networks:
     if model.encoder == "pyramid":
         encoder = PyramidEncoder(channels, model.style, tuple(model.pyramid.widths), tuple(model.pyramid.depths), dtype)
     else:
-        # The published weights expect codes of length 1, which their generator normalises once more.
+        # The published weights expect codes of norm 1, which their generator normalises a second time.
         norms = {} if model.generator.renormalize else {"structure_norm": "rms", "style_norm": "rms"}
         encoder = Encoder(**model.residual, **norms, structure_channels=channels, style_dims=model.style, dtype=dtype)
     discriminator, patch = (
@@ -188,7 +188,7 @@ def build(config: ConfigDict) -> Networks:
         presence=PresenceHead(model.presence.width, upsamplings(config), dtype) if model.presence.width else None,
         discriminator=discriminator,
         patch=patch,
-        # Of a set without these classes the features lie in the skin already.
+        # In a label set without these classes the skin includes the features already.
         keep_features=not model.background and {"skin", "eyes", "lips"} <= set(label_set.names),
         painter_tolerance=model.painter_tolerance,
         code_noise=model.code_noise,
@@ -217,12 +217,12 @@ def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, Pat
 
 
 def upsamplings(config: ConfigDict) -> int:
-    """Doublings from the structure code's resolution to the image's."""
+    """Return the number of doublings from the structure code's resolution to the image's."""
     return 2 if config.model.encoder == "pyramid" else config.model.residual.downsamplings
 
 
 def _check_together(config: ConfigDict, label_set: labels.LabelSet) -> None:
-    """Fields that are right alone and wrong together."""
+    """Check for combinations of fields that are each valid but inconsistent."""
     model, loss, schedule = config.model, config.loss, config.schedule
     adversarial = [name for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]]
     for wrong, sentence in (

@@ -1,4 +1,4 @@
-"""What the authors published: weights, and the scores of Table 2 (arXiv 2207.01871)."""
+"""The authors' published weights, and the scores of Table 2 (arXiv 2207.01871)."""
 
 from l2s_jax.systems.base import Head, Published, Result, Weights
 

@@ -1,4 +1,4 @@
-"""How large a published Latents2Segments network is, read from the shapes of its state dict."""
+"""Sizes of a published Latents2Segments network, read from the shapes of its state dict."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ KINDS = ("E", "G", "D", "Dpatch")
 
 
 def network(kind: str, shapes: Shapes) -> nn.Module:
-    """The module of one of `KINDS` with the sizes of the published tensors and the published behaviour.
+    """Build the module of one of `KINDS` with the sizes of the published tensors and the published behaviour.
 
     Raises:
       UserError: a tensor that every such network has is missing or has another rank.
@@ -28,7 +28,7 @@ def network(kind: str, shapes: Shapes) -> nn.Module:
 
 
 def input_size(kind: str, shapes: Shapes) -> int:
-    """Side in pixels of what a discriminator (`D`, `Dpatch`) judges, of the smallest image that `E` encodes."""
+    """Return the side in pixels of the input of a discriminator (`D`, `Dpatch`), or of the smallest image for `E`."""
     if kind == "E":
         encoder = _encoder(shapes)
         return 2**encoder.downsamplings * (2 ** (encoder.style_downsamplings + 1) - 1)
@@ -37,7 +37,7 @@ def input_size(kind: str, shapes: Shapes) -> int:
 
 
 def example_inputs(kind: str, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Shapes with which the module of `network` can be initialised."""
+    """Return input shapes with which the module of `network` can be initialised."""
     if kind == "G":
         style, structure = reversed(_shape("SpatialCodeModulation.scale.weight", 2, shapes))
         inputs = ((1, 1, 1, structure), (1, style))
@@ -79,7 +79,7 @@ def _patch_discriminator(shapes: Shapes) -> PatchDiscriminator:
 
 
 def _sizes(pattern: str, shapes: Shapes) -> list[tuple[int, ...]]:
-    """Shapes of the tensors whose names match, in the order of the numbers in the names."""
+    """Return the shapes of the tensors whose names match, in the order of the numbers in the names."""
     matches = [(match, shape) for name, shape in shapes.items() if (match := re.fullmatch(pattern, name))]
     return [shape for _, shape in sorted(matches, key=lambda pair: tuple(map(int, pair[0].groups())))]
 

@@ -1,7 +1,7 @@
-"""Latents2Segments (Tomar and Rajagopalan, CVPRW 2022, arXiv 2207.01871) and what we add to it.
+"""Latents2Segments (Tomar and Rajagopalan, CVPRW 2022, arXiv 2207.01871) with our additions.
 
-An autoencoder whose structure code is cut into slices, one per face region; every slice is decoded by itself with one
-shared decoder, and the segmentation is where the decodes are. See config.py for the presets.
+An autoencoder whose structure code is divided into slices, one per face region. A shared generator decodes every slice
+separately, and a region is where its slice's decoded image is. See config.py for the presets.
 """
 
 import functools
@@ -29,10 +29,10 @@ EXPORTED = ("encoder", "presence", "generator")
 
 
 def build(config: ConfigDict) -> System:
-    """The system of one config.
+    """Build the system of one config.
 
     Raises:
-      UserError: a config whose parts do not fit together.
+      UserError: the config is inconsistent.
     """
     consensus_term.check(config)
     networks = build_networks(config)
@@ -41,11 +41,11 @@ def build(config: ConfigDict) -> System:
     if config.schedule.autoencode_every > 1:
         steps["parse"] = functools.partial(_autoencode, networks, optimisers, config, decode=False)
     if config.schedule.discriminator_every:
-        # Several times faster where the gradient is differentiated.
+        # Several times faster when the gradient is differentiated.
         folded = networks.lowered("folded", "discriminator", "patch")
         steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
         steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
-    inferring = networks.lowered("direct", "generator")  # fewest multiplications where nothing is differentiated
+    inferring = networks.lowered("direct", "generator")  # fewest multiplications when nothing is differentiated
     return System(
         name="latents2segments",
         label_set=networks.label_set,
@@ -66,10 +66,10 @@ def build(config: ConfigDict) -> System:
 
 
 def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
-    """Which steps run on batch number `step`.
+    """Return the steps to run on batch number `step`.
 
-    Discriminators take every `discriminator_every`-th batch (2 = the published alternation) and R1 follows on every
-    `r1_every`-th of those; of the other batches every `autoencode_every`-th decodes colours.
+    Every `discriminator_every`-th batch trains the discriminators (2 = the published alternation); every `r1_every`-th
+    of those also runs R1. Of the other batches every `autoencode_every`-th also trains the generator.
     """
     every = config.discriminator_every
     if every:
@@ -138,14 +138,14 @@ def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, a
     def terms(trained):
         rng = step_rng(state, "r1")
         penalties = losses.r1_terms(networks, config.loss, trained, batch, rng, axis)
-        # Lazy regularisation: applied every n-th time, n times as strong (StyleGAN2).
+        # Lazy regularisation: applied every n-th time with n times the weight (StyleGAN2).
         return {name: config.schedule.r1_every * value for name, value in penalties.items()}
 
     return _update(optimisers, ("discriminator",), {}, terms, state, axis)
 
 
 def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -> tuple[TrainState, Metrics]:
-    """One update of the networks of `groups` on the weighted sum of terms; a term without a weight counts once."""
+    """Update the networks of `groups` once on the weighted sum of terms; a term without a weight has weight 1."""
 
     def objective(trained):
         values = terms(trained)
@@ -181,7 +181,7 @@ def _untrained(networks: Networks, variables: dict[str, PyTree], rng: jax.Array)
 def _predict(
     networks: Networks, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
 ) -> Prediction:
-    del landmarks  # this method aligns nothing
+    del landmarks  # this method does not align faces
     codes, style = networks.encode(variables, image)
     if networks.presence is not None:
         return Prediction(networks.parse(variables, codes))

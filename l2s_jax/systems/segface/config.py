@@ -21,21 +21,21 @@ RANGES = {
     "optim.stage_decay": Range(0.0, 1.0),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Of the numbers of `default_config()`."""
+"""Allowed ranges of the numbers in `default_config()`."""
 
 
 def default_config() -> ConfigDict:
-    """Our training recipe; `published` is the authors'."""
+    """Return our training recipe; `published` sets the authors'."""
     config = ConfigDict()
     config.label_set = "farl19"
     config.model = _model()
-    config.loss = ConfigDict()  # weights of terms that are means; 0 = without the term
-    config.loss.cross_entropy = 0.5
-    config.loss.label_smoothing = 0.0  # in the cross entropy, share of the probability spread over all classes
-    config.loss.pixel_shares = ()  # of all classes: `classes.NAME.pixel_share` of `l2s data stats --json`
-    config.loss.rarity = 0.0  # a class of share s weighs s**-rarity in the cross entropy; 0 = all weigh the same
-    config.loss.dice = 0.5
-    config.loss.dice_present_only = True  # mean over the classes that the batch shows; False: over all (published)
+    config.loss = ConfigDict()  # weights of the terms, each a mean; 0 = off
+    config.loss.cross_entropy = 0.5  # weight of the cross entropy
+    config.loss.label_smoothing = 0.0  # of the cross entropy: probability that is spread evenly over all classes
+    config.loss.pixel_shares = ()  # pixel share of each class: `classes.NAME.pixel_share` of `l2s data stats --json`
+    config.loss.rarity = 0.0  # a class of pixel share s has weight s**-rarity in the cross entropy; 0 = all equal
+    config.loss.dice = 0.5  # weight of the soft Dice loss
+    config.loss.dice_present_only = True  # Dice over the classes in the batch only; False: over all (published)
     config.loss.consensus = consensus_term.default_config()
     config.optim = ConfigDict()
     config.optim.network = optim.default_config()
@@ -45,33 +45,33 @@ def default_config() -> ConfigDict:
     config.optim.network.warmup_steps = 100
     config.optim.network.decay = "cosine"
     config.optim.network.clip_norm = 1.0
-    config.optim.stage_decay = 1.0  # each stage of the backbone learns at this times the rate of the next one
-    config.optim.ema = 0.998  # decay of the exported weights and batch statistics; 0 = export the raw ones
+    config.optim.stage_decay = 1.0  # learning rate of each backbone stage over that of the next stage; 1 = all equal
+    config.optim.ema = 0.998  # decay of the running average that is exported; 0 = export the raw weights
     return config
 
 
 def _model() -> ConfigDict:
     model = ConfigDict()
-    model.backbone = "mobilenet"  # see l2s_jax.models.backbones
-    model.init_from = ""  # where the backbone's first weights come from (initial.py); "" = random
-    model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = as published for it
-    model.channels = 256  # of fused features and class tokens
-    model.warp = "none"  # none | exact | published: the tanh warp around the landmarks, see layers/tanh_warp.py
-    model.mirror = False  # predictions are means over the picture and its mirror image: better, and twice the work
+    model.backbone = "mobilenet"  # name of a backbone in l2s_jax.models.backbones
+    model.init_from = ""  # initial weights of the backbone: a model or file (initial.py); "" = random
+    model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = the published rate
+    model.channels = 256  # channels of fused features and class tokens
+    model.warp = "none"  # none | exact | published: tanh warp around the landmarks, see layers/tanh_warp.py
+    model.mirror = False  # average predictions over image and mirror image: better, at twice the cost
     model.decoder = ConfigDict()
-    model.decoder.depth = 2  # two-way blocks
-    model.decoder.heads = 8  # of every attention
-    model.decoder.mlp = 2048  # hidden width of the tokens' perceptrons
-    model.decoder.pixel_channels = 32  # of the pixels' descriptors
-    model.decoder.doublings = 2  # from stride 4 to the descriptors: 2 = one for each pixel, 1 = one for 2 x 2 pixels
+    model.decoder.depth = 2  # number of two-way attention blocks
+    model.decoder.heads = 8  # attention heads of every attention layer
+    model.decoder.mlp = 2048  # hidden width of the tokens' MLPs
+    model.decoder.pixel_channels = 32  # channels of the pixel embeddings
+    model.decoder.doublings = 2  # upsamplings from stride 4: 2 = an embedding per pixel, 1 = one per 2 x 2 pixels
     return model
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' recipe, without augmentation; edits and returns `config`.
+    """Set the authors' recipe, without augmentation; edit and return `config`.
 
     See docs/methods/segface.md, "Preprocessing and augmentation", "Loss" and "Training".
-    `published_schedule` adds what depends on the number of faces.
+    `published_schedule` adds the fields that depend on the number of faces.
     """
     augment = config.data.augment
     augment.scale_min = augment.scale_max = 1.0
@@ -91,11 +91,11 @@ def published(config: ConfigDict) -> ConfigDict:
 
 
 def published_schedule(config: ConfigDict, faces: int) -> ConfigDict:
-    """300 epochs, a tenth of the rate after 80 and after 200 of them; edits and returns `config`.
+    """Set 300 epochs, with the rate divided by 10 after 80 and after 200 of them; edit and return `config`.
 
     Args:
-      config: its `data.batch_size` is set.
-      faces: of the training data.
+      config: a config whose `data.batch_size` is already set.
+      faces: number of training faces.
     """
     epoch = faces // config.data.batch_size
     config.train.steps = 300 * epoch

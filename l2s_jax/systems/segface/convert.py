@@ -1,8 +1,8 @@
-"""Published SegFace weights -> variables of `models.segface.SegFace`.
+"""Conversion of published SegFace weights to variables of `models.segface.SegFace`.
 
-The published state dict holds an encoder under `backbone.` (torchvision's modules as a bare sequence, with a tail that
-nobody uses), a projection of each level (`linear_c`), their mixing (`linear_fuse`), the frequencies of the position
-code (`pe_layer`) and the decoder (`face_decoder`), NCHW. Which network it is, names and shapes tell.
+The published state dict holds an encoder under `backbone.` (torchvision's modules as a bare sequence, with unused
+last layers), a projection of each level (`linear_c`), their mixing (`linear_fuse`), the frequencies of the position
+code (`pe_layer`) and the decoder (`face_decoder`), NCHW. Tensor names and shapes identify the network.
 """
 
 import re
@@ -26,16 +26,16 @@ from l2s_jax.torch_weights import torchvision
 from l2s_jax.torch_weights.state_dict import Layout, Rule, State, convert, dense, same
 
 CHANNELS, HEADS = 256, 8
-"""Of tokens and fused features, and of every attention, in all published models."""
+"""Channels of tokens and fused features, and heads of every attention layer, in all published models."""
 
 RESIZE = STRETCH
-"""How pictures became the square that all published networks were trained and scored with."""
+"""How images were made square for training and evaluation of all published networks."""
 
 _MODULES = {"backbone", "face_decoder", "linear_c", "linear_fuse", "pe_layer"}
 
-# One embedding for each class, in the order of the logits: the ids of the data set's files, whose sides `labels` names.
-# These names mean the image's sides: `rightear` belongs to logit 4, trained on CelebAMask-HQ's `l_ear`, the ear of the
-# subject's left, and `lefteye` of the other two to LaPa's id 4, the eye of the subject's right.
+# One embedding per class, in the order of the logits, which are the ids in the data set's files (`labels` documents
+# their sides). In the names below, left and right are the image's: `rightear` is logit 4, trained on CelebAMask-HQ's
+# `l_ear`, the subject's left ear; `lefteye` of LaPa and Helen is LaPa's id 4, the subject's right eye.
 _CELEB_TOKENS = (
     *("background", "neck", "face", "cloth", "rightear", "leftear", "rightbro", "leftbro", "righteye", "lefteye"),
     *("nose", "innermouth", "lowerlip", "upperlip", "hair", "glass", "hat", "earring", "necklace"),
@@ -48,11 +48,11 @@ _TOKENS = {"celeb": _CELEB_TOKENS, "lapa": _PART_TOKENS, "helen": _PART_TOKENS}
 
 
 class Published(NamedTuple):
-    """Which published network some tensors are.
+    """The published network that some tensors belong to.
 
     Attributes:
       heads: names of `WEIGHTS.heads`; LaPa's and Helen's networks have the same tensors.
-      backbone: key of `models.backbones.BACKBONES`; what the published code calls `convnext_tiny` is `convnext_small`.
+      backbone: key of `models.backbones.BACKBONES`; the published code's `convnext_tiny` is our `convnext_small`.
       classes: K.
     """
 
@@ -62,10 +62,10 @@ class Published(NamedTuple):
 
 
 def recognise(state: State) -> Published:
-    """Which network a state dict is of, from names and shapes alone.
+    """Identify the network of a state dict from tensor names and shapes alone.
 
     Raises:
-      UserError: none that was published.
+      UserError: it is not a published network.
     """
     missing = sorted(_MODULES - {name.partition(".")[0] for name in state})
     if missing:
@@ -79,18 +79,18 @@ def recognise(state: State) -> Published:
 
 
 def convert_checkpoint(state: State) -> tuple[Published, dict]:
-    """A published network.
+    """Convert a published network.
 
     Args:
-      state: its whole state dict, without the prefix of parallel training.
+      state: its complete state dict, without the prefix of parallel training.
 
     Returns:
-      which one it is, and the variables of
-      `SegFace(backbones.build(published.backbone), published.classes)`: `params`, `constants`, and `batch_stats` where
-      the backbone has them; float32 numpy arrays.
+      the network's description, and the variables of
+      `SegFace(backbones.build(published.backbone), published.classes)`: `params`, `constants`, and `batch_stats` if the
+      backbone has them; float32 numpy arrays.
 
     Raises:
-      UserError: not a published network, or a tensor too many, too few or of another shape; the sentence names it.
+      UserError: not a published network, or a tensor is missing, unexpected or of another shape; the message names it.
     """
     published = recognise(state)
     rest = {name: tensor for name, tensor in state.items() if not name.startswith("backbone.")}
@@ -108,7 +108,7 @@ def _below(module: str, state: State) -> dict[str, np.ndarray]:
 
 
 def _with_tokens(state: State, tokens: Sequence[str]) -> dict[str, np.ndarray]:
-    """The tensors with the embeddings of all classes as one, [K, C], in the order of the logits."""
+    """Replace the embeddings of the classes by one tensor [K, C], in the order of the logits."""
     names = [f"face_decoder.{token}_token.weight" for token in tokens]
     rest = {name: tensor for name, tensor in state.items() if name not in names}
     return {"face_decoder.tokens": _stacked([state[name] for name in names]), **rest}
@@ -121,7 +121,7 @@ def _stacked(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def _head_shapes(published: Published) -> Mapping:
-    """Shapes of all that is not backbone; no backbone is built for them."""
+    """Return the shapes of all variables outside the backbone, without building one."""
     channels = backbones.find(published.backbone).channels
     levels = [jax.ShapeDtypeStruct((1, 8 >> i, 8 >> i, c), jnp.float32) for i, c in enumerate(channels)]
     fused = jax.ShapeDtypeStruct((1, 8, 8, CHANNELS), jnp.float32)
@@ -152,32 +152,32 @@ def _attention(source: str, target: str) -> tuple[Rule, ...]:
 
 
 def _to_heads(tensor: np.ndarray) -> np.ndarray:
-    """[heads * D, C] -> [C, heads, D]."""
+    """Convert a kernel [heads * D, C] -> [C, heads, D]."""
     return dense(tensor).reshape(tensor.shape[1], HEADS, -1)
 
 
 def _bias_of_heads(tensor: np.ndarray) -> np.ndarray:
-    """[heads * D] -> [heads, D]."""
+    """Convert a bias [heads * D] -> [heads, D]."""
     return tensor.reshape(HEADS, -1)
 
 
 def _from_heads(tensor: np.ndarray) -> np.ndarray:
-    """[C, heads * D] -> [heads, D, C]."""
+    """Convert a kernel [C, heads * D] -> [heads, D, C]."""
     return dense(tensor).reshape(HEADS, -1, tensor.shape[0])
 
 
 def _enlarging(tensor: np.ndarray) -> np.ndarray:
-    """Transposed convolution of stride 2, [I, O, 2, 2] -> dense layer [I, 4 * O], pixel (i, j) in block 2 i + j."""
+    """Convert a transposed convolution of stride 2, [I, O, 2, 2] -> dense [I, 4 * O], pixel (i, j) in block 2 i + j."""
     return tensor.transpose(0, 2, 3, 1).reshape(tensor.shape[0], -1)
 
 
 def _bias_of_pixels(tensor: np.ndarray) -> np.ndarray:
-    """[O] -> [4 * O], the same for the four pixels."""
+    """Repeat a bias for the four pixels, [O] -> [4 * O]."""
     return np.tile(tensor, 4)
 
 
 def _mixing(tensor: np.ndarray) -> np.ndarray:
-    """1 x 1 convolution [O, I, 1, 1] -> [I, O]."""
+    """Convert a 1 x 1 convolution [O, I, 1, 1] -> [I, O]."""
     return dense(tensor[:, :, 0, 0])
 
 
@@ -204,15 +204,15 @@ RULES: tuple[Rule, ...] = (
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Return the network that a published state dict holds, as a model of ours.
+    """Convert a published state dict to a model of this system.
 
     Args:
       state: the tensors by name.
-      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
-      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
+      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
 
     Raises:
-      UserError: they are not its weights, or leave a choice.
+      UserError: the tensors are not weights of this system, or they fit more than one head.
     """
     published, variables = convert_checkpoint(state)
     chosen = choose_head(WEIGHTS, published.heads, head, f"{published.classes} classes")

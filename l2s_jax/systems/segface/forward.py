@@ -1,4 +1,4 @@
-"""From an image in [-1, 1] to logits in its own pixels, through the network and, where asked for, the tanh warp."""
+"""The forward pass from an image in [-1, 1] to logits at its pixels, through the network and an optional tanh warp."""
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,14 @@ from l2s_jax.models.segface import SegFace
 from l2s_jax.types import PyTree
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's RGB in [0, 1]: what the backbones expect to be normalised by."""
+"""Mean and standard deviation of ImageNet's RGB in [0, 1], with which the backbones' input is normalised."""
 
 
 def build_network(config: ConfigDict, classes: int) -> SegFace:
-    """The network of a config.
+    """Build the network of a config.
 
     Raises:
-      UserError: an unknown backbone, a rate that is none, or widths that the heads do not divide.
+      UserError: unknown backbone, invalid drop rate, or channels that are not divisible by the number of heads.
     """
     model, dtype = config.model, jnp.dtype(config.precision.compute)
     if model.channels % 4 or (model.channels // 2) % model.decoder.heads:
@@ -34,10 +34,10 @@ def build_network(config: ConfigDict, classes: int) -> SegFace:
 
 
 def find_convention(name: str) -> tanh_warp.Convention | None:
-    """The warp that `model.warp` names.
+    """Return the convention of the warp that `model.warp` names; None for `none`.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: unknown name.
     """
     if name != "none" and name not in tanh_warp.CONVENTIONS:
         raise UserError(f"model.warp='{name}' is unknown; choose none, {' or '.join(tanh_warp.CONVENTIONS)}")
@@ -45,7 +45,7 @@ def find_convention(name: str) -> tanh_warp.Convention | None:
 
 
 def normalise(image: jax.Array) -> jax.Array:
-    """[..., 3] in [-1, 1] -> as ImageNet's networks expect it."""
+    """Normalise RGB [..., 3] in [-1, 1] with the statistics of ImageNet."""
     mean, std = jnp.asarray(MEAN, image.dtype), jnp.asarray(STD, image.dtype)
     # Written out: ranks must not be promoted by accident.
     shape = (1,) * (image.ndim - 1) + (3,)
@@ -60,15 +60,15 @@ def forward(
     landmarks: jax.Array | None,
     **options,
 ) -> tuple[jax.Array, PyTree]:
-    """Logits of faces, always in the pixels of `image`.
+    """Compute the logits of images, always at the pixels of `image`.
 
     Args:
       network: the module.
-      convention: of the tanh warp, or None for none.
+      convention: convention of the tanh warp, or None for no warp.
       variables: the module's collections.
       image: [B, S, S, 3] in [-1, 1].
-      landmarks: [B, K, 2] pixels; None = the network sees the picture as it is, whatever the convention.
-      options: of `network.apply`: `train`, `rngs`, `mutable`.
+      landmarks: [B, K, 2] in pixels; None = no warp, whatever the convention.
+      options: keyword arguments of `network.apply`: `train`, `rngs`, `mutable`.
 
     Returns:
       float32 [B, S, S, K] and the collections that `mutable` names.

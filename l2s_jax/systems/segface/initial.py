@@ -1,4 +1,4 @@
-"""A head start: the backbone of a fresh state takes weights that were trained before."""
+"""Initialisation from pretrained weights for the backbone."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ COLLECTIONS = ("params", "batch_stats")
 
 
 def with_backbone(config: ConfigDict, state: TrainState) -> TrainState:
-    """A fresh state whose backbone has the weights of `config.model.init_from`; everything else stays as drawn.
+    """Return a new state with the backbone of `config.model.init_from`; everything else stays randomly initialised.
 
     `init_from` is a model of this system (a bundle folder, a workdir or a name that `l2s models` lists) or a file of
     torchvision's ImageNet weights for the same backbone.

@@ -1,4 +1,4 @@
-"""What the authors published: weights of three heads, and the scores of their tables (arXiv 2412.08647)."""
+"""The authors' published weights for three heads, and the scores of their tables (arXiv 2412.08647)."""
 
 from l2s_jax.systems.base import Head, Published, Weights, at_sizes
 
@@ -82,7 +82,7 @@ WEIGHTS = Weights(
 PUBLISHED = Published(
     WEIGHTS,
     {
-        # Three orders of the same classes, each with the masks as its own code base paints them.
+        # Three orders of the same classes, each with the mask painting order of the code base that it comes from.
         **dict.fromkeys(("celebamask", "farl19", "bisenet19"), _SEGFACE_CELEBAMASK),
         "lapa": _SEGFACE_LAPA,  # the Helen weights have no published scores
     },

@@ -1,7 +1,7 @@
 """SegFace (Narayan, VS and Patel, AAAI 2025, arXiv 2412.08647): face parsing with one token per class.
 
-One network, one step. With `model.warp` the network sees the tanh-warped face and the loss sees its logits back in the
-picture's pixels. See config.py for the recipes.
+One network, one training step. With `model.warp` the network parses the tanh-warped face, and its logits are warped
+back to the image before the loss. See config.py for the recipes.
 """
 
 import functools
@@ -30,10 +30,10 @@ Warp = tanh_warp.Convention | None
 
 
 def build(config: ConfigDict) -> System:
-    """The system of one config.
+    """Build the system of one config.
 
     Raises:
-      UserError: an unknown backbone, label set or warp, or fields that do not fit together.
+      UserError: unknown backbone, label set or warp, or inconsistent fields.
     """
     for field, side in named_sides(config.image_size, config.data.smaller_first):
         if side % 32:
@@ -74,7 +74,7 @@ def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransforma
 
 
 def _stage(path: tuple[str, ...]) -> int | None:
-    """Where in the backbone a parameter lies: its stem is stage 0; None outside of the backbone."""
+    """Return the backbone stage of a parameter: 0 for the stem; None outside the backbone."""
     if path[0] != "backbone":
         return None
     numbered = re.match(r"(?:stage|down)_(\d+)", path[1])
@@ -84,7 +84,7 @@ def _stage(path: tuple[str, ...]) -> int | None:
 
 
 def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
-    """float32 [K], s**-rarity for pixel shares s, in the mean 1 over the pixels; None = all the same."""
+    """Return class weights s**-rarity for pixel shares s, float32 [K], with mean 1 over pixels; None = all equal."""
     if not loss.rarity:
         return None
     shares = np.asarray(loss.pixel_shares, np.float64)
@@ -139,7 +139,7 @@ def _train(
 def _terms(
     config: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
 ) -> dict[str, jax.Array]:
-    """The unweighted terms by the names of their weights."""
+    """Return the unweighted terms by the names of their weights."""
     loss, mask, weight = config.loss, batch["mask"], batch["weight"]
     terms = {}
     if loss.cross_entropy:
@@ -160,7 +160,7 @@ def _terms(
 
 
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
-    """Batch statistics and stochastic depth belong to the global batch, which only jit sees."""
+    """Raise UserError if batch statistics or stochastic depth are used without the global batch, which only jit has."""
     if not axis.whole_batch and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
         raise UserError(
             "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "

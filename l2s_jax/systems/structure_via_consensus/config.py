@@ -15,26 +15,26 @@ RANGES = {
     **within("optim.network", optim.RANGES),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Of the numbers of `default_config()`."""
+"""Allowed ranges of the numbers in `default_config()`."""
 
 
 def default_config() -> ConfigDict:
-    """Our recipe for both stages; `published` is what is known of the authors'."""
+    """Return our recipe for both stages; `published` sets the known parts of the authors'."""
     config = ConfigDict()
     config.label_set = "skin_hair"
-    config.stage = "labels"  # labels: learn from masks | teacher: from what another model says; masks are not looked at
+    config.stage = "labels"  # labels: learn from masks | teacher: learn from another model, masks are ignored
     config.teacher = ConfigDict()
-    config.teacher.model = ""  # of any system: a bundle folder, a workdir, or a name that `l2s models` lists
-    config.teacher.labels = "soft"  # soft: its probabilities | hard: its most probable class
+    config.teacher.model = ""  # model of any system: a bundle folder, a workdir, or a name from `l2s models`
+    config.teacher.labels = "soft"  # soft: the teacher's probabilities | hard: its most probable class
     config.model = ConfigDict()
-    config.model.width = 64  # channels of the first features, even; all others are in proportion (published: 64)
-    config.model.dropout = 0.2  # rate, in front of the decoder
-    config.model.init_from = ""  # a model of this system that training starts from (stage 1 of stage 2); "" = random
-    config.loss = ConfigDict()  # weights of terms that are means; 0 = without the term
-    config.loss.divergence = 1.0  # from the teacher's soft labels, for each pixel
-    config.loss.cross_entropy = 0.5  # with masks, or with the teacher's hard labels
-    config.loss.dice = 0.5  # of masks; of a teacher, soft or hard, with its most probable classes
-    config.loss.consensus = consensus_term.default_config()  # of the same
+    config.model.width = 64  # channels of the first layer, even; all others are proportional (published: 64)
+    config.model.dropout = 0.2  # dropout rate before the decoder
+    config.model.init_from = ""  # initial weights: a model of this system (e.g. stage 1 for stage 2); "" = random
+    config.loss = ConfigDict()  # weights of the terms, each a mean; 0 = off
+    config.loss.divergence = 1.0  # KL divergence per pixel from the teacher's soft labels
+    config.loss.cross_entropy = 0.5  # cross entropy with masks, or with the teacher's hard labels
+    config.loss.dice = 0.5  # soft Dice with masks, or with the teacher's most probable classes
+    config.loss.consensus = consensus_term.default_config()  # consensus, with the same labels as Dice
     config.loss.consensus.weight = 0.1
     config.loss.consensus.blobs = "classes"
     config.optim = ConfigDict()
@@ -45,16 +45,16 @@ def default_config() -> ConfigDict:
     config.optim.network.warmup_steps = 100
     config.optim.network.decay = "cosine"
     config.optim.network.clip_norm = 1.0
-    config.optim.ema = 0.998  # decay of the exported weights and batch statistics; 0 = export the raw ones
+    config.optim.ema = 0.998  # decay of the running average that is exported; 0 = export the raw weights
     return config
 
 
 def published(config: ConfigDict) -> ConfigDict:
-    """The authors' loss, network and augmentation; edits and returns `config`.
+    """Set the authors' loss, network and augmentation; edit and return `config`.
 
     See docs/methods/structure_via_consensus.md, "Network", "Published normalisation" and "Augmentation".
-    Optimiser, rate, batch size and data are not published: plain Adam at 1e-3 is ours. Blobs are all pixels of a class,
-    as in the authors' instructions.
+    Optimiser, learning rate, batch size and data are not published: plain Adam at 1e-3 is ours. A blob is all pixels of
+    a class, as in the authors' instructions.
     """
     augment = config.data.augment
     augment.scale_min = augment.scale_max = 1.0

@@ -1,7 +1,7 @@
-"""Published weights of Structure via Consensus -> variables of `models.face_occ_net.FaceOccNet`.
+"""Conversion of published weights of Structure via Consensus to variables of `models.face_occ_net.FaceOccNet`.
 
 The published state dict numbers the modules of three sequences (`model_enc`, `model_dilation`, `model_dec`), with
-borders, activations and pixel shuffles in between, and ends in `model_class`; NCHW.
+padding, activations and pixel shuffles in between, and ends in `model_class`; NCHW.
 """
 
 import jax
@@ -18,7 +18,7 @@ from l2s_jax.systems.structure_via_consensus.published import WEIGHTS
 from l2s_jax.torch_weights.state_dict import Rule, State, conv, convert, same
 
 RESIZE = PAD_SQUARE_BICUBIC
-"""How pictures became the network's squares: Pillow's `thumbnail`, in proportion."""
+"""How images were made square for the network: Pillow's `thumbnail`, which keeps the aspect ratio."""
 
 _CONVOLUTIONS = {
     "model_enc": {1: "enc0", 4: "enc1", 8: "enc2", 12: "enc3", 16: "enc4"},
@@ -26,23 +26,23 @@ _CONVOLUTIONS = {
     "model_dec": {1: "dec0", 6: "dec1", 10: "dec2", 15: "dec3", 18: "dec4"},
 }
 _BARE = ("enc0", "dec3", "dec4")
-"""Convolutions without a normalisation; the others have theirs two modules later, behind the activation."""
+"""Convolutions without batch normalisation; the others' follows two modules later, after the activation."""
 
 _COUNTER = "num_batches_tracked"
-"""Of every normalisation: PyTorch reads it only to average without a decay, which is not done here."""
+"""Tensor of every normalisation; PyTorch uses it only to average without a decay, which is not done here."""
 
 
 def convert_checkpoint(state: State) -> tuple[FaceOccNet, dict]:
-    """A published network.
+    """Convert a published network.
 
     Args:
-      state: its whole state dict, without the prefix of parallel training.
+      state: its complete state dict, without the prefix of parallel training.
 
     Returns:
       the module, and its variables `params` and `batch_stats`, float32 numpy arrays.
 
     Raises:
-      UserError: not FaceOccNet, or a tensor too many, too few or of another shape; the sentence names it.
+      UserError: not FaceOccNet, or a tensor is missing, unexpected or of another shape; the message names it.
     """
     head = state.get("model_class.weight")
     if head is None or np.ndim(head) != 4:
@@ -91,15 +91,15 @@ RULES: tuple[Rule, ...] = (
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Return the network that a published state dict holds, as a model of ours.
+    """Convert a published state dict to a model of this system.
 
     Args:
       state: the tensors by name.
-      head: what it tells apart, a name of `WEIGHTS.heads`; None where the tensors say it.
-      config: defaults of this system, unlocked; becomes that of the published network, but for its size in pixels.
+      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
+      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
 
     Raises:
-      UserError: they are not its weights, or leave a choice.
+      UserError: the tensors are not weights of this system, or they fit more than one head.
     """
     module, variables = convert_checkpoint(state)
     if module.classes != 3:

@@ -1,4 +1,4 @@
-"""A head start: stage 2 begins with the network of stage 1."""
+"""Initialisation from pretrained weights: stage 2 begins with the network of stage 1."""
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,13 @@ from l2s_jax import bundle
 from l2s_jax.types import TrainState
 
 LAST = "classes"
-"""The layer that knows the label set."""
+"""The layer whose shape depends on the label set."""
 
 
 def with_model(config: ConfigDict, state: TrainState) -> TrainState:
-    """A fresh state with weights and batch statistics of `config.model.init_from`; its optimiser starts anew.
+    """Return a new state with weights and batch statistics of `config.model.init_from` and a fresh optimiser state.
 
-    A model of another label set gives all but its last layer, which stays as drawn.
+    If the model has another label set, its last layer is not loaded and stays randomly initialised.
 
     Raises:
       UserError: no such model, or one of another system or width.

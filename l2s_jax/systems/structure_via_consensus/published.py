@@ -1,4 +1,4 @@
-"""What the authors published: weights, and the scores of their notebook (arXiv 1911.00957)."""
+"""The authors' published weights, and the scores of their notebook (arXiv 1911.00957)."""
 
 from l2s_jax.systems.base import Head, Published, Weights, at_sizes
 

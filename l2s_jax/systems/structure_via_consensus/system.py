@@ -1,8 +1,8 @@
 """Structure via Consensus (Masi, Mathai and AbdAlmageed, CVPR 2020, arXiv 1911.00957) as a system of two stages.
 
-In stage 1 (`stage=teacher`) a small network learns what another model says of photos, which need no masks; in stage 2
-(`stage=labels`) it goes on from there (`model.init_from`) with masks. In both, every blob agrees with itself. See
-config.py for the recipes, teacher.py for the other model.
+In stage 1 (`stage=teacher`) a small network learns to predict another model's labels on photos without masks; in stage
+2 (`stage=labels`) training continues from it (`model.init_from`) with masks. In both, the consensus loss makes
+predictions within a blob agree. See config.py for the recipes, teacher.py for the other model.
 """
 
 import functools
@@ -29,10 +29,10 @@ from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, S
 
 
 def build(config: ConfigDict) -> System:
-    """The system of one config. The teacher is not needed before its steps are traced.
+    """Build the system of one config. The teacher is not opened until the steps need it.
 
     Raises:
-      UserError: an unknown label set, stage or kind of labels, or sizes that the network does not have.
+      UserError: unknown label set, stage or kind of labels, or sizes that the network does not support.
     """
     _check(config)
     label_set = labels.get(config.label_set)
@@ -81,21 +81,21 @@ def _open_teacher(where: str, label_set: LabelSet, open_model: OpenModel) -> dic
 def _learn_from(
     config: ConfigDict, learn: Callable, state: TrainState, batch: Batch, axis: Axis, teacher: Teacher
 ) -> tuple[TrainState, Metrics]:
-    """Stage 1: the step of stage 2 on a batch whose labels are the teacher's."""
+    """Run stage 1: the step of stage 2 on a batch with the teacher's labels."""
     return learn(state, taught(config, teacher, batch), axis)
 
 
 def taught(config: ConfigDict, teacher: Teacher, batch: Batch) -> Batch:
-    """A batch with a teacher's labels in the place of its own, outside of the photo too.
+    """Replace the labels of a batch by a teacher's, also outside the photo.
 
     Args:
-      config: of the student.
+      config: config of the student.
       teacher: from `open_teacher`.
-      batch: images; a `mask`, where there is one, is not looked at.
+      batch: images; a `mask`, if there is one, is ignored.
 
     Returns:
       the batch with `mask` int32 [B, H, W], the most probable class; `probabilities` float32 [B, H, W, K] if labels are
-      soft; and, if the loss asks for pieces of the mask, `blobs` int32 [B, H, W].
+      soft; and, if the loss needs connected components, `blobs` int32 [B, H, W].
     """
     probabilities = teacher(batch)
     mask = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
@@ -140,7 +140,7 @@ def _learn(
 
 
 def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
-    """The unweighted terms by the names of their weights."""
+    """Return the unweighted terms by the names of their weights."""
     loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.total)
     terms = {}
     if "probabilities" in batch:
@@ -164,5 +164,5 @@ def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> d
 def _predict(
     network: FaceOccNet, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None
 ) -> Prediction:
-    del landmarks  # nothing is aligned
+    del landmarks  # this method does not align faces
     return Prediction(network.apply(variables["network"], image, train=False))

@@ -1,6 +1,6 @@
-"""The other model that stage 1 learns from: a bundle of any system, opened when training asks for it.
+"""The teacher that stage 1 learns from: a bundle of any system, opened when training needs it.
 
-A student's config names its teacher for ever, but a student that has learned needs it no more.
+A trained student's config still names its teacher, but the student can be used without it.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from input_pipeline.labels import LabelSet
 from l2s_jax.types import Batch, OpenModel, PyTree, TrainedModel
 
 Teacher = Callable[[Batch], jax.Array]
-"""Batch (`image` [B, H, W, 3] and, where there are some, `landmarks`) -> probabilities of the student's classes,
-float32 [B, H, W, K], without a gradient. A pytree: its leaves are the teacher's weights."""
+"""Batch (`image` [B, H, W, 3] and, if present, `landmarks`) -> probabilities of the student's classes, float32
+[B, H, W, K], without gradient. A pytree whose leaves are the teacher's weights."""
 
 
 def open_teacher(open_model: OpenModel, where: str, label_set: LabelSet) -> Teacher:
     """Open a trained model as a teacher.
 
-    It sees a batch at the size it was trained at; its probabilities come back to the batch's pixels, and are added up
-    where several of its classes are one of the student's.
+    Images are resized to the teacher's training size and its probabilities back to the size of the batch. If several of
+    its classes map to one of the student's, their probabilities are added.
 
     Args:
-      open_model: opens trained models.
+      open_model: function that opens trained models.
       where: `config.teacher.model`.
-      label_set: of the student.
+      label_set: label set of the student.
 
     Raises:
       UserError: no such model, a damaged one, or one whose classes cannot be mapped to the student's.
@@ -55,5 +55,5 @@ def _probabilities(model: TrainedModel, mapping: np.ndarray, variables: PyTree, 
 
 
 def _resized(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """[B, H, W, C] at another size, bilinear, without aliasing; probabilities go on summing to 1."""
+    """Resize [B, H, W, C] bilinearly with antialiasing; probabilities still sum to 1."""
     return x if x.shape[1:3] == size else jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "linear")
