@@ -30,7 +30,7 @@ class Range(NamedTuple):
 
 
 Ranges = Mapping[str, Range | type[str]]
-"""Ranges by dotted name (`str` for a list of texts); the range of a group applies to the numbers inside it without one."""
+"""Ranges by dotted name (`str` for a list of texts); a group's range applies to the numbers inside it without one."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
