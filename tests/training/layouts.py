@@ -1,14 +1,9 @@
-"""Gradients of steps under layouts of devices, computed in a process of its own with eight virtual devices.
+"""Gradients of steps under layouts of devices; for the process of test_gradients_by_layout.py that has eight of them.
 
 Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
 """
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 import fake_system
 import jax
@@ -26,30 +21,7 @@ from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
 from l2s_jax.types import System, TrainState
 
-TESTS = Path(__file__).parents[1]
 REGIONS, SIDE, ROWS = 6, 16, 16
-LAYOUTS = [(devices, fsdp) for devices in (1, 2, 4, 8) for fsdp in (1, 2, 4, 8) if fsdp <= devices]
-"""All (devices, fsdp)."""
-
-ONE_PROCESS = """
-import sys
-sys.path[:0] = sys.argv[3].split(",")
-import json, layouts
-print(json.dumps(layouts.differences(sys.argv[1], json.loads(sys.argv[2]))))
-"""
-
-
-def in_eight_devices(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
-    """`differences` of a case, where there are eight devices."""
-    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-    folders = ",".join(str(folder) for folder in (TESTS / "training", TESTS / "systems", TESTS))
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_PROCESS, case, json.dumps(wanted), folders],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def differences(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
