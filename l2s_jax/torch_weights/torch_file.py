@@ -9,6 +9,7 @@ before memory is spent.
 """
 
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from safetensors.numpy import load_file
 
 from input_pipeline.errors import UserError
 from l2s_jax.bundle.tensors import ITEM_BYTES, check_header
-from l2s_jax.torch_weights.torch_pickle import PickleError, Storage, Tensor, load
+from l2s_jax.torch_weights.torch_pickle import Storage, Tensor, load
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model")
 """Keys under which training scripts keep the weights beside their optimiser; the first is SegFace's."""
@@ -77,7 +78,7 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
             tensors = _state_dict(load(records.read("data.pkl")), path)
             storages = {t.storage for t in tensors.values()}
             numbers = {storage: _numbers(records, storage) for storage in storages}
-    except PickleError as error:
+    except pickle.UnpicklingError as error:
         raise UserError(f"'{path}' is refused: {error}; download it again from a source you trust") from error
     # What zipfile raises for a broken archive, beside its own error.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
@@ -139,7 +140,7 @@ def _numbers(records: _Records, storage: Storage) -> np.ndarray:
     """[size] of the storage's dtype, read-only."""
     name, size = f"data/{storage.key}", storage.size * storage.dtype.itemsize
     if records.size(name) != size:
-        raise PickleError(f"its record '{name}' has another size than its index says")
+        raise pickle.UnpicklingError(f"its record '{name}' has another size than its index says")
     return np.frombuffer(records.read(name), storage.dtype)
 
 
