@@ -265,7 +265,10 @@ def test_files_that_are_no_checkpoints(file, tmp_path):
         archive.writestr("word/document.xml", "text")
     assert "a zip file, but not a PyTorch checkpoint" in sentence(file)
     file.write_bytes((500).to_bytes(8, "little") + b"{}")
-    assert "truncated" in sentence(file)
+    assert "invalid header length" in sentence(file)
+    wide = b'{"a":{"dtype":"F32","shape":[0,4611686018427387904],"data_offsets":[0,0]}}'
+    file.write_bytes(len(wide).to_bytes(8, "little") + wide)
+    assert "is damaged: array is too big" in sentence(file)
 
 
 def test_records_that_torch_would_not_write(file):
