@@ -170,24 +170,19 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         ({"a": F32}, b"x" * 12, None),  # bytes nobody promised
         ({"a": F32}, b"x" * 8, 2**40),  # header longer than the file
         ({"a": {**F32, "shape": [2**62, 4]}}, b"x" * 8, None),
-        ({"a": {**F32, "shape": [-2]}}, b"x" * 8, None),
-        ({"a": {**F32, "shape": [True, 2]}}, b"x" * 8, None),
-        ({"a": {**F32, "shape": [2.0]}}, b"x" * 8, None),
         ({"a": {**F32, "shape": [0, 2**62], "data_offsets": [0, 0]}}, b"", None),
-        ({"a": {**F32, "shape": [0, *[2**40] * 4], "data_offsets": [0, 0]}}, b"", None),
-        ({"a": {**F32, "dtype": "F64"}}, b"x" * 8, None),
-        ({"a": {**F32, "dtype": ["F32"]}}, b"x" * 8, None),
-        ({"a": {**F32, "data_offsets": [8, 0]}}, b"x" * 8, None),
+        ({"a": {**F32, "shape": [1] * 71, "data_offsets": [0, 4]}}, b"x" * 4, None),
+        ({"a": {"dtype": "F8_E5M2", "shape": [8], "data_offsets": [0, 8]}}, b"x" * 8, None),  # unknown to numpy
+        ({"a": {"dtype": "F4", "shape": [16], "data_offsets": [0, 8]}}, b"x" * 8, None),
         ({"a": F32, "b": F32}, b"x" * 8, None),  # overlapping
-        ({"a": {**F32, "data_offsets": [4, 12]}}, b"x" * 12, None),  # a gap
         ({"../a": F32}, b"x" * 8, None),
         ({"a//b": F32}, b"x" * 8, None),
         ({"a\x1b[2J": F32}, b"x" * 8, None),
+        ({"a" + "/a" * 100_000: F32}, b"x" * 8, None),
         ({"a": F32, "a/b": {**F32, "data_offsets": [8, 16]}}, b"x" * 16, None),  # tensor and group
-        ({"a": [1]}, b"", None),
+        ({"a/b": F32, "a": {**F32, "data_offsets": [8, 16]}}, b"x" * 16, None),
         (b"[" * 100_000, b"", None),
         (b"\xff\xfe", b"", None),
-        (b"[]", b"", None),
     ],
 )
 def test_hostile_tensor_files_are_refused(saved, header, body, length):
@@ -195,14 +190,20 @@ def test_hostile_tensor_files_are_refused(saved, header, body, length):
     with pytest.raises(UserError, match="is damaged") as refusal:
         bundle.load(saved)
     assert "\x1b" not in str(refusal.value)
+    assert len(str(refusal.value)) < 400
 
 
-def test_a_huge_header_is_not_read(saved, monkeypatch):
-    file = saved / bundle.TENSOR_FILE
-    with open(file, "wb") as stream:  # sparse: 1 TiB on paper
+def test_numbers_of_another_width_are_refused(saved, fake):
+    forge(saved, {"parser/params/colour/kernel": {**F32, "dtype": "F64", "shape": [1]}}, b"x" * 8)
+    with pytest.raises(UserError, match="is not a model of this system 'fake'"):
+        load_model(saved)
+
+
+def test_a_huge_header_is_not_read(saved):
+    with open(saved / bundle.TENSOR_FILE, "wb") as stream:  # sparse: 1 TiB on paper
         stream.write(struct.pack("<Q", 2**39))
         stream.truncate(2**40)
-    with pytest.raises(UserError, match="header is too long"):
+    with pytest.raises(UserError, match="header too large"):
         bundle.load(saved)
 
 

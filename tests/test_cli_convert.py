@@ -258,7 +258,7 @@ def test_damaged_models_are_one_sentence_in_both_commands(capsys, place, convert
     description = json.loads((converted / "model.json").read_text())
     squashed = json.dumps(description | {"preprocessing": description["preprocessing"] | {"resize": "squash"}})
     broken = {
-        "cut": (tensors[:1_000_000], json.dumps(description), "where its header promises"),
+        "cut": (tensors[:1_000_000], json.dumps(description), "file not fully covered"),
         "changed": (tensors[:-4] + b"\0\1\2\3", json.dumps(description), "sha256 differs"),
         "squashed": (tensors, squashed, "asks for the resize rule 'squash'"),
     }

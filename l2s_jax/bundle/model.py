@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
@@ -48,7 +49,7 @@ def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
       UserError: the weights are not finite, the folder holds something else or is not local, or it cannot be written.
     """
     path = files.local(Path(path))
-    for name, array in tensors.flatten(variables):
+    for name, array in flatten_dict(variables, sep="/").items():
         if not np.isfinite(array).all():
             raise UserError(f"the model cannot be saved: '{name}' holds numbers that are not finite")
     if path.exists() and not _replaceable(path):
@@ -130,7 +131,7 @@ def fit(bundle: Bundle, abstract: Mapping) -> Mapping:
     Raises:
       UserError: a tensor is missing, superfluous, or of another shape or dtype; the message names the first one.
     """
-    have, want = dict(tensors.flatten(bundle.variables)), dict(tensors.flatten(abstract))
+    have, want = flatten_dict(bundle.variables, sep="/"), flatten_dict(abstract, sep="/")
 
     def refuse(reason: str) -> UserError:
         return UserError(f"'{bundle.path}' is not a model of this system '{bundle.meta.system}': {reason}")
@@ -145,14 +146,8 @@ def fit(bundle: Bundle, abstract: Mapping) -> Mapping:
     extra = sorted(have.keys() - want.keys())
     if extra:
         raise refuse(f"it has a tensor '{extra[0]}' that the system does not know")
-    return _like(abstract, have)
-
-
-def _like(abstract: Mapping, have: Mapping, prefix: str = "") -> dict:
-    return {
-        key: _like(value, have, f"{prefix}{key}/") if isinstance(value, Mapping) else have[f"{prefix}{key}"]
-        for key, value in abstract.items()
-    }
+    places = flatten_dict(abstract, keep_empty_nodes=True, sep="/")
+    return unflatten_dict({name: have.get(name, empty) for name, empty in places.items()}, sep="/")
 
 
 def _replaceable(path: Path) -> bool:

@@ -9,17 +9,17 @@ before memory is spent.
 """
 
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from input_pipeline.errors import UserError
-from l2s_jax.bundle.tensors import ITEM_BYTES, check_header
-from l2s_jax.torch_weights.torch_pickle import PickleError, Storage, Tensor, load
+from l2s_jax.bundle.tensors import UNREADABLE
+from l2s_jax.torch_weights.torch_pickle import Storage, Tensor, load
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model")
 """Keys under which training scripts keep the weights beside their optimiser; the first is SegFace's."""
@@ -64,9 +64,8 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        check_header(path, ITEM_BYTES | {"F64": 8})
-        return load_file(path)
-    except SafetensorError as error:
+        return load_file(path)  # which checks sizes and places against the file's length
+    except UNREADABLE as error:
         raise UserError(f"'{path}' is damaged: {error}; {_AGAIN}") from error
 
 
@@ -77,7 +76,7 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
             tensors = _state_dict(load(records.read("data.pkl")), path)
             storages = {t.storage for t in tensors.values()}
             numbers = {storage: _numbers(records, storage) for storage in storages}
-    except PickleError as error:
+    except pickle.UnpicklingError as error:
         raise UserError(f"'{path}' is refused: {error}; download it again from a source you trust") from error
     # What zipfile raises for a broken archive, beside its own error.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
@@ -139,7 +138,7 @@ def _numbers(records: _Records, storage: Storage) -> np.ndarray:
     """[size] of the storage's dtype, read-only."""
     name, size = f"data/{storage.key}", storage.size * storage.dtype.itemsize
     if records.size(name) != size:
-        raise PickleError(f"its record '{name}' has another size than its index says")
+        raise pickle.UnpicklingError(f"its record '{name}' has another size than its index says")
     return np.frombuffer(records.read(name), storage.dtype)
 
 

@@ -1,7 +1,4 @@
-import io
 import json
-import pickle
-import zipfile
 
 import numpy as np
 import pytest
@@ -9,17 +6,6 @@ import pytest
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
 from l2s_jax.report.run_data import read, slice_labels
-
-
-def write_member(path, name: str, data: bytes) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(name, data)
-
-
-def npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def test_everything_comes_back_as_written(workdir, arrays, metrics):
@@ -89,7 +75,9 @@ def test_unknown_label_set(workdir, label_set):
 def test_npz_that_is_no_archive_or_cut_short(workdir):
     path = workdir / "evaluation.npz"
     whole = path.read_bytes()
-    for damaged in (b"", b"PK nonsense", whole[: len(whole) // 2], whole[:-30]):
+    np.save(workdir / "one.npy", np.zeros(2))
+    npy = (workdir / "one.npy").read_bytes()
+    for damaged in (b"", b"PK nonsense", npy, whole[: len(whole) // 2], whole[:-30]):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"evaluation\.npz"):
             read(workdir)
@@ -112,38 +100,8 @@ def test_npz_with_flipped_bytes_never_crashes(workdir, arrays):
 
 
 def test_a_pickle_in_the_npz_is_never_loaded(workdir):
-    payload = np.array([{"a": 1}], dtype=object)
-    with io.BytesIO() as buffer:
-        np.lib.format.write_array_header_1_0(buffer, {"descr": "|O", "fortran_order": False, "shape": (1,)})
-        data = buffer.getvalue() + pickle.dumps(payload)
-    write_member(workdir / "evaluation.npz", "confusion.npy", data)
+    np.savez(workdir / "evaluation.npz", confusion=np.array([{"a": 1}], dtype=object))
     with pytest.raises(UserError, match="damaged"):
-        read(workdir)
-
-
-def test_a_huge_claim_is_refused_before_memory_is_taken(workdir):
-    with io.BytesIO() as buffer:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 10**6, 3)}
-        np.lib.format.write_array_header_1_0(buffer, header)
-        write_member(workdir / "evaluation.npz", "image.npy", buffer.getvalue())
-    with pytest.raises(UserError, match="as long as its shape"):
-        read(workdir)
-
-
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [
-        ("confusion", np.eye(5, dtype=np.int64)),  # the label set has six classes
-        ("confusion", np.eye(6)),
-        ("image", np.zeros((2, 8, 8, 4), np.uint8)),
-        ("image", np.zeros((2, 8, 8), np.uint8)),
-        ("image", np.zeros((0, 8, 8, 3), np.uint8)),
-        ("regions", np.zeros((2, 5, 8, 8, 3), np.uint8)),
-    ],
-)
-def test_arrays_that_break_the_contract(workdir, name, array):
-    write_member(workdir / "evaluation.npz", f"{name}.npy", npy(array))
-    with pytest.raises(UserError, match=name):
         read(workdir)
 
 
@@ -151,15 +109,3 @@ def test_slices_may_leave_out_the_background(workdir, arrays):
     arrays |= {"slices": np.arange(1, 6, dtype=np.uint8), "effect": np.eye(5), "regions": arrays["regions"][:, 1:]}
     np.savez(workdir / "evaluation.npz", **{name: arrays[name] for name in ("slices", "effect", "regions")})
     assert [label.name for label in slice_labels(read(workdir).arrays, L2S_REGIONS)] == list(L2S_REGIONS.names[1:])
-
-
-def test_slices_of_unknown_classes(workdir):
-    np.savez(workdir / "evaluation.npz", slices=np.array([1, 6], np.uint8))
-    with pytest.raises(UserError, match="slices"):
-        read(workdir)
-
-
-def test_arrays_that_do_not_fit_each_other(workdir, arrays):
-    np.savez(workdir / "evaluation.npz", image=arrays["image"], truth=arrays["truth"][:, :-1])
-    with pytest.raises(UserError, match="truth"):
-        read(workdir)
