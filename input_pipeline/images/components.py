@@ -18,7 +18,7 @@ def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
     """Label the 4-connected components of each class, with at most `max_blobs` ids.
 
     Components smaller than `min_pixels`, and the smallest ones if there are too many, are merged with the others of
-    their class that are left over: a blob may have several pieces, but always holds one class. The merging rule is ours.
+    their class that are left over: a blob may have several pieces, but only one class. The merging rule is ours.
 
     Args:
       mask: [H, W] class ids, 255 = ignore.
