@@ -44,7 +44,7 @@ def remove_islands(labels: np.ndarray, min_pixels: int) -> np.ndarray:
 
 
 def _borders(numbers: np.ndarray, small: np.ndarray) -> sparse.csr_array:
-    """Count, int32 [N, N], symmetric, the 4-neighbour pairs between components i and j of which one is small."""
+    """Count the 4-neighbour pairs, int32 [N, N], symmetric, between components i and j of which one is small."""
     across, down = (numbers[:, :-1], numbers[:, 1:]), (numbers[:-1], numbers[1:])
     one, other = np.concatenate([_meeting(*across, small), _meeting(*down, small)], axis=1)
     pairs = np.concatenate([one, other]), np.concatenate([other, one])

@@ -44,7 +44,7 @@ class Canvas:
         self.image[:, *cover.box] += cover.alpha * light
 
     def grid(self, box: tuple[slice, slice], centre, rx: float, ry: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return upright coordinates (u, v) of a box of pixels, float32 [h, w], in radii from `centre` (image sides)."""
+        """Return upright coordinates (u, v) of a box's pixels, float32 [h, w], in radii from `centre` (image sides)."""
         cos, sin = self.upright
         # Python floats take the arrays' float32; numpy scalars would promote them.
         x = self.centres[box[1]] - float(centre[0])

@@ -138,7 +138,7 @@ def _nose(sketch: Sketch, p: Proportions) -> None:
 
 def _mouth(sketch: Sketch, p: Proportions) -> None:
     def row(along, y: float, heights, dz: float) -> np.ndarray:
-        """Place points at shares `along` of the half width `heights` over the line y; smiling lifts the outer ones."""
+        """Place points at shares `along` of the half width, `heights` over line y; smiling lifts the outer ones."""
         along = np.asarray(along)
         lift = p.smile * (0.004 - 0.019 * along * along)
         depth = dz * (1.0 - along * along)
