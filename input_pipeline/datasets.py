@@ -21,17 +21,17 @@ READERS = {
     "records": "input_pipeline.readers.records.source",
     "tfds": "input_pipeline.readers.tfds.source",
 }
-"""Kind of data -> module with `splits` and `open_split`, imported when it is asked for: TFDS alone takes a second."""
+"""Kind of data -> module with `splits` and `open_split`, imported on first use: importing TFDS takes a second."""
 DOWNLOADS = "input_pipeline.readers.downloads.source"
-"""The reader of every raw layout; its functions take the layout's name first."""
+"""The reader of all raw layouts; its functions take the layout's name first."""
 
 
 class DatasetReader(NamedTuple):
-    """How data of one kind are read.
+    """The functions that read data of one kind.
 
     Attributes:
-      splits: where -> the names of the splits; () for data that are not divided. Raises UserError.
-      open: (where, split, options) -> source; the split is "" where the spec names none. Raises UserError.
+      splits: where -> the names of the splits; () for data without splits. Raises UserError.
+      open: (where, split, options) -> source; the split is "" if the spec names none. Raises UserError.
     """
 
     splits: Callable[[str], Sequence[str]]
@@ -47,18 +47,18 @@ def open_source(
     require_masks: bool = True,
     strict: bool = True,
 ) -> Source:
-    """The source that a spec names.
+    """Open the source that a spec names.
 
     Args:
-      spec: `KIND:WHERE[?SPLIT][START:STOP]`; kinds and what they mean: docs/architecture.md.
-      root: folder that relative places lie in; "" is the working directory.
+      spec: `KIND:WHERE[?SPLIT][START:STOP]`; docs/architecture.md lists the kinds.
+      root: folder that relative paths are resolved against; "" is the working directory.
       size: side of rendered faces, pixels (128 if None); photos keep their own size.
       seed: of rendered faces.
-      require_masks: False also takes images without labels.
-      strict: False leaves faces out that lack a part, and lists them in the source's `problems`.
+      require_masks: False also accepts images without labels.
+      strict: False leaves out faces with missing files, and lists them in the source's `problems`.
 
     Raises:
-      UserError: a malformed spec, an unknown kind or split, or data that is not there or not whole.
+      UserError: a malformed spec, an unknown kind or split, or data that is missing or incomplete.
     """
     parsed = parse_spec(spec)
     return _open_part(parsed, parsed.split or "", OpenOptions(size, seed, require_masks, strict, root))
@@ -67,13 +67,13 @@ def open_source(
 def open_splits(
     spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
 ) -> dict[str, Source]:
-    """The sources of every split of the data that a spec names, or of the one split it names.
+    """Open every split of the data that a spec names, or the one split it names.
 
     Args:
-      spec, size, seed, require_masks, strict: as in `open_source`; a slice is taken of each split.
+      spec, size, seed, require_masks, strict: as in `open_source`; a slice applies to each split.
 
     Returns:
-      split -> source; the key is "" for data that are not divided.
+      split -> source; the key is "" for data without splits.
 
     Raises:
       UserError: as `open_source`.
@@ -100,24 +100,25 @@ def open_mixture(
     require_masks: bool = True,
     strict: bool = True,
 ) -> list[Weighted]:
-    """The weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in `0.7*records:A?train + 0.3*synthetic:2000`.
+    """Open the weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in
+    `0.7*records:A?train + 0.3*synthetic:2000`.
 
     Args:
-      text: a plus sign between spaces parts the parts; a part without a number has weight 1.
+      text: specs joined by a plus sign between spaces; a spec without a number has weight 1.
       root, size, seed, require_masks, strict: as in `open_source`.
 
     Raises:
-      UserError: an empty part, a weight that is not a positive number, and as `open_source`.
+      UserError: an empty spec, a weight that is not a positive number, and as `open_source`.
     """
     options = {"root": root, "size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
     return [Weighted(weight, open_source(spec, **options)) for weight, spec in parse_mixture(text)]
 
 
 def find_reader(name: str) -> DatasetReader:
-    """The kind called `name`: `synthetic`, `records`, `tfds`, or a layout as `NAME` or `NAME/VARIANT`.
+    """Return the reader of a kind: `synthetic`, `records`, `tfds`, or a layout as `NAME` or `NAME/VARIANT`.
 
     Raises:
-      UserError: no such kind; the sentence names the nearest one.
+      UserError: no such kind; the sentence suggests the nearest one.
     """
     if name in READERS:
         module = importlib.import_module(READERS[name])
@@ -133,7 +134,7 @@ def find_reader(name: str) -> DatasetReader:
 
 
 def placed(kind: str, where: str, root: str) -> str:
-    """WHERE of a spec with its folder in `root`, unless that is absolute or in a bucket, or the kind has none."""
+    """Resolve the folder of a spec against `root`, unless it is absolute or in a bucket, or the kind has no folder."""
     if kind == "tfds":
         folder, mark, name = where.rpartition("#")
         return f"{placed('', folder, root)}{mark}{name}" if mark else where
@@ -142,11 +143,11 @@ def placed(kind: str, where: str, root: str) -> str:
 
 
 def _unless_records(read: Callable, name: str, where: str, *rest):
-    """`read(name, where, ...)`; where the folder does not look like that layout because it holds records, say so."""
+    """Return `read(name, where, ...)`; if that fails and the folder holds records, raise an error that says so."""
     try:
         return read(name, where, *rest)
     except UserError as error:
-        with contextlib.suppress(ImportError):  # a bucket whose reader is not installed, as the sentence says
+        with contextlib.suppress(ImportError):  # a bucket whose reader is not installed: the first error says so
             if (epath.Path(where).expanduser() / plan.FILE).is_file():
                 raise UserError(f"'{where}' holds records: name them as 'records:{where}'") from error
         raise

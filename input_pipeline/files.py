@@ -1,4 +1,4 @@
-"""Writing files that are there whole or not at all."""
+"""Atomic writes (a file is complete or absent) and checks that a path can be written."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ def replace(path: Path, content: bytes) -> None:
     """Write `content` under a temporary name beside `path`, then rename it to `path`.
 
     Raises:
-      UserError: the disk refuses; nothing is left behind.
+      UserError: the write fails; nothing is left behind.
     """
     with replacing(path) as part:
         part.write_bytes(content)
@@ -24,10 +24,10 @@ def replace(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` for the caller to write to, renamed to `path` when the block ends well.
+    """Yield a temporary path beside `path` for the caller to write to, renamed to `path` if the block succeeds.
 
     Raises:
-      UserError: the disk refuses. Whatever is raised, nothing is left behind.
+      UserError: the write fails. Whatever is raised, nothing is left behind.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield part
             os.replace(part, path)
         finally:
-            # Where the folder is missing or is a file itself there is nothing to remove.
+            # If the folder is missing or is a file itself, there is nothing to remove.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 part.unlink()
     except OSError as error:
@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replace_json(path: Path, content: object) -> None:
-    """`replace` with indented JSON; a number that JSON does not know (NaN, infinity) becomes null."""
+    """Write indented JSON as `replace` does; a number that JSON does not know (NaN, infinity) becomes null."""
     replace(path, (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -56,16 +56,16 @@ def _finite(value: object) -> object:
 
 
 def home() -> Path | None:
-    """The user's home folder; None where there is none, as for a container's user that the system does not know."""
+    """Return the user's home folder; None without one, e.g. for a container's user unknown to the system."""
     found = os.path.expanduser("~")
     return Path(found) if os.path.isabs(found) else None
 
 
 def local(path: Path) -> Path:
-    """The path, which is one of this machine.
+    """Check that the path is local, and return it.
 
     Raises:
-      UserError: an address (`gs://bucket/run`), which would silently become folders called `gs:` and `bucket`.
+      UserError: an address (`gs://bucket/run`), which would silently create folders called `gs:` and `bucket`.
     """
     if re.match(r"\w{2,}:/", os.fspath(path)):
         raise UserError(f"'{path}' is no local folder: write to a disk, then copy it there")
@@ -73,10 +73,10 @@ def local(path: Path) -> Path:
 
 
 def writable_file(path: Path) -> Path:
-    """Try that a file could be written to `path`, making its folder, before work is spent on what goes into it.
+    """Check that `path` is writable, creating its folder, before time is spent on the content; return it.
 
     Raises:
-      UserError: no file can have that name, it is not on this machine, or its folder cannot be made or written.
+      UserError: the name is not possible, it is not on this machine, or its folder cannot be created or written.
     """
     local(path)
     if not path.name or path.is_dir():
@@ -86,10 +86,10 @@ def writable_file(path: Path) -> Path:
 
 
 def writable_folder(path: Path) -> Path:
-    """Make the folder `path` and try that files can be written there, before work is spent.
+    """Create the folder `path` and check that files can be written there, before time is spent; return it.
 
     Raises:
-      UserError: it is not on this machine, or cannot be made or written.
+      UserError: it is not on this machine, or cannot be created or written.
     """
     local(path)
     try:

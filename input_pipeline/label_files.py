@@ -1,14 +1,14 @@
 """Label sets as JSON: `labels.json` beside masks, and the label set in manifests of records.
 
-In `labels.json`, a known order `{"label_set": "lapa"}`, or names for the ids in the masks; names alone count from 0:
+`labels.json` holds a known label set `{"label_set": "lapa"}`, or names for the ids in the masks; a list counts from 0:
 
     {"labels": ["background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "mouth", "u_lip", "l_lip", "hair"]}
     {"name": "toys", "labels": {"0": "background", "1": "skin", "7": "crown"}}
     {"name": "toys", "labels": [{"id": 0, "name": "background"}, {"id": 7, "name": "crown", "color": [255, 210, 0]}]}
 
-Either may also say what the data may be used for, `"licence": "CC0-1.0"` (or `"license"`).
+Any of them may also say what the data may be used for, `"licence": "CC0-1.0"` (or `"license"`).
 
-Names that this house knows keep their meaning, titles and colours; others are new classes.
+Names that `labels` knows keep their meaning, titles and colours; others are new classes.
 """
 
 import colorsys
@@ -26,29 +26,29 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE, Label, LabelSet
 
 MAX_BYTES = 65536
-"""The longest labels.json that is read: 255 classes need about a third of it."""
+"""Maximum size of a labels.json that is read, bytes: 255 classes need about a third of it."""
 
-# Names are printed to terminals and become keys of tables.
+# Names are printed to terminals and used as keys of tables.
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _ID = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 class FileLabels(NamedTuple):
-    """What the numbers in mask files mean.
+    """The meaning of the values in mask files.
 
     Attributes:
       label_set: the classes, ids 0..K-1, the background first.
-      ids: the value in the files of each class, in the order of `label_set`.
+      ids: the value of each class in the files, in the order of `label_set`.
     """
 
     label_set: LabelSet
     ids: tuple[int, ...]
 
     def to_ids(self, values: np.ndarray, name: str) -> np.ndarray:
-        """uint8 ids of `label_set` for the uint8 `values` of the mask file `name`; 255 stays 255.
+        """Return uint8 ids of `label_set` for the uint8 `values` of the mask file `name`; 255 stays 255.
 
         Raises:
-          UserError: a value that is no class.
+          UserError: a value that is not a class.
         """
         table = np.full(256, IGNORE, np.uint8)
         table[list(self.ids)] = np.arange(len(self.ids), dtype=np.uint8)
@@ -64,15 +64,15 @@ class FileLabels(NamedTuple):
 
 
 def of_known(label_set: LabelSet) -> FileLabels:
-    """Files that hold the ids of `label_set` as they are."""
+    """Return the labels of files whose values are the ids of `label_set`."""
     return FileLabels(label_set, tuple(range(len(label_set))))
 
 
 def read(path: epath.Path) -> FileLabels:
-    """What a `labels.json` says, see above.
+    """Read a `labels.json`, in the format above.
 
     Raises:
-      UserError: unreadable, too long, or of another form; an unknown label set; twice the same id or name.
+      UserError: unreadable, too long, or malformed; an unknown label set; a duplicate id or name.
     """
     content = _parse(path)
     if isinstance(content, dict) and isinstance(content.get("label_set"), str):
@@ -91,10 +91,10 @@ def read(path: epath.Path) -> FileLabels:
 
 
 def read_licence(path: epath.Path) -> str | None:
-    """What a `labels.json` says of its data's licence, see `licences`; None where it says nothing.
+    """Read the licence of the data from a `labels.json`, see `licences`; None if it has none.
 
     Raises:
-      UserError: unreadable, too long, no JSON object, or a licence that is no text.
+      UserError: unreadable, too long, not a JSON object, or a licence that is not text.
     """
     content = _parse(path)
     stated = [content[key] for key in ("licence", "license") if isinstance(content, dict) and key in content]
@@ -106,7 +106,7 @@ def read_licence(path: epath.Path) -> str | None:
 
 
 def to_json(label_set: LabelSet) -> dict:
-    """The JSON object of a label set: a known one by name and classes, another with its colours too."""
+    """Return the JSON object of a label set: name and classes of a known one, also the colours of any other."""
     content = {"name": label_set.name, "classes": list(label_set.names)}
     if labels.LABEL_SETS.get(label_set.name) != label_set:
         content["colors"] = [list(label.color) for label in label_set.labels]
@@ -114,14 +114,14 @@ def to_json(label_set: LabelSet) -> dict:
 
 
 def from_json(content: object, source_name: str) -> LabelSet:
-    """The checked reverse of `to_json`.
+    """Return the label set of a JSON object, checked; the inverse of `to_json`.
 
     Args:
-      content: parsed JSON, from anybody.
-      source_name: the file, for the sentences.
+      content: parsed JSON, untrusted.
+      source_name: the file, for error messages.
 
     Raises:
-      UserError: another form, or a known name with classes that are not ours.
+      UserError: malformed, or a known name whose classes differ from ours.
     """
     if not isinstance(content, dict) or not isinstance(content.get("classes"), list):
         raise UserError(f"'{source_name}' is damaged: its label set is not an object with 'name' and 'classes'")
@@ -140,7 +140,7 @@ def from_json(content: object, source_name: str) -> LabelSet:
 
 
 def _ranges(ids: Sequence[int]) -> str:
-    """`0 to 3, 7` for 0, 1, 2, 3, 7."""
+    """Format ascending ids as ranges: `0 to 3, 7` for 0, 1, 2, 3, 7."""
     ordered = sorted(ids)
     starts = [i for i in ordered if i - 1 not in ordered]
     ends = [i for i in ordered if i + 1 not in ordered]
@@ -195,7 +195,7 @@ def _entry(item: object, path: epath.Path) -> _Entry:
 
 
 def _custom(name: object, classes: list, colors: list, source: str) -> LabelSet:
-    """A label set from names and colours that nobody vouches for; a missing colour (None) is chosen."""
+    """Return a label set from untrusted names and colours; a missing colour (None) is chosen."""
     for word in (name, *classes):
         if not isinstance(word, str) or not _NAME.fullmatch(word):
             raise UserError(f"'{source}' has the name {str(word)[:64]!r}: write names with a-z, 0-9 and _")
@@ -220,7 +220,7 @@ def _label(number: int, name: str, color: object, source: str) -> Label:
 
 
 def _spread_color(number: int) -> tuple[int, int, int]:
-    """Neighbouring numbers get distant hues: steps of the golden ratio never come close to each other."""
+    """Return a colour such that nearby numbers have distant hues: multiples of the golden ratio stay apart."""
     channels = colorsys.hsv_to_rgb(number * 0.6180339887 % 1, 0.65, 0.9)
     return tuple(round(255 * channel) for channel in channels)
 

@@ -1,6 +1,6 @@
-"""Label sets of the face-parsing world: ids, names, colours, flip partners, and the maps between them.
+"""Label sets of face parsing: ids, names, colours, mirror partners, and the maps between label sets.
 
-Three 19-class orders circulate for one data set, and data sets disagree on left and right. Here `l_` is always the
+Three 19-class orders are in use for one data set, and data sets disagree on left and right. Here `l_` is always the
 SUBJECT's left (the right half of an unflipped image), `l_lip` is the lower lip, `ear_r` an earring, `neck_l` a
 necklace. Code never holds a bare class number: it asks `CELEBAMASK["l_eye"]`. Where a data set means the IMAGE's left
 by `left`, its "left eye" is `r_eye` here, under the id that it has in the data set's own files.
@@ -14,7 +14,7 @@ import numpy as np
 from input_pipeline.errors import UserError, nearest
 
 IGNORE = 255
-"""Mask value of pixels that take part in no loss and no score."""
+"""Mask value of pixels that are ignored by every loss and score."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Label:
 
     @property
     def side(self) -> str | None:
-        """`left` or `right` of the subject, or None for a part that has no side."""
+        """Return `left` or `right` of the subject, or None for a class without a side."""
         return {"l": "left", "r": "right"}[self.name[0]] if self.partner else None
 
     @property
     def partner(self) -> str | None:
-        """Name of the class that this one becomes when the image is mirrored, or None."""
+        """Return the name of the class that this one becomes when the image is mirrored, or None."""
         side, _, part = self.name.partition("_")
         return {"l": "r_", "r": "l_"}[side] + part if side in ("l", "r") and part in ("eye", "brow", "ear") else None
 
@@ -59,7 +59,7 @@ class LabelSet:
         return name in self.names
 
     def __getitem__(self, name: str) -> int:
-        """Id of the class `name`; a KeyError names the nearest class."""
+        """Return the id of the class `name`; a KeyError suggests the nearest class."""
         for label in self.labels:
             if label.name == name:
                 return label.id
@@ -67,12 +67,12 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Class names in id order."""
+        """Return the class names in id order."""
         return tuple(label.name for label in self.labels)
 
     @property
     def palette(self) -> np.ndarray:
-        """uint8 [256, 3] RGB colours; 255 (ignore) is white, unused ids are black."""
+        """Return the RGB colours, uint8 [256, 3]; 255 (ignore) is white, unused ids are black."""
         table = np.zeros((256, 3), np.uint8)
         for label in self.labels:
             table[label.id] = label.color
@@ -81,7 +81,7 @@ class LabelSet:
 
     @property
     def flip(self) -> np.ndarray:
-        """uint8 [256] look-up table that exchanges the partners of a mirrored mask; other values stay."""
+        """Return the uint8 [256] look-up table that swaps left and right in a mirrored mask; other values stay."""
         table = np.arange(256, dtype=np.uint8)
         for label in self.labels:
             if label.partner is not None and label.partner in self:
@@ -120,14 +120,14 @@ _PARTS = {  # name: (title, RGB)
 }
 
 
-# Name -> its classes in the order of their ids: a further order is a further entry. Which side an id means is in no
-# documentation: what was looked at stands beside the order. docs/data.md, "Whose left?", has it in a table.
+# Name -> its classes in the order of their ids; another order needs another entry. No documentation says which side an
+# id means: the evidence stands beside each order. docs/data.md, "Whose left?", has it in a table.
 _ORDERS: Mapping[str, str] = {
-    # The official order of CelebAMask-HQ. The subject's left: so in 93 of 100 faces of the data set, photos that were
-    # mirrored without their labels being the rest (see `inspection.sides`).
+    # The official order of CelebAMask-HQ. `left` is the subject's: so in 93 of 100 faces of the data set; the rest are
+    # photos that were mirrored without their labels (see `audit.sides`).
     "celebamask": "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r "
     "neck_l neck cloth",
-    # The order of FaRL and SegFace for the same files, of which `l_ear` is number 4. FaRL calls that class `rr`: it
+    # The order of FaRL and SegFace for the same files, in which `l_ear` is number 4. FaRL calls that class `rr`: it
     # names the image's sides.
     "farl19": "background neck skin cloth l_ear r_ear l_brow r_brow l_eye r_eye nose mouth l_lip u_lip hair eye_g hat "
     "ear_r neck_l",
@@ -155,7 +155,7 @@ _ORDERS: Mapping[str, str] = {
     "subspace_parts": "hair_background face brows eyes lips",
     # Part Labels, as in Structure via Consensus; `skin` is the whole face, the ears and the neck.
     "skin_hair": "background skin hair",
-    # COFW, as in Structure via Consensus; `face` is what is seen of it.
+    # COFW, as in Structure via Consensus; `face` is its visible part.
     "face_occlusion": "background face occlusion",
 }
 LABEL_SETS: Mapping[str, LabelSet] = {
@@ -169,10 +169,10 @@ HAIR_SKIN, SKIN_HAIR, FACE_OCCLUSION = (LABEL_SETS[name] for name in ("hair_skin
 
 
 def get(name: str) -> LabelSet:
-    """The label set called `name`.
+    """Return the label set called `name`.
 
     Raises:
-      UserError: no such label set; the sentence names the nearest one.
+      UserError: no such label set; the sentence suggests the nearest one.
     """
     if name not in LABEL_SETS:
         raise UserError(f"unknown label set '{name}'{_suggest(name, LABEL_SETS)}")
@@ -184,7 +184,7 @@ def _suggest(name: str, choices) -> str:
     return f" ({hint})"
 
 
-# A fine part that a coarse set lacks becomes the first name of its list that the set has.
+# A fine class that a coarse set lacks becomes the first name in its list that the set has.
 # Brows, glasses: their pixels lie on the face, and the published skin target keeps them (Latents2Segments, Fig. 2).
 _COARSER: Mapping[str, tuple[str, ...]] = {
     "background": ("hair_background",),
@@ -214,8 +214,8 @@ _COARSER: Mapping[str, tuple[str, ...]] = {
 }
 _FEATURES = ("nose", "l_eye", "r_eye", "eyes", "l_brow", "r_brow", "brows", "mouth", "u_lip", "l_lip", "lips")
 _EARS = ("l_ear", "r_ear")
-# What holds in one coarse set only. LaPa draws ears as skin; other sets of parts leave them to the background when they
-# have no ears (Helen's README says so). Glasses cover the face; of hair a mask does not say whether it does.
+# Rules for one coarse set only. LaPa labels ears as skin; other sets without ears leave them to the background
+# (Helen's README says so). Glasses cover the face; a mask does not say whether hair does.
 _HOMES: Mapping[str, Mapping[str, str]] = {
     "lapa": dict.fromkeys(_EARS, "skin"),
     "skin_hair": dict.fromkeys((*_FEATURES, *_EARS, "neck"), "skin"),
@@ -229,10 +229,10 @@ _HOMES: Mapping[str, Mapping[str, str]] = {
 
 
 def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
-    """uint8 [256] look-up table from ids of `src` to ids of `dst`; 255 stays 255, ids outside `src` become 255.
+    """Return the uint8 [256] look-up table from ids of `src` to ids of `dst`; 255 and ids outside `src` become 255.
 
     Raises:
-      UserError: a class of `src` has no home in `dst` (as `eyes` has none in a set that tells left from right).
+      UserError: a class of `src` has no counterpart in `dst` (e.g. `eyes` in a set that tells left from right).
     """
     table = np.full(256, IGNORE, np.uint8)
     for label in src.labels:

@@ -1,6 +1,6 @@
-"""What the points of a face mean: their mirror images, the five that every scheme shares, and alignment by them.
+"""Landmark schemes: their mirror images, the five points that every scheme shares, and alignment by these.
 
-Schemes are told apart by their number of points:
+A scheme is identified by its number of points:
 
 | points | scheme |
 |---|---|
@@ -9,7 +9,7 @@ Schemes are told apart by their number of points:
 | 70 | the same and the two pupils (FaceSynthetics) |
 | 106 | JD-landmark (LaPa) |
 
-All count from the left of the image, the subject's right: the first eye and brow are the classes `r_eye` and `r_brow`.
+All number from the left of the image, the subject's right: the first eye and brow are the classes `r_eye`, `r_brow`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from input_pipeline.errors import UserError
 
 
 def _mirrored(count: int, *pairs: tuple[int, int]) -> np.ndarray:
-    """The order that swaps pairs and leaves the points of the midline."""
+    """Return the permutation that swaps the pairs and keeps the points on the midline."""
     order = np.arange(count)
     for a, b in pairs:
         order[[a, b]] = b, a
@@ -63,19 +63,19 @@ _FIVE: Mapping[int, Sequence[Sequence[int]]] = {
 }
 
 TEMPLATE = np.array([[196, 226], [316, 226], [256, 286], [220, 360.4], [292, 360.4]]) / 512
-"""Where the five points lie in an aligned face, fractions of its side (FaRL, SegFace)."""
+"""Positions of the five points in an aligned face, fractions of its side (FaRL, SegFace)."""
 
 
 def mirror_order(count: int) -> np.ndarray:
-    """Which point of a mirrored face plays the role of point k: int64 [count], its own inverse.
+    """Return the permutation of points under mirroring: int64 [count], its own inverse.
 
-    The orders of 68 and 70 points are iBUG's. That of 106 was read off the LaPa data set description of mmpose and
+    The orders of 68 and 70 points are iBUG's. That of 106 was taken from the LaPa data set description of mmpose and
     checked against what other projects know of the scheme: contour and brows are numbered and mirrored as in WFLW, the
     points that the scheme shares with iBUG-68 are mirrored as there, and the five points pair up. The tests repeat the
-    last two and lay all schemes out on a symmetric face, where mirrored points must fall onto their partners.
+    last two and place all schemes on a symmetric face, where mirrored points must coincide with their partners.
 
     Raises:
-      UserError: a scheme whose mirror image is not known.
+      UserError: a scheme whose mirror order is not known.
     """
     if count not in _MIRRORED:
         raise UserError(f"faces of {count} landmarks cannot be mirrored: set the flip probability to 0")
@@ -83,7 +83,7 @@ def mirror_order(count: int) -> np.ndarray:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """The eye, eye, nose tip, mouth corner, mouth corner of a face, the one on the left of the image first.
+    """Return the eyes, nose tip and mouth corners of a face, of each pair the one on the left of the image first.
 
     Args:
       landmarks: [K, 2] of a scheme of this module (SegFace's choice of points for 68 and 106).
@@ -92,7 +92,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
       float64 [5, 2].
 
     Raises:
-      UserError: a scheme that is not known.
+      UserError: an unknown scheme.
     """
     if len(landmarks) not in _FIVE:
         raise UserError(
@@ -103,7 +103,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift that brings points nearest to targets, in the sense of least squares.
+    """Compute the similarity (rotation, scale and shift) that maps points to targets in the least-squares sense.
 
     In the plane Umeyama's problem (PAMI 1991) is linear: with points p and targets q as complex numbers about their
     means, q = a p has the solution a = sum(conj(p) q) / sum(|p|^2), and never mirrors.
@@ -115,7 +115,7 @@ def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
       float64 [2, 3] matrix M with `target ~ M @ (x, y, 1)`.
 
     Raises:
-      UserError: points that are not finite or all in one place.
+      UserError: points that are not finite or all coincide.
     """
     points, targets = np.asarray(points, np.float64), np.asarray(targets, np.float64)
     centre, aim = points.mean(axis=0), targets.mean(axis=0)
@@ -129,7 +129,7 @@ def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def alignment_matrix(landmarks: np.ndarray, template: np.ndarray, side: int) -> np.ndarray:
-    """The similarity that lays the five points of a face on a template.
+    """Compute the similarity that maps the five points of a face to a template.
 
     Args:
       landmarks: [K, 2] (x, y) pixels, see `five_points`.

@@ -1,6 +1,6 @@
-"""Licences in words: what data may be used for, and which of several terms rules what is made of all of them.
+"""Licences as text: what data may be used for, and which of several licences governs what is made from all of them.
 
-A licence is one text: an SPDX identifier (`CC0-1.0`), a sentence, or several of either, parted by `; `.
+A licence is one text: an SPDX identifier (`CC0-1.0`), a sentence, or several of either, separated by `; `.
 """
 
 import enum
@@ -8,18 +8,18 @@ import re
 from collections.abc import Iterable
 
 OURS = "Apache-2.0"
-"""Of what this project draws itself."""
+"""The licence of what this project renders itself."""
 UNKNOWN = "unknown: see the data's own terms"
 MAX_LENGTH = 2000
 
 _PERMISSIVE = re.compile(r"apache-2\.0|mit|mit-0|isc|zlib|bsd-[23]-clause|cc0-1\.0|pddl-1\.0|unlicense", re.I)
 _ATTRIBUTION = re.compile(r"cc-by(-sa)?-\d\.\d|odc-by-1\.0|odbl-1\.0|cdla-(permissive|sharing)-\d\.\d", re.I)
-# Terms for research or education alone count as non-commercial: nobody may sell what is made of such data.
+# Terms for research or education only count as non-commercial: nobody may sell what is made from such data.
 _NON_COMMERCIAL = re.compile(r"non-?commercial|\bnc\b|\bresearch\b|\bacademic\b|\beducation", re.I)
 
 
 class Strictness(enum.IntEnum):
-    """What terms ask for, the mildest first. What nobody states may be forbidden, so it outranks a known duty."""
+    """Restrictions of a licence, mildest first; unknown terms may forbid anything, so they outrank a known duty."""
 
     PERMISSIVE = 0
     ATTRIBUTION = 1
@@ -31,7 +31,7 @@ _WORDS = ("permissive", "attribution or share-alike", "unknown terms", "non-comm
 
 
 def strictness(licence: str) -> Strictness:
-    """How strict a licence is, judged by its text; only well-known identifiers count as mild."""
+    """Return how strict a licence is, judged by its text; only well-known identifiers count as mild."""
     parts = licence.split("; ")
     if all(_PERMISSIVE.fullmatch(part) for part in parts):
         return Strictness.PERMISSIVE
@@ -41,7 +41,7 @@ def strictness(licence: str) -> Strictness:
 
 
 def strictest(licences: Iterable[str]) -> str:
-    """The licence of what is made of several things: the strictest of theirs, all of them where several are as strict.
+    """Return the licence of what is made from several things: the strictest; all of them, joined, if several tie.
 
     Args:
       licences: at least one.
@@ -54,11 +54,11 @@ def strictest(licences: Iterable[str]) -> str:
 
 
 def tidy(text: object) -> str:
-    """The licence in a text that nobody vouches for: one line of printable characters; UNKNOWN for none."""
+    """Return the licence in untrusted text as one line of printable characters; UNKNOWN if there is none."""
     words = " ".join(text.split()) if isinstance(text, str) else ""
     return "".join(filter(str.isprintable, words))[:MAX_LENGTH] or UNKNOWN
 
 
 def short(licence: str, length: int = 40) -> str:
-    """A licence for a narrow place: itself where it fits, else its kind."""
+    """Return a licence for limited space: unchanged if it fits, else its kind."""
     return licence if len(licence) <= length else _WORDS[strictness(licence)]

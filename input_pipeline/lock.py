@@ -1,4 +1,4 @@
-"""One process at a time works in a folder."""
+"""A lock file: one process at a time works in a folder."""
 
 import contextlib
 import errno
@@ -11,22 +11,22 @@ from pathlib import Path
 from input_pipeline.errors import UserError
 
 UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
-"""What `flock` says on network disks that cannot lock."""
+"""The errors that `flock` gives on network disks without locks."""
 
 
 @contextlib.contextmanager
 def hold(folder: Path, *, wait: bool = False, unlocked: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Holds FOLDER/.lock while the block runs.
+    """Hold FOLDER/.lock while the block runs.
 
-    The kernel gives the lock back when the process ends, however it ends: no lock is ever stale.
+    The kernel releases the lock when the process ends, however it ends: no lock is ever stale.
 
     Args:
-      folder: exists.
-      wait: wait for the process that holds it, instead of refusing.
-      unlocked: gets a sentence where the file system cannot lock, and the block runs without a lock; None refuses.
+      folder: an existing folder.
+      wait: wait for the process that holds the lock, instead of failing.
+      unlocked: called with a sentence if the file system cannot lock; the block then runs without a lock. None raises.
 
     Raises:
-      UserError: another process holds it (the sentence says which), or the file system cannot lock.
+      UserError: another process holds the lock (the sentence says which), or the file system cannot lock.
     """
     try:
         file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)

@@ -1,4 +1,4 @@
-"""Processes that serve this one over pipes, and end when their pipe ends, however that comes."""
+"""Worker processes that serve their parent over pipes and exit when their pipe closes, even if the parent crashes."""
 
 import contextlib
 import multiprocessing
@@ -13,23 +13,23 @@ from typing import TypeVar
 import cv2
 from PIL import Image
 
-_STOP_SECONDS = 10  # a process stops after what it reads; one that takes longer is ended
+_STOP_SECONDS = 10  # a process stops after the item it is reading; one that takes longer is terminated
 
 Work = TypeVar("Work")
 
 
 def cores() -> int:
-    """CPU cores that this process may use; where the system does not tell (macOS), all there are."""
+    """Return the number of CPU cores this process may use; all cores if the system does not say (macOS)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def settle() -> None:
-    """Sets what all libraries share in this process, which must be ours alone: a worker, or that of a command.
+    """Set process-wide library options; for processes that are ours alone: a worker, or a command.
 
-    OpenCV computes in the thread that calls it, since our processes are the parallelism, and Pillow does not warn of
-    large pictures: `images` refuses them by its own limit and in its own words.
+    OpenCV computes in the calling thread, since the parallelism comes from our processes, and Pillow does not warn of
+    large images: `images.decode` refuses them with its own limit and message.
     """
     cv2.setNumThreads(1)
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -37,15 +37,15 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def serving(serve: Callable[[Connection, Work], None], work: Work, count: int) -> Iterator[list[Connection]]:
-    """Pipes to `count` processes; when the block ends, their pipes do, and so must they.
+    """Yield pipes to `count` processes; when the block ends, the pipes close and the processes must exit.
 
     Args:
-      serve: the life of a process: (its end of the pipe, work) -> None; must return when the pipe ends. A function of
-        a module, as the processes import it.
-      work: what every process needs to know; pickled.
-      count: of the processes.
+      serve: the main function of a process: (its end of the pipe, work) -> None; must return when the pipe closes. A
+        module-level function, since the processes import it.
+      work: the arguments that all processes share; pickled.
+      count: number of processes.
     """
-    # Spawned, not forked: a fork would copy the threads of this process in the middle of their work.
+    # Spawned, not forked: a fork would copy this process's threads in the middle of their work.
     context = multiprocessing.get_context("spawn")
     pipes: list[Connection] = []
     processes = []
@@ -57,7 +57,7 @@ def serving(serve: Callable[[Connection, Work], None], work: Work, count: int) -
             with _interrupts_blocked():
                 process.start()
             processes.append(process)
-            theirs.close()  # so that the pipe ends with either process
+            theirs.close()  # so that the pipe closes when either process ends
         yield pipes
     finally:
         for pipe in pipes:
@@ -75,8 +75,9 @@ def _serve(serve: Callable[[Connection, Work], None], pipe: Connection, work: Wo
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal; those started here inherit the mask and leave it to their parent."""
-    resource_tracker.ensure_running()  # the first process would start it, and that unblocks
+    """Block Ctrl-C, which reaches every process of a terminal: processes started here inherit the mask, and only their
+    parent handles it."""
+    resource_tracker.ensure_running()  # the first process would start it, and that unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Some of the faces of a source, and which classes each face shows."""
+"""Selections from a source, and which classes each face shows."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,15 +8,15 @@ import numpy as np
 from input_pipeline.errors import UserError
 from input_pipeline.types import Example, Problem, Source, problems, read_mask, read_reduced, stored_presence, verify
 
-_PRESENCE_CHUNK = 256  # examples to a task: half a million tasks of one mask would cost more than the masks
+_PRESENCE_CHUNK = 256  # examples per task: half a million tasks of one mask each would cost more than the masks
 
 
 def presence(source: Source, *, threads: int = 8) -> np.ndarray:
-    """Which classes each example shows.
+    """Return which classes each example shows.
 
     Args:
-      source: any source; records keep the answer, of other sources every mask is read.
-      threads: how many read masks.
+      source: any source; records store the answer, other sources have every mask read.
+      threads: number of threads that read masks.
 
     Returns:
       bool [N, K], K = len(source.label_set); all False for an example without labels.
@@ -45,12 +45,12 @@ def _classes_in(mask: np.ndarray | None, classes: int) -> np.ndarray:
 
 
 class Selection:
-    """The examples of another source at some positions, in their order; a position may come more than once.
+    """The examples of another source at given positions, in their order; a position may occur more than once.
 
     Args:
       source: any source.
-      positions: whole numbers from 0 to len(source) - 1.
-      names: those of the examples, where they need not be collected one by one.
+      positions: integers from 0 to len(source) - 1.
+      names: of these examples, if the caller has them; None looks up each one.
     """
 
     def __init__(self, source: Source, positions: Sequence[int] | np.ndarray, names: Sequence[str] | None = None):
@@ -79,19 +79,19 @@ class Selection:
         return None if stored is None else stored[np.asarray(self.positions)]
 
     def verify(self) -> Sequence[Problem]:
-        """See `VerifiedSource`; all files of the source count."""
+        """See `VerifiedSource`; checks all files of the source."""
         return verify(self.source)
 
 
 class Subset(Selection):
-    """The examples `start <= i < stop` of another source, for holding out a part of it.
+    """The examples `start <= i < stop` of another source, e.g. to hold out a part of it.
 
     Args:
       source: any source.
-      start, stop: as in a Python slice: None is the end, negative numbers count from it.
+      start, stop: as in a Python slice: None is the end, negative numbers count from the end.
 
     Raises:
-      UserError: the slice holds no example.
+      UserError: the slice is empty.
     """
 
     def __init__(self, source: Source, start: int | None, stop: int | None):

@@ -1,4 +1,4 @@
-"""What users write to name data: `KIND:WHERE[?SPLIT][START:STOP]`, and sums of such specs with weights."""
+"""The text that names data: specs `KIND:WHERE[?SPLIT][START:STOP]`, and weighted sums of specs."""
 
 import math
 import re
@@ -12,8 +12,8 @@ class Spec(NamedTuple):
 
     Attributes:
       kind: name of the kind, `NAME` or `NAME/VARIANT`.
-      where: what that kind needs to find the data.
-      split: part of the data, or None.
+      where: what the reader of that kind needs to find the data.
+      split: name of the split, or None.
       start, stop: the Python slice of the split, or None.
     """
 
@@ -29,7 +29,7 @@ _TAIL = re.compile(r"(?P<split>[\w.-]+)?(?P<slice>\[(?P<start>-?\d{1,18})?:(?P<s
 
 
 def parse_spec(text: str) -> Spec:
-    """Takes `KIND:WHERE[?SPLIT][START:STOP]` apart, e.g. `folder:DIR?train[0:700]` or `synthetic:2000?[:100]`.
+    """Parse `KIND:WHERE[?SPLIT][START:STOP]`, e.g. `folder:DIR?train[0:700]` or `synthetic:2000?[:100]`.
 
     Without a split, the slice may follow WHERE: `folder:DIR[0:5]`. WHERE may hold colons and question marks, as in
     `folder:gs://bucket/dir?train`: the kind ends at the first colon, and the split begins after the last question mark
@@ -54,7 +54,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def with_split(text: str, split: str) -> str:
-    """The spec of one split of the data that the spec `text` names; `text` itself where it names one, or none is."""
+    """Return the spec of one split of the data in `text`; `text` itself if it names a split, or if `split` is empty."""
     parsed = parse_spec(text)
     if not split or parsed.split:
         return text
@@ -64,16 +64,16 @@ def with_split(text: str, split: str) -> str:
 
 
 def parse_mixture(text: str) -> list[tuple[float, str]]:
-    """(weight, spec) of each part of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`; a part without a number has weight 1.
+    """Parse `[NUMBER*]SPEC + [NUMBER*]SPEC ...` into pairs (weight, spec); a spec without a number has weight 1.
 
     Raises:
-      UserError: an empty part, or a weight that is not a positive number; the specs are not looked at.
+      UserError: an empty spec, or a weight that is not a positive number; the specs themselves are not checked.
     """
     return [_parse_part(part.strip(), text) for part in text.split(" + ")]
 
 
 def _parse_part(part: str, text: str) -> tuple[float, str]:
-    """(weight, spec) of one part of a mixture; a star after the first colon belongs to a path."""
+    """Return (weight, spec) of one term of a mixture; a star after the first colon belongs to a path."""
     kind, colon, where = part.partition(":")
     weight, star, kind = kind.rpartition("*")
     spec = kind + colon + where

@@ -1,6 +1,6 @@
-"""Looking at whole data sets: one pass over the faces (`scan`), and what its small table of facts gives away.
+"""Checks of complete data sets: one pass over the faces (`scan`), and what the resulting table of statistics reveals.
 
-facts, broken = scan(source, jobs=8)             one row of numbers for each face
-findings.inspect({"train": (source, ...)})       what is wrong, or worth a look
-class_counts.count(facts, source.label_set)      how often each class occurs
+facts, broken = scan(source, jobs=8)             one row of statistics for each face
+issues.inspect({"train": Part(source, ...)})     faults, and findings to review
+class_counts.count(facts)                        how often each class occurs
 """

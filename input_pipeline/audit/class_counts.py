@@ -1,4 +1,4 @@
-"""How often each class occurs, from the facts of a pass or from what records know of themselves."""
+"""Class frequencies, from the face statistics of a scan or from the manifest of records."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ class ClassCounts(NamedTuple):
     """Counts over the faces of one split; K classes in the order of its label set.
 
     Attributes:
-      faces: those that could be read.
-      labelled: those of them that have a mask.
-      presence: int64 [K], labelled faces that have the class.
-      pixels: int64 [K].
-      ignored: pixels of value 255.
+      faces: number of readable faces.
+      labelled: number of those that have a mask.
+      presence: int64 [K], number of labelled faces that have the class.
+      pixels: int64 [K], number of pixels of the class.
+      ignored: number of pixels of value 255.
       heights, widths: (smallest, median, largest) of the photos, pixels.
-      image_sizes: (height, width) -> faces, the most frequent first; None if not known.
+      image_sizes: (height, width) -> number of faces, the most frequent first; None if not known.
       median_share: float64 [K], median share of the mask's area over the faces that have the class, NaN if none has;
         None if not known.
     """
@@ -35,7 +35,7 @@ class ClassCounts(NamedTuple):
 
 
 def count(facts: np.ndarray) -> ClassCounts:
-    """The counts of records [N] of `facts.row_dtype`; broken faces do not count."""
+    """Return the counts of records [N] of `face_stats.row_dtype`; broken faces do not count."""
     facts = facts[facts["readable"]]
     area = facts["mask_size"].astype(np.int64).prod(axis=1)
     labelled = facts[area > 0]
@@ -55,7 +55,7 @@ def count(facts: np.ndarray) -> ClassCounts:
 
 
 def stored(source: Source, split: str) -> ClassCounts | None:
-    """The counts of a whole split of records, which their manifest keeps; None for other sources."""
+    """Return the counts of a complete split of records, from their manifest; None for other sources."""
     kept = getattr(source, "manifest", None)
     if not isinstance(kept, Manifest):
         return None
@@ -78,7 +78,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def _spread(sizes: np.ndarray) -> tuple[int, int, int]:
-    """(smallest, median, largest); of an even number the lower median, zeros of none."""
+    """Return (smallest, median, largest); the lower median of an even number, zeros if empty."""
     ordered = np.sort(sizes) if len(sizes) else np.zeros(1, int)
     return int(ordered[0]), int(ordered[(len(ordered) - 1) // 2]), int(ordered[-1])
 

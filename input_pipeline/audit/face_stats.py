@@ -1,4 +1,4 @@
-"""What one look at a face keeps of it: a row of a few hundred bytes, enough for every check and every statistic."""
+"""Statistics of one face: a row of a few hundred bytes, enough for every check and every summary."""
 
 import hashlib
 
@@ -11,15 +11,15 @@ from input_pipeline.types import Example
 
 
 def row_dtype(label_set: LabelSet) -> np.dtype:
-    """The table of facts: one record for each face.
+    """Return the dtype of the table of face statistics: one record for each face.
 
     Fields:
       readable: False where reading the face raised an error; then every other field is zero.
       image_size, mask_size: int32 [2], height and width in pixels; a face without mask has (0, 0).
       pixels: int32 [K], pixels of each class of the label set.
-      ignored: int32, pixels of value 255. What remains of the mask's area has ids outside the label set.
+      ignored: int32, pixels of value 255. The rest of the mask's area has ids outside the label set.
       centroid: float32 [K, 2], mean (x, y) of each class as fractions of the mask's width and height; NaN if absent.
-      points: int32, the number of landmarks; 0 without any.
+      points: int32, the number of landmarks; 0 if none.
       points_finite, points_inside, points_spread, five: see `placement.Points`; False and NaN without landmarks.
       eyes_apart: float32, x of the subject's left eye minus x of the right one by the landmarks, as a fraction of the
         photo's width; NaN without landmarks of a known scheme.
@@ -51,7 +51,7 @@ def row_dtype(label_set: LabelSet) -> np.dtype:
 
 
 def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
-    """The facts of one face.
+    """Compute the statistics of one face.
 
     Args:
       example: image uint8 [H, W, 3], mask uint8 [h, w] of `label_set` or absent, landmarks float32 [K, 2] or absent.
@@ -76,7 +76,7 @@ def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
 
 
 def look_at_mask(row: np.ndarray, mask: np.ndarray, label_set: LabelSet) -> None:
-    """Writes the fields of a row that need the mask alone.
+    """Write the fields of a row that depend only on the mask.
 
     Args:
       row: record [] of `row_dtype(label_set)`.
@@ -91,14 +91,14 @@ def look_at_mask(row: np.ndarray, mask: np.ndarray, label_set: LabelSet) -> None
 
 
 def _profiles(mask: np.ndarray) -> np.ndarray:
-    """int64 [256, w]: how often each value stands in each column of a mask [h, w]."""
+    """Return int64 [256, w]: how often each value occurs in each column of a mask [h, w]."""
     width = mask.shape[1]
     slots = mask.astype(np.int64) * width + np.arange(width)
     return np.bincount(slots.ravel(), minlength=256 * width).reshape(256, width)
 
 
 def _means(profile: np.ndarray) -> np.ndarray:
-    """float64 [256]: the mean position of each value as a fraction of the side; NaN where there is none."""
+    """Return float64 [256]: the mean position of each value as a fraction of the side; NaN for absent values."""
     side = profile.shape[1]
     total = profile.sum(axis=1)
     moment = profile @ ((np.arange(side) + 0.5) / side)
@@ -118,7 +118,7 @@ def _look_at_landmarks(row: np.ndarray, landmarks: np.ndarray | None, size: tupl
 
 
 def _digest(image: np.ndarray) -> np.ndarray:
-    """uint64 [2]: equal for equal pictures; 128 bits do not collide by accident."""
+    """Return a hash, uint64 [2], equal for equal images; 128 bits do not collide by accident."""
     content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
     content.update(np.ascontiguousarray(image))
     return np.frombuffer(content.digest(), np.uint64)

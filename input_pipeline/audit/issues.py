@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and what deserves a look, from the facts of a pass over it."""
+"""Issues of a data set, from the face statistics of a scan: faults to fix, and findings to review."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ class Kind(NamedTuple):
 
     Attributes:
       title: for people.
-      mend: the data set must be mended; otherwise it deserves a look.
+      mend: the data set must be fixed; False: the finding deserves a review.
     """
 
     title: str
@@ -50,14 +50,14 @@ KINDS: Mapping[str, Kind] = {  # the worst first
 
 
 class Finding(NamedTuple):
-    """One finding.
+    """One issue of a data set.
 
     Attributes:
       kind: key of `KINDS`.
-      split: title of the split, or "" where the finding concerns the data set as a whole.
+      split: title of the split, or "" if the finding concerns the entire data set.
       name: the face; for `empty_class` the class, for `landmark_frame` and `landmark_counts` "landmarks".
-      detail: what was found, a clause for people.
-      other: (split, name) of the earlier picture, for copies.
+      detail: the details, a clause for people.
+      other: (split, name) of the earlier photo, for copies.
     """
 
     kind: str
@@ -68,17 +68,17 @@ class Finding(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A split and the pass over it."""
+    """A split and its scan."""
 
     source: Source
     scan: Scan
 
 
 def inspect(parts: Mapping[str, Part]) -> list[Finding]:
-    """Every finding, the worst kinds first, otherwise in the order of the faces.
+    """Find all issues, the worst kinds first, otherwise in the order of the faces.
 
     Args:
-      parts: by title; copies are looked for within and across them.
+      parts: splits by title; copies are searched for within and across them.
     """
     found: list[Finding] = []
     for title, part in parts.items():
@@ -93,7 +93,7 @@ def inspect(parts: Mapping[str, Part]) -> list[Finding]:
 
 
 def must_be_mended(found: Sequence[Finding]) -> bool:
-    """Whether some finding leaves the data set unusable as it is."""
+    """Return whether some finding makes the data set unusable until it is fixed."""
     return any(KINDS[finding.kind].mend for finding in found)
 
 
@@ -115,7 +115,7 @@ def _masks(title: str, part: Part) -> Iterator[Finding]:
         yield Finding("unknown_ids", title, names[index], detail)
     for index in np.flatnonzero(facts["readable"] & (area == 0)):
         yield Finding("unlabelled", title, names[index], "has no mask")
-    # Whole multiples may be read, but nobody draws masks finer than photos: a placeholder of one pixel looks like this.
+    # Integer multiples can be read, but nobody draws masks finer than photos: placeholders of one pixel look like this.
     for index in np.flatnonzero((facts["mask_size"] > facts["image_size"]).any(axis=1)):
         (height, width), (h, w) = facts["mask_size"][index], facts["image_size"][index]
         yield Finding("small_photo", title, names[index], f"has {w} x {h} pixels, its mask {width} x {height}")
@@ -138,7 +138,7 @@ def _sides(title: str, part: Part) -> Iterator[Finding]:
         yield Finding("swapped_landmarks", title, names[index], "the subject's left eye lies left of the right one")
 
 
-_FRAME_FACES = 3  # so many faces, and at least half of them, are no accident
+_FRAME_FACES = 3  # this many faces, and at least half of them, are no accident
 
 
 def _landmarks(title: str, part: Part) -> Iterator[Finding]:
@@ -166,7 +166,7 @@ def _landmarks(title: str, part: Part) -> Iterator[Finding]:
 
 
 def _fault(row: np.ndarray) -> str | None:
-    """Why the landmarks of a face cannot be used at all."""
+    """Return why the landmarks of a face are unusable, or None."""
     if not row["points_finite"]:
         return "some numbers are not finite"
     if row["points_spread"] < placement.MIN_SPREAD:
@@ -187,7 +187,7 @@ def _remedy(facts: np.ndarray, label_set: LabelSet) -> str:
 
 
 def _counts(title: str, facts: np.ndarray) -> Iterator[Finding]:
-    """Faces of one data set have the same number of points, or all have none."""
+    """Yield a finding if the faces of a data set have different numbers of points, or some have none."""
     numbers, faces = np.unique(facts["points"][facts["readable"]], return_counts=True)
     if len(numbers) > 1:
         counted = zip(numbers.tolist(), faces.tolist(), strict=True)
@@ -227,7 +227,7 @@ def _copies(parts: Mapping[str, Part]) -> Iterator[Finding]:
 
 
 def _empty_classes(parts: Mapping[str, Part]) -> Iterator[Finding]:
-    """Over all splits of one label set together; data without masks have no classes to miss."""
+    """Yield classes that no face has, over all splits of one label set together; none for data without masks."""
     by_set = sorted(parts.values(), key=lambda part: part.source.label_set.name)
     for name, group in itertools.groupby(by_set, key=lambda part: part.source.label_set.name):
         members = list(group)

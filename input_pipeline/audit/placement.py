@@ -1,8 +1,8 @@
-"""Whether landmarks lie on the face: measured against the photo, and against the parts that the mask shows.
+"""Placement of landmarks: whether they lie on the face, measured against the photo and against the classes of the mask.
 
 Known schemes have eyes, nose and mouth, and most masks do. In 1200 procedural faces, a third of them in profile, the
-points lay 0.02 face sizes from these parts in the middle and 0.12 at most; at 0.75 of their scale no less than 0.28 in
-any, at half or twice their scale 0.58 and more; moved by 15 % of the photo more than `LIMIT` in 98 %.
+points lay at a median of 0.02 and at most 0.12 face sizes from these classes; at 0.75 of their scale at least 0.28, at
+half or twice their scale at least 0.58; shifted by 15 % of the photo more than `LIMIT` in 98 % of the faces.
 """
 
 from typing import NamedTuple
@@ -14,26 +14,26 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.landmarks import five_points
 
 LIMIT = 0.2
-"""Mean distance of eyes, nose and mouth from the parts of the mask, in face sizes (square root of the face's area),
-beyond which landmarks lie beside the face."""
+"""Maximum mean distance of eyes, nose and mouth from these classes of the mask, in face sizes (square root of the
+face's area); above it landmarks are misplaced."""
 MIN_INSIDE = 0.5
-"""Share of the points that lie in the photo, below which landmarks lie beside the face."""
+"""Minimum share of the points that lie in the photo; below it landmarks are misplaced."""
 MIN_SPREAD = 2.0
-"""Pixels between the outermost points; nearer ones are all in one place, or fractions of the photo's sides."""
+"""Minimum spread of the points, pixels; below it they coincide, or are fractions of the photo's sides."""
 
 _EYES = ("l_eye", "r_eye", "eyes")
 _PARTS = (_EYES, ("nose",), ("mouth", "u_lip", "l_lip", "lips"))
-_ENDS = ((0, 1), (2, 5), (3, 4))  # each part lies between two of the five points; 5 is the middle of the eyes
+_ENDS = ((0, 1), (2, 5), (3, 4))  # each class lies between two of the five points; 5 is the middle of the eyes
 _FACE = (*sum(_PARTS, ()), "skin", "face", "eye_g", "l_brow", "r_brow", "brows", "beard", "facewear")
 
 
 class Points(NamedTuple):
-    """What is kept of the landmarks of one face.
+    """Measurements of the landmarks of one face.
 
     Attributes:
-      finite: whether every number is one.
+      finite: whether every number is finite.
       inside: share of the points that lie in the photo.
-      spread: pixels, the longer side of the box around the points; NaN unless finite.
+      spread: the longer side of the bounding box of the points, pixels; NaN unless finite.
       five: float64 [5, 2], `five_points` as fractions of the photo's width and height; NaN unless finite and known.
     """
 
@@ -44,29 +44,29 @@ class Points(NamedTuple):
 
 
 def measure(landmarks: np.ndarray, size: tuple[int, int]) -> Points:
-    """Measures landmarks [K, 2], K > 0, against the photo's (height, width) in pixels."""
+    """Measure landmarks [K, 2], K > 0, against the photo's (height, width) in pixels."""
     points, sides = np.asarray(landmarks, np.float64), np.array(size[::-1])
     inside = float(((points >= 0) & (points <= sides)).all(axis=1).mean())
     if not np.isfinite(points).all():
         return Points(False, inside, np.nan, np.full((5, 2), np.nan))
     try:
         five = five_points(points) / sides
-    except UserError:  # another scheme of points
+    except UserError:  # an unknown scheme
         five = np.full((5, 2), np.nan)
     return Points(True, inside, float(np.ptp(points, axis=0).max()), five)
 
 
 def distances(facts: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> np.ndarray:
-    """How far the points of eyes, nose and mouth lie from these parts of the mask.
+    """Measure how far the points of eyes, nose and mouth lie from these classes of the mask.
 
     Args:
       facts: records [N] of `facts.row_dtype(label_set)`.
       label_set: of the masks.
-      scale: what the landmarks are multiplied with first.
+      scale: factor applied to the landmarks first.
 
     Returns:
-      float64 [N], the mean over the parts that the mask shows, in face sizes; NaN where there is nothing to measure.
-      The mouth and a pair of eyes belong halfway between their two points, the nose and a single eye anywhere there.
+      float64 [N], the mean over the classes in the mask, in face sizes; NaN if there is nothing to measure.
+      The mouth and a pair of eyes belong halfway between their two points, the nose and a single eye anywhere between.
     """
     centres = _centres(facts, label_set)
     starts, ends = (scale * side for side in _ends(facts))
@@ -82,7 +82,7 @@ def distances(facts: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> 
 
 
 def fitting_scale(facts: np.ndarray, label_set: LabelSet) -> float:
-    """The factor that brings the landmarks of most faces nearest to the parts of their masks; NaN without any."""
+    """Return the factor that brings the landmarks of most faces nearest to the classes of their masks; NaN if none."""
     centres, middles = _centres(facts, label_set), np.mean(_ends(facts), axis=0)
     there = np.isfinite(centres + middles)
     target, point = np.where(there, centres, 0), np.where(there, middles, 0)
@@ -92,9 +92,9 @@ def fitting_scale(facts: np.ndarray, label_set: LabelSet) -> float:
 
 
 def _centres(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    """float64 [N, 3, 2]: (x, y) of eyes, nose and mouth in pixels of the mask; NaN where there is none.
+    """Return float64 [N, 3, 2]: (x, y) of eyes, nose and mouth in pixels of the mask; NaN for absent ones.
 
-    The nose and the mouth are where their pixels are; both eyes count alike, however little of one is seen.
+    The nose and the mouth are at the centroids of their pixels; both eyes count equally, however little of one shows.
     """
     found = []
     for names in _PARTS:
@@ -108,14 +108,14 @@ def _centres(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
 
 
 def _is_halfway(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    """bool [N, 3]: whether the centre of eyes, nose and mouth lies halfway between its two points."""
+    """Return bool [N, 3]: whether the centre of eyes, nose and mouth lies halfway between its two points."""
     pair = [label_set[name] for name in _EYES[:2] if name in label_set]
     both = (facts["pixels"][:, pair] > 0).sum(axis=1) == 2
     return np.stack([both, np.zeros(len(facts), bool), np.ones(len(facts), bool)], axis=1)
 
 
 def _ends(facts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two points, each float64 [N, 3, 2] in pixels of the mask, between which eyes, nose and mouth lie."""
+    """Return the two points, each float64 [N, 3, 2] in pixels of the mask, between which eyes, nose and mouth lie."""
     five = facts["five"].astype(np.float64)
     six = _in_mask(facts, np.concatenate([five, five[:, :2].mean(axis=1, keepdims=True)], axis=1))
     starts, ends = np.transpose(_ENDS)
@@ -123,12 +123,12 @@ def _ends(facts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_mask(facts: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """(x, y) [N, M, 2] in pixels of each face's mask, from fractions of its sides."""
+    """Convert fractions of the mask's sides to (x, y) [N, M, 2] in pixels of each face's mask."""
     return fractions * facts["mask_size"][:, None, ::-1]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """float64 [N]: of each row the mean of what is not NaN; NaN where nothing is."""
+    """Return the mean of each row without its NaNs, float64 [N]; NaN for a row of NaNs."""
     there = ~np.isnan(values)
     count = there.sum(axis=1)
     total = np.where(there, values, 0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""One pass over a source in parallel processes: every face is read once, and a row of facts is kept."""
+"""One pass over a source in parallel processes: every face is read once, and a row of statistics is kept."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from input_pipeline.audit.face_stats import look_at, row_dtype
 from input_pipeline.errors import UserError
 from input_pipeline.types import Problem, Source
 
-_CHUNK = 32  # faces of one task: long enough to hide its hand-over, short enough for a lively progress bar
+_CHUNK = 32  # faces per task: long enough to hide the cost of sending it, short enough for a responsive progress bar
 
 
 class Scan(NamedTuple):
-    """What a pass over a source found.
+    """The result of a scan.
 
     Attributes:
-      facts: records [N] of `facts.row_dtype`, in the order of the source.
+      facts: records [N] of `face_stats.row_dtype`, in the order of the source.
       broken: the faces that could not be read, and why, in that order.
     """
 
@@ -28,15 +28,15 @@ class Scan(NamedTuple):
 
 
 def scan(source: Source, *, jobs: int | None = None, progress: Callable[[int], None] = lambda faces: None) -> Scan:
-    """Reads every face of a source once.
+    """Read every face of a source once and compute its statistics.
 
     Args:
-      source: any source; with several jobs, one that can be pickled.
+      source: any source; it must be picklable if there are several jobs.
       jobs: processes; None is one for each CPU core this process may use. One job, or few faces, start no process.
-      progress: called with the number of faces that were added.
+      progress: called with the number of newly read faces.
 
     Raises:
-      UserError: a process was killed from outside, as for want of memory, or the names cannot be read. Faces that
+      UserError: a process was killed from outside, e.g. for lack of memory, or the names cannot be read. Faces that
         cannot be read raise nothing.
     """
     facts, faults = np.zeros(len(source), row_dtype(source.label_set)), {}
@@ -51,7 +51,7 @@ def scan(source: Source, *, jobs: int | None = None, progress: Callable[[int], N
 
 
 def _look(source: Source, task: range) -> tuple[np.ndarray, dict[int, str]]:
-    """Rows of facts, and what is wrong with the faces that cannot be read, by their index."""
+    """Return rows of statistics, and the errors of the faces that cannot be read, by their index."""
     facts, faults = np.zeros(len(task), row_dtype(source.label_set)), {}
     for row, index in enumerate(task):
         try:
@@ -64,7 +64,7 @@ def _look(source: Source, task: range) -> tuple[np.ndarray, dict[int, str]]:
 def _in_processes(
     source: Source, tasks: list[range], jobs: int
 ) -> Iterator[tuple[range, tuple[np.ndarray, dict[int, str]]]]:
-    """Results as they come; every process holds one task, so no more than `jobs` of them wait anywhere."""
+    """Yield results as they arrive; every process holds one task, so at most `jobs` of them are pending."""
     rest = iter(tasks)
     with processes.serving(_serve, source, jobs) as idle:
         busy: dict[Connection, range] = {}
@@ -85,7 +85,7 @@ def _in_processes(
 
 
 def _serve(pipe: Connection, source: Source) -> None:
-    """The life of a process: tasks come in, what `_look` says goes out."""
+    """Run the loop of a worker process: receive tasks, send the results of `_look`."""
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             pipe.send(_look(source, pipe.recv()))

@@ -1,8 +1,8 @@
-"""The side test: whether a mask means the subject's left by `left`, as every label set here does, or the image's.
+"""The side test: whether `left` in a mask means the subject's left, as in every label set here, or the image's.
 
-In a picture that is not mirrored the subject's left lies at larger x. In about 7 % of the faces of CelebAMask-HQ it
-lies at smaller x, always in the whole face; several of these photos show writing in mirror image, so it is the photo
-that was mirrored and its labels that were not. A network that learns from them learns to guess.
+In a photo that is not mirrored the subject's left lies at larger x. In about 7 % of the faces of CelebAMask-HQ it lies
+at smaller x, always for all classes; several of these photos show mirrored writing, so the photo was mirrored and its
+labels were not swapped. A network trained on them learns to guess.
 """
 
 import enum
@@ -14,16 +14,16 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example, Source, read_reduced
 
 MIN_SEPARATION = 0.5
-"""Partners nearer than this, in units of their own size (square root of their mean area), say nothing. On 900 real
-faces the centres of eyes, brows and ears lay 3.3, 2.0 and 4.6 such units apart or more; in a profile they meet."""
+"""Partners nearer than this, in units of their own size (square root of their mean area), are inconclusive. On 900 real
+faces the centres of eyes, brows and ears lay at least 3.3, 2.0 and 4.6 such units apart; in a profile they meet."""
 
 
 class Verdict(enum.IntEnum):
-    """What the side test says of a face.
+    """The result of the side test for one face.
 
-    UNCLEAR: no pair of partners is there whole and apart (profiles, labels without sides).
+    UNCLEAR: no pair of partners is fully visible and apart (profiles, labels without sides).
     CORRECT: the subject's left lies at larger x.
-    SWAPPED: it lies at smaller x, by the majority of the pairs, each weighted with its separation.
+    SWAPPED: it lies at smaller x, by the majority of the pairs, each weighted by its separation.
     MIXED: the majority is correct, but some pair is swapped.
     """
 
@@ -34,19 +34,19 @@ class Verdict(enum.IntEnum):
 
 
 def partners(label_set: LabelSet) -> list[tuple[str, str]]:
-    """The (left, right) classes of a label set."""
+    """Return the (left, right) pairs of classes of a label set."""
     return [(x.name, x.partner) for x in label_set.labels if x.side == "left" and x.partner in label_set]
 
 
 def separations(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    """How far the left partner lies right of the right one in the image.
+    """Measure how far the left partner lies right of the right one in the image.
 
     Args:
       facts: records [N] of `facts.row_dtype(label_set)`.
       label_set: of the masks.
 
     Returns:
-      float64 [N, P] for the P `partners`, in units of their size; NaN where one of the two is absent.
+      float64 [N, P] for the P `partners`, in units of their size; NaN if one of the two is absent.
     """
     pairs = [(label_set[left], label_set[right]) for left, right in partners(label_set)]
     left, right = np.array(pairs, np.int64).reshape(-1, 2).T
@@ -58,7 +58,7 @@ def separations(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
 
 
 def verdicts(separation: np.ndarray) -> np.ndarray:
-    """uint8 [N] of `Verdict` from `separations` [N, P]."""
+    """Return uint8 [N] of `Verdict` from `separations` [N, P]."""
     telling = np.where(np.abs(separation) >= MIN_SEPARATION, separation, 0)  # NaN is not >= anything
     result = np.full(len(separation), Verdict.CORRECT, np.uint8)
     result[(telling < 0).any(axis=1)] = Verdict.MIXED
@@ -68,7 +68,7 @@ def verdicts(separation: np.ndarray) -> np.ndarray:
 
 
 def mended(mask: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    """The mask uint8 [h, w] with left and right exchanged if they are `SWAPPED`, else as it is."""
+    """Return the mask uint8 [h, w] with left and right swapped if the side test says `SWAPPED`, else unchanged."""
     row = np.zeros(1, row_dtype(label_set))
     look_at_mask(row[0], mask, label_set)
     swapped = verdicts(separations(row, label_set))[0] == Verdict.SWAPPED
@@ -76,7 +76,7 @@ def mended(mask: np.ndarray, label_set: LabelSet) -> np.ndarray:
 
 
 class MendedSides:
-    """The examples of a source, those with swapped masks `mended`; images and landmarks stay as they are.
+    """The examples of a source with swapped masks corrected by `mended`; images and landmarks are unchanged.
 
     Args:
       source: any source.

@@ -1,7 +1,7 @@
-"""Random changes of a training face: its position, and what cameras do to light and pixels.
+"""Random augmentation of a training face: its geometry, its colours, and the effects of a camera.
 
-All positions become one resampling and all colours one matrix, so an image is interpolated and rounded as few times as
-possible. Ours; the ranges are usual for aligned faces.
+All geometric changes become one resampling and all colour changes one matrix, so an image is interpolated and rounded
+as few times as possible. Ours; the ranges are usual for aligned faces.
 """
 
 import dataclasses
@@ -29,32 +29,32 @@ _NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """What may happen to a training face; every magnitude is the limit of a uniform draw.
+    """Options of the augmentation; every magnitude is the limit of a uniform draw.
 
     Attributes:
-      flip: probability of mirroring (left and right exchange their ids).
-      rotate: degrees to either side.
+      flip: probability of mirroring (left and right swap their ids).
+      rotate: degrees in either direction.
       scale_min, scale_max: magnification.
-      scale_log: its logarithm is drawn uniformly; False draws the magnification itself so.
+      scale_log: draw the logarithm of the magnification uniformly; False draws the magnification itself uniformly.
       shift: fraction of the side, in x and in y.
-      shear: sideways for each pixel of height, and upwards for each of width (0.2 leans by 11 degrees).
+      shear: horizontal shift per pixel of height, and vertical shift per pixel of width (0.2 leans by 11 degrees).
       edge: repeat the border pixels outside the photo; False paints `fill`.
       fill: grey level outside the photo, 0 = black, 128 = mid-grey, 255 = white.
-      ignore_outside: mask pixels outside the photo are ignored; False makes them background (class 0).
-      occlude: probability that one to three patches lie over the face.
-      occlude_size: length of the longest of them over the side.
-      occlude_ignore: mask pixels under a patch are ignored; False keeps them: the face goes on behind it.
+      ignore_outside: set mask pixels outside the photo to ignore; False makes them background (class 0).
+      occlude: probability of one to three patches over the face.
+      occlude_size: length of the longest of them as a fraction of the side.
+      occlude_ignore: set mask pixels under a patch to ignore; False keeps their class, as the face continues behind it.
       brightness: factor 1 +- this.
       contrast: factor 1 +- this, about the mean grey of the image.
       saturation: factor 1 +- this, about the grey of each pixel.
-      tint: factor 1 +- this of each colour channel by itself (white balance).
-      grey: probability of losing all colour.
+      tint: factor 1 +- this, drawn for each colour channel separately (white balance).
+      grey: probability of converting to grey.
       blur: probability of a Gaussian blur.
-      blur_sigma: largest standard deviation of that blur, pixels of the result.
+      blur_sigma: maximum standard deviation of that blur, pixels of the result.
       jpeg: probability of JPEG compression.
-      jpeg_quality: its lowest quality (1..95); the highest is 95.
+      jpeg_quality: its minimum quality (1..95); the maximum is 95.
       noise: probability of Gaussian sensor noise.
-      noise_sigma: its largest standard deviation; 255 is white.
+      noise_sigma: its maximum standard deviation; 255 is white.
 
     Raises:
       UserError: a value outside its range.
@@ -96,17 +96,17 @@ class Augment:
 
     @classmethod
     def none(cls) -> "Augment":
-        """No change: the face as `fit_square` shows it, up to the resampling."""
+        """Return options without any change: the face as from `fit_square`, up to the resampling."""
         moves, colors = ("flip", "rotate", "shift", "shear"), ("brightness", "contrast", "saturation", "tint", "grey")
         off = dict.fromkeys((*moves, *colors, "occlude", "blur", "jpeg", "noise"), 0.0)
         return cls(**off, scale_min=1.0, scale_max=1.0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "Augment":
-        """The defaults with some fields replaced, as in a config.
+        """Return the defaults with some fields replaced, as in a config.
 
         Raises:
-          UserError: an unknown field (the sentence names the nearest one), a value of another type or out of range.
+          UserError: an unknown field (the sentence suggests the nearest one), a value of another type or out of range.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         for name, value in values.items():
@@ -129,18 +129,18 @@ def random_view(
     rng: np.random.Generator,
     resize: ResizeRule = PAD_SQUARE,
 ) -> Example:
-    """A random training view of a face.
+    """Draw a random training view of a face.
 
     Args:
       example: any size; its mask in `label_set`.
-      options: what may happen.
+      options: the augmentation.
       label_set: of the mask.
       side: of the square result.
       rng: the only source of randomness.
-      resize: whether the photo is stretched to the square after the changes; the view is bilinear by any rule.
+      resize: decides whether the photo is stretched to the square; the view is bilinear under every rule.
 
     Returns:
-      image uint8 [side, side, 3], mask uint8 [side, side] in `label_set`, landmarks moved alike, the rest as it was.
+      image uint8 [side, side, 3], mask uint8 [side, side] in `label_set`, landmarks moved alike, the rest unchanged.
     """
     if rng.random() < options.flip:
         example = flip(example, label_set)
@@ -152,7 +152,7 @@ def random_view(
         degrees=_about(0, options.rotate, rng),
         scale=_magnification(options, rng),
         shift=(_about(0, options.shift, rng), _about(0, options.shift, rng)),
-        # Younger than saved configs: switched off, it draws nothing, and their streams stay what they were.
+        # Newer than saved configs: disabled, it draws nothing, so their random streams stay the same.
         shear=(_about(0, options.shear, rng), _about(0, options.shear, rng)) if options.shear else (0.0, 0.0),
         stretch=resize.stretches,
     )
@@ -165,10 +165,10 @@ def random_view(
 
 
 def color_matrix(mean: float, *, brightness: float, contrast: float, saturation: float, tint: np.ndarray) -> np.ndarray:
-    """All colour changes as one affine map of RGB, because each of them is one.
+    """Return all colour changes as one affine map of RGB, since each of them is affine.
 
     Args:
-      mean: grey of the image about which contrast spreads, 0..255.
+      mean: mean grey of the image, the fixed point of the contrast, 0..255.
       brightness, contrast, saturation: factors; 1 changes nothing, saturation 0 makes grey.
       tint: [3] factors of the channels.
 
@@ -187,7 +187,7 @@ def _magnification(options: Augment, rng: np.random.Generator) -> float:
 
 
 def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -> np.ndarray:
-    """Light, lens, sensor and compression, in the order in which a camera applies them."""
+    """Apply light, lens, sensor and compression in the order of a camera."""
     colors = color_matrix(
         float(np.dot(_LUMA, cv2.mean(image)[:3])),
         brightness=_about(1, options.brightness, rng),
@@ -208,7 +208,7 @@ def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -
 
 
 def _with_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise. Each value is one random byte, looked up among 256 equally likely ones: several times faster."""
+    """Add Gaussian noise: each value is a random byte looked up among 256 equally likely ones, which is faster."""
     draws = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
     return cv2.add(image, cv2.LUT(draws, np.rint(sigma * _NORMAL).astype(np.int16)), dtype=cv2.CV_8U)
 

@@ -1,4 +1,4 @@
-"""Colours in sRGB: the numbers of a photo mean what its ICC profile says, and are converted as viewers do it."""
+"""Conversion of photos to sRGB from their ICC profile, as viewers do it."""
 
 import functools
 import io
@@ -8,28 +8,28 @@ import numpy as np
 from PIL import Image, ImageCms
 
 MAX_PROFILE_BYTES = 1 << 22
-"""Longer profiles are ignored; the largest in use, those of printing, have 2 to 3 MB."""
+"""Longer profiles are ignored, bytes; the largest in use, those for printing, have 2 to 3 MB."""
 SRGB_LEVELS = 2
-"""A profile that moves no colour by more levels than this is one of the many forms of sRGB: nothing is converted."""
+"""A profile that moves no colour by more levels than this is one of the many variants of sRGB: nothing is converted."""
 
-_CACHED = 16  # profiles; a data set has a few
+_CACHED = 16  # number of profiles; a data set has a few
 _CLASSES = ("mntr", "scnr", "prtr", "spac")  # profiles of devices and colour spaces, not of effects and links
-_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's, by the profile's colour space
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's modes by the profile's colour space
 
 
 class _Conversion(NamedTuple):
-    mode: str  # of the images that it takes
+    mode: str  # of the images that it converts
     transform: ImageCms.ImageCmsTransform
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The sRGB image (mode RGB) of an image.
+    """Convert an image to sRGB (mode RGB).
 
-    Profiles that are broken, too long or made for another kind of image are ignored, as by viewers.
+    Profiles that are broken, too long or made for another kind of image are ignored, as viewers do.
 
     Args:
       image: mode RGB, L, CMYK or LAB.
-      profile: the ICC profile in its file, from anybody; None is sRGB, or grey and inks as Pillow converts them.
+      profile: the ICC profile in its file, untrusted; None means sRGB, or grey and CMYK as Pillow converts them.
     """
     conversion = None
     if image.mode == "LAB":
@@ -41,10 +41,10 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return ImageCms.applyTransform(image.convert(conversion.mode), conversion.transform)
 
 
-# Both keep transforms alone, which any number of threads may use at once: Flags.NOCACHE makes them free of state.
+# Both cache only transforms, which any number of threads may use at once: Flags.NOCACHE makes them stateless.
 @functools.lru_cache(maxsize=_CACHED)
 def _of_profile(profile: bytes, mode: str) -> _Conversion | None:
-    """The conversion of images of a mode, or None where there is nothing to convert or nothing to go by."""
+    """Return the conversion of images of a mode, or None if none is needed or the profile is unusable."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         source = _MODES.get(opened.profile.xcolor_space.strip())
@@ -68,7 +68,7 @@ def _conversion(source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, mod
 
 
 def _is_srgb(conversion: _Conversion) -> bool:
-    """Whether no colour of a grid moves by more than `SRGB_LEVELS`."""
+    """Return whether no colour of a grid moves by more than `SRGB_LEVELS`."""
     if conversion.mode == "CMYK":
         return False
     levels = np.linspace(0, 255, 18).astype(np.uint8)  # steps of 15

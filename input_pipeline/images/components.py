@@ -1,7 +1,7 @@
-"""Blobs: the connected components of a mask, for losses that ask every piece of a face to agree with itself.
+"""Blobs: the connected components of a mask, for losses that make predictions consistent within each component.
 
-Blobs are constants of the loss, but cropping and turning cut and join them: they are taken from the mask that the
-network sees, after all geometry. Background is a class like any other (Masi et al., CVPR 2020, section 3).
+Blobs are constants of the loss, but cropping and rotation split and join them: they are computed from the augmented
+mask that the network sees. Background is a class like any other (Masi et al., CVPR 2020, section 3).
 """
 
 import numpy as np
@@ -15,20 +15,19 @@ NONE = -1
 
 
 def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
-    """The 4-connected components of each class, at most `max_blobs` of them.
+    """Label the 4-connected components of each class, with at most `max_blobs` ids.
 
-    Components smaller than `min_pixels`, and the smallest ones where there are too many, are joined with the others of
-    their class that are left over: a blob may lie in several places, but it always holds one class. The merging rule is
-    ours.
+    Components smaller than `min_pixels`, and the smallest ones if there are too many, are merged with the others of
+    their class that are left over: a blob may have several pieces, but only one class. The merging rule is ours.
 
     Args:
       mask: [H, W] class ids, 255 = ignore.
-      max_blobs: how many ids there are, a static size of the loss.
-      min_pixels: area below which a component has no blob of its own; 1 keeps all.
+      max_blobs: number of ids, a static size of the loss.
+      min_pixels: area below which a component gets no blob of its own; 1 keeps all.
 
     Returns:
       int32 [H, W]: 0, 1, ... from the largest component to the smallest (equal ones in raster order of their first
-      pixel), then the joined remainders in the order of their classes; -1 on ignored pixels.
+      pixel), then the merged remainders in the order of their classes; -1 on ignored pixels.
 
     Raises:
       UserError: the mask holds more classes than `max_blobs`.
@@ -52,15 +51,15 @@ def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
 
 
 def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """The 4-connected components of all classes.
+    """Label the 4-connected components of all classes.
 
     Args:
-      mask: [H, W] class ids, H and W from 1 on, 255 = ignore.
+      mask: [H, W] class ids, H and W at least 1, 255 = ignore.
 
     Returns:
-      their numbers int32 [H, W], from 1 on in raster order (0 = ignored), and how many there are.
+      their numbers int32 [H, W], from 1 in raster order (0 = ignored), and how many there are.
 
-    One pass for all classes: pixels are laid out with gaps, and a gap is filled where both its neighbours are of one
+    One pass for all classes: pixels are laid out with gaps, and a gap is filled if both its neighbours have the same
     class. So the time does not grow with the number of classes.
     """
     height, width = mask.shape
@@ -74,13 +73,12 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _affordable(classes: np.ndarray, max_blobs: int, at_most: int) -> int:
-    """How many of the components, sorted from large to small, keep a blob of their own.
+    """Return how many of the components, sorted from large to small, can keep a blob of their own.
 
-    Keeping k costs k ids and one more for every class among the rest. That grows with k, so the last k that fits is
-    the best.
+    Keeping k costs k ids, plus one for every class among the rest. That grows with k, so the last k that fits is best.
     """
     _, last = np.unique(classes[::-1], return_index=True)
-    last = len(classes) - 1 - last  # where each class occurs last
+    last = len(classes) - 1 - last  # index of the last occurrence of each class
     kept = np.arange(at_most + 1)
     cost = kept + (last[None, :] >= kept[:, None]).sum(axis=1)
     if cost[0] > max_blobs:

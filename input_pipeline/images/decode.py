@@ -1,7 +1,7 @@
-"""Reading pictures that nobody vouches for: any mode, any orientation, any damage, and never more pixels than asked.
+"""Decoding of untrusted images: any mode, any orientation, any damage, and never more pixels than allowed.
 
-Only raster formats whose decoders live in Pillow itself are tried (no PostScript, no external programs), and HEIC where
-the package pillow-heif is installed.
+Only raster formats whose decoders are part of Pillow itself are tried (no PostScript, no external programs), and HEIC
+if the package pillow-heif is installed.
 """
 
 import contextlib
@@ -28,16 +28,16 @@ MAX_PIXELS = 100_000_000
 _PHOTO_WANTED = f"give a {', '.join(FORMATS)} file"
 _MASK_WANTED = "save it as a palette or 8-bit grey PNG"
 
-# What Pillow's decoders raise on damaged files (random damage brought up the first five, AVIF the RuntimeError; the
+# The errors of Pillow's decoders on damaged files (random damage produced the first five, AVIF the RuntimeError; the
 # others are the modules').
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, EOFError, struct.error, zlib.error)
 
 
 class Encoded(NamedTuple):
-    """A file that was read already.
+    """The content of a file that was already read.
 
     Attributes:
-      name: what an error calls it.
+      name: the file, for error messages.
       data: its bytes.
     """
 
@@ -46,23 +46,23 @@ class Encoded(NamedTuple):
 
 
 Picture = str | os.PathLike | Encoded
-"""Where a picture is: a path (local, or an `epath.Path` of a bucket), or its bytes."""
+"""An image: a path (local, or an `epath.Path` of a bucket), or its bytes."""
 
 
 def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The picture in a file, as a viewer shows it.
+    """Decode an image as a viewer shows it.
 
     Args:
-      picture: a JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF file (of an animation, the first frame).
-      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many
+      picture: a JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF or GIF file (the first frame of an animation).
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if its longer side keeps at least this many
         pixels (2 to 4 times faster for large photos); None decodes every pixel.
-      max_pixels: refuse pictures of more pixels, before decoding them.
+      max_pixels: refuse images of more pixels, before decoding them.
 
     Returns:
       uint8 [H, W, 3], sRGB values; see `to_rgb`.
 
     Raises:
-      UserError: no such file, no picture, damaged, or too large.
+      UserError: no such file, not an image, damaged, or too large.
     """
     return read_sized(picture, at_least=at_least, max_pixels=max_pixels)[0]
 
@@ -70,7 +70,7 @@ def read_image(picture: Picture, *, at_least: int | None = None, max_pixels: int
 def read_sized(
     picture: Picture, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """As `read_image`; and (height, width) of the whole picture, however much smaller it was decoded."""
+    """Decode as `read_image` does; also return the (height, width) at full size, before any reduction."""
     with _open(picture, max_pixels) as (image, _), _damage_named(picture):
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         size = (image.width, image.height) if turned else (image.height, image.width)
@@ -80,18 +80,18 @@ def read_sized(
 
 def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:
     drafted = None
-    if at_least is not None and image.format != "HEIF":  # of HEIC, only a separate thumbnail could be had
+    if at_least is not None and image.format != "HEIF":  # HEIC offers only a separate thumbnail
         scale = min(1.0, at_least / max(image.size))
         drafted = image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
     image.load()
     if drafted is None or drafted[1][2:] == image.size:
         return image
-    # JPEG rounds up: its last pixels show less of the picture than the others, as if there were more beyond the border.
+    # JPEG rounds up: its last pixels cover less of the image than the others, as if it continued beyond the border.
     return image.resize(image.size, Image.Resampling.BILINEAR, box=drafted[1])
 
 
 class Drawing(NamedTuple):
-    """A label image in colours.
+    """A colour-coded label image.
 
     Attributes:
       pixels: uint8 [H, W, 3], the values in the file: no colour profile is applied.
@@ -103,7 +103,7 @@ class Drawing(NamedTuple):
 
 
 def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS) -> Drawing:
-    """The colours in a label image, or in the picture of one part.
+    """Decode a colour-coded label image, or the image of one part.
 
     Args:
       picture: as `read_image`.
@@ -111,7 +111,7 @@ def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS)
       max_pixels: refuse images of more pixels, before decoding them.
 
     Raises:
-      UserError: as `read_image`, and for a lossy coding where `exact`.
+      UserError: as `read_image`, and for a lossy coding if `exact`.
     """
     with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
         if exact:
@@ -120,18 +120,18 @@ def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS)
 
 
 def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The class ids in a palette or grey PNG.
+    """Decode the class ids of a palette or grey PNG.
 
     Args:
       picture: a palette image (its indices count, not its colours), or a grey one of 8 bits, or of 16 bits with no
-        value above 255. What counts is what the file holds, not what it is called.
+        value above 255. The content decides, not the file name.
       max_pixels: refuse masks of more pixels, before decoding them.
 
     Returns:
       uint8 [H, W].
 
     Raises:
-      UserError: as `read_image`; for lossy codings, which change ids; and for colour images, which hold none.
+      UserError: as `read_image`; for lossy codings, which change ids; and for colour images, which have no ids.
     """
     with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
         _refuse_lossy(picture, coding)
@@ -158,24 +158,24 @@ def _refuse_lossy(picture: Picture, coding: str | None) -> None:
 
 
 def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
-    """A Pillow image of any mode as the uint8 [H, W, 3] that a viewer shows, in sRGB.
+    """Convert a Pillow image of any mode to the uint8 [H, W, 3] that a viewer shows, in sRGB.
 
     The EXIF orientation is applied, and the colour profile (see `color_profiles`); grey is repeated; palettes are
-    looked up; 16-bit grey is scaled (65535 becomes 255); CMYK and Lab are converted; transparent pixels are laid over
-    black, because what lies under them is arbitrary.
+    looked up; 16-bit grey is scaled (65535 becomes 255); CMYK and Lab are converted; transparent pixels are composited
+    over black, because the colours under them are arbitrary.
 
     Args:
       image: any mode.
-      name: what an error calls it.
+      name: the image, for error messages.
 
     Raises:
-      UserError: floating-point or 32-bit values, which have no agreed white.
+      UserError: floating-point or 32-bit values, which have no agreed white level.
     """
     return _upright_rgb(image, image.info.get("icc_profile"), name)
 
 
 def _upright_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
-    """As `to_rgb`, with this profile in place of the image's own; without one, values stay as they are."""
+    """Convert as `to_rgb` does, with this profile instead of the image's own; None keeps the values unchanged."""
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
         image = _scaled_grey(np.asarray(image), name)
@@ -198,13 +198,13 @@ def _scaled_grey(values: np.ndarray, name: str) -> Image.Image:
 
 
 def name_of(picture: Picture) -> str:
-    """What an error calls the picture."""
+    """Return the picture's name for error messages."""
     return picture.name if isinstance(picture, Encoded) else os.fspath(picture)
 
 
 @contextlib.contextmanager
 def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
-    """The image with only its header read, once the header's size is accepted; and its lossy coding, or None."""
+    """Yield the image with only its header read, after checking its size; and its lossy coding, or None."""
     with contextlib.ExitStack() as stack:
         with _damage_named(picture, wanted):
             opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
@@ -225,10 +225,10 @@ def _identify(file: BinaryIO, name: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _damage_named(picture: Picture, wanted: str = _PHOTO_WANTED) -> Iterator[None]:
-    """Turns what Pillow raises into one sentence about the file."""
+    """Convert Pillow's exceptions to one sentence about the file."""
     try:
         yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning where users say so
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning under -W error
         raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
     except FileNotFoundError as error:
         name = name_of(picture)

@@ -1,4 +1,4 @@
-"""One example from its parts: the photo decoded, its mask and landmarks checked against it."""
+"""Assembly of one example: the photo decoded, its mask and landmarks checked against it."""
 
 import numpy as np
 
@@ -12,17 +12,17 @@ from input_pipeline.types import Example
 def assemble(
     picture: Picture, mask: np.ndarray | None, landmarks: np.ndarray | None, *, at_least: int | None = None
 ) -> Example:
-    """The example of a photo.
+    """Assemble the example of a photo.
 
     Args:
       picture: the photo.
       mask: uint8 [h, w] ids, or None.
       landmarks: float32 [K, 2] in pixels of the photo, or None.
-      at_least: as in `read_image`: the photo may be decoded smaller, and landmarks move with it.
+      at_least: as in `read_image`: the photo may be decoded smaller, and landmarks are scaled with it.
 
     Raises:
-      UserError: a photo that cannot be read, or a mask that does not cover it: their sizes must be equal, or one a
-        whole multiple of the other (CelebAMask-HQ draws at half the size of its photos).
+      UserError: a photo that cannot be read, or a mask that does not cover it: their sizes must be equal, or one an
+        integer multiple of the other (CelebAMask-HQ's masks have half the size of its photos).
     """
     image, (height, width) = read_sized(picture, at_least=at_least)
     example = {"image": image}
@@ -40,7 +40,7 @@ def assemble(
 
 
 def check_ids(mask: np.ndarray, label_set: LabelSet, name: str) -> None:
-    """Raises UserError unless every value of `mask` is an id of `label_set` or 255."""
+    """Raise UserError unless every value of `mask` is an id of `label_set` or 255."""
     unknown = (mask >= len(label_set)) & (mask != labels.IGNORE)
     if unknown.any():
         raise UserError(

@@ -1,13 +1,13 @@
-"""How much of a picture is a training example: all of it, the face, or the face in its standard position.
+"""Framing: the part of a photo that becomes a training example.
 
 | framing | example |
 |---|---|
-| `whole` | the picture |
+| `whole` | the entire photo |
 | `face` | a square around the landmarks, else around the face in the mask, cropped without interpolation |
-| `face_inside` | the part of that square that lies in the picture, often oblong (Helen in the published SegFace) |
-| `aligned` | a square in which eyes, nose and mouth lie where `landmarks.TEMPLATE` has them |
+| `face_inside` | the part of that square inside the photo, often oblong (Helen in the published SegFace) |
+| `aligned` | a square in which eyes, nose and mouth lie at the positions of `landmarks.TEMPLATE` |
 
-Beyond the picture the image of a square repeats its border and the mask is ignored.
+Outside the photo, the image of a square repeats its border and the mask is ignored.
 """
 
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ from input_pipeline.types import Example, Source, read_reduced
 
 FRAMINGS = ("whole", "face", "face_inside", "aligned")
 MARGIN = 1.2
-"""Side of the square over the longer side of what it surrounds (Helen in SegFace, there around the 68 landmarks)."""
+"""Side of the square over the longer side of the box inside it (Helen in SegFace, there around the 68 landmarks)."""
 FIVE_POINT_MARGIN = 2.4
-"""The same around eyes, nose and mouth corners alone: about the square of the 68 landmarks (ours)."""
+"""The same for a box around eyes, nose and mouth corners only: about the square of the 68 landmarks (ours)."""
 LARGEST = 4
-"""Longest side of the square over the longer side of the picture: beyond, landmarks are wrong and memory is wasted."""
-# What hangs around a face does not say where it is.
+"""Maximum side of the square over the longer side of the photo: beyond, landmarks are wrong and memory is wasted."""
+# Accessories and hair around a face do not show where it is.
 _AROUND = ("background", "hair_background", "hair", "hat", "neck", "cloth", "neck_l", "ear_r")
 
 
 def align(example: Example, template: np.ndarray, side: int) -> Example:
-    """The face turned, scaled and shifted so that its five points lie nearest to a template.
+    """Align a face: turn, scale and shift it so that its five points lie nearest to a template.
 
     Args:
       example: with landmarks of a scheme of `input_pipeline.landmarks`.
@@ -44,7 +44,7 @@ def align(example: Example, template: np.ndarray, side: int) -> Example:
       image uint8 [side, side, 3] with repeated border, mask uint8 [side, side] with 255 outside, landmarks.
 
     Raises:
-      UserError: landmarks that say nothing about the position of a face in this picture.
+      UserError: landmarks that do not locate a face in this photo.
     """
     points = five_points(example["landmarks"])
     matrix = alignment_matrix(points, template, side)
@@ -53,14 +53,14 @@ def align(example: Example, template: np.ndarray, side: int) -> Example:
 
 
 def face_square(example: Example, label_set: LabelSet) -> tuple[float, float, float]:
-    """The square of a face: left, top, side in pixels of the image.
+    """Return the square of a face: left, top, side in pixels of the image.
 
     Args:
       example: with landmarks, or with a mask in `label_set`.
-      label_set: of the mask; every class but background, hair and what is worn on or lies below the head is the face.
+      label_set: of the mask; every class except background, hair, things worn, and parts below the head is the face.
 
     Raises:
-      UserError: neither landmarks nor pixels of a face, or a square of more than `MAX_PIXELS` or `LARGEST`.
+      UserError: neither landmarks nor pixels of a face, or a square beyond `MAX_PIXELS` or `LARGEST`.
     """
     if "landmarks" in example:
         points = example["landmarks"].astype(np.float64)
@@ -84,7 +84,7 @@ def _check_visible(low: np.ndarray, high: np.ndarray, example: Example) -> None:
 
 
 def _face_box(example: Example, label_set: LabelSet) -> tuple[np.ndarray, np.ndarray]:
-    """(x, y) of the upper left and lower right corner of the face in the mask, pixels of the image."""
+    """Return (x, y) of the upper left and lower right corner of the face in the mask, pixels of the image."""
     if "mask" not in example:
         raise UserError("a face without landmarks and mask cannot be framed: set data.framing to 'whole'")
     mask = example["mask"]
@@ -106,7 +106,7 @@ class FramedSource:
       framing: one of `FRAMINGS`.
 
     Raises:
-      UserError: an unknown framing; and, from an example, a face that cannot be framed (the sentence names it).
+      UserError: an unknown framing; and, on reading an example, a face that cannot be framed (the sentence names it).
     """
 
     def __init__(self, source: Source, framing: str):
@@ -117,7 +117,7 @@ class FramedSource:
 
     @property
     def problems(self) -> Sequence:
-        """Those of the source."""
+        """Return those of the source."""
         return getattr(self.source, "problems", ())
 
     def __len__(self) -> int:
@@ -129,13 +129,13 @@ class FramedSource:
     def read_reduced(self, index: int, at_least: int) -> Example:
         """See `ReducedSource`: the framed part keeps at least `at_least` pixels on a side.
 
-        How much of the picture that part is shows only when landmarks or mask are there: where it is little, the
-        picture is read a second time, larger.
+        The size of that part is known only after landmarks or mask are read: if it is too small, the photo is decoded
+        a second time, larger.
         """
         example = read_reduced(self.source, index, at_least)
         framed = self._framed(index, example, at_least)
         longer, whole = max(framed["image"].shape), max(example["image"].shape)
-        if longer < at_least <= whole:  # a smaller picture was not reduced
+        if longer < at_least <= whole:  # a smaller photo was not reduced
             larger = read_reduced(self.source, index, -(-whole * at_least // longer))
             if larger["image"].shape != example["image"].shape:
                 framed = self._framed(index, larger, at_least)
@@ -155,10 +155,10 @@ class FramedSource:
 
 
 def _natural_side(example: Example, at_least: int | None) -> int:
-    """Side at which the aligned face keeps its size in the picture; less, if less is enough.
+    """Return the side at which the aligned face keeps its size in the photo; less, if less is enough.
 
-    A face fills the square about as it fills the template, so more than twice the shorter side of the picture would
-    show nothing more.
+    A face fills the square about as it fills the template, so more than twice the shorter side of the photo would add
+    no detail.
     """
     magnification = np.sqrt(np.linalg.det(alignment_matrix(example["landmarks"], TEMPLATE, 1)[:, :2]))
     limits = [1 / magnification, 2 * min(example["image"].shape[:2])]

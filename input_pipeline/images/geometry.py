@@ -1,8 +1,8 @@
-"""Geometry that moves the image, its mask and its landmarks together.
+"""Geometric operations that move the image, its mask and its landmarks together.
 
-Coordinates are (x, y) pixels with pixel centres at .5, so that scaling a picture by s multiplies every coordinate by s
-and a [H, W] picture covers [0, W] x [0, H]. An image and its mask may differ in size (see `ReducedSource`): they cover
-the same field of view, and landmarks count in pixels of the image.
+Coordinates are (x, y) pixels with pixel centres at .5, so that scaling an image by s multiplies every coordinate by s
+and a [H, W] image covers [0, W] x [0, H]. An image and its mask may differ in size (see `ReducedSource`): they cover
+the same field of view, and landmarks are in pixels of the image.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from input_pipeline.types import Example
 
 
 def flip(example: Example, label_set: LabelSet) -> Example:
-    """The mirrored face: left and right exchange their ids and their landmarks.
+    """Mirror a face: left and right swap their ids and their landmarks.
 
     Args:
       example: its mask in `label_set`.
@@ -44,9 +44,9 @@ def flip(example: Example, label_set: LabelSet) -> Example:
 
 
 def resize(example: Example, height: int, width: int, kernel: Kernel = Kernel.BILINEAR) -> Example:
-    """The whole picture at another size; its shape may change.
+    """Resize an example, without cropping; its aspect ratio may change.
 
-    The image is interpolated with a kernel that grows with the reduction (no aliasing); each pixel of the mask takes
+    The image is interpolated with a kernel that widens with the reduction (no aliasing); each pixel of the mask takes
     the id found at its centre.
     """
     h, w = example["image"].shape[:2]
@@ -61,14 +61,14 @@ def resize(example: Example, height: int, width: int, kernel: Kernel = Kernel.BI
 
 
 def shrink(example: Example, side: int) -> Example:
-    """At most `side` pixels on the longer side, image and mask of one size; small pictures keep theirs."""
+    """Shrink to at most `side` pixels on the longer side, image and mask to one size; smaller images keep theirs."""
     h, w = example["image"].shape[:2]
     scale = min(1.0, side / max(h, w))
     return resize(example, max(1, round(h * scale)), max(1, round(w * scale)))
 
 
 class Box(NamedTuple):
-    """The picture's part of a square, pixels: `square[top:bottom, left:right]`."""
+    """The part of a square that an image fills, pixels: `square[top:bottom, left:right]`."""
 
     left: int
     top: int
@@ -77,7 +77,7 @@ class Box(NamedTuple):
 
 
 def fit_box(height: int, width: int, side: int) -> Box:
-    """Where a [height, width] picture lies in a square of `side` pixels: whole, centred, in proportion."""
+    """Return where a [height, width] image lies in a square of `side` pixels: uncropped, centred, in proportion."""
     scale = side / max(height, width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
     top, left = (side - h) // 2, (side - w) // 2
@@ -85,9 +85,9 @@ def fit_box(height: int, width: int, side: int) -> Box:
 
 
 def fit_square(example: Example, side: int, kernel: Kernel = Kernel.BILINEAR) -> Example:
-    """The whole picture, centred in a square: nothing is cropped, nothing is stretched.
+    """Fit the uncropped image into a square, centred: nothing is cropped, nothing is stretched.
 
-    The longer side is resized to `side` by the kernel (see `resize`), the rest of the square repeats the border pixels
+    The longer side is resized to `side` by the kernel (see `resize`); the rest of the square repeats the border pixels
     of the image and is ignored in the mask.
     """
     left, top, right, bottom = fit_box(*example["image"].shape[:2], side)
@@ -102,14 +102,14 @@ def fit_square(example: Example, side: int, kernel: Kernel = Kernel.BILINEAR) ->
 
 
 def crop(example: Example, left: float, top: float, side: float, *, inside: bool = False) -> Example:
-    """A square of the picture, which may reach beyond it: there the image repeats its border, the mask is ignored.
+    """Crop a square, which may reach beyond the image: there the image repeats its border and the mask is ignored.
 
-    No pixel is interpolated: the square snaps to whole pixels of image and mask (of the coarser one, where their sizes
-    differ), so that both go on covering the same field of view.
+    No pixel is interpolated: the square snaps to full pixels of image and mask (of the coarser one, if their sizes
+    differ), so that both still cover the same field of view.
 
     Args:
       left, top, side: pixels of the image.
-      inside: leave out what lies beyond the picture; the rest may be oblong, and is one pixel at least.
+      inside: leave out the part beyond the image; the rest may be oblong, and is at least one pixel.
     """
     image = example["image"]
     size = np.array(image.shape[1::-1])
@@ -131,7 +131,7 @@ def crop(example: Example, left: float, top: float, side: float, *, inside: bool
 
 
 def _ranges(start: np.ndarray, extent: np.ndarray, size: np.ndarray, inside: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The columns and rows of a picture of `size` (width, height) from `start` on, both fractions of that size."""
+    """Return the columns and rows of an array with `size` (width, height) from `start` on; both are fractions of it."""
     first = np.rint(start * size).astype(int)
     count = np.maximum(np.rint(extent * size).astype(int), 1)
     ranges = np.arange(first[0], first[0] + count[0]), np.arange(first[1], first[1] + count[1])
@@ -151,12 +151,12 @@ def square_matrix(
     shear: tuple[float, float],
     stretch: bool = False,
 ) -> np.ndarray:
-    """The affine map of a [height, width] picture into a square: changes about its centre, then fitted to the square.
+    """Return the affine map of a [height, width] image into a square: changes about its centre, then fitting.
 
     Args:
       height, width: of the picture.
       side: of the square, pixels.
-      degrees: rotation, clockwise as seen, after shearing.
+      degrees: rotation, clockwise in the image, after shearing.
       scale: magnification on top of fitting.
       shift: (x, y), fractions of `side`.
       shear: (x, y): how far a pixel moves along x for each pixel of its y, and along y for each of its x.
@@ -175,15 +175,15 @@ def square_matrix(
 
 
 def warp(example: Example, matrix: np.ndarray, side: int, *, edge: bool, mask_fill: int, fill: int = GREY) -> Example:
-    """One affine map of image, mask and landmarks.
+    """Apply one affine map to image, mask and landmarks.
 
     Args:
       example: image and mask may differ in size.
-      matrix: float64 [2, 3], image pixels to pixels of the result; an image that it reduces by much is filtered.
+      matrix: float64 [2, 3], image pixels to pixels of the result; strong reduction is filtered against aliasing.
       side: of the square result.
-      edge: repeat the border pixels of the image outside of it, else `fill`.
+      edge: repeat the border pixels outside the image, else `fill`.
       mask_fill: id of the pixels outside the mask.
-      fill: grey level outside of the image, 0 = black.
+      fill: grey level outside the image, 0 = black.
 
     Returns:
       image uint8 [side, side, 3] (bilinear), mask uint8 [side, side] (id at the pixel centre), landmarks float32.

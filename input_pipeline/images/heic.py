@@ -1,4 +1,4 @@
-"""HEIC, the format of iPhones' photos: known by its first bytes, decoded by the optional package pillow-heif."""
+"""HEIC, the format of iPhone photos: detected by its first bytes, decoded by the optional package pillow-heif."""
 
 import importlib.util
 from typing import BinaryIO
@@ -14,12 +14,12 @@ _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _CONTAINERS = {
     b"mif1",
     b"msf1",
-}  # brands that say nothing of the codec, which is one of those the file is compatible with
+}  # brands that do not name the codec, which is then one of the compatible brands
 _HEAD_BYTES = 64
 
 
 def is_heic(file: BinaryIO) -> bool:
-    """Whether a file begins like HEIC; it is left at its beginning."""
+    """Return whether a file begins like HEIC; its position is reset to the beginning."""
     head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head[4:8] != b"ftyp":
@@ -30,23 +30,23 @@ def is_heic(file: BinaryIO) -> bool:
 
 
 def is_readable() -> bool:
-    """Whether pillow-heif is installed."""
+    """Return whether pillow-heif is installed."""
     return importlib.util.find_spec("pillow_heif") is not None
 
 
 def open_image(file: BinaryIO, name: str) -> Image.Image:
-    """The image in a HEIC file with only its header read.
+    """Open a HEIC file, reading only its header.
 
     Args:
       file: at its beginning.
-      name: what an error calls it.
+      name: the file, for error messages.
 
     Raises:
       UserError: pillow-heif is not installed.
-      SyntaxError: a damaged file (as Pillow's own decoders).
+      SyntaxError: a damaged file (as from Pillow's own decoders).
     """
     if not is_readable():
         raise UserError(f"'{name}' is an HEIC photo: {WAY_OUT}")
     import pillow_heif
 
-    return pillow_heif.HeifImageFile(file)  # not registered with Pillow: that would be for the whole process
+    return pillow_heif.HeifImageFile(file)  # not registered with Pillow: that would affect the entire process

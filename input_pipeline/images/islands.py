@@ -1,8 +1,8 @@
-"""Removal of small islands from one mask of any size, on the host.
+"""Removal of small connected components from one mask of any size, on the host.
 
-The rule of `l2s_jax.layers.islands`, which says it in full: photos differ in size, and there each size would be
-compiled anew. What the pixels do there, the components do here: they are nodes of a graph, with the length of their
-common border on the edges, and each edge is looked at once.
+The rule of `l2s_jax.layers.islands`, which documents it in full; that version would be compiled again for every photo
+size. Where it works on pixels, this one works on components: they are nodes of a graph, with the length of their
+common border on the edges, and each edge is visited once.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from input_pipeline.labels import IGNORE
 
 
 def remove_islands(labels: np.ndarray, min_pixels: int) -> np.ndarray:
-    """Small components take the class of what surrounds them, from outside to inside (ours).
+    """Give small components the class of their surroundings, from outside to inside (ours).
 
     Args:
-      labels: uint8 or int [H, W] classes, 255 = ignore; ignored pixels stay and have no say.
-      min_pixels: area in pixels of the smallest 4-connected component that stays; up to 1 changes nothing.
+      labels: uint8 or int [H, W] classes, 255 = ignore; ignored pixels stay and have no influence.
+      min_pixels: area in pixels of the smallest 4-connected component that is kept; up to 1 changes nothing.
 
     Returns:
-      the labels, in shape and dtype of `labels`; as they were where nothing small borders on anything large.
+      the labels, in shape and dtype of `labels`; unchanged if no small component borders on a large one.
     """
     numbers, count = components(labels)
     stays = np.bincount(numbers.ravel(), minlength=count + 1) >= min_pixels
-    stays[0] = True  # the ignored pixels: no component, and without borders
+    stays[0] = True  # the ignored pixels: not a component, and without borders
     if stays.all():
         return labels.copy()
     classes = np.full(count + 1, IGNORE, labels.dtype)
@@ -44,7 +44,7 @@ def remove_islands(labels: np.ndarray, min_pixels: int) -> np.ndarray:
 
 
 def _borders(numbers: np.ndarray, small: np.ndarray) -> sparse.csr_array:
-    """int32 [N, N], symmetric: the pairs of 4-neighbours between components i and j of which one is small."""
+    """Count the 4-neighbour pairs, int32 [N, N], symmetric, between components i and j of which one is small."""
     across, down = (numbers[:, :-1], numbers[:, 1:]), (numbers[:-1], numbers[1:])
     one, other = np.concatenate([_meeting(*across, small), _meeting(*down, small)], axis=1)
     pairs = np.concatenate([one, other]), np.concatenate([other, one])
@@ -52,6 +52,6 @@ def _borders(numbers: np.ndarray, small: np.ndarray) -> sparse.csr_array:
 
 
 def _meeting(one: np.ndarray, other: np.ndarray, small: np.ndarray) -> np.ndarray:
-    """[2, P]: the two components of each pair of neighbours of which one is small; ignored pixels meet nobody."""
+    """Return [2, P]: the two components of each neighbour pair of which one is small; without ignored pixels."""
     pairs = np.stack([side[one != other] for side in (one, other)])
     return pairs[:, (pairs > 0).all(axis=0) & small[pairs].any(axis=0)]

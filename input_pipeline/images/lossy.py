@@ -1,22 +1,22 @@
-"""Whether an image file holds the pixels that were drawn: lossy codings change them, and class ids with them."""
+"""Detection of lossy codings, which change the pixels of a mask and with them its class ids."""
 
 from typing import BinaryIO
 
 from PIL import Image
 
 _FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "AVIF": "AVIF", "HEIF": "HEIC"}
-_TIFF = ("jpeg", "tiff_jpeg")  # what Pillow calls the lossy codings inside of a TIFF file
-_CHUNKS = 64  # of a WebP file that are looked at; metadata of still images need five
+_TIFF = ("jpeg", "tiff_jpeg")  # Pillow's names of the lossy codings inside a TIFF file
+_CHUNKS = 64  # maximum number of chunks of a WebP file that are read; metadata of still images need five
 
 
 def lossy_coding(image: Image.Image, file: BinaryIO) -> str | None:
-    """The lossy coding of an opened image, as people call it; None where the pixels are exact.
+    """Return the common name of an opened image's lossy coding; None if the pixels are exact.
 
-    AVIF and HEIC have lossless modes, which cannot be told and which nobody uses for masks.
+    AVIF and HEIC count as lossy: their lossless modes cannot be detected, and nobody uses them for masks.
 
     Args:
       image: from `file`, with its header read.
-      file: its place is kept.
+      file: its position is restored.
     """
     if image.format == "TIFF":
         return "JPEG" if image.info.get("compression") in _TIFF else None
@@ -26,7 +26,7 @@ def lossy_coding(image: Image.Image, file: BinaryIO) -> str | None:
 
 
 def _is_lossy_webp(file: BinaryIO) -> bool:
-    """Whether the first picture of a WebP file (RIFF: chunks of a name, a length and that many bytes) is `VP8 `."""
+    """Return whether the first image of a WebP file (RIFF chunks: name, length, data) is `VP8 `."""
     place = file.tell()
     file.seek(12)
     try:
@@ -34,7 +34,7 @@ def _is_lossy_webp(file: BinaryIO) -> bool:
             name, length = file.read(4), int.from_bytes(file.read(4), "little")
             if name in (b"VP8 ", b"VP8L", b""):
                 return name == b"VP8 "
-            # A frame of an animation holds chunks itself, after 16 bytes.
+            # A frame of an animation contains chunks itself, after 16 bytes.
             file.seek(16 if name == b"ANMF" else length + length % 2, 1)
         return True
     finally:

@@ -1,4 +1,4 @@
-"""Things that come between face and camera: random soft-edged, textured patches. Ours."""
+"""Random occlusion of faces by soft-edged, textured patches. Ours."""
 
 import numpy as np
 from PIL import Image
@@ -8,18 +8,18 @@ from input_pipeline.labels import IGNORE
 from input_pipeline.types import Example
 
 MOST = 3
-"""Largest number of patches on a face."""
+"""Maximum number of patches on a face."""
 
 
 def occlude(example: Example, *, size: float, ignore: bool, rng: np.random.Generator) -> Example:
-    """The face behind one to three patches.
+    """Occlude a face by one to three patches.
 
-    Landmarks stay: the face goes on behind a patch, and so does the mask unless told otherwise.
+    Landmarks stay, since the face continues behind a patch; so does the mask, unless `ignore`.
 
     Args:
       example: image uint8 [H, W, 3], and a mask of that size if `ignore`.
       size: length of the longest patch over the shorter side of the image; lengths are drawn from a third of it up.
-      ignore: the mask is ignored where a patch hides more than half of a pixel.
+      ignore: set the mask to ignore where a patch covers more than half of a pixel.
       rng: the only source of randomness.
     """
     image = example["image"].astype(np.float32)
@@ -35,12 +35,12 @@ def occlude(example: Example, *, size: float, ignore: bool, rng: np.random.Gener
 
 
 def _patch(height: int, width: int, size: float, rng: np.random.Generator) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A turned ellipse or rectangle somewhere in the image: a box around it, and float32 [h, w] in 0..1 how much of
-    each pixel of the box it hides."""
+    """Draw a rotated ellipse or rectangle; return its box in the image, and float32 [h, w] in 0..1: the share of each
+    pixel of the box that it covers."""
     half = rng.uniform(size / 3, size, 2) * min(height, width) / 2
     centre = rng.uniform(0, (width, height))
     angle = rng.uniform(0, np.pi)
-    softness = rng.uniform(1, max(2, half.min() / 2))  # pixels over which the edge fades
+    softness = rng.uniform(1, max(2, half.min() / 2))  # width of the soft edge, pixels
     reach = np.hypot(*half) * (1 + softness / half.min() / 2)
     left, top = np.maximum(np.floor(centre - reach), 0).astype(int)
     right, bottom = np.minimum(np.ceil(centre + reach), (width, height)).astype(int)
@@ -53,7 +53,7 @@ def _patch(height: int, width: int, size: float, rng: np.random.Generator) -> tu
 
 
 def _texture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """float32 [H, W, 3] in 0..255: clouds of one colour."""
+    """Draw a texture, float32 [H, W, 3] in 0..255: clouds of one colour."""
     cells, contrast = rng.integers(2, 9), rng.uniform(0, 60)
     clouds = rng.uniform(0, 255, 3) + contrast * rng.standard_normal((cells, cells, 1))
     coarse = Image.fromarray(np.clip(np.rint(clouds), 0, 255).astype(np.uint8))

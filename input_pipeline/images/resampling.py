@@ -1,4 +1,4 @@
-"""Reading pixels where no pixel is: affine maps and any other positions, for pictures and for class ids.
+"""Resampling of images and class ids: at another size, by an affine map, or at any positions.
 
 Pixel centres are at .5; positions are (x, y) pixels, matrices float64 [2, 3].
 """
@@ -11,30 +11,30 @@ from scipy import ndimage
 Kernel = Image.Resampling
 REDUCTION = 0.6
 """Magnification below which an image is filtered before it is mapped: above it, bilinear interpolation alone shows no
-aliasing to speak of, and costs a resampling less."""
+noticeable aliasing, and saves a resampling."""
 GREY = 128
 LONGEST = 32766
-"""Side that OpenCV's maps accept, pixels."""
+"""Maximum side that OpenCV's maps accept, pixels."""
 
 
 def resize_image(image: np.ndarray, height: int, width: int, kernel: Kernel = Kernel.BILINEAR) -> np.ndarray:
-    """uint8 [H, W, 3] at another size; the kernel grows with the reduction (no aliasing)."""
+    """Resize uint8 [H, W, 3]; the kernel widens with the reduction (no aliasing)."""
     return np.asarray(_pillow(image).resize((width, height), kernel))
 
 
 def resize_ids(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W] at another size: each pixel takes the id found at its centre."""
+    """Resize uint8 [H, W]: each pixel takes the id found at its centre."""
     return np.asarray(_pillow(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool, fill: int = GREY) -> np.ndarray:
-    """The image moved by an affine map.
+    """Apply an affine map to an image.
 
     Args:
       image: uint8 [H, W, 3].
       matrix: image pixels to pixels of the result, see `reduced`.
       side: of the square result.
-      edge: repeat the border pixels outside of the image, else `fill`.
+      edge: repeat the border pixels outside the image, else `fill`.
       fill: grey level, 0 = black.
 
     Returns:
@@ -56,7 +56,7 @@ def affine_image(image: np.ndarray, matrix: np.ndarray, side: int, *, edge: bool
 
 
 def affine_ids(mask: np.ndarray, matrix: np.ndarray, side: int, *, fill: int) -> np.ndarray:
-    """The mask moved by an affine map: uint8 [side, side], each pixel the id at its centre, `fill` outside.
+    """Apply an affine map to a mask: uint8 [side, side], each pixel the id at its centre, `fill` outside.
 
     Args:
       mask: uint8 [H, W].
@@ -72,11 +72,11 @@ def affine_ids(mask: np.ndarray, matrix: np.ndarray, side: int, *, fill: int) ->
 
 
 def reduced(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The image, resized by what `matrix` reduces it where that is below `REDUCTION`, and the matrix from there.
+    """Shrink an image by the reduction of `matrix` if that is below `REDUCTION`; return it and the remaining matrix.
 
     Args:
       image: uint8 [H, W, 3].
-      matrix: image pixels to others.
+      matrix: image pixels to pixels of the result.
     """
     magnification = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if magnification >= REDUCTION:
@@ -87,17 +87,17 @@ def reduced(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def scaled_from(matrix: np.ndarray, x: float, y: float) -> np.ndarray:
-    """The matrix from a picture whose pixels measure x times y pixels of the one that `matrix` starts from."""
+    """Return `matrix` for an image whose pixels measure x times y pixels of the original."""
     return np.column_stack([matrix[:, :2] * (x, y), matrix[:, 2]])
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """The inverse affine map, [2, 3]."""
+    """Return the inverse affine map, [2, 3]."""
     return np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
 
 
 def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool, fill: int = 0) -> np.ndarray:
-    """The image at any positions, bilinear.
+    """Sample an image at any positions, bilinearly.
 
     Args:
       image: [H, W, C], uint8 or floating point.
@@ -126,13 +126,13 @@ def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool, fill: int = 
 
 
 def pixel_centres(height: int, width: int) -> np.ndarray:
-    """float64 [height, width, 2] (x, y)."""
+    """Return float64 [height, width, 2], the (x, y) of all pixel centres."""
     y, x = np.mgrid[:height, :width] + 0.5
     return np.stack([x, y], axis=-1)
 
 
 def _centres_from_zero(inverse: np.ndarray) -> np.ndarray:
-    """The affine map between positions whose pixel centres are at .5, for positions whose centres are at .0."""
+    """Convert an affine map between positions with pixel centres at .5 to positions with centres at .0."""
     return np.column_stack([inverse[:, :2], inverse @ (0.5, 0.5, 1.0) - 0.5])
 
 

@@ -1,4 +1,4 @@
-"""Resize rules: how a picture of any size and shape becomes the square a network sees.
+"""Resize rules: how an image of any size and shape becomes the square that a network sees.
 
 | rule | picture | mask |
 |---|---|---|
@@ -7,11 +7,11 @@
 | `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
 
 In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. `config.data.resize`
-chooses one for training, evaluation and the exported model, whose `model.json` names it. The default is the first: no
+selects one for training, evaluation and the exported model, whose `model.json` names it. The default is the first: no
 face changes its shape. The second is how the published networks of Structure via Consensus see photos (Masi et al.,
-CVPR 2020: Pillow's `thumbnail`, which from four times the side on reduces in blocks first, a few grey levels apart, and
-leaves smaller pictures small), the third what the published SegFace networks were trained and scored with (Narayan et
-al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks).
+CVPR 2020: Pillow's `thumbnail`, which at four times the side or more reduces in blocks first, a few grey levels apart,
+and does not enlarge smaller images), the third what the published SegFace networks were trained and scored with
+(Narayan et al., AAAI 2025: Pillow's BICUBIC for images, NEAREST for masks).
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from input_pipeline.types import Example
 
 @dataclasses.dataclass(frozen=True)
 class ResizeRule:
-    """One rule, there and back.
+    """One resize rule, with its inverse.
 
     Attributes:
-      name: what `model.json` calls it.
-      fit: (example, side) -> image uint8 [side, side, 3], and mask uint8 [side, side] and landmarks where there are.
-      box: (height, width, side) -> where a [height, width] picture lies in the square.
-      stretches: pictures lose their proportions. Random views of training faces ask only for this: they are one map
-        of another kernel (see `augment.random_view`).
+      name: as in `model.json`.
+      fit: (example, side) -> image uint8 [side, side, 3], and mask uint8 [side, side] and landmarks if present.
+      box: (height, width, side) -> the part of the square that a [height, width] image fills.
+      stretches: images lose their proportions. Random views of training faces use only this: they are one map with
+        another kernel (see `augment.random_view`).
     """
 
     name: str
@@ -60,10 +60,10 @@ RULES = {rule.name: rule for rule in (PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH)}
 
 
 def find(name: str) -> ResizeRule:
-    """The rule of a name.
+    """Return the rule called `name`.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: no such rule.
     """
     if name not in RULES:
         hint = nearest(name, RULES, f"there are: {', '.join(RULES)}")

@@ -1,4 +1,4 @@
-"""Rows of a batch: what an example of the network's size contributes, and how rows become arrays."""
+"""Collation: conversion of an example to a row of a batch, and of rows to a batch."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from input_pipeline.types import Example
 Batch = dict[str, np.ndarray]
 Row = dict[str, np.ndarray]
 OPTIONAL = ("landmarks", "identity", "attributes")
-"""Arrays of an example that a batch carries along where the data have them."""
+"""Arrays of an example that a batch carries along if the data have them."""
 
 
 def to_row(example: Example) -> Row:
-    """One row of a batch, images and ids still in 8 bits: `stack` converts them where they will lie.
+    """Convert an example to a row of a batch; image and ids stay uint8, and `stack` converts them in place.
 
     Args:
       example: of the network's size, its mask in the label set of the batch.
@@ -29,21 +29,23 @@ def to_row(example: Example) -> Row:
 
 
 def padding_like(other: Row) -> Row:
-    """A row of weight 0 with the shapes of another one; its mask is 255."""
+    """Return a padding row: weight 0, mask 255, and the shapes of another row."""
     padding = {key: np.zeros_like(array) for key, array in other.items()}
     return {**padding, "mask": np.full_like(other["mask"], labels.IGNORE)}
 
 
 def mask_of(example: Example) -> np.ndarray:
-    """The mask of an example; 255 everywhere where it has none."""
+    """Return the mask of an example; 255 everywhere if it has none."""
     return example["mask"] if "mask" in example else np.full(example["image"].shape[:2], labels.IGNORE, np.uint8)
 
 
 def stack(rows: Sequence[Row]) -> Batch:
-    """A batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], 0 where the weight is; masks int32.
+    """Collate rows into a batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], masks int32.
+
+    Images of rows with weight 0 are 0.
 
     Raises:
-      UserError: rows that carry different `OPTIONAL` arrays, or of different shapes.
+      UserError: rows with different `OPTIONAL` arrays, or of different shapes.
     """
     for key in OPTIONAL:
         if len({each[key].shape if key in each else None for each in rows}) > 1:
@@ -53,7 +55,7 @@ def stack(rows: Sequence[Row]) -> Batch:
             )
     batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
     image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
-    for place, each in zip(image, rows, strict=True):  # straight to where it stays: no float image is ever copied
+    for place, each in zip(image, rows, strict=True):  # straight into the batch: no float image is ever copied
         np.divide(each["image"], np.float32(127.5), out=place)
         np.subtract(place, np.float32(1), out=place)
     image[batch["weight"] == 0] = 0
@@ -61,10 +63,10 @@ def stack(rows: Sequence[Row]) -> Batch:
 
 
 def local_batch(batch_size: int, process_index: int, process_count: int) -> int:
-    """Rows of a global batch that belong to each process.
+    """Return how many rows of a global batch belong to each process.
 
     Raises:
-      UserError: the batch does not divide, or there is no such process.
+      UserError: the batch is not divisible by the number of processes, or there is no such process.
     """
     if batch_size < 1 or batch_size % process_count:
         raise UserError(f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")

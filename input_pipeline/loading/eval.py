@@ -1,4 +1,4 @@
-"""Batches for evaluation: every example exactly once, in order, whatever the number of processes."""
+"""Batches for evaluation: every example exactly once, in order, for any number of processes."""
 
 import collections
 import functools
@@ -28,18 +28,18 @@ def eval_batches(
     process_count: int = 1,
     threads: int = 2,
 ) -> Iterator[tuple[Batch, list[np.ndarray | None]]]:
-    """This process's rows of the global batches that hold every example exactly once, in order.
+    """Yield this process's rows of the global batches that hold every example exactly once, in order.
 
-    All processes yield the same number of batches of the same shapes; rows beyond the last example have weight 0,
-    image 0 and mask 255. Threads read ahead while the consumer computes.
+    All processes yield the same number of batches of the same shapes; padding rows after the last example have weight
+    0, image 0 and mask 255. Threads prefetch while the consumer computes.
 
     Args:
       source, label_set, image_size, batch_size, process_index, process_count: as in `train_batches`.
-      resize: how a face becomes a square of the network's size.
-      threads: how many read ahead.
+      resize: how a face is resized to a square of the network's size.
+      threads: number of threads that prefetch.
 
     Yields:
-      (batch, natives): natives[b] is the mask uint8 [H, W] of row b at its own size in `label_set` (all 255 for an
+      (batch, natives): natives[b] is the mask uint8 [H, W] of row b at full size in `label_set` (all 255 for an
       example without labels), or None for padding.
 
     Raises:
@@ -64,14 +64,14 @@ def _in_batches(
     padding = None
     while group := list(itertools.islice(rows, local)):
         if any(row is None for row in group) and padding is None:
-            # A process may hold nothing but padding: then the first example tells the shapes.
+            # A process may hold nothing but padding: then the first example gives the shapes.
             padding = padding_like((next(filter(None, group), None) or read(0))[0]), None
         filled = [row or padding for row in group]
         yield stack([row for row, _ in filled]), [native for _, native in filled]
 
 
 def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, index: int) -> EvalRow | None:
-    """Row and native mask of the example at `index`, None beyond the last one."""
+    """Return the row and full-size mask of the example at `index`, or None after the last example."""
     if index >= len(source):
         return None
     example = source[index]
@@ -81,7 +81,7 @@ def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, 
 
 
 def _read_ahead(function: Callable, items: Sequence[int], threads: int, ahead: int) -> Iterator:
-    """`map(function, items)` in order, computed in threads at most `ahead` items before the consumer."""
+    """Yield `map(function, items)` in order, computed in threads at most `ahead` items before the consumer."""
     with ThreadPoolExecutor(threads) as pool:
         pending: collections.deque[Future] = collections.deque()
         try:

@@ -1,4 +1,4 @@
-"""Mixtures of data sets: whose turn it is at a draw, by arithmetic on the number of the draw alone.
+"""Mixtures of data sets: a draw's number alone gives its source and the index within that source.
 
 Any draw can be computed without the draws before it, so a mixture needs no state and every process and worker agrees.
 """
@@ -16,20 +16,20 @@ from input_pipeline.loading.collate import OPTIONAL
 from input_pipeline.types import Source
 
 WINDOW = 64
-"""Draws that are shuffled among the parts together: strict alternation would tie a part to the row's parity."""
+"""Draws that are shuffled together: strict alternation would tie a source to the parity of the row."""
 _FINEST = 1_000_000
 """Largest denominator of a weight."""
 
 
 class Turns:
-    """An endless random-access sequence: draw number -> (part, how many draws that part had before).
+    """An endless random-access sequence: draw number -> (source, number of earlier draws from that source).
 
-    After n draws, n a multiple of `WINDOW`, part k has had its share of them, rounded up or down; within a window the
-    order of the parts is random. The numbers of a part count 0, 1, 2, ... in the order of its draws.
+    After n draws, n a multiple of `WINDOW`, source k has had its share of them, rounded up or down; within a window the
+    order of the sources is random. The numbers of a source count 0, 1, 2, ... in the order of its draws.
 
     Args:
-      weights: one of each part, finite and above 0.
-      seed: of the order within windows.
+      weights: one per source, finite and above 0.
+      seed: for the order within windows.
 
     Raises:
       UserError: a weight that is not positive, or below a millionth of the sum.
@@ -48,7 +48,7 @@ class Turns:
 
 @functools.lru_cache(maxsize=64)
 def _window(shares: tuple[int, ...], seed: int, window: int) -> tuple[tuple[int, int], ...]:
-    """(part, number within the part) of every draw of a window."""
+    """Return (source, number within the source) for every draw of a window."""
     before, after = (_counts(shares, draws) for draws in (window * WINDOW, (window + 1) * WINDOW))
     parts = np.repeat(np.arange(len(shares)), np.subtract(after, before))
     numbers, turns = list(before), []
@@ -59,7 +59,7 @@ def _window(shares: tuple[int, ...], seed: int, window: int) -> tuple[tuple[int,
 
 
 def _counts(shares: Sequence[int], draws: int) -> list[int]:
-    """How many of the first `draws` draws each part has; the sum is `draws`, and no count ever falls."""
+    """Return how many of the first `draws` draws each source gets; the sum is `draws`, and no count ever falls."""
     counts, left, rest = [], draws, sum(shares)
     for share in shares:
         counts.append(-(-left * share // rest))
@@ -69,7 +69,7 @@ def _counts(shares: Sequence[int], draws: int) -> list[int]:
 
 
 def _shares(weights: Sequence[float]) -> tuple[int, ...]:
-    """Whole numbers in the proportion of the weights: arithmetic on them is exact."""
+    """Return integers in the ratio of the weights: arithmetic on them is exact."""
     if not all(0 < weight < math.inf for weight in weights):
         raise UserError(f"the weights of a mixture are {list(weights)}, but each must be a positive number")
     exact = [Fraction(weight / math.fsum(weights)).limit_denominator(_FINEST) for weight in weights]
@@ -81,9 +81,9 @@ def _shares(weights: Sequence[float]) -> tuple[int, ...]:
 
 
 def shared_keys(sources: Sequence[Source]) -> tuple[str, ...]:
-    """The `OPTIONAL` arrays that all data sets have, of one shape; the rows of a batch must be alike.
+    """Return the `OPTIONAL` arrays that all data sets have with one shape; the rows of a batch must be alike.
 
-    Judged by the first example of each. A single data set keeps what it has, unread.
+    Decided by the first example of each. A single data set keeps all its arrays, and nothing is read.
     """
     if len(sources) == 1:
         return OPTIONAL

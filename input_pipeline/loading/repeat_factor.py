@@ -1,7 +1,7 @@
-"""Rare classes seen more often: every face is repeated by how rare its rarest class is.
+"""Oversampling of rare classes: each face is repeated according to its rarest class.
 
 Repeat-factor sampling of Gupta, Dollar, Girshick, LVIS (CVPR 2019), section 5: with f_c the share of faces that show
-class c and t a threshold, r_c = max(1, sqrt(t / f_c)) and the factor of a face is the largest r_c of its classes. The
+class c and t a threshold, r_c = max(1, sqrt(t / f_c)), and the factor of a face is the largest r_c of its classes. The
 systematic rounding of the factors is ours.
 """
 
@@ -13,29 +13,29 @@ from input_pipeline.types import Source
 
 
 def repeat_factors(present: np.ndarray, threshold: float) -> np.ndarray:
-    """How often each face should be seen in an epoch.
+    """Return how often each face should be seen in an epoch.
 
     Args:
-      present: bool [N, K], the classes of each face (`sources.presence`); class 0, the background, does not count.
-      threshold: t in (0, 1]: classes on a smaller share of the faces are raised.
+      present: bool [N, K], the classes of each face (`selection.presence`); class 0, the background, does not count.
+      threshold: t in (0, 1]: classes in a smaller share of the faces are oversampled.
 
     Returns:
       float64 [N], at least 1.
     """
     share = present[:, 1:].mean(axis=0)
-    # A class that no face shows raises no face.
+    # A class that no face shows changes no factor.
     by_class = np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, 1)))
     return np.where(present[:, 1:], by_class, 1).max(axis=1, initial=1)
 
 
 def round_systematically(factors: np.ndarray, seed: int) -> np.ndarray:
-    """Whole numbers in place of factors, each the factor rounded down or up, their sum that of the factors rounded.
+    """Round factors to integers, each up or down, so that their sum is the rounded sum of the factors.
 
-    One random offset for all: count k is the number of integers that the running sum of the fractions crosses at k, so
-    its expectation over seeds is the factor itself.
+    One random offset for all: count k is the number of integers that the cumulative sum of the fractions crosses at k,
+    so its expectation over seeds is the factor itself.
 
     Args:
-      factors: float64 [N], none negative.
+      factors: float64 [N], not negative.
       seed: of the offset.
 
     Returns:
@@ -48,15 +48,15 @@ def round_systematically(factors: np.ndarray, seed: int) -> np.ndarray:
 
 
 class RepeatFactorSource(Selection):
-    """A view of a source in which faces with rare classes come more than once.
+    """A view of a source that repeats faces with rare classes.
 
     Attributes:
-      repeats: int64 [N], how often each example of the source is in the view; at least 1.
+      repeats: int64 [N], how often each example of the source occurs in the view; at least 1.
 
     Args:
       source: any source.
       threshold: see `repeat_factors`.
-      seed: of the rounding; the same view for the same source, threshold and seed.
+      seed: of the rounding; equal source, threshold and seed give equal views.
 
     Raises:
       UserError: a threshold out of range, or a mask that cannot be read.

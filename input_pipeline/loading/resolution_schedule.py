@@ -1,4 +1,4 @@
-"""Progressive resizing: the side of the images as a function of the step."""
+"""The resolution schedule (progressive resizing): the side of the images as a function of the step."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from input_pipeline.errors import UserError
 
 
 def check_smaller_first(pairs: Sequence[tuple[int, int]]) -> None:
-    """Whether `pairs` are steps and sides as `loader.train_batches` takes them.
+    """Check that `pairs` are steps and sides as `train_batches` takes them.
 
     Raises:
-      UserError: they are not pairs of whole numbers above 0, or a step is not later than the one before.
+      UserError: they are not pairs of integers above 0, or the steps do not increase.
     """
     if not all(map(_is_pair, pairs)) or (steps := [step for step, _ in pairs]) != sorted(set(steps)):
         raise UserError(
@@ -20,7 +20,7 @@ def check_smaller_first(pairs: Sequence[tuple[int, int]]) -> None:
 
 
 def named_sides(image_size: int, smaller_first: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
-    """Every side that a training has, with the field it comes from."""
+    """Return every image side used in training, with the config field it comes from."""
     return [("image_size", image_size), *(("data.smaller_first", side) for _, side in smaller_first)]
 
 

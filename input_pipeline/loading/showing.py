@@ -1,4 +1,4 @@
-"""Faces that show all parts of a list, as published methods choose them (Latents2Segments: all five regions)."""
+"""Selection of faces that show all of the given classes as published methods do (Latents2Segments: five regions)."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from input_pipeline.types import Source
 
 
 class FacesShowing(Selection):
-    """The examples of a source whose masks show every one of some classes, be it by a pixel.
+    """The examples of a source whose masks show every one of some classes, by at least one pixel.
 
     Args:
-      source: any source; records know which face shows what, of other sources every mask is read once.
-      label_set: of the classes; a face shows one if it shows any class of its own that becomes it.
+      source: any source; records store which classes each face shows, other sources have every mask read once.
+      label_set: of the classes; a face shows one if it has any class that maps to it.
       names: of the classes.
 
     Raises:
-      UserError: an unknown class, masks that cannot be mapped, or no example is left.
+      UserError: an unknown class, masks that cannot be mapped, or no example left.
     """
 
     def __init__(self, source: Source, label_set: LabelSet, names: Sequence[str]):

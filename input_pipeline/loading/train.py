@@ -1,12 +1,12 @@
-"""Batches for training: an infinite, restartable stream. (`eval_batches` stands in eval_loader.py.)
+"""Batches for training: an infinite stream that can be resumed. (`eval_batches` is in input_pipeline/loading/eval.py.)
 
-Row r of global batch s is draw number `s * batch_size + r` of ONE stream: which example it is and how it is changed
-depends on (seed, draw number) alone. So neither the number of processes nor that of workers or threads changes a batch,
-and the step is the whole state of the stream.
+Row r of global batch s is draw number `s * batch_size + r` of ONE stream: its example and its augmentation depend on
+(seed, draw number) alone. So the number of processes, workers or threads never changes a batch, and the step is the
+complete state of the stream.
 
-Resume: a run goes on at its global step. With the same number of processes each one gets the same remaining examples
-that it would have got; with another number the same global batches are dealt out anew. Either way no example is seen
-twice in an epoch and none is left out (with a mixture: in each part's own epoch).
+Resume: a run continues at its global step. With the same number of processes each one gets the examples that it would
+have got without the interruption; with another number the same global batches are divided differently. Either way no
+example is seen twice in an epoch and none is left out (with a mixture: in each source's own epoch).
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ __all__ = ["Batch", "TrainBatches", "eval_batches", "train_batches"]
 
 OVERSAMPLE = 1.25
 """Working size over network size: what a typical magnification by `Augment` can still use. A JPEG that can be decoded
-between the two sizes keeps that size: decoding more, to throw most of it away, would take longer than all the rest."""
+between the two sizes keeps that size: decoding more only to discard it would take longer than all other steps."""
 
 
 def train_batches(
@@ -62,26 +62,26 @@ def train_batches(
     prefetch: int = 4,
     cache: bool = False,
 ) -> "TrainBatches":
-    """This process's rows of an infinite stream of global batches.
+    """Return this process's rows of an infinite stream of global batches.
 
     Args:
-      source: the examples; every epoch visits each once, in a new order. Or the weighted parts of a mixture: draws come
-        from them in proportion to their weights, and each part has epochs of its own. Of `landmarks`, `identity` and
-        `attributes` a mixture keeps what all its parts have, in one shape.
-      label_set: of the masks of the batches; each source is mapped to it before anything else.
+      source: the examples; every epoch visits each once, in a new order. Or the weighted sources of a mixture: they are
+        drawn in proportion to their weights, and each has its own epochs. A mixture keeps those of `landmarks`,
+        `identity` and `attributes` that all its sources have, with one shape.
+      label_set: of the masks of the batches; each source is mapped to it first.
       image_size: side of the images, pixels.
-      smaller_first: pairs (step, side): until this step the images have this side, then that of the next pair, at last
-        `image_size` (progressive resizing). Which examples come and how they are changed does not depend on it.
+      smaller_first: pairs (step, side): until this step the images have this side, then that of the next pair, finally
+        `image_size` (progressive resizing). The order of examples and their augmentation do not depend on it.
       batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
-      seed: 0 <= seed < 2**32, of the order and of the random changes.
-      augment: the random changes.
-      resize: how a face becomes a square (`augment.random_view`).
-      blobs: the most blobs of a mask; above 0, batches hold `blobs` int32 [B, H, W] of the mask as the network sees it
+      seed: 0 <= seed < 2**32, of the order and the augmentation.
+      augment: the random augmentation.
+      resize: how a face is resized to a square (`augment.random_view`).
+      blobs: maximum number of blobs per mask; above 0, batches hold `blobs` int32 [B, H, W] of the augmented mask
         (see `input_pipeline.images.components`), -1 = none.
-      blob_pixels: components of fewer pixels have no blob of their own.
+      blob_pixels: components of fewer pixels get no blob of their own.
       process_index, process_count: this process among those that share each batch.
-      workers: processes that prepare batches; 0 prepares them in threads of this process.
-      threads: how many, if there are no workers.
+      workers: processes that prepare batches; 0 uses threads of this process.
+      threads: number of threads without workers.
       prefetch: batches prepared ahead (by each worker).
       cache: keep the examples in memory at working size (threads only).
 
@@ -89,9 +89,9 @@ def train_batches(
       an iterator of batches (docs/architecture.md), all rows with weight 1.
 
     Raises:
-      UserError: an empty source, weights or sides that are not positive, a batch that does not divide among the
-        processes, a label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or
-        a worker that died.
+      UserError: an empty source, weights or sides that are not positive, a batch not divisible among the processes, a
+        label set the masks cannot be mapped to; and, from the iterator, an example that cannot be read, or a worker
+        that died.
     """
     parts = [Weighted(1.0, source)] if isinstance(source, Source) else list(source)
     if not parts or not all(len(part.source) for part in parts):
@@ -123,7 +123,7 @@ def train_batches(
 
 
 def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, cache: bool) -> list[Source]:
-    """The sources at working size, alike: one label set, the same arrays."""
+    """Return the sources at working size, made uniform: one label set, the same arrays."""
     keys = shared_keys([part.source for part in parts])
     alike = [RelabelledSource(part.source, label_set, keys) for part in parts]
     sides = {"side": math.ceil(OVERSAMPLE * image_size), "at_least": image_size}
@@ -131,7 +131,7 @@ def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, ca
 
 
 def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:
-    """Draw number -> example."""
+    """Return the map from draw number to example."""
     shuffled = [
         grain.MapDataset.source(source).seed((seed + part) % 2**32).shuffle().repeat()
         for part, source in enumerate(sources)
@@ -140,7 +140,7 @@ def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDatas
 
 
 class TrainBatches(Iterator[Batch]):
-    """The stream of `train_batches`; close it, or use it as a context manager."""
+    """The iterator of `train_batches`; close it, or use it as a context manager."""
 
     def __init__(
         self,
@@ -159,14 +159,14 @@ class TrainBatches(Iterator[Batch]):
             self.close()
         if self._iterator is None:
             if not flags.FLAGS.is_parsed():
-                flags.FLAGS.mark_as_parsed()  # grain asks absl's flags before it starts a worker.
+                flags.FLAGS.mark_as_parsed()  # grain checks absl's flags before it starts a worker.
             self._until, batches = next(s for s in self._stages if s[0] is None or self._step < s[0])
             rest = batches[self._step : self._until].to_iter_dataset(self._read)
             self._iterator = iter(rest.mp_prefetch(self._processes, _begin_worker))
         try:
             batch = next(self._iterator)
         except UserError:
-            self.close()  # grain's iterator is of no use after an error; ours meets the same error again.
+            self.close()  # grain's iterator is unusable after an error; a new one meets the same error.
             raise
         except RuntimeError as error:
             self.close()
@@ -180,14 +180,14 @@ class TrainBatches(Iterator[Batch]):
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """What `set_state` needs to go on after the last batch taken; plain JSON, the same in every process."""
+        """Return the state for `set_state` to continue after the last batch taken; plain JSON, equal everywhere."""
         return {"step": self._step, **self._stream}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes to where a stream of the same data, seed and batch size stood; processes and workers may differ.
+        """Continue where a stream of the same data, seed and batch size stopped; processes and workers may differ.
 
         Raises:
-          UserError: the state is of another stream.
+          UserError: the state belongs to another stream.
         """
         for key in [*self._stream, *(key for key in state if key not in self._stream and key != "step")]:
             if state.get(key) != self._stream.get(key):
@@ -200,7 +200,7 @@ class TrainBatches(Iterator[Batch]):
         self._step = int(state["step"])
 
     def close(self) -> None:
-        """Stops threads and worker processes; the next batch would start them anew."""
+        """Stop threads and worker processes; the next batch starts them again."""
         if self._iterator is not None:
             self._iterator.close()
             self._iterator = self._until = None
@@ -214,7 +214,7 @@ class TrainBatches(Iterator[Batch]):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _TrainView(grain.transforms.RandomMap):
-    """From an example in the label set of the batch to a row of it."""
+    """The map from an example in the label set of the batch to a row of the batch."""
 
     augment: Augment
     resize: ResizeRule
@@ -231,9 +231,9 @@ class _TrainView(grain.transforms.RandomMap):
 
 
 def _begin_worker(worker_index: int, worker_count: int) -> None:
-    """Ties a worker to the process that trains: its end, however sudden, ends the worker, and nothing else does.
+    """Tie a worker to the training process: it exits when that process ends, however suddenly, and for no other reason.
 
-    Ctrl-C and a hang-up reach every process of a terminal, but the one that trains decides when its workers stop.
+    Ctrl-C and a hang-up reach every process of a terminal, but the training process decides when its workers stop.
     """
     processes.settle()
     for number in (signal.SIGINT, signal.SIGHUP):

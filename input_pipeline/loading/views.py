@@ -1,4 +1,4 @@
-"""Sources that stand between the files and the training loader: one label set, working size, kept in memory."""
+"""Views between the files and the training loader: relabelled, shrunk to working size, cached in memory."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ MEMORY_LIMIT = 8 * 2**30
 
 
 class RelabelledSource:
-    """The examples of a source with their masks in another label set.
+    """The examples of a source with their masks mapped to another label set.
 
     Args:
       source: any source.
-      label_set: of the new masks.
+      label_set: of the mapped masks.
       keys: optional arrays (`landmarks` ...) that the examples keep; others are dropped.
 
     Raises:
@@ -51,7 +51,7 @@ class ShrunkSource:
     Args:
       source: any source.
       side: pixels.
-      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps this many pixels;
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if its longer side keeps at least this many pixels;
         None = `side`.
     """
 
@@ -67,9 +67,9 @@ class ShrunkSource:
 
 
 class CachedSource:
-    """The examples of a source, each read once and then kept, at working size.
+    """The examples of a source at working size, each read once and then kept in memory.
 
-    Any number of threads may read it: two that meet at the same new example both read it and store the same arrays.
+    Any number of threads may read it: two that request the same new example both read it and store equal arrays.
     A copy in another process starts empty.
 
     Args:
@@ -79,7 +79,7 @@ class CachedSource:
       memory_limit: bytes.
 
     Raises:
-      UserError: judging by its first example, the source would take more than `memory_limit`.
+      UserError: estimated from its first example, the source would take more than `memory_limit`.
     """
 
     def __init__(self, source: Source, side: int, at_least: int | None = None, *, memory_limit: int = MEMORY_LIMIT):
@@ -108,7 +108,7 @@ class CachedSource:
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
-    """A read-only copy: whoever changed a kept array would change it for every later epoch."""
+    """Return a read-only copy: changing a cached array would change it for every later epoch."""
     array = np.array(array)
     array.flags.writeable = False
     return array

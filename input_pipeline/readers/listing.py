@@ -1,4 +1,4 @@
-"""Listing the folders and reading the small index files of raw downloads, on a disk or in a bucket."""
+"""Functions that list folders and read small index files of raw downloads, on a disk or in a bucket."""
 
 import os
 
@@ -7,16 +7,16 @@ from etils import epath
 from input_pipeline.errors import UserError, printable
 from input_pipeline.types import Problem
 
-_MAX_TEXT_BYTES = 1 << 26  # the longest index of the known downloads (CelebA's partition) has 3 MB
+_MAX_TEXT_BYTES = 1 << 26  # the largest index of the known downloads (CelebA's partition) has 3 MB
 
 
 def entries(folder: epath.Path) -> list[str]:
-    """Sorted names of what lies in a folder, hidden entries left out.
+    """Return the sorted names of a folder's entries, without hidden ones.
 
-    Names, not paths: a download has up to 400,000 files, and as many path objects cost seconds and memory.
+    Names, not paths: a download has up to 400,000 files, and that many path objects cost seconds and memory.
 
     Raises:
-      UserError: no such folder, or it may not be read.
+      UserError: no such folder, or no permission to read it.
     """
     path = os.fspath(folder)
     try:
@@ -29,13 +29,13 @@ def entries(folder: epath.Path) -> list[str]:
 
 
 def stray(folder: epath.Path, name: str, reason: str) -> Problem:
-    """The problem of an entry of a folder that belongs to no face; control characters in its name are escaped."""
+    """Return the problem of a folder entry that belongs to no face; control characters in its name are escaped."""
     shown = printable(name)
     return Problem(shown, f"{os.fspath(folder)}/{shown}", reason)
 
 
 def read_text(path: epath.Path) -> str:
-    """The text of an index or landmark file (UTF-8).
+    """Read an index or landmark file (UTF-8).
 
     Raises:
       UserError: no such file, unreadable, not text, or longer than 64 MB.

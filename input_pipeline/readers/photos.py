@@ -1,4 +1,4 @@
-"""Which files of a folder are photos, and which look like photos but cannot be read."""
+"""Listing of a folder's photos, and of the files that look like photos but cannot be read."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from input_pipeline.readers.listing import entries, stray
 from input_pipeline.types import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", *heic.SUFFIXES, ".bmp", ".gif", ".tif", ".tiff")
-"""What counts as a photo inside a folder, in lower case."""
+"""Suffixes of photos in a folder, in lower case."""
 
 _OTHER = (".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".raf", ".raw", ".rw2")
 
@@ -19,7 +19,7 @@ class Photos(NamedTuple):
 
     Attributes:
       paths: in name order.
-      passed_over: files that look like photos, why they cannot be read, and the way out, in name order.
+      passed_over: files that look like photos, why they cannot be read, and the way out; in name order.
     """
 
     paths: list[Path]
@@ -27,10 +27,10 @@ class Photos(NamedTuple):
 
 
 def list_photos(folder: Path) -> Photos:
-    """The photos of a local folder. Hidden files (so also macOS' `._NAME`), folders and other files are left out.
+    """List the photos of a local folder. Hidden files (also macOS' `._NAME`), folders and other files are left out.
 
     Raises:
-      UserError: no such folder, or it may not be read.
+      UserError: no such folder, or no permission to read it.
     """
     paths, passed_over = [], []
     for name in entries(folder):
@@ -47,7 +47,8 @@ def list_photos(folder: Path) -> Photos:
 
 
 def obstacle_of(suffix: str) -> str | None:
-    """Why files of a suffix (in lower case) cannot be read here, as the end of the sentence "PATH ..."; else None."""
+    """Return why files with a suffix (in lower case) cannot be read here, as the end of the sentence "PATH ...", or
+    None if they can."""
     if suffix in heic.SUFFIXES and not heic.is_readable():
         return f"is an HEIC photo: {heic.WAY_OUT}"
     if suffix in _OTHER:

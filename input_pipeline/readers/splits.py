@@ -1,4 +1,4 @@
-"""The sentences about splits, for every kind of data."""
+"""The check that data have a split, with the same messages for every kind of data."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from input_pipeline.errors import UserError
 
 
 def check_split(kind: str, where: str, split: str, found: Sequence[str]) -> None:
-    """Raises UserError unless the data `KIND:WHERE` have a split called `split`.
+    """Raise UserError unless the data `KIND:WHERE` have a split called `split`.
 
     Args:
-      kind, where: as a source spec names the data.
-      split: what was asked for; "" is data that are not divided.
-      found: the splits there are; () for data that are not divided.
+      kind, where: as in a source spec.
+      split: the requested split; "" for data without splits.
+      found: the existing splits; () for data without splits.
     """
     if split in (found or ("",)):
         return

@@ -1,14 +1,14 @@
-"""Procedural faces with exact masks, landmarks and factors: the embedded data and the ground-truth laboratory.
+"""Procedural faces with exact masks, landmarks and factors, for built-in data and experiments with known ground truth.
 
     face = render(seed=0, index=7, size=128)          # image, mask, landmarks, identity, attributes
     who = sample_factors(0, 7)                        # its factors
     smiling = render(0, 7, factors=who.replace(smile=2.0))
     source = SyntheticSource(count=1000, size=128, seed=0, split="val")
 
-How a face comes about: factors -> proportions -> contours in head coordinates (head, hair, outfit, occluder) -> posed
-and projected (pose, sketch) -> exact area coverage (raster) -> painted back to front in linear light (canvas, shading,
-paint_*) -> the mask from the same coverages, and the camera. numpy only, about a hundred faces a second and core at
-128 pixels; see `render` for what is promised about determinism.
+Pipeline: factors -> proportions -> contours in head coordinates (head, hair, outfit, occluder) -> posed and projected
+(pose, sketch) -> exact area coverage (raster) -> painted back to front in linear light (canvas, shading, paint_*) ->
+the mask from the same coverages, and the camera. numpy only, about a hundred faces a second and core at 128 pixels;
+see `render` for the guarantees about determinism.
 """
 
 from input_pipeline.synthetic.face import render

@@ -1,4 +1,4 @@
-"""`python -m input_pipeline.synthetic OUT.png`: look at what the generator draws."""
+"""`python -m input_pipeline.synthetic OUT.png`: draw a contact sheet of generated faces."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from input_pipeline.synthetic.sheet import contact_sheet, save_png
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes the contact sheet; returns the exit code (2 after a mistake of the user)."""
+    """Write the contact sheet and return the exit code (2 after a user's mistake)."""
     parser = argparse.ArgumentParser(
         prog="python -m input_pipeline.synthetic",
         description="Writes a contact sheet of synthetic faces, each above its coloured mask.",

@@ -16,10 +16,10 @@ class _Cut(NamedTuple):
 
     Attributes:
       dip: y of its lowest point.
-      top: y where it meets the shoulder.
-      reach: x there, in half widths of the neck.
-      bow: how round it is, 0.5 = straight.
-      band: width of its trimmed edge.
+      top: y at the shoulder.
+      reach: x at the shoulder, in half widths of the neck.
+      bow: its roundness, 0.5 = straight.
+      band: width of its hem.
     """
 
     dip: float
@@ -39,7 +39,7 @@ _CUTS = {
 
 
 def sketch_body(sketch: Sketch, f: Mapping[str, float]) -> None:
-    """Adds `neck` with its `tendons`, `cloth` with its `collar`, and `necklace`."""
+    """Add `neck` with its `tendons`, `cloth` with its `collar`, and `necklace`."""
     broad = 1.0 + 0.1 * f["masculinity"]
     half = 0.162 * broad  # half width of the neck
     _neck(sketch, half)

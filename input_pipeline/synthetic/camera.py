@@ -1,4 +1,4 @@
-"""From linear light to the 8-bit picture: lens, display curve, sensor."""
+"""The camera: from linear light to the 8-bit image by lens, display curve and sensor."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from input_pipeline.synthetic import rng
 
 
 def develop(light: np.ndarray, noise: float, blur: float, key: int) -> np.ndarray:
-    """The picture that a camera makes of the painted light.
+    """Convert the painted light to the image that a camera takes of it.
 
     Args:
       light: float32 [3, H, W], linear.
-      noise: standard deviation in display units (0..1). Shot noise grows with the root of the light, so on the root of
-        the light, which is the display value, it is even.
-      blur: share of its light that a pixel gives to each neighbour along an axis, 0 (sharp) .. 0.25.
+      noise: standard deviation in display units (0..1). Shot noise grows with the root of the light, so it is uniform
+        on the root of the light, which is the display value.
+      blur: share of its light that a pixel gives to each neighbour along an axis, 0 (sharp) to 0.25.
       key: of the noise.
 
     Returns:
@@ -31,7 +31,7 @@ def develop(light: np.ndarray, noise: float, blur: float, key: int) -> np.ndarra
 
 
 def _blur(light: np.ndarray, share: float) -> np.ndarray:
-    """Three-tap blur along the last axis; the border pixel stands in for what lies beyond it."""
+    """Apply a three-tap blur along the last axis; the border pixel is repeated outside."""
     passed = light * np.float32(share)
     blurred = light * np.float32(1.0 - 2.0 * share)
     blurred[..., 1:] += passed[..., :-1]

@@ -1,4 +1,4 @@
-"""Painting back to front in linear light, and deciding the mask from the same layers."""
+"""The canvas: painting back to front in linear light, and the mask from the same layers."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from input_pipeline.synthetic.raster import Cover
 
 
 class Canvas:
-    """A linear-light picture of `size` x `size` pixels and the labelled layers it is made of.
+    """A linear-light image of `size` x `size` pixels and its labelled layers.
 
     Attributes:
       image: float32 [3, size, size], linear light (square of the display value), 0..1 and above.
       size: side in pixels.
       centres: float32 [size], pixel centres in image sides.
-      upright: (cos, sin) of the head's roll; glows and grids are turned by it.
+      upright: (cos, sin) of the head's roll; glows and grids are rotated by it.
     """
 
     def __init__(self, size: int, upright: tuple[float, float]):
@@ -24,7 +24,7 @@ class Canvas:
         self._layers: list[tuple[int, Cover]] = []
 
     def paint(self, cover: Cover, color: np.ndarray, opacity=None, label: str | None = None) -> None:
-        """Lays a colour ([3, 1, 1] or [3, h, w]) over the cover; `label` also claims the pixels for the mask."""
+        """Paint a colour ([3, 1, 1] or [3, h, w]) over the cover; `label` also claims the pixels for the mask."""
         region = self.image[:, *cover.box]
         alpha = cover.alpha if opacity is None else cover.alpha * opacity
         region += alpha * (color - region)
@@ -32,21 +32,21 @@ class Canvas:
             self.mark(cover, label)
 
     def mark(self, cover: Cover, label: str) -> None:
-        """Claims the pixels for a class of CELEBAMASK without painting."""
+        """Claim the pixels for a class of CELEBAMASK without painting."""
         self._layers.append((CELEBAMASK[label], cover))
 
     def tint(self, cover: Cover, color: np.ndarray, opacity=1.0) -> None:
-        """Multiplies by a colour [3, 1, 1] where the cover is: shadow, blush, stain."""
+        """Multiply by a colour [3, 1, 1] within the cover: shadow, blush, stain."""
         self.image[:, *cover.box] *= 1.0 + (cover.alpha * opacity) * (color - 1.0)
 
     def add(self, cover: Cover, light: np.ndarray) -> None:
-        """Adds light [3, 1, 1]: a highlight."""
+        """Add light [3, 1, 1] within the cover: a highlight."""
         self.image[:, *cover.box] += cover.alpha * light
 
     def grid(self, box: tuple[slice, slice], centre, rx: float, ry: float) -> tuple[np.ndarray, np.ndarray]:
-        """float32 [h, w] upright coordinates (u, v) of the pixels of a box, in radii from `centre` (image sides)."""
+        """Return upright coordinates (u, v) of a box's pixels, float32 [h, w], in radii from `centre` (image sides)."""
         cos, sin = self.upright
-        # Python floats take the arrays' float32; numpy scalars would widen them.
+        # Python floats take the arrays' float32; numpy scalars would promote them.
         x = self.centres[box[1]] - float(centre[0])
         y = (self.centres[box[0]] - float(centre[1]))[:, None]
         u = x * (cos / rx) + y * (sin / rx)
@@ -54,23 +54,23 @@ class Canvas:
         return u, v
 
     def box(self, centre, reach: float) -> tuple[slice, slice]:
-        """The pixels within `reach` image sides of a point, cut at the image border."""
+        """Return the box of pixels within `reach` image sides of a point, clipped at the image border."""
         low = [min(max(int((c - reach) * self.size), 0), self.size) for c in centre]
         high = [min(max(int((c + reach) * self.size) + 1, 0), self.size) for c in centre]
         return slice(low[1], high[1]), slice(low[0], high[0])
 
     def glow(self, centre, rx: float, ry: float) -> Cover:
-        """A soft ellipse, (1 - r^2)^2: a shadow, a highlight, a stain."""
+        """Return a soft ellipse, (1 - r^2)^2: a shadow, a highlight, a stain."""
         box = self.box(centre, max(rx, ry))
         u, v = self.grid(box, centre, rx, ry)
         fade = np.maximum(1.0 - (u * u + v * v), 0.0)
         return Cover(box, fade * fade)
 
     def mask(self) -> np.ndarray:
-        """uint8 [size, size]: the class with the largest visible share of each pixel.
+        """Return the mask, uint8 [size, size]: the class with the largest visible share of each pixel.
 
-        Going front to back, a layer shows where it covers and nothing before it did. Shares of one class add up, what
-        nothing covers is background, and a tie goes to the lower id.
+        From front to back, a layer is visible where it covers and no earlier one did. Shares of one class add up,
+        pixels without any cover are background, and a tie goes to the lower id.
         """
         shares: dict[int, np.ndarray] = {}
         free = np.ones((self.size, self.size), np.float32)
@@ -88,7 +88,7 @@ class Canvas:
 
 
 def within(cover: Cover, limit: Cover) -> Cover:
-    """The cover cut by another one: coverages multiply."""
+    """Return the cover clipped by another one: coverages multiply."""
     (rows, columns), (other_rows, other_columns) = cover.box, limit.box
     rows, columns = _overlap(rows, other_rows), _overlap(columns, other_columns)
     box = (rows, columns)
@@ -96,13 +96,13 @@ def within(cover: Cover, limit: Cover) -> Cover:
 
 
 def inside(box: tuple[slice, slice], outer: tuple[slice, slice]) -> tuple[slice, slice]:
-    """The box in the coordinates of a box that contains it."""
+    """Return the box in the coordinates of a box that contains it."""
     (rows, columns), (y, x) = box, (outer[0].start, outer[1].start)
     return slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
 
 
 def soften(cover: Cover, radius: int, shift: tuple[int, int], size: int) -> Cover:
-    """A copy averaged over 2 radius + 1 pixels each way and moved by (rows, columns): a cast shadow."""
+    """Return a copy averaged over 2 radius + 1 pixels each way and moved by (rows, columns): a cast shadow."""
     (rows, columns), (h, w), n = cover.box, cover.alpha.shape, 2 * radius + 1
     total = np.zeros((h + 2 * n - 1, w + 2 * n - 1), np.float32)
     total[n : n + h, n : n + w] = cover.alpha
@@ -119,6 +119,6 @@ def soften(cover: Cover, radius: int, shift: tuple[int, int], size: int) -> Cove
 
 
 def _overlap(first: slice, second: slice) -> slice:
-    """Where two ranges overlap; empty at a start inside the first when they do not."""
+    """Return the overlap of two ranges; without overlap an empty range with a start inside the first."""
     start = min(max(first.start, second.start), first.stop)
     return slice(start, max(min(first.stop, second.stop), start))

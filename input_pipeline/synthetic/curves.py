@@ -4,7 +4,7 @@ import numpy as np
 
 
 def directions(degrees) -> tuple[np.ndarray, np.ndarray]:
-    """(sin, cos), rounded to 9 digits so that libraries that differ in the last bit agree."""
+    """Return (sin, cos), rounded to 9 digits so that libraries that differ in the last bit agree."""
     angle = np.asarray(degrees) * (np.pi / 180.0)
     return np.round(np.sin(angle), 9), np.round(np.cos(angle), 9)
 
@@ -14,19 +14,19 @@ _CIRCLE = np.stack([_SIN, -_COS, 0.0 * _SIN], axis=1)
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, z: float = 0.0) -> np.ndarray:
-    """A closed ellipse of 12 points."""
+    """Return a closed ellipse of 12 points."""
     return _CIRCLE * (rx, ry, 0.0) + (x, y, z)
 
 
 def superellipse(x: float, y: float, rx: float, ry: float, squareness: float, z: float = 0.0) -> np.ndarray:
-    """Between an ellipse (squareness 0) and a rounded box (1)."""
+    """Return a closed contour between an ellipse (squareness 0) and a rounded box (1)."""
     reach = np.maximum(np.abs(_SIN), np.abs(_COS))
     grow = 1.0 + squareness * (0.86 / reach - 1.0 + 0.14 * reach)
     return np.stack([x + rx * _SIN * grow, y - ry * _COS * grow, np.full(12, z)], axis=1)
 
 
 def ribbon(points, half_widths) -> np.ndarray:
-    """A stroke along `points` [n, 3] with a half width at each point."""
+    """Return a stroke along `points` [n, 3] with a half width at each point."""
     points = np.asarray(points, np.float64)
     along = np.empty((len(points), 2))
     along[1:-1] = points[2:, :2] - points[:-2, :2]
@@ -39,7 +39,7 @@ def ribbon(points, half_widths) -> np.ndarray:
 
 
 def mirror(half) -> np.ndarray:
-    """A closed symmetric contour from its right half, which starts and ends on the middle line."""
+    """Return a closed symmetric contour from its right half, which starts and ends on the middle line."""
     half = np.asarray(half, np.float64)
     other = half[-2:0:-1] * (-1.0, 1.0, 1.0)
     return np.concatenate([half, other])

@@ -35,16 +35,16 @@ from input_pipeline.synthetic.sketch import Sketch
 
 
 def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = None) -> dict[str, np.ndarray]:
-    """A face with its mask, landmarks and factors.
+    """Render a face with its mask, landmarks and factors.
 
-    Everything is computed from counters (SplitMix64) and + - * / sqrt floor in a fixed order, which IEEE 754 rounds the
-    same everywhere: the same arguments give the same bytes on every platform, in every process and in any order. No
+    Everything is computed from counters (SplitMix64) and + - * / sqrt floor in a fixed order, which IEEE 754 rounds
+    identically everywhere: the same arguments give the same bytes on every platform, in every process, in any order. No
     global generator is read or changed. The bytes may change from one version of this package to the next.
 
     Args:
       seed: of the stream of faces, any integer.
       index: of the face in the stream, any integer.
-      size: side of the picture in pixels, 16..4096.
+      size: side of the image in pixels, 16..4096.
       factors: draw this person and these attributes instead of `sample_factors(seed, index)`; the random texture
         (strands, noise, blobs) stays that of (seed, index), so that changing one factor changes one thing.
 
@@ -76,7 +76,7 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
 
 
 def check_size(size: int) -> None:
-    """Raises a UserError unless `size` is a side in pixels that faces can be drawn at."""
+    """Raise a UserError unless `size` is a side in pixels at which faces can be drawn."""
     if not 16 <= size <= 4096:
         raise UserError(f"synthetic faces can be 16 to 4096 pixels large, not {size}")
 
@@ -84,7 +84,7 @@ def check_size(size: int) -> None:
 def _set_up(
     f: Mapping[str, float], p: Proportions, style: hair.Style | None, key: int, size: int
 ) -> tuple[Scene, np.ndarray]:
-    """The sketched, posed, rasterised and lit scene, nothing painted yet; and the shine of the face."""
+    """Return the scene, sketched, posed, rasterised and lit but not painted, and the shine of the face."""
     sketch = Sketch()
     body.sketch_body(sketch, f)
     head.sketch_head(sketch, p)
@@ -111,7 +111,7 @@ def _set_up(
 
 
 def _paint(scene: Scene, style: hair.Style | None, shine: np.ndarray) -> None:
-    """Everything, back to front."""
+    """Paint all parts, back to front."""
     f, colors, covers = scene.factors, scene.palette, scene.covers
     near, far = ("l", "r") if scene.pose.near_side > 0 else ("r", "l")
     texture = hair_texture(scene, style) if style is not None else None

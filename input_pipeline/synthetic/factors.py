@@ -1,7 +1,7 @@
-"""What a face is made of: identity factors (who) and attribute factors (how this picture shows it).
+"""Factors of a face: identity factors (the person) and attribute factors (how this image shows the person).
 
-Both are drawn from their own stream, so any identity can be shown with any attributes. A factor is a number of
-roughly unit scale with a name; the drawing code asks for it by name.
+Both are drawn from separate streams, so any identity can be combined with any attributes. A factor is a named number
+of roughly unit scale; the drawing code asks for it by name.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import numpy as np
 
 from input_pipeline.synthetic import rng
 
-# How a factor is drawn: `normal` N(0, 1) cut at ±2.5; `uniform` on [-1, 1]; a number p: 0 with probability 1 - p,
+# Distribution of a factor: `normal` N(0, 1) cut at ±2.5; `uniform` on [-1, 1]; a number p: 0 with probability 1 - p,
 # else a strength on (0.25, 1].
 _IDENTITY: Mapping[str, str | float] = {
     "masculinity": "uniform",
@@ -118,14 +118,14 @@ class Factors:
     attributes: tuple[float, ...]
 
     def named(self) -> dict[str, float]:
-        """All factors by name."""
+        """Return all factors by name."""
         return dict(zip(IDENTITY_FACTORS + ATTRIBUTE_FACTORS, self.identity + self.attributes, strict=True))
 
     def replace(self, **values: float) -> "Factors":
-        """A copy with some factors set by name.
+        """Return a copy with some factors set by name.
 
         Raises:
-          KeyError: a name that is no factor.
+          KeyError: an unknown name.
         """
         unknown = set(values) - set(IDENTITY_FACTORS) - set(ATTRIBUTE_FACTORS)
         if unknown:
@@ -135,11 +135,11 @@ class Factors:
 
 
 def sample_factors(seed: int, index: int, identity_index: int | None = None) -> Factors:
-    """The factors of face `index` of stream `seed`.
+    """Draw the factors of face `index` of stream `seed`.
 
     Args:
       seed: any integer.
-      index: the attributes (and, by default, the identity) of this face of the stream.
+      index: the face of the stream whose attributes (and, by default, identity) are drawn.
       identity_index: take the identity of this face of the stream instead.
     """
     identity_index = index if identity_index is None else identity_index
@@ -150,7 +150,7 @@ def sample_factors(seed: int, index: int, identity_index: int | None = None) -> 
 
 
 def choice(value: float, count: int) -> int:
-    """Which of `count` equal shares of [-1, 1] the factor `value` lies in: 0 .. count - 1."""
+    """Return which of `count` equal intervals of [-1, 1] contains the factor `value`: 0 .. count - 1."""
     return min(max(int((value + 1.0) * 0.5 * count), 0), count - 1)
 
 

@@ -6,7 +6,7 @@ from input_pipeline.synthetic import rng
 
 
 def value_noise(key: int, rows: np.ndarray, columns: np.ndarray, cells: int) -> np.ndarray:
-    """float32 [h, w] in [0, 1): random values on a lattice, smooth in between; it repeats after 32 cells.
+    """Compute value noise, float32 [h, w] in [0, 1): random on a lattice, smooth in between, with a period of 32 cells.
 
     Args:
       key: of the lattice.
@@ -23,7 +23,7 @@ def value_noise(key: int, rows: np.ndarray, columns: np.ndarray, cells: int) -> 
 
 
 def strands(table: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """float32 like `position`: a table of random values [256], linearly interpolated and repeated for ever."""
+    """Return float32 like `position`: a table of random values [256], linearly interpolated, periodic."""
     whole = np.floor(position)
     share = position - whole
     index = whole.astype(np.int64) & 255
@@ -32,12 +32,12 @@ def strands(table: np.ndarray, position: np.ndarray) -> np.ndarray:
 
 
 def strand_table(key: int) -> np.ndarray:
-    """float32 [256] in [-1, 1)."""
+    """Return float32 [256] in [-1, 1)."""
     return (2.0 * rng.uniforms(key, 256) - 1.0).astype(np.float32)
 
 
 def _cell(position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lattice indices on both sides of a position and the eased share of the second."""
+    """Return lattice indices on both sides of a position and the eased weight of the second."""
     whole = np.floor(position)
     t = position - whole
     index = whole.astype(np.int64)

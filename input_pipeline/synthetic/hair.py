@@ -17,11 +17,11 @@ _CROWN_SIN, _CROWN_COS = directions(_CROWN)
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How the hair is worn.
+    """A hair style.
 
     Attributes:
       end: y of the tips; below 0.1 the hair is short and the ears are free.
-      volume: how far it stands off the skull, image sides.
+      volume: distance from the skull, image sides.
       curl: 0 straight .. 1 tight curls.
       parting: x of the parting.
       covered: which sides have hair in front of the ear, (image right, image left).
@@ -39,7 +39,7 @@ class Style:
 
 
 def style(f: Mapping[str, float], p: Proportions) -> Style:
-    """The hair style of the named factors."""
+    """Return the hair style of the given factors."""
     length = 0.54 + 0.5 * f["hair_length"] - 0.12 * f["masculinity"]
     long = length > 0.42
     end = 0.16 + 0.85 * (length - 0.42) if long else 0.02 + 0.1 * max(length, 0.0)
@@ -58,7 +58,7 @@ def style(f: Mapping[str, float], p: Proportions) -> Style:
 
 
 def sketch_hair(sketch: Sketch, p: Proportions, s: Style, key: int) -> None:
-    """Adds `hair_back`, `hair_cap`, `hair_locks` and `hair_fringe`, as the style has them."""
+    """Add `hair_back`, `hair_cap`, `hair_locks` and `hair_fringe`, as the style has them."""
     noise = rng.uniforms(rng.fold(key, "hair"), 256) - 0.5
     crown, hairline = _crown(p, s, noise), _hairline(p, s)
     sketch.ring("hair_cap", np.concatenate([crown, hairline]), RIM)
@@ -89,12 +89,12 @@ def sketch_hair(sketch: Sketch, p: Proportions, s: Style, key: int) -> None:
 
 
 def _waves(noise: np.ndarray, count: int) -> np.ndarray:
-    """A slowly varying outline, about -1..1."""
+    """Return a slowly varying outline, about -1..1."""
     return 2.0 * np.repeat(noise[: count // 4 + 1], 4)[:count]
 
 
 def _curls(sketch: Sketch, part: str, edge: np.ndarray, s: Style, noise: np.ndarray, side: int = 1) -> None:
-    """Round locks along an outline."""
+    """Add round locks along an outline."""
     if s.curl < 0.2:
         return
     for (x, y, z), chance in zip(edge, noise, strict=False):
@@ -103,7 +103,7 @@ def _curls(sketch: Sketch, part: str, edge: np.ndarray, s: Style, noise: np.ndar
 
 
 def _crown(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
-    """Outline of the hair over the skull, from the image-right temple to the left one."""
+    """Return the outline of the hair over the skull, from the image-right temple to the left one."""
     stand = s.volume + 0.006 * _waves(noise, len(_CROWN))
     if s.end < 0.1:
         # Short hair is cropped at the sides and combed up, higher over the parting.
@@ -116,7 +116,7 @@ def _crown(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
 
 
 def _wisp(root: np.ndarray, s: Style, noise: float) -> np.ndarray:
-    """A strand that breaks the hairline, combed away from the parting."""
+    """Return a strand that breaks the hairline, combed away from the parting."""
     away = 0.03 * (1.0 if root[0] > s.parting else -1.0)
     length = 0.035 + 0.04 * noise
     half = [(-0.014, -0.03, 0.0), (0.35 * away - 0.006, 0.3 * length, 0.0), (away, length, 0.0)]
@@ -124,7 +124,7 @@ def _wisp(root: np.ndarray, s: Style, noise: float) -> np.ndarray:
 
 
 def _hairline(p: Proportions, s: Style) -> np.ndarray:
-    """From the image-left sideburn over the forehead to the right one (RIM coordinates)."""
+    """Return the hairline from the image-left sideburn over the forehead to the right one (RIM coordinates)."""
     w, top = p.width, p.hairline
     swept = 1.0 if s.end > 0.1 else 0.0  # long hair falls over the temples from the parting
     x = np.array([0.262, 0.243, 0.238, 0.229, 0.213, 0.172, 0.088])
@@ -144,7 +144,7 @@ def _hairline(p: Proportions, s: Style) -> np.ndarray:
 
 
 def _fall(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
-    """Outer edge of the hanging hair on the image-right side, from the temple to the tips."""
+    """Return the outer edge of the hanging hair on the image-right side, from the temple to the tips."""
     steps = np.linspace(0.0, 1.0, 9)
     y = -0.03 + (s.end + 0.03) * steps
     if s.end < 0.1:
@@ -156,7 +156,7 @@ def _fall(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
 
 
 def _lock(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
-    """A curtain from the temple down over the ear, image-right side."""
+    """Return a curtain of hair from the temple down over the ear, image-right side."""
     steps = np.linspace(0.0, 1.0, 10)
     end = s.end + 0.03 * noise[0]
     y = -0.24 + (end + 0.24) * steps
@@ -173,7 +173,7 @@ def _lock(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
 
 
 def _fringe(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
-    """Over the forehead: jagged strands, longer at the temples."""
+    """Return the fringe over the forehead: jagged strands, longer at the temples."""
     along = np.linspace(-1.0, 1.0, 17)
     x = 0.228 * p.width * along
     teeth = np.where(np.arange(17) % 2 == 0, 0.3, -0.3) + 1.8 * noise[:17]

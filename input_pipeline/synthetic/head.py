@@ -7,7 +7,7 @@ from input_pipeline.synthetic.pose import HEAD, RIM, SURFACE
 from input_pipeline.synthetic.proportions import Proportions
 from input_pipeline.synthetic.sketch import SIDES, Sketch
 
-# Right half of the silhouette of skull and jaw (x, y, z); z is where on the head the silhouette point sits.
+# Right half of the silhouette of skull and jaw (x, y, z); z is the depth of the silhouette point on the head.
 _SILHOUETTE = np.array(
     [
         (0.0, -0.402, 0.0),
@@ -29,7 +29,7 @@ _JAW_LANDMARKS = np.array([4.6, 5.5, 6.4, 7.3, 8.3, 9.2, 10.2, 11.2])  # silhoue
 
 
 def silhouette(p: Proportions) -> np.ndarray:
-    """float64 [13, 3]: right half of the outline, from the top of the skull to the chin (RIM coordinates)."""
+    """Return the right half of the outline, from the top of the skull to the chin: float64 [13, 3], RIM coordinates."""
     x, y, z = _SILHOUETTE.T
     low = np.clip((y - 0.02) / 0.28, 0.0, 1.0)
     bulge = np.maximum(1.0 - np.square((y - 0.16) / 0.16), 0.0)
@@ -40,7 +40,7 @@ def silhouette(p: Proportions) -> np.ndarray:
 
 
 def sketch_head(sketch: Sketch, p: Proportions) -> None:
-    """Adds every part of the bare head."""
+    """Add every part of the bare head."""
     outline = silhouette(p)
     sketch.ring("skin", mirror(outline), RIM)
     jaw = _along(outline, _JAW_LANDMARKS)
@@ -66,7 +66,7 @@ def _ears(sketch: Sketch, p: Proportions) -> None:
     for part, profile in (("ear", _EAR), ("concha", _CONCHA)):
         out, down = profile.T
         x, y = 0.264 * p.width + p.ear_angle * out, 0.02 * (1.0 - p.ear) + 0.18 * p.ear * down
-        flap = np.stack([x, y, -0.03 - 0.022 * out], axis=1)  # it stands off backwards
+        flap = np.stack([x, y, -0.03 - 0.022 * out], axis=1)  # it stands out backwards
         for name, side in SIDES:
             sketch.ring(f"{name}_{part}", flap, HEAD, side)
 
@@ -138,7 +138,7 @@ def _nose(sketch: Sketch, p: Proportions) -> None:
 
 def _mouth(sketch: Sketch, p: Proportions) -> None:
     def row(along, y: float, heights, dz: float) -> np.ndarray:
-        """Points at shares `along` of the half width, `heights` over the line y; smiling lifts the outer ones."""
+        """Place points at shares `along` of the half width, `heights` over line y; smiling lifts the outer ones."""
         along = np.asarray(along)
         lift = p.smile * (0.004 - 0.019 * along * along)
         depth = dz * (1.0 - along * along)
@@ -178,14 +178,14 @@ def _mouth(sketch: Sketch, p: Proportions) -> None:
 
 
 def _along(points: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Linear interpolation at fractional indices."""
+    """Interpolate linearly at fractional indices."""
     below = positions.astype(np.int64)
     share = (positions - below)[:, None]
     return points[below] * (1.0 - share) + points[below + 1] * share
 
 
 def landmarks(anchors: dict[str, np.ndarray], size: int) -> np.ndarray:
-    """float32 [68, 2] (x, y) pixels in iBUG-68 order: jaw, brows, nose, eyes, lips, inner lips.
+    """Return the landmarks, float32 [68, 2] (x, y) pixels in iBUG-68 order: jaw, brows, nose, eyes, lips, inner lips.
 
     Args:
       anchors: the posed anchors of `sketch_head`.
@@ -205,7 +205,7 @@ def landmarks(anchors: dict[str, np.ndarray], size: int) -> np.ndarray:
 
 
 def sketch_beard(sketch: Sketch, p: Proportions, amount: float) -> None:
-    """Adds `beard`: the lower face from ear to ear, with the moustache, around the lips."""
+    """Add `beard`: the lower face from ear to ear, with the moustache, around the lips."""
     outline = silhouette(p)[5:]
     lip = p.mouth_y
     inner = [

@@ -1,4 +1,4 @@
-"""Contours of what stands between camera and face: a hand or an object. Real masks call it background."""
+"""Contours of an occluder between camera and face: a hand or an object. Real masks label it as background."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ from input_pipeline.synthetic.sketch import Sketch
 
 
 def occluder_style(f: Mapping[str, float]) -> str:
-    """`hand` (twice as likely), `phone`, `microphone` or `mug`."""
+    """Return `hand` (twice as likely), `phone`, `microphone` or `mug`."""
     return ("hand", "hand", "phone", "microphone", "mug")[choice(f["occluder_style"], 5)]
 
 
 def sketch_occluder(sketch: Sketch, f: Mapping[str, float]) -> None:
-    """Adds the occluder's parts in image coordinates, coming in from below."""
+    """Add the occluder's parts in image coordinates, entering from below."""
     x, y = 0.5 + 0.26 * f["occluder_x"], 0.72 + 0.1 * f["occluder_y"]
     lean = -0.5 * (x - 0.5) + 0.15 * f["occluder_y"]
     draw = {"hand": _hand, "phone": _phone, "microphone": _microphone, "mug": _mug}[occluder_style(f)]
@@ -25,7 +25,7 @@ def sketch_occluder(sketch: Sketch, f: Mapping[str, float]) -> None:
 
 
 class _Frame:
-    """Places shapes drawn around the origin, turned by a small angle."""
+    """A frame for shapes drawn around the origin: it rotates them by a small angle and moves them into place."""
 
     def __init__(self, x: float, y: float, lean: float):
         self.x, self.y = x, y

@@ -11,7 +11,7 @@ from input_pipeline.synthetic.raster import Cover
 
 
 def paint_backdrop(canvas: Canvas, palette: Palette, style: float, key: int) -> None:
-    """A gradient, and on it bokeh, stripes, clouds or a wall with a horizon, by the factor `style`."""
+    """Paint a gradient, and on it bokeh, stripes, clouds or a wall with a horizon, by the factor `style`."""
     size = canvas.size
     first, second = palette.backdrop
     dice = rng.uniforms(rng.fold(key, "backdrop"), 40)

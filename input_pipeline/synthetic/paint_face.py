@@ -19,14 +19,14 @@ _FRECKLE = linear(0.6, 1.0, 1.1)
 
 
 def paint_ear(scene: Scene, name: str) -> None:
-    """One ear with its hollow."""
+    """Paint one ear with its hollow."""
     part, palette = f"{name}_ear", scene.palette
     scene.canvas.paint(scene.covers[part], scene.lit(part, palette.skin * (0.4 + 0.6 * palette.flush)), label=part)
     scene.canvas.tint(within(scene.covers[f"{name}_concha"], scene.covers[part]), palette.shade, 0.75)
 
 
 def paint_skin(scene: Scene, shine: np.ndarray) -> None:
-    """The face without its features: albedo, freckles, light, shine; blood, hollows, folds."""
+    """Paint the face without its features: albedo, freckles, light, shine; blood, hollows, folds."""
     canvas, palette, f, p = scene.canvas, scene.palette, scene.factors, scene.proportions
     cover = scene.covers["skin"]
     albedo = palette.skin * (np.float32(0.975) + np.float32(0.05) * scene.noise("mottle", cover.box, 24))
@@ -49,7 +49,7 @@ def paint_skin(scene: Scene, shine: np.ndarray) -> None:
 
 
 def paint_nose(scene: Scene) -> None:
-    """Cast shadow, wings, nostrils, highlights; claims the nose for the mask."""
+    """Paint the nose: cast shadow, wings, nostrils, highlights; claim it for the mask."""
     canvas, palette, lamp = scene.canvas, scene.palette, scene.palette.light.direction[0]
     away = -1.0 if lamp > 0 else 1.0
     canvas.tint(scene.glow("nose", 0.055, 0.036, dx=-0.03 * lamp, dy=0.016, row=6), palette.shade, 0.8)
@@ -65,7 +65,7 @@ def paint_nose(scene: Scene) -> None:
 
 
 def paint_brow(scene: Scene, name: str) -> None:
-    """A brow of fine hairs."""
+    """Paint a brow of fine hairs."""
     part = f"{name}_brow"
     cover = scene.covers[part]
     density = np.float32(0.78) + np.float32(0.16) * scene.noise("brow", cover.box, 90)
@@ -73,7 +73,7 @@ def paint_brow(scene: Scene, name: str) -> None:
 
 
 def paint_eye(scene: Scene, name: str) -> None:
-    """White, iris, pupil, catch light, and the lines of the lids."""
+    """Paint an eye: white, iris, pupil, catch light, and the lines of the lids."""
     canvas, palette, covers = scene.canvas, scene.palette, scene.covers
     part, pupil = f"{name}_eye", f"{name}_iris"
     eye, r = covers[part], scene.proportions.iris
@@ -93,7 +93,7 @@ def paint_eye(scene: Scene, name: str) -> None:
 
 
 def paint_mouth(scene: Scene) -> None:
-    """Cavity with teeth and tongue, the lips over it."""
+    """Paint the mouth: cavity with teeth and tongue, the lips over it."""
     canvas, palette, covers, p = scene.canvas, scene.palette, scene.covers, scene.proportions
     if "mouth" in covers:
         mouth = covers["mouth"]
@@ -113,7 +113,7 @@ def paint_mouth(scene: Scene) -> None:
 
 
 def paint_beard(scene: Scene) -> None:
-    """Stubble to full beard on jaw, chin and upper lip, if the face grows one; it stays skin."""
+    """Paint stubble to full beard on jaw, chin and upper lip, if the face has one; its class stays skin."""
     if "beard" not in scene.covers:
         return
     canvas, amount = scene.canvas, scene.factors["beard"]

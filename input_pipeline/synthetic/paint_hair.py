@@ -14,7 +14,7 @@ from input_pipeline.synthetic.shading import round_light
 
 @dataclasses.dataclass(frozen=True)
 class Texture:
-    """The hair of a whole picture; the parts cut their shape out of it.
+    """The hair texture of the entire image, from which the parts cut their shape.
 
     Attributes:
       box: the pixels that may be hair.
@@ -26,7 +26,7 @@ class Texture:
 
 
 def hair_texture(scene: Scene, style: Style) -> Texture:
-    """Strands, clumps, shine and light of the hair."""
+    """Return the texture of the hair: strands, clumps, shine and light."""
     canvas, palette, s = scene.canvas, scene.palette, scene.pose.scale
     covers = [c for name, c in scene.covers.items() if name.startswith("hair_")]
     box = tuple(
@@ -65,7 +65,7 @@ def hair_texture(scene: Scene, style: Style) -> Texture:
 
 
 def paint_hair(scene: Scene, texture: Texture | None, part: str, darkness: float = 0.0) -> None:
-    """One part of the hair, if the style has it."""
+    """Paint one part of the hair, if the style has it."""
     if texture is None or part not in scene.covers:
         return
     cover = scene.covers[part]
@@ -74,7 +74,7 @@ def paint_hair(scene: Scene, texture: Texture | None, part: str, darkness: float
 
 
 def shade_face(scene: Scene, parts: tuple[str, ...], amount: float) -> None:
-    """The soft shadow that hair or a hat drops on the skin."""
+    """Paint the soft shadow that hair or a hat casts on the skin."""
     size = scene.canvas.size
     shift = (scene.pixels(0.022), round(-0.016 * scene.palette.light.direction[0] * size))
     for part in parts:

@@ -1,4 +1,4 @@
-"""Painting of the body, of what is worn, and of what stands in front."""
+"""Painting of the body, of things worn, and of occluders."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from input_pipeline.synthetic.worn import dark_lenses
 
 
 def paint_body(scene: Scene) -> None:
-    """Neck with the shadow of the chin, clothes, necklace."""
+    """Paint the neck with the shadow of the chin, clothes, necklace."""
     canvas, palette, covers, s = scene.canvas, scene.palette, scene.covers, scene.pose.scale
     (x, y), (side, _) = scene.anchors["neck"].tolist()
     neck = covers["neck"]
@@ -48,7 +48,7 @@ def _clothes(scene: Scene, middle: tuple[float, float]) -> None:
 
 
 def paint_lenses(scene: Scene) -> None:
-    """Clear glass under the eyes' layers, or dark glass over them."""
+    """Paint clear glass under the eyes' layers, or dark glass over them."""
     if "lenses" not in scene.covers:
         return
     cover = scene.covers["lenses"]
@@ -61,7 +61,7 @@ def paint_lenses(scene: Scene) -> None:
 
 
 def paint_frames(scene: Scene) -> None:
-    """Rims, bridge, arms and the glare of the glass."""
+    """Paint rims, bridge, arms and the glare of the glass."""
     if "frames" not in scene.covers:
         return
     canvas, covers, palette = scene.canvas, scene.covers, scene.palette
@@ -75,7 +75,7 @@ def paint_frames(scene: Scene) -> None:
 
 
 def paint_hat(scene: Scene) -> None:
-    """Crown, band and visor."""
+    """Paint crown, band and visor."""
     canvas, palette, s = scene.canvas, scene.palette, scene.pose.scale
     x, y = scene.anchors["face"][0].tolist()
     for part, tone in (("hat", 1.0), ("band", 0.72), ("visor", 0.8)):
@@ -93,13 +93,13 @@ def paint_hat(scene: Scene) -> None:
 
 
 def paint_earring(scene: Scene, name: str) -> None:
-    """A stud, hoop or drop."""
+    """Paint a stud, hoop or drop."""
     if f"{name}_earring" in scene.covers:
         _metal(scene, f"{name}_earring", "ear_r", scene.anchors[f"{name}_earring"][0])
 
 
 def paint_occluder(scene: Scene) -> None:
-    """A hand or an object before the face: background in the mask."""
+    """Paint a hand or an object in front of the face: background in the mask."""
     if "occluder" not in scene.anchors:
         return
     style = occluder_style(scene.factors)
@@ -120,7 +120,7 @@ def paint_occluder(scene: Scene) -> None:
 
 
 def _occluder_colors(style: str, palette: Palette) -> dict[str, np.ndarray]:
-    """Albedo of each part, back to front."""
+    """Return the albedo of each part, back to front."""
     if style == "hand":
         skin = palette.skin * (0.55 + 0.45 * palette.flush)
         return dict.fromkeys(("palm", "finger0", "finger1", "finger2", "finger3", "finger4"), skin)
@@ -132,7 +132,7 @@ def _occluder_colors(style: str, palette: Palette) -> dict[str, np.ndarray]:
 
 
 def _metal(scene: Scene, part: str, label: str, centre) -> None:
-    """Shiny: bright towards the lamp, dark on the other side."""
+    """Paint a part as metal: bright towards the lamp, dark on the other side."""
     cover, s = scene.covers[part], scene.pose.scale
     u, v = scene.canvas.grid(cover.box, centre, 0.05 * s, 0.05 * s)
     lx, ly, _ = scene.palette.light.direction

@@ -1,4 +1,4 @@
-"""Colours and light of one picture, in linear light.
+"""Colours and light of one image, in linear light.
 
 Display values are the square root of linear ones (gamma 2): close to sRGB, and exact on every platform.
 """
@@ -30,12 +30,12 @@ _GOLD, _SILVER = (236, 200, 118), (216, 220, 228)
 
 @dataclasses.dataclass(frozen=True)
 class Light:
-    """One lamp and the sky.
+    """One lamp and ambient light.
 
     Attributes:
       direction: unit vector towards the lamp (x right, y down, z to the camera).
       key: float32 [3, 1, 1] colour of the lamp.
-      ambient: float32 [3, 1, 1] colour of the light from everywhere.
+      ambient: float32 [3, 1, 1] colour of the ambient light.
     """
 
     direction: Color
@@ -49,8 +49,8 @@ class Palette:
 
     light: Light
     skin: np.ndarray
-    flush: np.ndarray  # what blood does to skin: a multiplier
-    shade: np.ndarray  # what an occluded fold does to skin: a multiplier
+    flush: np.ndarray  # effect of blood on skin: a multiplier
+    shade: np.ndarray  # effect of an occluded fold on skin: a multiplier
     lips: np.ndarray
     hair: np.ndarray
     brow: np.ndarray
@@ -63,22 +63,22 @@ class Palette:
 
 
 def display(red: float, green: float, blue: float) -> np.ndarray:
-    """Linear float32 [3, 1, 1] of a display colour 0..255."""
+    """Return the linear float32 [3, 1, 1] of a display colour 0..255."""
     return linear(*((c / 255.0) * (c / 255.0) for c in (red, green, blue)))
 
 
 def linear(red: float, green: float, blue: float) -> np.ndarray:
-    """float32 [3, 1, 1] of linear light or a multiplier."""
+    """Return float32 [3, 1, 1] of linear light or a multiplier."""
     return np.array([[[red]], [[green]], [[blue]]], np.float32)
 
 
 def rouge(f: Mapping[str, float]) -> float:
-    """How strong the make-up is: 0..1."""
+    """Return the strength of the make-up: 0..1."""
     return f["makeup"] if f["masculinity"] < 0 else 0.0
 
 
 def from_factors(f: Mapping[str, float]) -> Palette:
-    """The colours of the named factors."""
+    """Return the palette of the given factors."""
     melanin = 0.5 + 0.5 * f["melanin"]
     skin, hair = _skin(f, melanin), _hair(f, melanin)
     brow = _mix(tuple(0.8 * c for c in hair), (52.0, 36.0, 30.0), 0.2)
@@ -116,7 +116,7 @@ def _skin(f: Mapping[str, float], melanin: float) -> Color:
 
 
 def _hair(f: Mapping[str, float], melanin: float) -> Color:
-    """Dark skin goes with dark hair; age turns it grey."""
+    """Return the hair colour: dark skin has dark hair, and age turns it grey."""
     fair = min(2.0 * (1.0 - melanin), 1.0)
     color = _between(_HAIR, 1.0 - (0.5 - 0.5 * f["hair_tone"]) * (0.25 + 0.75 * fair))
     color = _mix(color, _RED_HAIR, min(max(0.6 * f["hair_warmth"] - 0.75, 0.0), 1.0) * fair)
@@ -142,14 +142,14 @@ def _mix(first: Color, second: Color, share: float) -> Color:
 
 
 def _between(colors: Sequence[Color], position: float) -> Color:
-    """A colour between the neighbours on a scale, position 0..1."""
+    """Interpolate a colour on a scale, position 0..1."""
     at = min(max(position, 0.0), 1.0) * (len(colors) - 1)
     k = min(int(at), len(colors) - 2)
     return _mix(colors[k], colors[k + 1], at - k)
 
 
 def _hue(turn: float, saturation: float, value: float) -> Color:
-    """Display colour of a hue (one turn = 2 units, as factors are), saturation 0..1 and value 0..255."""
+    """Return the display colour of a hue (one turn = 2 units, as in factors), saturation 0..1 and value 0..255."""
     ramps = (min(max(abs((3.0 * turn + k) % 6.0 - 3.0) - 1.0, 0.0), 1.0) for k in (0.0, 4.0, 2.0))
     return tuple(value * (1.0 - saturation * (1.0 - ramp)) for ramp in ramps)
 

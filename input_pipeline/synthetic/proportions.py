@@ -41,7 +41,7 @@ class Proportions:
 
 
 def measure(f: Mapping[str, float]) -> Proportions:
-    """The proportions of the named factors."""
+    """Return the proportions of the given factors."""
     smile = min(max(0.35 + 0.45 * f["smile"], -0.5), 1.25)
     lids = 1.0 + 0.26 * f["eye_open"] - 0.1 * max(smile, 0.0)
     lids = max(lids - 2.0 * max(-1.9 - f["eye_open"], 0.0), 0.03)  # the last few in a hundred blink

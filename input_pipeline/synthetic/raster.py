@@ -25,7 +25,7 @@ class Cover(NamedTuple):
 
 
 def rasterise(drawing: Drawing, size: int) -> dict[str, Cover]:
-    """Coverage of every part of the drawing on a `size` x `size` image; a part outside the image has an empty box."""
+    """Compute the coverage of every part on a `size` x `size` image; a part outside the image has an empty box."""
     x, y = drawing.vertices * size
     following = neighbours(drawing.ring_sizes)
     x_end, y_end = x[following], y[following]
@@ -35,7 +35,7 @@ def rasterise(drawing: Drawing, size: int) -> dict[str, Cover]:
     part_starts = np.flatnonzero(np.diff(part, prepend=-1))
     left, width = _span(x, part_starts, size)
     top, height = _span(y, part_starts, size)
-    stride = width + 2  # one column for what lies right of the box, one for its spill
+    stride = width + 2  # one column for what lies right of the box, one for its overflow
     cells = height * stride
     offset = np.cumsum(cells) - cells
     boxes = np.stack([left, width, top, height, offset, stride])
@@ -69,19 +69,19 @@ def rasterise(drawing: Drawing, size: int) -> dict[str, Cover]:
 
 
 def _span(values: np.ndarray, starts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """int [parts]: first pixel and number of pixels that each part touches along one axis of the image."""
+    """Return int [parts]: first pixel and number of pixels that each part touches along one axis of the image."""
     low = np.clip(np.floor(np.minimum.reduceat(values, starts)), 0, size).astype(np.int64)
     high = np.clip(np.ceil(np.maximum.reduceat(values, starts)), 0, size).astype(np.int64)
     return low, np.maximum(high - low, 0)
 
 
 def _orientation(cross: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """float64 [R]: +1 or -1 such that every ring encloses positive area, whichever way it was drawn."""
+    """Return float64 [R]: +1 or -1 such that every ring encloses positive area, whichever way it was drawn."""
     return np.where(np.add.reduceat(cross, np.cumsum(sizes) - sizes) < 0.0, -1.0, 1.0)
 
 
 def _cut(a0, a1, b0, b1):
-    """Cuts segments (a, b) wherever `a` crosses an integer.
+    """Cut segments (a, b) at every integer that `a` crosses.
 
     Returns:
       cell: int [P], the unit interval of `a` that each piece lies in.

@@ -14,7 +14,7 @@ _MASK = (1 << 64) - 1
 
 
 def fold(key: int, *parts: int | str) -> int:
-    """A new 64-bit key from `key` and some integers or words (words enter as their crc32)."""
+    """Derive a new 64-bit key from `key` and some integers or words (words enter as their crc32)."""
     for part in parts:
         number = zlib.crc32(part.encode()) if isinstance(part, str) else part
         key = _mix((key ^ _mix((number + _GAMMA) & _MASK)) & _MASK)
@@ -22,7 +22,7 @@ def fold(key: int, *parts: int | str) -> int:
 
 
 def words(key: int, count: int) -> np.ndarray:
-    """uint64 [count]: outputs 1..count of SplitMix64 seeded with `key`."""
+    """Return outputs 1..count of SplitMix64 seeded with `key`: uint64 [count]."""
     z = np.arange(1, count + 1, dtype=np.uint64)
     z *= np.uint64(_GAMMA)
     z += np.uint64(key & _MASK)
@@ -34,12 +34,12 @@ def words(key: int, count: int) -> np.ndarray:
 
 
 def uniforms(key: int, count: int) -> np.ndarray:
-    """float64 [count], uniform on [0, 1) with 53 bits."""
+    """Return float64 [count], uniform on [0, 1) with 53 bits."""
     return (words(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normals(key: int, count: int) -> np.ndarray:
-    """float64 [count]: zero mean, unit variance, bounded by ±3.47 (the sum of four 16-bit uniforms, exact integers)."""
+    """Return float64 [count]: mean 0, variance 1, within ±3.47 (the sum of four 16-bit uniforms, exact integers)."""
     z = words(key, count)
     total = np.zeros(count, np.uint64)
     for shift in (0, 16, 32, 48):
@@ -49,7 +49,7 @@ def normals(key: int, count: int) -> np.ndarray:
 
 
 def grain(key: int, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 `shape`: like `normals` from four 8-bit uniforms, at half a word a value, for pixel noise."""
+    """Return float32 `shape`: like `normals` from four 8-bit uniforms, at half a word a value, for pixel noise."""
     count = int(np.prod(shape))
     quads = words(key, (count + 1) // 2).astype("<u8", copy=False).view(np.uint8).reshape(-1, 4)
     total = quads[:, 0].astype(np.int16)

@@ -1,4 +1,4 @@
-"""What the painters of one picture share."""
+"""The state that the painters of one image share."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from input_pipeline.synthetic.raster import Cover
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """One picture in the making.
+    """One image while it is painted.
 
     Attributes:
-      canvas: what is painted so far.
+      canvas: the image painted so far.
       covers: coverage of every part of the drawing.
       anchors: posed points, image sides.
       factors: all factors by name.
@@ -27,7 +27,7 @@ class Scene:
       pose: of the head.
       palette: colours and light.
       light: float32 [3, size, size], light on the face.
-      key: of the picture's random texture.
+      key: of the image's random texture.
     """
 
     canvas: Canvas
@@ -41,24 +41,24 @@ class Scene:
     key: int
 
     def lit(self, part: str, albedo: np.ndarray) -> np.ndarray:
-        """float32 [3, h, w]: an albedo in the light that falls on the part's box."""
+        """Return an albedo in the light that falls on the part's box, float32 [3, h, w]."""
         return albedo * self.light[:, *self.covers[part].box]
 
     def glow(self, anchor: str, rx: float, ry: float, dx: float = 0.0, dy: float = 0.0, row: int = 0) -> Cover:
-        """A soft ellipse at an anchor; sizes and offsets in nominal image sides."""
+        """Return a soft ellipse at an anchor; sizes and offsets in nominal image sides."""
         x, y = self.anchors[anchor][row].tolist()
         s = self.pose.scale
         return self.canvas.glow((x + s * dx, y + s * dy), s * rx, s * ry)
 
     def stain(self, cover: Cover, color: np.ndarray, amount: float) -> None:
-        """Multiplies by a colour where the cover lies on the face."""
+        """Multiply by a colour where the cover lies on the face."""
         self.canvas.tint(within(cover, self.covers["skin"]), color, amount)
 
     def noise(self, name: str, box: tuple[slice, slice], cells: int) -> np.ndarray:
-        """float32 [h, w] in [0, 1): value noise of this picture on a box, `cells` to the image side."""
+        """Return value noise of this image on a box, float32 [h, w] in [0, 1), `cells` to the image side."""
         rows, columns = (self.canvas.centres[span] for span in box)
         return value_noise(rng.fold(self.key, name), rows, columns, cells)
 
     def pixels(self, length: float) -> int:
-        """A nominal length in whole pixels, at least 1."""
+        """Return a nominal length in pixels, rounded, at least 1."""
         return max(round(length * self.pose.scale * self.canvas.size), 1)

@@ -11,12 +11,12 @@ from input_pipeline.synthetic.proportions import Proportions
 from input_pipeline.synthetic.raster import Cover
 from input_pipeline.synthetic.sketch import Sketch
 
-# How far each colour reaches round the terminator: light scatters in skin, red the furthest.
+# How far each colour reaches around the terminator: light scatters in skin, red the farthest.
 _SKIN_WRAP = np.array([0.5, 0.32, 0.26], np.float32)[:, None, None]
 
 
 def sketch_relief(sketch: Sketch, p: Proportions) -> np.ndarray:
-    """Anchors the bumps and hollows of the face.
+    """Add the bumps and hollows of the face as anchors.
 
     Returns:
       float64 [n, 3]: radius across, radius down (image sides) and steepness of each, negative for hollows.
@@ -50,15 +50,15 @@ def sketch_relief(sketch: Sketch, p: Proportions) -> np.ndarray:
 def skin_light(
     canvas: Canvas, cover: Cover, anchors: Mapping[str, np.ndarray], relief: np.ndarray, pose: Pose, light: Light
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Light that falls on the face, and its shine.
+    """Compute the light that falls on the face, and its shine.
 
     Args:
-      canvas: gives the pixel grid.
+      canvas: provides the pixel grid.
       cover: the face.
       anchors: posed anchors with `relief` and `face`.
-      relief: what `sketch_relief` returned.
+      relief: as returned by `sketch_relief`.
       pose: of the head.
-      light: of the picture.
+      light: of the image.
 
     Returns:
       light: float32 [3, size, size] to multiply albedos with, flat outside the face's box.
@@ -79,7 +79,7 @@ def skin_light(
 
 
 def _tilt(nx, ny, canvas: Canvas, box, centres: np.ndarray, relief: np.ndarray) -> None:
-    """Adds the slopes of separable bumps (1 - u^2)^3 (1 - v^2)^3 to normals, in place."""
+    """Add the slopes of separable bumps (1 - u^2)^3 (1 - v^2)^3 to normals, in place."""
     profiles, spans = [], []
     for axis in (1, 0):
         at, radius = canvas.centres[box[axis]], relief[:, 1 - axis].astype(np.float32)
@@ -98,14 +98,14 @@ def _tilt(nx, ny, canvas: Canvas, box, centres: np.ndarray, relief: np.ndarray) 
 
 
 def round_light(u: np.ndarray, v: np.ndarray, light: Light, wrap: float = 0.3) -> np.ndarray:
-    """float32 [3, h, w] light on a ball (u, v in radii from its middle)."""
+    """Return the light on a ball, float32 [3, h, w] (u, v in radii from its middle)."""
     nz = np.sqrt(np.maximum(1.0 - (u * u + v * v), 0.1))
     lamp, _ = _lambert(u, v, nz, light)
     return light.ambient + light.key * np.maximum(lamp * np.float32(1.0 - wrap) + np.float32(wrap), 0.0)
 
 
 def _lambert(nx, ny, nz, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """(cosine to the lamp, a broad highlight), float32 like the normals, which need not be unit vectors."""
+    """Return (cosine to the lamp, a broad highlight), float32 like the normals, which need not be unit vectors."""
     lx, ly, lz = (np.float32(c) for c in light.direction)
     inverse = 1.0 / np.sqrt(nx * nx + ny * ny + nz * nz)
     lamp = (nx * lx + ny * ly + nz * lz) * inverse

@@ -12,10 +12,10 @@ from input_pipeline.synthetic.face import render
 
 
 def contact_sheet(rows: int, columns: int, size: int, seed: int) -> np.ndarray:
-    """uint8 [2 * rows * size, columns * size, 3]: faces 0, 1, ... of a stream, each row above the row of its masks.
+    """Return uint8 [2 * rows * size, columns * size, 3]: faces 0, 1, ... of a stream, each row above its masks.
 
     Args:
-      rows: of faces.
+      rows: number of rows of faces.
       columns: faces in a row.
       size: side of a face in pixels.
       seed: of the stream.
@@ -29,7 +29,7 @@ def contact_sheet(rows: int, columns: int, size: int, seed: int) -> np.ndarray:
 
 
 def save_png(image: np.ndarray, path: Path) -> None:
-    """Writes uint8 [H, W, 3] under a temporary name, then renames.
+    """Write uint8 [H, W, 3] under a temporary name, then rename.
 
     Raises:
       UserError: the folder is missing or cannot be written.

@@ -1,4 +1,4 @@
-"""A drawing of closed smooth contours, before it becomes pixels."""
+"""A drawing of closed smooth contours, before rasterisation."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ class Drawing:
 
 
 class Sketch:
-    """Collects contours and anchors in head, body or image coordinates; `pose` turns them into a Drawing."""
+    """Contours and anchors in head, body or image coordinates; `pose` turns them into a Drawing."""
 
     def __init__(self):
         self._rings: dict[str, list[_Ring]] = {}
@@ -50,12 +50,12 @@ class Sketch:
     def ring(
         self, part: str, points, kind: int = HEAD, side: int = 1, *, smooth: bool = True, hole: bool = False
     ) -> None:
-        """Adds a closed contour to a part (several rings of one part are united).
+        """Add a closed contour to a part (several rings of one part are united).
 
         Args:
           part: name of the part.
           points: [n, 3] control points; a smooth contour passes through them as a Catmull-Rom spline.
-          kind: what the coordinates mean (see pose.py).
+          kind: the kind of the coordinates (see pose.py).
           side: -1 mirrors a contour drawn for the image-right half.
           smooth: False draws straight edges.
           hole: the contour cuts out of the part.
@@ -64,16 +64,16 @@ class Sketch:
         self._rings.setdefault(part, []).append(ring)
 
     def pair(self, part: str, points, kind: int = HEAD) -> None:
-        """Adds a contour and its mirror image to one part."""
+        """Add a contour and its mirror image to one part."""
         for _, side in SIDES:
             self.ring(part, points, kind, side)
 
     def anchor(self, name: str, points, kind: int = HEAD, side: int = 1) -> None:
-        """Names one [3] or several [n, 3] points whose image positions are needed later."""
+        """Name one [3] or several [n, 3] points whose image positions are needed later."""
         self._anchors[name] = _Ring(np.asarray(points, np.float64).reshape(-1, 3), kind, side, 0.0, 0.0)
 
     def pose(self, pose: Pose, samples: int) -> Drawing:
-        """Projects everything at once and samples the splines at `samples` vertices per control point."""
+        """Project all points at once and sample the splines at `samples` vertices per control point."""
         rings = [ring for group in self._rings.values() for ring in group]
         everything = rings + list(self._anchors.values())
         lengths = np.array([len(r.points) for r in everything])
@@ -100,7 +100,7 @@ class Sketch:
 
 
 def neighbours(sizes: np.ndarray) -> np.ndarray:
-    """int [sum(sizes)]: index of the next point of the same closed ring."""
+    """Return the index of the next point of the same closed ring: int [sum(sizes)]."""
     following = np.arange(1, int(sizes.sum()) + 1)
     ends = np.cumsum(sizes)
     following[ends - 1] = ends - sizes
@@ -108,7 +108,7 @@ def neighbours(sizes: np.ndarray) -> np.ndarray:
 
 
 def _spline(points: np.ndarray, sizes: np.ndarray, tension: np.ndarray, samples: int) -> np.ndarray:
-    """Cubic Hermite curves through closed rings [2, M] -> [2, M * samples].
+    """Sample cubic Hermite curves through closed rings [2, M] -> [2, M * samples].
 
     The tangent at a point is `tension` times the chord between its neighbours.
     """

@@ -36,19 +36,19 @@ class _Names(Sequence):
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticSource:
-    """`count` faces that exist only while they are looked at; pickles as four values.
+    """`count` faces that are rendered on access; pickles as four values.
 
-    Every split is a stream of its own: the crc32 of its name is folded into the seed, so no face of one split is a face
-    of another.
+    Every split is a separate stream: the crc32 of its name is folded into the seed, so no face of one split is in
+    another.
 
     Attributes:
       count: number of faces, at least 1.
-      size: side of the pictures in pixels, 16..4096.
+      size: side of the images in pixels, 16..4096.
       seed: of the family of streams, any integer.
-      split: one of `SPLITS`, or `seed0`, `seed1`, ...: as many further streams.
+      split: one of `SPLITS`, or one of the further streams `seed0`, `seed1`, ...
 
     Raises:
-      UserError: count or size out of range, another split.
+      UserError: count or size out of range, or an unknown split.
     """
 
     count: int
@@ -66,24 +66,24 @@ class SyntheticSource:
 
     @property
     def label_set(self) -> LabelSet:
-        """CELEBAMASK."""
+        """Return CELEBAMASK."""
         return CELEBAMASK
 
     @property
     def licence(self) -> str:
-        """Of what this project draws."""
+        """Return the licence of this project's own renderings."""
         return OURS
 
     @property
     def names(self) -> Sequence[str]:
-        """One name per face."""
+        """Return one name per face."""
         return _Names(self.split, self.count)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Example `index`: what `render` returns (image, mask, landmarks, identity, attributes).
+        """Render example `index`: image, mask, landmarks, identity and attributes as from `render`.
 
         Raises:
           IndexError: index outside -count .. count - 1.
@@ -93,7 +93,7 @@ class SyntheticSource:
 
 
 def splits(where: str) -> tuple[str, ...]:
-    """Return (): streams are not splits of something, each is as long as asked for."""
+    """Return (): the data have no splits to list, since a stream is as long as requested."""
     del where
     return ()
 
@@ -102,7 +102,7 @@ def open_split(where: str, split: str, options: OpenOptions) -> SyntheticSource:
     """Open `synthetic:WHERE?split`, where `where` is the number of faces.
 
     Raises:
-      UserError: it is no number, or there is no such stream.
+      UserError: it is not a number, or there is no such stream.
     """
     if not where.isascii() or not where.isdigit() or not 0 < int(where) <= 100_000_000:
         raise UserError(f"'{where}' is not a number of faces: write for example 'synthetic:2000?train'")

@@ -12,12 +12,12 @@ from input_pipeline.synthetic.sketch import SIDES, Sketch
 
 
 def dark_lenses(f: Mapping[str, float]) -> bool:
-    """Whether glasses are worn that hide the eyes."""
+    """Return whether glasses are worn that hide the eyes."""
     return f["glasses"] > 0 and f["glasses_style"] > 0.6
 
 
 def sketch_glasses(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
-    """Adds `lenses`, `frames`, `temples` and `glare`."""
+    """Add `lenses`, `frames`, `temples` and `glare`."""
     square = 0.5 + 0.5 * f["accessory_hue"]
     rx, ry = 0.082, 0.068 - 0.012 * square + (0.008 if dark_lenses(f) else 0.0)
     rim = 0.0045 + 0.005 * f["glasses"]
@@ -32,7 +32,7 @@ def sketch_glasses(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> No
     sketch.pair("frames", outer, SURFACE)
     for _, side in SIDES:
         sketch.ring("frames", inner, SURFACE, side, hole=True)
-        # Both lenses mirror the same window: the glare is not turned round with the lens.
+        # Both lenses reflect the same window: the glare is not mirrored with the lens.
         sketch.ring("glare", glare + np.array([side * x, y, 0.032]), SURFACE)
     bridge = [(rx - x, -0.004, 0.03), (0.0, -0.013, 0.034), (x - rx, -0.004, 0.03)]
     sketch.ring("frames", ribbon(bridge, [1.2 * rim, rim, 1.2 * rim]), SURFACE)
@@ -40,7 +40,7 @@ def sketch_glasses(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> No
 
 
 def sketch_hat(sketch: Sketch, f: Mapping[str, float], p: Proportions, volume: float) -> None:
-    """Adds `hat` and its `band` and `visor`: a beanie, a cap or a hat with a brim.
+    """Add `hat` and its `band` and `visor`: a beanie, a cap or a hat with a brim.
 
     Args:
       sketch: receives the parts.
@@ -51,7 +51,7 @@ def sketch_hat(sketch: Sketch, f: Mapping[str, float], p: Proportions, volume: f
     half, puff, low = (0.262 + 0.7 * volume) * p.width, volume + 0.012, -0.165 - 0.03 * f["hat"]
 
     def contour(*points) -> np.ndarray:
-        """From (x in half widths, y, z) of the image-right half."""
+        """Return a contour from (x in half widths, y, z) of its image-right half."""
         return mirror(np.array(points) * (half, 1.0, 1.0))
 
     top = (0.0, -0.41 - puff, 0.0), (0.5, -0.39 - puff, 0.0), (0.82, -0.32 - 0.6 * puff, 0.0), (1.0, -0.21, 0.0)
@@ -80,7 +80,7 @@ def sketch_hat(sketch: Sketch, f: Mapping[str, float], p: Proportions, volume: f
 
 
 def sketch_earrings(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
-    """Adds `l_earring` and `r_earring` at the lobes: studs, hoops or drops."""
+    """Add `l_earring` and `r_earring` at the lobes: studs, hoops or drops."""
     size = 0.6 + 0.6 * f["earrings"]
     x, y, z = 0.264 * p.width + 0.8 * p.ear_angle, 0.172 * p.ear, -0.04
     for name, side in SIDES:

@@ -1,4 +1,4 @@
-"""Raw downloads, one file a layout; every one is also a kind of source (`celebamask_hq:DIR?val`)."""
+"""Raw downloads, one module per layout; every layout is also a kind of source (`celebamask_hq:DIR?val`)."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ if TYPE_CHECKING:  # the command line reads NAMES before anything heavy is impor
     from input_pipeline.readers.downloads.layout import Layout
 
 NAMES = ("celebamask_hq", "facesynthetics", "fasseg", "folder", "helen", "l2s_folders", "lapa")
-"""Each is a module of this package with a `LAYOUT`."""
+"""Names of the layouts; each is a module of this package with a `LAYOUT`."""
 
 
 def get(name: str) -> tuple["Layout", str | None]:
-    """The layout and variant that `NAME` or `NAME/VARIANT` means; without a variant the layout's first one.
+    """Return the layout and variant of `NAME` or `NAME/VARIANT`; without a variant the layout's first one.
 
     Raises:
-      UserError: no such layout or variant; the sentence names the nearest.
+      UserError: no such layout or variant; the sentence suggests the nearest one.
     """
     base, slash, variant = name.partition("/")
     if base not in NAMES:

@@ -1,4 +1,4 @@
-"""Which faces a CelebAMask-HQ folder holds, and which split of CelebA each of them comes from."""
+"""The files of a CelebAMask-HQ folder: its faces, and the split of CelebA that each of them belongs to."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ ANNOTATIONS = "CelebAMask-HQ-mask-anno"
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 PARTITION = "list_eval_partition.txt"
 SPLITS = ("train", "val", "test")
-"""In the order of CelebA's numbers 0, 1, 2."""
+"""Splits in the order of CelebA's numbers 0, 1, 2."""
 
 _BLOCK = 2000  # faces in one folder of annotations
 _BLOCKS = frozenset(map(str, range(100_000 // _BLOCK)))  # file names have five digits
@@ -23,11 +23,11 @@ _BITS = {f"{part}.png": 1 << CELEBAMASK[part] for part in CELEBAMASK.names[1:]}
 
 
 class Files(NamedTuple):
-    """What lies in the folders of photos and annotations.
+    """The contents of the folders of photos and annotations.
 
     Attributes:
       photos: numbers of the photos.
-      parts: number of a face -> the set of its part files, bit k for the part with id k in CELEBAMASK (an int, since
+      parts: number of a face -> bit set of its part files, bit k for the part with id k in CELEBAMASK (an int, since
         the download has 400,000 of these files).
       strays: files that belong to no face.
     """
@@ -38,10 +38,10 @@ class Files(NamedTuple):
 
 
 def find_root(root: epath.Path) -> epath.Path:
-    """The folder `CelebAMask-HQ`, which `root` is or holds.
+    """Return the folder `CelebAMask-HQ`: `root` itself or a folder in it.
 
     Raises:
-      UserError: neither.
+      UserError: it is neither.
     """
     for folder in (root, root / "CelebAMask-HQ"):
         if (folder / PHOTOS).is_dir() and (folder / ANNOTATIONS).is_dir():
@@ -50,20 +50,20 @@ def find_root(root: epath.Path) -> epath.Path:
 
 
 def photo_path(root: epath.Path, number: int) -> epath.Path:
-    """The file of a photo."""
+    """Return the path of a photo."""
     return root / PHOTOS / f"{number}.jpg"
 
 
 def part_path(root: epath.Path, number: int, part: str) -> epath.Path:
-    """The file of one part of a face."""
+    """Return the path of one part of a face."""
     return root / ANNOTATIONS / str(number // _BLOCK) / f"{number:05d}_{part}.png"
 
 
 def list_files(root: epath.Path) -> Files:
-    """Lists every folder once; opens no file.
+    """List every folder once, without opening any file.
 
     Raises:
-      UserError: a folder that may not be read.
+      UserError: a folder that cannot be read.
     """
     photos, photo_strays = _list_photos(root / PHOTOS)
     parts, part_strays = _list_parts(root / ANNOTATIONS)
@@ -101,15 +101,15 @@ def _list_parts(folder: epath.Path) -> tuple[dict[int, int], list[Problem]]:
 
 
 def has_partition(root: epath.Path) -> bool:
-    """Whether both files that divide the faces are there."""
+    """Return whether both files that define the splits exist."""
     return (root / MAPPING).is_file() and (root / PARTITION).is_file()
 
 
 def read_origins(root: epath.Path) -> dict[int, str]:
-    """Number of a face -> its file in CelebA (`119614.jpg`).
+    """Read the map from the number of a face to its file in CelebA (`119614.jpg`).
 
     Raises:
-      UserError: the mapping file is missing or malformed; the sentence says where it comes from.
+      UserError: the mapping file is missing or malformed; the sentence says where to get it.
     """
     path, origins = root / MAPPING, {}
     if not path.is_file():
@@ -124,10 +124,10 @@ def read_origins(root: epath.Path) -> dict[int, str]:
 
 
 def read_partition(root: epath.Path) -> dict[str, str]:
-    """File in CelebA -> `train`, `val` or `test`.
+    """Read the map from a file in CelebA to `train`, `val` or `test`.
 
     Raises:
-      UserError: the partition file is missing or malformed; the sentence says where it comes from.
+      UserError: the partition file is missing or malformed; the sentence says where to get it.
     """
     path, partition = root / PARTITION, {}
     if not path.is_file():
@@ -145,7 +145,7 @@ def _missing(root: epath.Path, name: str, source: str) -> str:
 
 
 def _rows(path: epath.Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers from 1 and the words of the lines that hold any."""
+    """Yield (line number from 1, words) of the lines that are not blank."""
     for line, text in enumerate(read_text(path).splitlines(), 1):
         words = text.split()
         if words:

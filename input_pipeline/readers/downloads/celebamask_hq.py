@@ -5,8 +5,8 @@ CelebAMask-HQ-mask-anno/(ID // 2000)/(ID, five digits)_PART.png      white where
 CelebA-HQ-to-CelebA-mapping.txt                                       idx orig_idx orig_file
 list_eval_partition.txt                                               orig_file 0|1|2; from CelebA
 
-The parts overlap, so a label map depends on the order in which they are painted, and published code bases use three:
-ground truths differ, and scores - of necklace, earring, glasses and neck above all - cannot be compared across them.
+The parts overlap, so a label map depends on the order in which they are painted, and published code uses three orders:
+ground truths differ, and scores - above all of necklace, earring, glasses and neck - cannot be compared across them.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 
 PAINT_ORDERS = {"official": CELEBAMASK.names[1:], "farl": FARL19.names[1:], "zllrunning": BISENET19.names[1:]}
-"""Variant -> parts, a later one covers an earlier one. Each code base paints in the order of its own ids; the label
-maps here have the ids of CELEBAMASK whatever the order."""
+"""Variant -> parts; a later one covers an earlier one. Each code base paints in the order of its own ids; the label
+maps here have the ids of CELEBAMASK in any order of painting."""
 
 UNDIVIDED = "all"
-"""The split of every face, for those who have no partition file."""
+"""Name of the split of all faces, for users without the partition file."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class CelebAMaskSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """CELEBAMASK."""
+        """Return CELEBAMASK."""
         return CELEBAMASK
 
     def image_path(self, index: int) -> epath.Path:
@@ -59,13 +59,13 @@ class CelebAMaskSplit:
         return files.photo_path(self.root, int(self.numbers[index]))
 
     def read_mask(self, index: int) -> np.ndarray:
-        """See `RawSplit`; half the photo's size in the download. A face whose parts are all black is background."""
+        """See `RawSplit`; half the photo's size in the download. A face whose parts are all black is all background."""
         number, present = int(self.numbers[index]), int(self.parts[index])
         ids = {part: CELEBAMASK[part] for part in self.order}
         return paint((k, files.part_path(self.root, number, part)) for part, k in ids.items() if present >> k & 1)
 
     def read_landmarks(self, index: int) -> None:
-        """The data set has none."""
+        """Return None: the data set has no landmarks."""
         return None
 
 
@@ -74,7 +74,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> CelebAMaskSplit:
-    """Files that belong to no face, and faces of no split, are problems of `train` and of `all`."""
+    """Open a split; files that belong to no face, and faces of no split, are problems of `train` and of `all`."""
     root = files.find_root(root)
     found = files.list_files(root)
     members, problems = found.photos | found.parts.keys(), []
@@ -98,7 +98,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> CelebAMaskSplit:
 
 
 def _select(root: epath.Path, split: str, numbers: set[int]) -> tuple[set[int], list[Problem]]:
-    """The faces of a split and, with the first one, the problems of faces that belong to none."""
+    """Return the faces of a split and, with the first split, the problems of faces that belong to none."""
     check_split("celebamask_hq", str(root), split, (*files.SPLITS, UNDIVIDED))
     partition, origins = files.read_partition(root), files.read_origins(root)
     homes = {number: partition.get(origins.get(number, "")) for number in numbers}

@@ -1,9 +1,9 @@
-"""Class ids from label images that are drawn in colours and smoothed at their borders.
+"""Class ids from colour-coded label images with anti-aliased borders.
 
 The colour between two regions is a mixture of theirs, and the class colour nearest to a mixture may be a third one:
-halfway from yellow (skin) to maroon (hair) red (background) is as near as either, and a ring of background appears
-between skin and hair. So a mixture is explained by two classes that meet there, and goes to the one that covers more
-of the pixel. Method: ours.
+halfway from yellow (skin) to maroon (hair), red (background) is as near as either, and a ring of background appears
+between skin and hair. So a mixture is explained by two classes that are near, and gets the class that covers more of
+the pixel. Method: ours.
 """
 
 import itertools
@@ -16,24 +16,24 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 
 TOLERANCE = 24
-"""How far a channel of a pure colour may be off: the coding noise of JPEG."""
+"""Maximum deviation of a channel from a pure colour: the coding noise of JPEG."""
 REACH = 4.0
-"""How many pixels a border may be from the nearest pure pixel; smoothed borders are two or three pixels wide."""
+"""Maximum distance of a border pixel from the nearest pure pixel, pixels; smoothed borders are two or three wide."""
 
 
 def class_ids(image: np.ndarray, palette: Sequence[tuple[int, int, int]], name: str) -> np.ndarray:
-    """The classes that a colour-coded label image shows.
+    """Decode a colour-coded label image to class ids.
 
     Args:
       image: uint8 [H, W, 3].
       palette: RGB colour of each class, more than 2 * TOLERANCE apart.
-      name: what an error calls the image.
+      name: the image, for error messages.
 
     Returns:
-      uint8 [H, W], indices into `palette`. An image of palette colours alone comes back exactly.
+      uint8 [H, W], indices into `palette`. An image of palette colours only is decoded exactly.
 
     Raises:
-      UserError: a colour that is in the palette neither itself nor as a mixture of classes beside it.
+      UserError: a colour that is neither in the palette nor a mixture of nearby classes.
     """
     colors = np.asarray(palette, np.int16)
     ids = np.full(image.shape[:2], IGNORE, np.uint8)
@@ -48,7 +48,7 @@ def class_ids(image: np.ndarray, palette: Sequence[tuple[int, int, int]], name: 
 
 
 def _distances(ids: np.ndarray, count: int, mixed: np.ndarray) -> np.ndarray:
-    """float32 [count, N]: pixels from each mixed pixel to the nearest pure one of each class, inf without any."""
+    """Return float32 [count, N]: pixels from each mixed pixel to the nearest pure one of each class, inf if none."""
     distances = np.full((count, np.count_nonzero(mixed)), np.inf, np.float32)
     for k in np.unique(ids[~mixed]):
         distances[k] = ndimage.distance_transform_edt(ids != k)[mixed]
@@ -67,7 +67,7 @@ def _check_reach(image: np.ndarray, mixed: np.ndarray, distances: np.ndarray, na
 
 
 def _explain(pixels: np.ndarray, colors: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """uint8 [N]: of the two classes within REACH whose mixture comes nearest to a pixel's colour, the greater part.
+    """Return uint8 [N]: the larger share of the two classes within REACH whose mixture best fits a pixel's colour.
 
     Args:
       pixels: float32 [N, 3], colours.

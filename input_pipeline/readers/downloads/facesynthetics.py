@@ -5,8 +5,8 @@
 (ID, six digits)_ldmks.txt      70 lines "x y"
 
 Landmarks are the 68 points of iBUG and the two centres of the pupils: projections of points of the 3-D head, so hidden
-ones are where they would be seen through the head, and the contour does not follow the visible outline. The numbers
-are taken as they stand; the data set does not say whether pixel centres count as .0 or .5.
+ones lie where they would be seen through the head, and the contour does not follow the visible outline. The numbers
+are used unchanged; the data set does not say whether pixel centres are at .0 or .5.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ class FaceSyntheticsSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """FACESYNTHETICS."""
+        """Return FACESYNTHETICS."""
         return FACESYNTHETICS
 
     def image_path(self, index: int) -> epath.Path:
@@ -60,7 +60,7 @@ class FaceSyntheticsSplit:
         return mask
 
     def read_landmarks(self, index: int) -> np.ndarray:
-        """float32 [70, 2], see the head of this file; raises UserError as `read_points`."""
+        """Return float32 [70, 2], see the head of this file; raise UserError as `read_points` does."""
         return read_points(self.root / f"{self.names[index]}{_POINTS}", LANDMARKS)
 
 
@@ -82,7 +82,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> FaceSyntheticsSp
 
 
 def _list(root: epath.Path) -> tuple[dict[str, set[str]], list[Problem]]:
-    """Ending -> the faces that have such a file; and the files that belong to no face."""
+    """Return the map from file ending to the faces with such a file, and the files that belong to no face."""
     found, strays = {ending: set() for ending in _ENDINGS}, []
     for name in entries(root):
         face, ending = name[:_DIGITS], name[_DIGITS:]

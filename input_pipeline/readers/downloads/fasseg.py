@@ -1,6 +1,6 @@
 """FASSEG (Khan, Mauro, Leonardi, ICIP 2015; Benini et al., Data in Brief 2019): faces with RGB colour-coded labels.
 
-The repository holds several sets, each in a folder of its own, which is what is opened here:
+The repository holds several sets, each in its own folder, which is what `root` names:
 
 frontal01, frontal02 (V1, V2)    {Train,Test}_RGB/N.bmp with {Train,Test}_Labels/N.bmp: 20 + 50 frontal faces, rough and
                                  precise labels of the same photos
@@ -38,7 +38,7 @@ COLORS = {
     "lips": (0, 255, 0),
 }
 PALETTE = tuple(COLORS[name] for name in FASSEG.names)
-"""RGB by class id."""
+"""RGB colours by class id."""
 
 # Split: folders of photos and label images, in lower case; the sets write `Labels` and `labels`.
 _FOLDERS = {"train": ("train_rgb", "train_labels"), "test": ("test_rgb", "test_labels"), "": ("original", "labeled")}
@@ -48,7 +48,7 @@ _ENDINGS = (".bmp", *PHOTO_ENDINGS)
 
 @dataclasses.dataclass(frozen=True)
 class FassegSplit:
-    """See `contract.RawSplit`. There are no landmarks.
+    """One split of a FASSEG set, see `layout.RawSplit`; without landmarks.
 
     Attributes:
       photos, labels: the files, in the order of `names`; relative to `root`.
@@ -62,24 +62,24 @@ class FassegSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """FASSEG."""
+        """Return FASSEG."""
         return FASSEG
 
     def image_path(self, index: int) -> epath.Path:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         return self.root / self.photos[index]
 
     def read_mask(self, index: int) -> np.ndarray:
-        """See `contract.RawSplit`; borders between two colours are cleaned as in `color_masks.class_ids`."""
+        """See `layout.RawSplit`; borders between two colours are cleaned as in `color_masks.class_ids`."""
         path = self.root / self.labels[index]
         return class_ids(read_drawing(path, exact=False).pixels, PALETTE, str(path))
 
     def read_landmarks(self, index: int) -> None:
-        """There are none."""
+        """Return None: the data set has no landmarks."""
 
 
 def _find_folders(root: epath.Path) -> dict[str, tuple[str, str]]:
-    """The folders of photos and of label images, by split."""
+    """Return the folders of photos and of label images, by split."""
     inside = {name.lower(): name for name in entries(root)}
     found = {split: (inside[a], inside[b]) for split, (a, b) in _FOLDERS.items() if a in inside and b in inside}
     if not found:
@@ -110,7 +110,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> FassegSplit:
         paired = _pair(root, folder, labels_folder)
         problems += paired.problems
         for name, photo, label in zip(paired.names, *paired.files, strict=True):
-            # Real names carry their pose, so that one pose never repeats another's.
+            # Real names contain the pose, so names of different poses never collide.
             if faces.setdefault(name, (f"{folder}/{photo}", f"{labels_folder}/{label}"))[0] != f"{folder}/{photo}":
                 problems.append(Problem(name, str(root / folder / photo), "has the name of a face in another pose"))
     names = tuple(sorted(faces))

@@ -1,4 +1,4 @@
-"""A folder of photos and label images, paired by name; `masks` may be absent where only photos are needed."""
+"""A folder of photos and label images, paired by name; `masks` may be missing if only photos are needed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from input_pipeline.types import Problem
 
 @dataclasses.dataclass(frozen=True)
 class FolderSplit:
-    """See `contract.RawSplit`. There are no landmarks.
+    """One split of such a folder, see `layout.RawSplit`; without landmarks.
 
     Attributes:
-      root: the folder of images/ and masks/.
-      file_labels: what the values in the mask files mean.
+      root: the parent folder of images/ and masks/.
+      file_labels: the meaning of the values in the mask files.
       images: file names in images/, in the order of `names`.
       masks: file names in masks/, or None without masks.
-      licence: what labels.json says the data may be used for, or None.
+      licence: the licence in labels.json, or None.
     """
 
     root: epath.Path
@@ -41,22 +41,22 @@ class FolderSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """Of the masks, once read."""
+        """Return the label set of the masks that `read_mask` returns."""
         return self.file_labels.label_set
 
     def image_path(self, index: int) -> epath.Path:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         return self.root / "images" / self.images[index]
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         if self.masks is None:
             return None
         path = self.root / "masks" / self.masks[index]
         return self.file_labels.to_ids(read_mask(path), str(path))
 
     def read_landmarks(self, index: int) -> None:
-        """There are none."""
+        """Return None: the data set has no landmarks."""
 
 
 def _splits(root: epath.Path) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def _licence(*directories: epath.Path) -> str | None:
 
 
 def _labels_json(directories: Sequence[epath.Path]) -> epath.Path | None:
-    """Of the first folder that has one."""
+    """Return the labels.json of the first folder that has one, or None."""
     paths = (directory / "labels.json" for directory in directories)
     return next((path for path in paths if path.is_file()), None)
 

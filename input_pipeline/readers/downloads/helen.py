@@ -5,10 +5,10 @@ helen/{train,test}/NAME_label.png        class ids in the order of `labels.HELEN
 helen/{train,test}/NAME_viz.jpg          a coloured overlay, not read
 helen/landmarks.txt                      for each face a line: 136 numbers x y x y ..., then NAME
 
-The numbers in landmarks.txt count pixels of a photo of twice the size; they are halved here and otherwise taken as
-they are (iBUG's 68 points; the data set does not say whether pixel centres count as .0 or .5). The file is handed on
-separately from the labels: without it there are no landmarks. The data set has no split `val`; published code calls
-`test` so.
+The numbers in landmarks.txt count pixels of a photo of twice the size; they are halved here and otherwise unchanged
+(iBUG's 68 points; the data set does not say whether pixel centres are at .0 or .5). The file is distributed separately
+from the labels: without it there are no landmarks. The data set has no split `val`; published code uses `test` as
+such.
 """
 
 import dataclasses
@@ -29,13 +29,13 @@ from input_pipeline.types import Problem
 
 LANDMARKS = 68
 LANDMARK_SCALE = 2.0
-"""Pixels of landmarks.txt in a pixel of the photo."""
+"""Scale of landmarks.txt: its pixels per pixel of the photo."""
 SPLITS = ("train", "test")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class HelenSplit:
-    """See `contract.RawSplit`.
+    """One split of Helen, see `layout.RawSplit`.
 
     Attributes:
       root: the folder of the split.
@@ -51,22 +51,22 @@ class HelenSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """HELEN."""
+        """Return HELEN."""
         return HELEN
 
     def image_path(self, index: int) -> epath.Path:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         return self.root / self.files[0][index]
 
     def read_mask(self, index: int) -> np.ndarray:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         path = self.root / self.files[1][index]
         mask = read_mask(path)
         check_ids(mask, HELEN, str(path))
         return mask
 
     def read_landmarks(self, index: int) -> np.ndarray | None:
-        """float32 [68, 2], or None without landmarks.txt."""
+        """Return float32 [68, 2], or None without landmarks.txt."""
         return None if self.landmarks is None else self.landmarks[index]
 
 
@@ -98,7 +98,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> HelenSplit:
 
 
 def _read_landmarks(path: epath.Path, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[Problem]]:
-    """float32 [68, 2] by the names of faces that have one good line; lines of other faces are not looked at."""
+    """Read float32 [68, 2] for each of `names` with exactly one valid line; lines of other faces are ignored."""
     lines: dict[str, list[list[str]]] = {name: [] for name in names}
     for line in read_text(path).splitlines():
         *numbers, name = line.split() or ("",)

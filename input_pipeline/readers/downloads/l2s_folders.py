@@ -1,13 +1,14 @@
-"""The folders that the published code of Latents2Segments trains on: the photo, and each region of it on black.
+"""The training folders of the published code of Latents2Segments: the photo, and each region of it on black.
 
 DIR[/{train,test}]/full/NAME.png         the photo
 DIR[/{train,test}]/{hair,skin,nose,eyes,lips}/NAME.png
                                          the same photo, black outside of the region; or a mask, white on black
 
-What is not black belongs to the region. Regions overlap (the skin keeps eyes, brows and mouth: paper, Fig. 2); they
-are painted in the order of the paper's code, hair, skin, nose, eyes, lips, the later over the earlier. Where a region
-is cut out of the photo, black spots of the photo itself (pupils, dark hair) look like gaps: gaps inside of the head
-where the photo is black take the class of the nearest pixel. Next to a black backdrop nothing tells the two apart.
+Every pixel that is not black belongs to the region. Regions overlap (the skin keeps eyes, brows and mouth: paper,
+Fig. 2); they are painted in the order of the paper's code, hair, skin, nose, eyes, lips, the later over the earlier.
+Where a region is cut out of the photo, black spots of the photo itself (pupils, dark hair) look like gaps: gaps inside
+the head where the photo is black take the class of the nearest pixel. Next to a black backdrop the two cannot be told
+apart.
 The published code pairs files by their position in sorted lists, so that one missing file shifts all faces after it;
 here they are paired by name.
 """
@@ -28,18 +29,18 @@ from input_pipeline.readers.splits import check_split
 from input_pipeline.types import Problem
 
 REGIONS = L2S_REGIONS.names[1:]
-"""In the order in which they are painted."""
+"""Regions in the order in which they are painted."""
 
-# The coding noise that JPEG leaves in black; nothing in lossless files.
+# The coding noise that JPEG leaves in black; none in lossless files.
 _JPEG_BLACK = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class RegionFolders:
-    """See `contract.RawSplit`. There are no landmarks.
+    """One split of such folders, see `layout.RawSplit`; without landmarks.
 
     Attributes:
-      root: the folder of full/ and the regions.
+      root: the parent folder of full/ and the regions.
       files: names in full/ and in each of REGIONS, in the order of `names`.
     """
 
@@ -50,15 +51,15 @@ class RegionFolders:
 
     @property
     def label_set(self) -> LabelSet:
-        """L2S_REGIONS."""
+        """Return L2S_REGIONS."""
         return L2S_REGIONS
 
     def image_path(self, index: int) -> epath.Path:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         return self.root / "full" / self.files[0][index]
 
     def read_mask(self, index: int) -> np.ndarray:
-        """See `contract.RawSplit`; also raises UserError for a region that has not the size of its photo."""
+        """See `layout.RawSplit`; also raise UserError for a region whose size differs from the photo's."""
         photo = self.image_path(index)
         black = _brightness(photo) == 0
         mask = np.zeros(black.shape, np.uint8)
@@ -76,11 +77,11 @@ class RegionFolders:
         return _close_gaps(mask, black) if cut_out else mask
 
     def read_landmarks(self, index: int) -> None:
-        """There are none."""
+        """Return None: the data set has no landmarks."""
 
 
 def _brightness(path: epath.Path) -> np.ndarray:
-    """uint8 [H, W], the brightest channel; 0 where the picture is black."""
+    """Return the brightest channel, uint8 [H, W]; 0 where the image is black."""
     drawing = read_drawing(path, exact=False)
     brightest = drawing.pixels.max(axis=-1)
     if drawing.coding is not None:
@@ -89,7 +90,7 @@ def _brightness(path: epath.Path) -> np.ndarray:
 
 
 def _close_gaps(mask: np.ndarray, black: np.ndarray) -> np.ndarray:
-    """Gives black spots inside of the head the class of the nearest pixel that has one."""
+    """Return the mask with black spots inside the head filled by the class of the nearest labelled pixel."""
     gaps = ndimage.binary_fill_holes(mask > 0) & (mask == 0) & black
     if not gaps.any():
         return mask

@@ -4,8 +4,8 @@ LaPa/{train,val,test}/images/NAME.jpg
 LaPa/{train,val,test}/labels/NAME.png        class ids in the order of `labels.LAPA`
 LaPa/{train,val,test}/landmarks/NAME.txt     "106", then 106 lines "x y"
 
-Landmarks are taken as they are in the files, in pixels of the photo; the data set does not say whether pixel centres
-count as .0 or .5. Some are known to be wrong (the data set's own issue list names about twenty files).
+Landmarks are used unchanged, in pixels of the photo; the data set does not say whether pixel centres are at .0 or .5.
+Some are known to be wrong (the data set's own issue list names about twenty files).
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass(frozen=True)
 class LapaSplit:
-    """See `contract.RawSplit`.
+    """One split of LaPa, see `layout.RawSplit`.
 
     Attributes:
       root: the folder of the split.
@@ -44,22 +44,22 @@ class LapaSplit:
 
     @property
     def label_set(self) -> LabelSet:
-        """LAPA."""
+        """Return LAPA."""
         return LAPA
 
     def image_path(self, index: int) -> epath.Path:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         return self.root / "images" / self.files[0][index]
 
     def read_mask(self, index: int) -> np.ndarray:
-        """See `contract.RawSplit`."""
+        """See `layout.RawSplit`."""
         path = self.root / "labels" / self.files[1][index]
         mask = read_mask(path)
         check_ids(mask, LAPA, str(path))
         return mask
 
     def read_landmarks(self, index: int) -> np.ndarray:
-        """float32 [106, 2]; see `contract.RawSplit`."""
+        """Return float32 [106, 2]; see `layout.RawSplit`."""
         path = self.root / "landmarks" / self.files[2][index]
         count, *words = read_text(path).split() or ("",)
         if count != str(LANDMARKS):

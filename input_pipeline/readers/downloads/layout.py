@@ -1,7 +1,7 @@
-"""What a raw download looks like to the rest of the house: faces by number, their files as they lie, masks on demand.
+"""The interface of raw downloads: faces by index, their files unchanged, masks decoded on request.
 
-A layout only knows where things are and how labels are drawn there. Records, checks and training read every layout
-through this contract. Splits are small and picklable: worker processes share them.
+A layout only knows where the files are and how labels are stored in them. Records, checks and training read every
+layout through this interface. Splits are small and picklable: worker processes share them.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ class RawSplit(Protocol):
 
     Attributes:
       label_set: of the masks.
-      names: one for each face, unique in the split, sorted as the data set counts its faces.
-      problems: what listing the folders brought up (a face without its mask, a mask without its face); those faces are
-        not in `names`. Opening a split lists folders and reads small index files; it opens no picture.
+      names: one for each face, unique in the split, sorted in the data set's own order.
+      problems: found while listing the folders (a face without its mask, a mask without its face); those faces are
+        not in `names`. Opening a split lists folders and reads small index files; it opens no image.
     """
 
     label_set: LabelSet
@@ -30,18 +30,19 @@ class RawSplit(Protocol):
     problems: Sequence[Problem]
 
     def image_path(self, index: int) -> epath.Path:
-        """The file of the photo; its bytes go into records unchanged."""
+        """Return the path of the photo; its bytes go into records unchanged."""
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """uint8 [H, W] ids of `label_set`, 255 = ignore; at its own size, which covers the photo's field of view, or
-        None in a data set without labels.
+        """Read the mask: uint8 [H, W] ids of `label_set`, 255 = ignore.
+
+        It has its own size, which covers the photo's field of view. None in a data set without labels.
 
         Raises:
           UserError: a damaged file, an unknown id or colour, parts of different sizes.
         """
 
     def read_landmarks(self, index: int) -> np.ndarray | None:
-        """float32 [K, 2] (x, y) in pixels of the photo, or None where the data set has none.
+        """Read the landmarks: float32 [K, 2] (x, y) in pixels of the photo, or None if the data set has none.
 
         Raises:
           UserError: a damaged file, or another number of points.
@@ -49,33 +50,33 @@ class RawSplit(Protocol):
 
 
 class LicensedSplit(Protocol):
-    """A `RawSplit` whose own files may say what it may be used for.
+    """A `RawSplit` whose own files may state a licence.
 
     Attributes:
-      licence: what they say, see `input_pipeline.licences`; None where they say nothing.
+      licence: the stated licence, see `input_pipeline.licences`; None if there is none.
     """
 
     licence: str | None
 
 
 class SplitOpener(Protocol):
-    """Opens one split of a download."""
+    """A function that opens one split of a download."""
 
     def __call__(self, root: epath.Path, split: str, variant: str | None) -> RawSplit:
-        """Raises UserError where the folders of the layout are missing."""
+        """Open a split; raise UserError if the folders of the layout are missing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A way in which face-parsing data lie on disk.
+    """One way in which face-parsing data are stored on disk.
 
     Attributes:
-      name: what `--layout` and source specs call it.
+      name: as in `--layout` and source specs.
       title: for people.
       licence: what the data may be used for, in one sentence, see `input_pipeline.licences`; it goes into the manifest
-        of records and into the models that learn from them.
+        of records and into the models trained on them.
       shape: the expected folders and files, one line each, for help texts and errors.
-      splits: the splits found in a root folder; () where the data are not divided, then `open` takes "".
+      splits: returns the splits found in a root folder; () for data without splits, then `open` takes "".
         Raises UserError if the root does not look like this layout.
       open: see `SplitOpener`.
       variants: name -> one sentence; the first is the default, () = no variants. `NAME/VARIANT` selects one.
@@ -91,5 +92,5 @@ class Layout:
 
 
 def licence_of(layout: Layout, raw: RawSplit) -> str:
-    """What a split may be used for: what its own files say (`LicensedSplit`), else what is known of its layout."""
+    """Return the licence of a split: the one in its own files (`LicensedSplit`), else that of its layout."""
     return getattr(raw, "licence", None) or layout.licence

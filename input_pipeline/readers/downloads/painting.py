@@ -1,4 +1,4 @@
-"""A label map from one black-and-white picture for each part."""
+"""Merging of one black-and-white image per part into a label map."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from input_pipeline.images.decode import read_drawing
 
 
 def paint(parts: Iterable[tuple[int, epath.Path]]) -> np.ndarray:
-    """The label map of parts that may overlap.
+    """Merge part masks, which may overlap, into a label map.
 
     Args:
       parts: class id and file of each part, at least one, in paint order: a later part covers an earlier one. A pixel
-        belongs to the part where the picture (grey, RGB or palette) is not black; an all-black part changes nothing.
+        belongs to the part where the image (grey, RGB or palette) is not black; an all-black part changes nothing.
 
     Returns:
       uint8 [H, W], 0 where no part is.

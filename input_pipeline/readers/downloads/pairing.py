@@ -14,12 +14,12 @@ PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 class Part(NamedTuple):
-    """One file that every face of a split has.
+    """One file that every face of a split must have.
 
     Attributes:
-      title: what a sentence calls it ("mask").
+      title: its name in messages ("mask").
       directory: the folder of these files.
-      endings: what follows the face's name in a file name, in lower case; any of them.
+      endings: what may follow the face's name in a file name, in lower case.
     """
 
     title: str
@@ -28,10 +28,10 @@ class Part(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """The faces of a split.
+    """The faces of a split with their files.
 
     Attributes:
-      names: of the faces that have every part, once, sorted.
+      names: of the faces that have every file, without duplicates, sorted.
       files: for each part, the file names in the order of `names`.
       problems: the other faces.
     """
@@ -42,10 +42,10 @@ class Paired(NamedTuple):
 
 
 def pair(*parts: Part) -> Paired:
-    """Pairs the files of parallel folders (or of one) by name. Hidden files and other endings are not looked at.
+    """Pair the files of parallel folders (or of one folder) by name, ignoring hidden files and other endings.
 
     Raises:
-      UserError: a folder is missing, or no face has every part.
+      UserError: a folder is missing, or no face has every file.
     """
     listings, strays = zip(*(_list(part) for part in parts), strict=True)
     problems = [problem for found in strays for problem in found]
@@ -64,12 +64,12 @@ def pair(*parts: Part) -> Paired:
 
 
 def find_home(root: epath.Path, name: str, splits: Sequence[str]) -> tuple[epath.Path, tuple[str, ...]]:
-    """The folder of a download, and which of its possible `splits` are there.
+    """Return the folder of a download, and which of its possible `splits` exist.
 
     Args:
       root: the folder itself, or its parent.
       name: of the folder in its parent.
-      splits: names of the sub-folders that may be there.
+      splits: names of the sub-folders that may exist.
 
     Raises:
       UserError: neither has any of them.
@@ -82,7 +82,7 @@ def find_home(root: epath.Path, name: str, splits: Sequence[str]) -> tuple[epath
 
 
 def _list(part: Part) -> tuple[dict[str, str], list[Problem]]:
-    """File names by the name of the face, and the files whose names will not do."""
+    """Return file names by the name of the face, and the files with unusable names."""
     found: dict[str, str] = {}
     problems = []
     for file in entries(part.directory):
@@ -101,7 +101,7 @@ def _list(part: Part) -> tuple[dict[str, str], list[Problem]]:
 
 
 def _incomplete(name: str, parts: Sequence[Part], listings: Sequence[Mapping[str, str]]) -> Problem:
-    """What a face lacks, told of the first file that it has."""
+    """Return the problem of a face with missing files, at the path of the first file that it has."""
     path = next(part.directory / files[name] for part, files in zip(parts, listings, strict=True) if name in files)
     lacking = next(part for part, files in zip(parts, listings, strict=True) if name not in files)
     wanted = f"{lacking.directory.name}/{name}{lacking.endings[0]}"

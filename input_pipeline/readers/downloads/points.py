@@ -1,4 +1,4 @@
-"""Landmarks from the numbers of a text file."""
+"""Reading of landmarks from text files."""
 
 import numpy as np
 from etils import epath
@@ -6,11 +6,11 @@ from etils import epath
 from input_pipeline.errors import UserError
 from input_pipeline.readers.listing import read_text
 
-_FARTHEST = 1e6  # pixels; hidden points lie outside of the picture, but no point of a face lies this far away
+_FARTHEST = 1e6  # pixels; hidden points may lie outside of the photo, but no point of a face lies this far away
 
 
 def read_points(path: epath.Path, count: int) -> np.ndarray:
-    """float32 [count, 2] (x, y) from a text file of 2 * `count` numbers separated by blanks or lines.
+    """Read float32 [count, 2] (x, y) from a text file of 2 * `count` numbers separated by blanks or lines.
 
     Raises:
       UserError: no such file, something that is not a number, another number of points, or a point more than a million
@@ -20,7 +20,7 @@ def read_points(path: epath.Path, count: int) -> np.ndarray:
 
 
 def parse_points(words: list[str], count: int, name: str) -> np.ndarray:
-    """As `read_points`, from the words of a file called `name`."""
+    """Parse the words of a file called `name` as `read_points` does."""
     if len(words) != 2 * count:
         raise UserError(
             f"'{name}' holds {len(words)} numbers instead of {2 * count} ({count} points x y): replace the file"

@@ -1,4 +1,4 @@
-"""A raw download as a source of examples: no preparation, every file decoded when it is asked for."""
+"""A raw download as a source of examples: no preparation, every file is decoded on request."""
 
 from collections.abc import Sequence
 
@@ -21,18 +21,18 @@ class LayoutSource:
     Attributes:
       raw: the split.
       label_set: of the masks.
-      names: of the faces that are whole.
-      problems: what listing the files brought up; those faces are left out.
+      names: of the complete faces.
+      problems: found while listing the files; those faces are left out.
       licence: what the faces may be used for, see `input_pipeline.licences`.
 
     Args:
       raw: an opened split.
-      licence: of the split (`layouts.contract.licence_of`).
-      require_masks: False lets a data set be without labels: then no example has a mask.
-      strict: False leaves faces with problems out; True refuses the data set because of them.
+      licence: of the split (`downloads.layout.licence_of`).
+      require_masks: False accepts a data set without labels: then no example has a mask.
+      strict: False leaves out faces with problems; True raises UserError for them.
 
     Raises:
-      UserError: a data set without labels, or without any whole face, where masks are required, or with problems where
+      UserError: a data set without labels, or without any complete face, if masks are required, or with problems if
         `strict`. Reading an example raises it for a damaged file, a mask that does not cover its photo, and an id
         outside the label set.
     """
@@ -78,18 +78,18 @@ def _first_of(problems: Sequence[Problem]) -> str:
 
 
 def _is_labelled(raw: RawSplit) -> bool:
-    """Whether the data set has masks: all of its faces have, or none."""
+    """Return whether the data set has masks: either all of its faces have one, or none."""
     try:
         return raw.read_mask(0) is not None
-    except UserError:  # A damaged mask is a mask; whoever reads that face hears of it.
+    except UserError:  # A damaged mask is a mask; reading that face reports it.
         return True
 
 
 def splits(name: str, where: str) -> tuple[str, ...]:
-    """Names of the splits of the layout `NAME[/VARIANT]` in a folder; () where the data are not divided.
+    """Return the names of the splits of the layout `NAME[/VARIANT]` in a folder; () for data without splits.
 
     Raises:
-      UserError: no such layout or folder, or it does not look like the layout.
+      UserError: no such layout or folder, or the folder does not look like the layout.
     """
     layout, _ = downloads.get(name)
     return layout.splits(_folder(where))
@@ -103,7 +103,7 @@ def open_split(name: str, where: str, split: str, options: OpenOptions) -> Layou
     """
     layout, variant = downloads.get(name)
     root = _folder(where)
-    if not split:  # layouts refuse unknown splits themselves: some know words beyond those they list
+    if not split:  # layouts reject unknown splits themselves: some accept names beyond those they list
         check_split(name, where, split, layout.splits(root))
     raw = layout.open(root, split, variant)
     licence = licence_of(layout, raw)
@@ -111,7 +111,7 @@ def open_split(name: str, where: str, split: str, options: OpenOptions) -> Layou
 
 
 def _folder(where: str) -> epath.Path:
-    """The folder at a local path or in a bucket; a shell leaves the `~` in `folder:~/faces` to us."""
+    """Return the folder at a local path or in a bucket; expand `~`, which a shell leaves alone in `folder:~/faces`."""
     path = epath.Path(where).expanduser()
     try:
         found = path.is_dir()

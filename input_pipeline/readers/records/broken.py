@@ -1,4 +1,4 @@
-"""Faces that cannot be stored: their list for machines, and a summary for people of any number of them."""
+"""Faces that cannot be stored: their full list as JSON lines, and a short summary for people."""
 
 import collections
 import json
@@ -12,16 +12,16 @@ from input_pipeline.types import Problem
 
 FILE = "broken.jsonl"
 SHOWN = 10
-_KINDS = 1000  # different reasons that are told apart; more of them are counted together
+_KINDS = 1000  # distinct reasons that are counted separately; any more are counted together
 
 
 class Broken(NamedTuple):
-    """What is in `broken.jsonl`, in short.
+    """A summary of `broken.jsonl`.
 
     Attributes:
-      count: faces.
+      count: number of faces.
       first: (split, problem) of at most `SHOWN` of them.
-      reasons: reason without names and numbers -> how many faces, the most frequent first.
+      reasons: reason without names and numbers -> number of faces, the most frequent first.
     """
 
     count: int
@@ -30,10 +30,10 @@ class Broken(NamedTuple):
 
 
 def write(folder: Path, problems: Iterable[tuple[str, Problem]]) -> Broken:
-    """Writes FOLDER/broken.jsonl, or removes it when there are none; `problems` are (split, problem), read once.
+    """Write FOLDER/broken.jsonl, or remove it if there are none; `problems` are (split, problem), iterated once.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: the write fails.
     """
     path = folder / FILE
     first, reasons, count = [], collections.Counter(), 0
@@ -51,5 +51,5 @@ def write(folder: Path, problems: Iterable[tuple[str, Problem]]) -> Broken:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without what differs from face to face: quoted names become '...', numbers become N."""
+    """Normalise a reason: quoted names become '...', numbers become N."""
     return re.sub(r"\d+", "N", re.sub(r"'[^']*'|b?\"[^\"]*\"", "'...'", reason))[:200]

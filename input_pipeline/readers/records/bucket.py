@@ -1,7 +1,7 @@
 """Records in a bucket, copied once to a local disk.
 
-ArrayRecord can read gs:// addresses itself, but opens a new connection for every record and asks it for the rest of
-the shard (array_record 0.8.6): right for one pass in order, wrong for shuffled epochs.
+ArrayRecord can read gs:// addresses itself, but opens a new connection for every record and requests the rest of the
+shard each time (array_record 0.8.6): fine for one sequential pass, useless for shuffled epochs.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ _CHUNK_BYTES = 1 << 22
 
 
 def is_remote(where: str) -> bool:
-    """Whether `where` is an address like gs://bucket/folder."""
+    """Return whether `where` is an address like gs://bucket/folder."""
     return "://" in where
 
 
 def read_file(path: epath.Path, limit: int) -> bytes | None:
-    """The content of a small file, None where there is none.
+    """Read a small file, or return None if it does not exist.
 
     Raises:
       UserError: it is longer than `limit` bytes, or cannot be reached.
@@ -45,10 +45,10 @@ def read_file(path: epath.Path, limit: int) -> bytes | None:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where copies lie: $L2S_CACHE, else ~/.cache/l2s_jax.
+    """Return the folder of all local copies: $L2S_CACHE, else ~/.cache/l2s_jax.
 
     Raises:
-      UserError: neither is known.
+      UserError: neither is defined.
     """
     if chosen := environment.get("L2S_CACHE"):
         return Path(os.path.expanduser(chosen)) / "records"
@@ -59,16 +59,16 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored], cache: Path) -> Path:
-    """The local folder of files that lie in `directory`; those not yet there are copied, each once for all processes.
+    """Return the local folder of files in `directory`; missing ones are copied, each once for all processes.
 
     Args:
       directory: of the records.
-      manifest: content of its manifest, whose checksums make the copy's folder: other records never mix.
-      wanted: files of the manifest.
+      manifest: content of its manifest, whose hash names the copy's folder: different records never mix.
+      wanted: the needed files of the manifest.
       cache: folder of all copies.
 
     Raises:
-      UserError: too little room, a file that is missing or another one, or a disk that refuses.
+      UserError: too little room, a file that is missing or differs from the manifest, or a write that fails.
     """
     folder = files.writable_folder(cache / hashlib.sha256(manifest).hexdigest()[:32])
     if not _missing(folder, wanted):
@@ -89,7 +89,7 @@ def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored],
 
 
 def _missing(folder: Path, wanted: Sequence[Stored]) -> list[Stored]:
-    """A file gets its name once its checksum is right: afterwards its size is enough to know it by."""
+    """Return the files not yet copied, judged by size: a file gets its name only after its checksum matched."""
     return [stored for stored in wanted if not _has_size(folder / stored.file, stored.bytes)]
 
 

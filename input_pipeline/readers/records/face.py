@@ -1,4 +1,4 @@
-"""One face of a raw download as a message, with what the manifest counts."""
+"""Conversion of one face of a raw download to a message, with the counts for the manifest."""
 
 import os
 from typing import NamedTuple
@@ -16,13 +16,13 @@ from input_pipeline.readers.records import message
 from input_pipeline.types import Problem
 
 MAX_FILE_BYTES = 1 << 29
-"""No photo of at most `images.MAX_PIXELS` needs more."""
+"""Maximum size of a photo file, bytes; no photo of at most `decode.MAX_PIXELS` needs more."""
 
 _MAX_NAME_BYTES = 255
 
 
 class Face(NamedTuple):
-    """A whole face.
+    """A face ready to be stored.
 
     Attributes:
       record: its message.
@@ -36,15 +36,15 @@ class Face(NamedTuple):
 
 
 def read(raw: RawSplit, index: int, size: int | None) -> Face | Problem:
-    """The face number `index` of a split, or what is wrong with it.
+    """Read the face number `index` of a split; return a problem if it cannot be stored.
 
-    Every pixel is decoded and every id checked, so that a damaged file is found now and not in training.
+    Every pixel is decoded and every id checked, so that a damaged file is found now and not during training.
 
     Args:
       raw: the split.
       index: 0 <= index < len(raw.names).
-      size: shrink the photo to this many pixels on its longer side (`transforms.shrink`) and store it as JPEG; None
-        and smaller photos keep the bytes of the file if it is JPEG or PNG.
+      size: shrink the photo to this many pixels on its longer side (`geometry.shrink`) and store it as JPEG; with
+        None, and for smaller photos, the file's bytes are kept if it is JPEG or PNG.
     """
     name, path = raw.names[index], raw.image_path(index)
     try:
@@ -77,9 +77,9 @@ def _read(raw: RawSplit, index: int, size: int | None, name: str, path: epath.Pa
 
 
 def _is_storable(content: bytes) -> bool:
-    """Whether a photo's own bytes go into records: JPEG, or PNG of 8 bits."""
+    """Return whether a photo's own bytes can go into records: JPEG, or PNG of 8 bits."""
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return content[24] <= 8  # the bit depth in the first chunk, whose place and length are fixed
+        return content[24] <= 8  # the bit depth in the first chunk, whose position and length are fixed
     return content.startswith(b"\xff\xd8\xff")
 
 
@@ -97,8 +97,8 @@ def _read_bytes(path: epath.Path) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    """Names are printed, listed one a line, and become file names of pictures drawn from records."""
-    if not name or not name.isprintable():  # lone surrogates (no UTF-8) are not printable either
+    """Raise UserError for a name unfit for records: names are printed, listed one a line, and used as file names."""
+    if not name or not name.isprintable():  # lone surrogates (not valid UTF-8) are not printable either
         raise UserError("has a name that cannot be printed: rename it")
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise UserError(f"has a name of more than {_MAX_NAME_BYTES} bytes: rename it")
@@ -107,5 +107,5 @@ def _check_name(name: str) -> None:
 
 
 def _reason(sentence: str, path: str) -> str:
-    """The end of the sentence 'PATH ...' where the sentence begins like that, else all of it."""
+    """Return the end of a sentence that begins with `path`; any other sentence unchanged."""
     return sentence.removeprefix(f"'{path}' ")

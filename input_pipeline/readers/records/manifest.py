@@ -1,4 +1,4 @@
-"""What a finished folder of records holds, as `manifest.json`: written by `prepare`, checked whenever it is read."""
+"""The manifest of a finished folder of records, `manifest.json`: written by `prepare`, checked at every read."""
 
 import json
 import re
@@ -11,17 +11,17 @@ from input_pipeline.labels import LabelSet
 
 FILE = "manifest.json"
 MAX_BYTES = 1 << 26
-"""The longest manifest that is read: hundreds of thousands of shards."""
+"""Maximum size of a manifest that is read, bytes: hundreds of thousands of shards."""
 
 _FORMAT = "l2s_jax records"
 _VERSION = 1
 _FILE_NAME = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST = 1 << 53  # what every reader of JSON knows exactly; the sum over all classes still fits 64 bits
+_MOST = 1 << 53  # the largest integer that every JSON reader knows exactly; the sum over all classes still fits 64 bits
 
 
 class Stored(NamedTuple):
-    """A file of the folder, its length in bytes and its checksum (hexadecimal)."""
+    """A file of the folder, its size in bytes and its SHA-256 (hexadecimal)."""
 
     file: str
     bytes: int
@@ -29,7 +29,7 @@ class Stored(NamedTuple):
 
 
 class ShardFile(NamedTuple):
-    """A shard and how many faces it holds."""
+    """A shard and its number of faces."""
 
     stored: Stored
     examples: int
@@ -39,14 +39,14 @@ class Split(NamedTuple):
     """One split.
 
     Attributes:
-      examples: faces.
-      labelled: those with a mask.
-      broken: faces that were left out.
+      examples: number of faces.
+      labelled: number of faces with a mask.
+      broken: number of faces that were left out.
       shards: in the order of the faces.
       names: the file of the names, UTF-8, one a line.
       presence: the file of `np.packbits(presence [N, K], axis=1)`.
-      class_pixels: class -> pixels in all masks.
-      class_images: class -> faces that show it.
+      class_pixels: class -> number of pixels in all masks.
+      class_images: class -> number of faces that show it.
       ignored_pixels: pixels of value 255.
       heights, widths: (smallest, median, largest) of the photos, pixels.
     """
@@ -65,7 +65,7 @@ class Split(NamedTuple):
 
     @property
     def files(self) -> tuple[Stored, ...]:
-        """Every file of the split."""
+        """Return every file of the split."""
         return (*(shard.stored for shard in self.shards), self.names, self.presence)
 
 
@@ -73,10 +73,10 @@ class Manifest(NamedTuple):
     """A folder of records.
 
     Attributes:
-      layout, variant, title, licence: of the raw data, see `layouts.contract.Layout`.
-      size: what photos were shrunk to, pixels; None if they are as they were.
+      layout, variant, title, licence: of the raw data, see `downloads.layout.Layout`.
+      size: longer side that photos were shrunk to, pixels; None if they were not shrunk.
       label_set: of the masks.
-      splits: by name; "" is data that are not divided.
+      splits: by name; "" is data without splits.
     """
 
     layout: str
@@ -89,7 +89,7 @@ class Manifest(NamedTuple):
 
 
 def to_json(manifest: Manifest) -> dict:
-    """The JSON object of a manifest."""
+    """Return the JSON object of a manifest."""
     return {
         "format": _FORMAT,
         "version": _VERSION,
@@ -109,11 +109,11 @@ def _split_to_json(split: Split) -> dict:
 
 
 def from_json(text: bytes, name: str) -> Manifest:
-    """The manifest in a file that nobody vouches for.
+    """Parse an untrusted manifest file and check it.
 
     Args:
       text: content of the file.
-      name: what an error calls it.
+      name: the file, for error messages.
 
     Raises:
       UserError: it is damaged, or of a later version.

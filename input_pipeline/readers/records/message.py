@@ -1,4 +1,4 @@
-"""One face of a shard: a safetensors message of the encoded photo, the encoded mask and what else is known."""
+"""One face of a shard: a safetensors message of the encoded photo, the encoded mask and optional vectors."""
 
 import io
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from PIL import Image
 from input_pipeline.errors import UserError
 
 VECTORS = {"landmarks": 2, "identity": 1, "attributes": 1}
-"""Optional float32 arrays of a message and their number of axes; see `sources.Example`."""
+"""Optional float32 arrays of a message and their number of axes; see `types.Example`."""
 
 _MAX_NAME_BYTES = 4096
 _MAX_VALUES = 65536  # of one vector
@@ -25,7 +25,7 @@ class Record(NamedTuple):
     """One face.
 
     Attributes:
-      name: as the data set calls it.
+      name: as in the data set.
       photo: the bytes of a JPEG or PNG file.
       mask: the bytes of a grey PNG of class ids, or None without labels.
       vectors: some of `VECTORS`, float32.
@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 
 def encode(record: Record) -> bytes:
-    """The message of a face; equal faces give equal bytes."""
+    """Encode a face as a message; equal faces give equal bytes."""
     arrays = {"name": _as_array(record.name.encode()), "image": _as_array(record.photo)}
     if record.mask is not None:
         arrays["mask"] = _as_array(record.mask)
@@ -46,14 +46,14 @@ def encode(record: Record) -> bytes:
 
 
 def decode(message: bytes, where: str) -> Record:
-    """The face in a message that nobody vouches for.
+    """Decode an untrusted message.
 
     Args:
-      message: its bytes; what is returned takes no more memory.
-      where: what an error calls it.
+      message: its bytes; the result takes no more memory.
+      where: its place, for error messages.
 
     Raises:
-      UserError: not such a message.
+      UserError: not a valid message.
     """
     try:
         arrays = safetensors.numpy.load(message)
@@ -75,14 +75,14 @@ def decode(message: bytes, where: str) -> Record:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """The PNG file of uint8 pixels [H, W] or [H, W, 3]; decoding gives them back bit by bit."""
+    """Encode uint8 pixels [H, W] or [H, W, 3] as a PNG file, without loss."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
     return buffer.getvalue()
 
 
 def jpeg(pixels: np.ndarray) -> bytes:
-    """The JPEG file of uint8 pixels [H, W, 3] at quality 95; colour keeps its resolution, lips are small."""
+    """Encode uint8 pixels [H, W, 3] as a JPEG file of quality 95, without chroma subsampling: lips are small."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Which face goes into which shard: decided once, so that a killed run goes on and makes the same files."""
+"""The plan of which face goes into which shard, made once, so that a killed run resumes and writes the same files."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from input_pipeline.readers.downloads.layout import RawSplit
 
 FILE = "plan.json"
 
-_SAMPLED_FILES = 500  # file sizes that are looked at for an estimate: in a bucket each costs a request
+_SAMPLED_FILES = 500  # number of files whose size is read for an estimate: in a bucket each costs a request
 _MAX_SHARDS = 99_999
 # A JPEG of quality 95 at full colour resolution; only decides how many shards there are.
 _JPEG_BYTES_PER_PIXEL = 0.4
@@ -25,10 +25,10 @@ _SHOWN = 3
 
 
 class SplitPlan(NamedTuple):
-    """The faces of one split.
+    """The faces of one split, divided among its shards.
 
     Attributes:
-      shards: names of the faces of each shard, one after another as the raw split counts them.
+      shards: names of the faces of each shard, consecutive in the order of the raw split.
       problems: names in the raw split's `problems`, which are in no shard.
     """
 
@@ -37,11 +37,11 @@ class SplitPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a folder of records is made of.
+    """The options and the splits of a folder of records.
 
     Attributes:
       options: what the user chose (JSON): layout, variant, size, shard_mb.
-      splits: by name; "" is data that are not divided.
+      splits: by name; "" is data without splits.
     """
 
     options: Mapping[str, object]
@@ -53,9 +53,9 @@ class Shard(NamedTuple):
 
     Attributes:
       split: its name in the raw data.
-      stem: its file name without suffix.
-      faces: numbers in the raw split.
-      digest: of everything that decides its content, but for the files of the faces.
+      stem: its file name without the suffix.
+      faces: indices in the raw split.
+      digest: hash of everything that decides its content, except the files of the faces.
     """
 
     split: str
@@ -65,10 +65,10 @@ class Shard(NamedTuple):
 
 
 def make(raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
-    """A plan for new records; `options["size"]` and `["shard_mb"]` decide the number of shards.
+    """Make a plan for new records; `options["size"]` and `["shard_mb"]` decide the number of shards.
 
     Raises:
-      UserError: a split that cannot be part of a file name, or a photo that is not there.
+      UserError: a split that cannot be part of a file name, or a missing photo.
     """
     for split in raws:
         if split and not _SPLIT.fullmatch(split):
@@ -85,7 +85,7 @@ def _divide(raw: RawSplit, options: Mapping[str, object]) -> SplitPlan:
 
 
 def _face_bytes(raw: RawSplit, size: int | None) -> float:
-    """Mean size of an encoded photo, estimated; masks are small beside it."""
+    """Estimate the mean size of an encoded photo, bytes; masks are small in comparison."""
     step = max(1, len(raw.names) // _SAMPLED_FILES)
     sizes = [_file_bytes(raw, index) for index in range(0, len(raw.names), step)]
     mean = sum(sizes) / max(1, len(sizes))
@@ -95,14 +95,14 @@ def _face_bytes(raw: RawSplit, size: int | None) -> float:
 def _file_bytes(raw: RawSplit, index: int) -> int:
     try:
         return raw.image_path(index).stat().length
-    except OSError:  # whoever reads that face says what is wrong with it
+    except OSError:  # reading that face will report the error
         return 0
 
 
 def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object], broken: Mapping[str, set]) -> Plan:
-    """The plan of an earlier run for the data of today.
+    """Adapt the plan of an earlier run to the current data.
 
-    Faces that were broken may have been mended (then they join the shard of the face before them) or removed.
+    Faces that were broken may have been fixed (then they join the shard of the face before them) or removed.
 
     Args:
       plan: of the earlier run.
@@ -110,7 +110,7 @@ def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object]
       broken: names of the faces, by split, that the earlier run could not store.
 
     Raises:
-      UserError: the run is another one: its options, its splits, or faces that were never broken.
+      UserError: the run differs: its options, its splits, or faces that were never broken.
     """
     begun = {**plan.options, "splits": sorted(plan.splits)}
     for key, value in {**options, "splits": sorted(raws)}.items():
@@ -124,7 +124,7 @@ def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object]
 
 
 def _spoken(value: object) -> str:
-    """An option's value as it would be written, `none` where it was not given."""
+    """Format an option's value as the user would write it, `none` if it was not given."""
     if isinstance(value, list):
         return ",".join(map(str, value)) or "none"
     return "none" if value in (None, "") else str(value)
@@ -155,7 +155,7 @@ def _refuse(split: str, names: list[str], what: str) -> None:
 
 
 def shards(plan: Plan) -> Iterator[Shard]:
-    """Every shard, split by split."""
+    """Yield every shard, split by split."""
     for split, part in plan.splits.items():
         start = 0
         for number, names in enumerate(part.shards):
@@ -167,22 +167,22 @@ def shards(plan: Plan) -> Iterator[Shard]:
 
 
 def prefix(split: str) -> str:
-    """What the file names of a split begin with."""
+    """Return the prefix of the file names of a split."""
     return split or "faces"
 
 
 def write(folder: Path, plan: Plan) -> None:
-    """Writes FOLDER/plan.json.
+    """Write FOLDER/plan.json.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: the write fails.
     """
     content = {"options": plan.options, "splits": {split: part._asdict() for split, part in plan.splits.items()}}
     files.replace(folder / FILE, json.dumps(content).encode())
 
 
 def check_path(folder: os.PathLike) -> None:
-    """Raises UserError where ArrayRecord could not open files in `folder`: it takes paths of UTF-8 alone."""
+    """Raise UserError if ArrayRecord could not open files in `folder`: it accepts only UTF-8 paths."""
     try:
         os.fspath(folder).encode()
     except UnicodeEncodeError as error:
@@ -190,17 +190,17 @@ def check_path(folder: os.PathLike) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises UserError where `folder` holds other things than records.
+    """Raise UserError if `folder` holds anything but records.
 
-    Hidden files do not count: locks, what a run leaves that was killed before its plan had a name, and what file
-    managers strew about.
+    Hidden files do not count: locks, leftovers of a run that was killed before it wrote its plan, and files that file
+    managers create.
     """
     if not (folder / FILE).is_file() and not all(entry.name.startswith(".") for entry in folder.iterdir()):
         raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
 
 
 def read(folder: Path) -> Plan | None:
-    """The plan in a folder, None in a new one.
+    """Read the plan in a folder; None if the folder is new.
 
     Raises:
       UserError: a damaged plan.

@@ -1,4 +1,4 @@
-"""From a raw download to records: planned once, written in parallel, resumed after any interruption."""
+"""Conversion of a raw download to records: planned once, written in parallel, resumed after any interruption."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ from input_pipeline.types import Problem
 
 
 class Data(NamedTuple):
-    """Raw data to make records of.
+    """The raw data to make records from.
 
     Attributes:
-      raws: the splits by name; "" is data that are not divided.
-      layout, variant, title: see `layouts.contract.Layout`.
+      raws: the splits by name; "" is data without splits.
+      layout, variant, title: see `downloads.layout.Layout`.
       licence: the strictest of the splits.
     """
 
@@ -38,12 +38,12 @@ class Data(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far `prepare` is.
+    """Progress of `prepare`.
 
     Attributes:
-      done: faces that are in shards or known to be broken, those of earlier runs included.
-      total: faces there are.
-      broken: those that cannot be stored.
+      done: faces that are in shards or known to be broken, including those of earlier runs.
+      total: number of faces.
+      broken: faces that cannot be stored.
     """
 
     done: int
@@ -52,10 +52,10 @@ class Progress(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What `prepare` made.
+    """The result of `prepare`.
 
     Attributes:
-      manifest: of the records; None when broken faces stand in the way.
+      manifest: of the records; None if broken faces prevent one.
       broken: the faces that are in no shard.
     """
 
@@ -64,12 +64,12 @@ class Prepared(NamedTuple):
 
 
 def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> Data:
-    """The raw data at `source`.
+    """Open the raw data at `source`.
 
     Args:
       source: root folder, local or in a bucket.
       layout: `NAME` or `NAME/VARIANT`.
-      splits: only these; None takes all.
+      splits: names of the splits to open; None opens all.
 
     Raises:
       UserError: no such folder, layout or split, or a folder of another layout.
@@ -106,23 +106,23 @@ def prepare(
     skip_broken: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Prepared:
-    """Writes records; called again with the same arguments it goes on where it stopped, or repeats what was mended.
+    """Write records; called again with the same arguments, continue where it stopped, and retry broken faces.
 
-    The same data give the same bytes, whatever `jobs` and wherever it was interrupted. Modules: `plan` decides,
+    The same data give the same bytes, whatever `jobs` is and wherever it was interrupted. Modules: `plan` decides,
     `workers` run `shards.write`, `summary` counts.
 
     Args:
       data: what to write.
       out: folder of the records, new or begun by an earlier call.
-      size: shrink photos to so many pixels on the longer side; None keeps them as they are.
-      shard_mb: size of a shard, million bytes, about.
+      size: shrink photos to this many pixels on the longer side; None keeps them unchanged.
+      shard_mb: approximate size of a shard, million bytes.
       jobs: processes; None is one for each CPU core this process may use.
-      skip_broken: write a manifest though some faces cannot be stored.
-      progress: called every now and then.
+      skip_broken: write a manifest even if some faces cannot be stored.
+      progress: called from time to time.
 
     Raises:
-      UserError: `out` holds other things or other records, another process works there, or the disk refuses. What is
-        done stays.
+      UserError: `out` holds something else or other records, another process works there, or a write fails. Finished
+        shards stay.
     """
     plan.check_path(out)
     label_set = _only_label_set(data)
@@ -153,7 +153,7 @@ def _only_label_set(data: Data) -> LabelSet:
 
 
 def _agree(folder: Path, raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
-    """The plan of the folder, made or mended, and written."""
+    """Return the folder's plan, made or updated, and written."""
     begun = plan.read(folder)
     if begun is None:
         agreed = plan.make(raws, options)
@@ -169,7 +169,7 @@ def _agree(folder: Path, raws: Mapping[str, RawSplit], options: Mapping[str, obj
 
 
 class _Tasks:
-    """Shards to write, and the counter behind the progress bar."""
+    """The shards to write, and the counter behind the progress bar."""
 
     def __init__(self, unfinished: Sequence[Shard], start: Progress, progress: Callable[[Progress], None]):
         self.shards, self._now, self._progress = tuple(unfinished), start, progress
@@ -187,7 +187,7 @@ class _Tasks:
 def _unfinished(
     folder: Path, agreed: Plan, raws: Mapping[str, RawSplit], progress: Callable[[Progress], None]
 ) -> _Tasks:
-    """The shards to write, or to look at again: those not done, and those with broken faces, which may be mended."""
+    """Return the shards to write or check again: unfinished ones, and those with broken faces, perhaps fixed."""
     unfinished, done, total = [], 0, 0
     for shard in plan.shards(agreed):
         total += len(shard.faces)

@@ -1,4 +1,4 @@
-"""Writing one shard, and the small file beside it that says what is inside: where that is, the shard is done."""
+"""Writing of one shard and of its index, a small file beside it: if the index is there, the shard is done."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from input_pipeline.readers.records import face
 from input_pipeline.readers.records.plan import Shard
 from input_pipeline.types import Problem
 
-# One record a group is what random access needs. Photos and masks are compressed already.
+# Groups of one record are best for random access. Photos and masks are already compressed.
 _OPTIONS = "group_size:1,uncompressed,max_parallelism:1"
 
 
 class Contents(NamedTuple):
-    """What is in a shard of N faces.
+    """The index of a shard of N faces.
 
     Attributes:
       digest: `plan.Shard.digest` of the shard.
@@ -31,7 +31,7 @@ class Contents(NamedTuple):
       bytes, sha256: of that file.
       names: N names.
       sizes: int64 [N, 2] height and width of the photos, pixels.
-      labelled: how many faces have a mask.
+      labelled: number of faces with a mask.
       pixels: int64 [256], how often each id occurs in the masks.
       presence: bool [N, K], which classes each face shows.
       broken: the faces that are left out.
@@ -50,19 +50,19 @@ class Contents(NamedTuple):
 
 
 def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Callable[[bool], None]) -> None:
-    """Reads the faces of a shard and writes it into `folder`, then the file beside it.
+    """Read the faces of a shard and write it into `folder`, then its index.
 
-    A shard that is done already is left as it is, unless one of its broken faces has changed.
+    A finished shard is not written again, unless one of its broken faces has changed.
 
     Args:
       folder: of the records.
       shard: what to write.
       raw: its split.
       size: see `face.read`.
-      tick: called after each face, with whether it is broken; what it raises stops the work and leaves no shard.
+      tick: called after each face, with whether it is broken; an exception from it stops the work and leaves no shard.
 
     Raises:
-      UserError: the disk refuses. Broken faces raise nothing.
+      UserError: the write fails. Broken faces raise nothing.
     """
     before = contents(folder, shard)
     if before is not None and _is_as_before(before, shard, raw, size):
@@ -74,7 +74,7 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
     classes = len(raw.label_set)
     names, sizes, broken, labelled = [], [], [], 0
     pixels, presence = np.zeros(IGNORE + 1, np.int64), []
-    # A shard that is made anew is not done until its new contents are told.
+    # While a shard is rewritten it is not done until its new index is written.
     _contents_path(folder, shard).unlink(missing_ok=True)
     with files.replacing(path) as part:
         with _Writer(part, path) as writer:
@@ -108,7 +108,7 @@ def write(folder: Path, shard: Shard, raw: RawSplit, size: int | None, tick: Cal
 
 
 def contents(folder: Path, shard: Shard) -> Contents | None:
-    """What is in a shard that is done; None where it is not done, was for another plan, or what told of it changed."""
+    """Read the index of a shard; None if the shard is unfinished, belongs to another plan, or its index was edited."""
     try:
         found = _from_json(_contents_path(folder, shard).read_bytes())
         path = folder / f"{shard.stem}.array_record"
@@ -119,13 +119,13 @@ def contents(folder: Path, shard: Shard) -> Contents | None:
 
 
 def _is_as_before(before: Contents, shard: Shard, raw: RawSplit, size: int | None) -> bool:
-    """Whether every face that was broken still is, for the same reason."""
+    """Return whether every broken face is still broken for the same reason."""
     index = {raw.names[index]: index for index in shard.faces}
     return all(face.read(raw, index[problem.name], size) == problem for problem in before.broken)
 
 
 class _Writer:
-    """An ArrayRecordWriter whose faults are one sentence; use it as a context manager."""
+    """An ArrayRecordWriter whose errors become UserErrors of one sentence; use it as a context manager."""
 
     def __init__(self, part: Path, path: Path):
         self._path = path
@@ -149,7 +149,7 @@ class _Writer:
 
 
 def _seal(path: Path) -> tuple[int, str]:
-    """(bytes, sha256) of a file, once it is on the disk: a power failure must not leave a named shard of zeros."""
+    """Flush a file to disk and return (bytes, sha256): a power failure must not leave a finished shard of zeros."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
@@ -171,7 +171,7 @@ def _to_json(found: Contents) -> bytes:
 
 
 def _check(content: dict) -> str:
-    """Of the JSON of `Contents`: what somebody edited is not believed, however it looks."""
+    """Compute a checksum of the JSON of `Contents`, which detects manual edits of the index."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

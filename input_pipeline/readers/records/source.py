@@ -28,7 +28,7 @@ _AGAIN = ": copy or prepare the records again"
 
 
 def splits(where: str | os.PathLike) -> tuple[str, ...]:
-    """Names of the splits of the records in a folder or bucket; () where the data are not divided.
+    """Return the names of the splits of the records in a folder or bucket; () for data without splits.
 
     Raises:
       UserError: no records there, or they are not finished.
@@ -39,22 +39,22 @@ def splits(where: str | os.PathLike) -> tuple[str, ...]:
 class RecordsSource:
     """The faces of one split of records; a `types.ReducedSource`, `MaskSource` and `PresenceSource`.
 
-    It holds paths and counts alone and opens shards as they are needed, so copies for worker processes are small.
+    It holds only paths and counts and opens shards when needed, so copies for worker processes are small.
 
     Attributes:
       manifest: of the records.
       label_set: of the masks.
       licence: of the manifest, see `input_pipeline.licences`.
-      names: of the faces; their file is read when a name is asked for.
+      names: of the faces; their file is read at the first access.
 
     Args:
-      where: folder of the records, local or in a bucket; from a bucket the split is copied once (see `remote`).
-      split: which; "" for data that are not divided.
+      where: folder of the records, local or in a bucket; from a bucket the split is copied once (see `bucket`).
+      split: its name; "" for data without splits.
       require_masks: True refuses splits in which a face has no mask.
 
     Raises:
-      UserError: no such records or split, masks that are required, or a file that is missing or has another size than
-        the manifest says. Reading an example raises it for damaged records.
+      UserError: no such records or split, masks that are required but missing, or a file that is missing or differs in
+        size from the manifest. Reading an example raises it for damaged records.
     """
 
     def __init__(self, where: str | os.PathLike, split: str = "", *, require_masks: bool = True):
@@ -89,17 +89,17 @@ class RecordsSource:
         return self._mask(self.read_record(index), self._where(index))
 
     def presence(self) -> np.ndarray:
-        """bool [N, K]: which classes each face shows; all False for a face without a mask.
+        """Return which classes each face shows, bool [N, K]; all False for a face without a mask.
 
         Raises:
-          UserError: the file is gone.
+          UserError: the file is missing.
         """
         packed = np.frombuffer(_read(self._folder / self._split.presence.file), np.uint8)
         rows = packed.reshape(len(self), -(-len(self.label_set) // 8))
         return np.unpackbits(rows, axis=1, count=len(self.label_set)).astype(bool)
 
     def read_record(self, index: int) -> message.Record:
-        """The face as it is stored, still encoded.
+        """Return the face as stored, still encoded.
 
         Raises:
           UserError: the shard is damaged.
@@ -112,7 +112,7 @@ class RecordsSource:
         return message.decode(content, self._where(index))
 
     def verify(self) -> tuple[Problem, ...]:
-        """Reads every file of the split; those whose checksum is not the manifest's."""
+        """Read every file of the split and return those whose checksum differs from the manifest's."""
         return tuple(
             Problem(stored.file, str(self._folder / stored.file), f"has another checksum than before{_AGAIN}")
             for stored in self._split.files
@@ -138,7 +138,7 @@ class RecordsSource:
         return mask
 
     def _find(self, index: int) -> tuple[int, int]:
-        """(shard, position in it) of an example."""
+        """Return (shard, position in it) of an example."""
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         shard = bisect.bisect_right(self._ends, index)
@@ -149,7 +149,7 @@ class RecordsSource:
         return f"record {position} of '{self._folder / self._split.shards[shard].stored.file}'"
 
     def _reader(self, shard: int) -> ArrayRecordReader:
-        """The reader of a shard; threads that meet at a new shard may open it twice, which costs nothing but time."""
+        """Return the reader of a shard; threads that meet at a new shard may open it twice, which is harmless."""
         reader = self._readers.get(shard)
         if reader is None:
             reader = self._readers.setdefault(shard, _open(self._folder, self._split.shards[shard]))
@@ -157,7 +157,7 @@ class RecordsSource:
 
 
 class _Names(Sequence[str]):
-    """Names from a file of one a line, read when the first is asked for; copies for other processes leave them out."""
+    """The names in a file with one name a line, read at the first access; pickled copies leave them out."""
 
     def __init__(self, path: Path, count: int):
         self._path, self._count = path, count
@@ -177,7 +177,7 @@ class _Names(Sequence[str]):
 
     def _all(self) -> tuple[str, ...]:
         if self._names is None:
-            # Not splitlines: names may hold what it takes for the end of a line.
+            # Not splitlines: names may hold characters that it takes for line ends.
             names = tuple(_read(self._path).decode(errors="replace").split("\n")[:-1])
             if len(names) != self._count:
                 raise UserError(f"'{self._path}' does not hold {self._count} names{_AGAIN}")
@@ -186,7 +186,7 @@ class _Names(Sequence[str]):
 
 
 def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
-    """The manifest and its bytes."""
+    """Return the manifest and its bytes."""
     plan.check_path(directory)
     path = directory / manifest.FILE
     content = bucket.read_file(path, manifest.MAX_BYTES)
@@ -203,12 +203,12 @@ def _choose(found: Manifest, split: str, directory: epath.Path) -> Split:
 
 
 def _divided(found: Manifest) -> tuple[str, ...]:
-    """The names of the splits, () for data that are not divided."""
+    """Return the names of the splits, () for data without splits."""
     return () if tuple(found.splits) == ("",) else tuple(found.splits)
 
 
 def _misfits(folder: Path, wanted: Sequence[Stored]) -> Iterator[Problem]:
-    """Files that are missing or have another size."""
+    """Yield the files that are missing or have another size."""
     for stored in wanted:
         path = folder / stored.file
         if not path.is_file():
@@ -235,7 +235,7 @@ def _checksum(path: Path) -> str:
 
 def _open(folder: Path, shard: ShardFile) -> ArrayRecordReader:
     path = folder / shard.stored.file
-    for problem in _misfits(folder, [shard.stored]):  # ArrayRecord takes what is not there for empty
+    for problem in _misfits(folder, [shard.stored]):  # ArrayRecord treats a missing file as empty
         raise UserError(f"'{problem.path}' {problem.reason}")
     reader = ArrayRecordReader(os.fspath(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES)
     if reader.num_records() != shard.examples:

@@ -1,4 +1,4 @@
-"""From what each shard holds to what a split holds: the files of all names and classes, and the manifest's numbers."""
+"""Aggregation of the shards' indexes to a split: the files of all names and classes, and the manifest's numbers."""
 
 import contextlib
 import hashlib
@@ -15,17 +15,17 @@ from input_pipeline.readers.records.shards import Contents
 
 
 def write(folder: Path, split: str, contents: Iterable[Contents], label_set: LabelSet, problems: int) -> Split:
-    """Writes FOLDER/SPLIT.names and FOLDER/SPLIT.presence, and counts.
+    """Write FOLDER/SPLIT.names and FOLDER/SPLIT.presence, and return the split's entry in the manifest.
 
     Args:
       folder: of the records.
       split: its name.
-      contents: of its shards in order, read once.
+      contents: of its shards in order, iterated once.
       label_set: of the masks.
-      problems: faces that are in no shard.
+      problems: number of faces that are in no shard.
 
     Raises:
-      UserError: the disk refuses.
+      UserError: the write fails.
     """
     shards, sizes = [], [np.zeros((0, 2), np.int64)]
     pixels, images = np.zeros(IGNORE + 1, np.int64), np.zeros(len(label_set), np.int64)
@@ -60,7 +60,7 @@ def write(folder: Path, split: str, contents: Iterable[Contents], label_set: Lab
 
 
 def _spread(lengths: np.ndarray) -> tuple[int, int, int]:
-    """(smallest, median, largest); the median of an even number is the lower one, a length that occurs."""
+    """Return (smallest, median, largest); an even number has the lower median, a length that occurs."""
     ordered = np.sort(lengths) if len(lengths) else np.zeros(1, np.int64)
     return int(ordered[0]), int(ordered[(len(ordered) - 1) // 2]), int(ordered[-1])
 

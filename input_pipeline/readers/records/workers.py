@@ -1,4 +1,4 @@
-"""Shards written by several processes: they report over pipes, and stop when their pipe ends, however that comes."""
+"""Worker processes that write shards, report over pipes, and exit when their pipe closes."""
 
 import contextlib
 import time
@@ -22,11 +22,11 @@ _KILLED = (
 
 
 class Work(NamedTuple):
-    """What every process needs to know.
+    """The arguments that all processes share.
 
     Attributes:
       folder: of the records.
-      raws: the splits.
+      raws: the splits by name.
       size: see `face.read`.
     """
 
@@ -36,17 +36,17 @@ class Work(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Faces read since the last report, and how many of them are broken."""
+    """A progress update: faces read since the last one, and how many of them are broken."""
 
     faces: int
     broken: int
 
 
 def write_all(work: Work, tasks: Sequence[Shard], jobs: int, report: Callable[[Tick], None]) -> None:
-    """Writes shards, `jobs` at a time; one job works in this process.
+    """Write shards, `jobs` at a time; a single job runs in this process.
 
     Raises:
-      UserError: the disk refuses, or a process was killed. Shards that are done stay.
+      UserError: the write fails, or a process was killed. Finished shards stay.
     """
     if min(jobs, len(tasks)) <= 1:
         for task in tasks:
@@ -79,7 +79,7 @@ def _send(pipe: Connection, task: Shard) -> None:
 
 
 def _receive(pipe: Connection) -> Tick | None:
-    """What a process says: faces read, or None for a shard that is done."""
+    """Receive a message of a process: faces read, or None for a finished shard."""
     try:
         said = pipe.recv()
     except (EOFError, ConnectionResetError) as error:
@@ -90,7 +90,7 @@ def _receive(pipe: Connection) -> Tick | None:
 
 
 def _serve(pipe: Connection, work: Work) -> None:
-    """The life of a process: shards come in; ticks, None (done) or a UserError go out."""
+    """Run the loop of a worker process: receive shards; send ticks, None (done) or a UserError."""
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = pipe.recv()
@@ -104,14 +104,14 @@ def _serve(pipe: Connection, work: Work) -> None:
 
 
 class _Reporter:
-    """Counts faces, and says so now and then."""
+    """A callable that counts faces and reports them from time to time."""
 
     def __init__(self, pipe: Connection):
         self._pipe = pipe
         self._tick, self._said = Tick(0, 0), time.monotonic()
 
     def __call__(self, broken: bool) -> None:
-        if self._pipe.poll():  # nothing comes while a shard is written, but the end
+        if self._pipe.poll():  # nothing arrives while a shard is written, except the end of the pipe
             raise EOFError
         self._tick = Tick(self._tick.faces + 1, self._tick.broken + broken)
         if time.monotonic() - self._said > _REPORT_SECONDS:

@@ -1,7 +1,7 @@
-"""Finding data that tensorflow-datasets prepared: `[DIR#]NAME[/CONFIG][:VERSION]` -> its builder, from the files alone.
+"""Lookup of data that tensorflow-datasets prepared: from `[DIR#]NAME[/CONFIG][:VERSION]` to a read-only builder.
 
-DIR is the folder that TFDS calls data_dir; without it $TFDS_DATA_DIR counts, then ~/tensorflow_datasets. The code that
-made the data set is never run, nothing is downloaded, and TensorFlow stays out.
+DIR is the folder that TFDS calls data_dir; the default is $TFDS_DATA_DIR, then ~/tensorflow_datasets. Only the files
+are read: the code that made the data set is never run, nothing is downloaded, and TensorFlow is not imported.
 """
 
 import json
@@ -21,7 +21,7 @@ _MAX_FEATURES_BYTES = 1 << 20
 
 
 def splits(where: str) -> tuple[str, ...]:
-    """The names of the splits of `[DIR#]NAME[/CONFIG][:VERSION]`.
+    """Return the names of the splits of `[DIR#]NAME[/CONFIG][:VERSION]`.
 
     Raises:
       UserError: as `builder`.
@@ -30,23 +30,23 @@ def splits(where: str) -> tuple[str, ...]:
 
 
 def builder(where: str) -> tfds.core.DatasetBuilder:
-    """The read-only builder of prepared data; the newest version if none is named.
+    """Return the read-only builder of prepared data; the newest version if none is named.
 
     Raises:
-      UserError: not prepared, a config or version that is not there, or damaged files.
+      UserError: not prepared, a config or version that does not exist, or damaged files.
     """
     directory = _version_directory(where)
     try:
         _check_classes(directory / "features.json")
         found = tfds.builder_from_directory(directory)
-        _ = found.info.metadata  # read now: TFDS would read the file when somebody asks, and fail there
+        _ = found.info.metadata  # read now: TFDS would read the file at the first access, and fail there
     except (OSError, ValueError, TypeError, KeyError, RecursionError, ParseError) as error:
         raise UserError(f"'{directory}' is not a whole TFDS data set ({error}): build it anew") from error
     return found
 
 
 def _version_directory(where: str) -> epath.Path:
-    """The folder DIR/NAME[/CONFIG]/VERSION; TFDS' own search would run the code of builders to find a config."""
+    """Return the folder DIR/NAME[/CONFIG]/VERSION; TFDS' own search would run builder code to find a config."""
     data_dir, _, text = where.rpartition("#")
     match = _NAME.fullmatch(text)
     if match is None:
@@ -71,7 +71,7 @@ def _version_directory(where: str) -> epath.Path:
 
 
 def _versions(directory: epath.Path) -> list[str]:
-    """The versions prepared in a folder, the newest last."""
+    """Return the versions prepared in a folder, the newest last."""
     found = map(tfds.core.Version, filter(tfds.core.Version.is_valid, _folders(directory)))
     return [str(version) for version in sorted(found)]
 
@@ -88,7 +88,7 @@ def _folders(directory: epath.Path) -> list[str]:
 
 
 def _check_classes(path: epath.Path) -> None:
-    """Raises ValueError if a feature is not TFDS' own: TFDS would import whatever module the file names."""
+    """Raise ValueError if a feature is not TFDS' own: TFDS would import whatever module the file names."""
     with path.open("rb") as file:
         text = file.read(_MAX_FEATURES_BYTES + 1)
     if len(text) > _MAX_FEATURES_BYTES:

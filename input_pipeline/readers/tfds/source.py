@@ -1,6 +1,6 @@
 """Data that tensorflow-datasets prepared as ArrayRecord files, read without TensorFlow.
 
-Their specs are `tfds:[DIR#]NAME[/CONFIG][:VERSION][?SPLIT]`, see tfds_prepared.py.
+Their specs are `tfds:[DIR#]NAME[/CONFIG][:VERSION][?SPLIT]`, see `prepared`.
 """
 
 import zlib
@@ -23,9 +23,9 @@ from input_pipeline.types import Example, OpenOptions
 __all__ = ["TfdsSource", "open_split", "splits"]
 
 MASK_FEATURES = ("mask", "segmentation_mask", "label")
-"""What data sets call their masks; the first that is a picture or an array of [H, W] or [H, W, 1] counts."""
+"""Feature names of masks; the first that is an image or an array of [H, W] or [H, W, 1] counts."""
 
-# What a damaged record brings up: array_record (RuntimeError), the message in it, its conversion to arrays.
+# The errors of a damaged record: from array_record (RuntimeError), parsing its message, and conversion to arrays.
 _DAMAGE = (RuntimeError, DecodeError, ValueError, KeyError, zlib.error)
 
 
@@ -33,16 +33,16 @@ class TfdsSource:
     """One split of a prepared data set; a `types.ReducedSource` and `types.MaskSource`.
 
     Features: `image`; one of `MASK_FEATURES`; optional `landmarks` [K, 2] ([0, 2] for a face without), `name`. The
-    label set is the entry `label_set` of the builder's metadata, `licence` what its redistribution info says.
+    label set is the entry `label_set` of the builder's metadata, `licence` is its redistribution info.
 
     Args:
       where: `[DIR#]NAME[/CONFIG][:VERSION]`; the newest version if none is named.
       split: its name.
-      require_masks: False also takes data without masks.
+      require_masks: False also accepts data without masks.
 
     Raises:
-      UserError: data that are not prepared, not as ArrayRecord, or without one of the things above. Reading an example
-        raises it for a damaged record or picture, and for an id outside the label set.
+      UserError: data that are not prepared, not as ArrayRecord, or without one of the above. Reading an example raises
+        it for a damaged record or image, and for an id outside the label set.
     """
 
     def __init__(self, where: str, split: str, *, require_masks: bool = True):
@@ -79,7 +79,7 @@ class TfdsSource:
         return self._mask_of(self.record(index), index)
 
     def record(self, index: int) -> dict[str, Any]:
-        """The features of an example; pictures stay encoded.
+        """Return the features of an example; images stay encoded.
 
         Raises:
           IndexError: index outside 0 .. len - 1.
@@ -91,7 +91,7 @@ class TfdsSource:
             raise UserError(f"record {index} of '{self._place}' is damaged ({error}): build the data anew") from error
 
     def name_of(self, index: int) -> str:
-        """The face's own name where the data keep one, else its number."""
+        """Return the face's own name if the data have one, else its number."""
         name = self.record(index).get("name")
         return name.decode("utf-8", "replace") if isinstance(name, bytes) else f"{index:06d}"
 
@@ -112,7 +112,7 @@ class TfdsSource:
 
 
 class _Names(Sequence):
-    """The names of the faces, which lie in the records: each is read when it is asked for."""
+    """The names of the faces, which are stored in the records: each is read on access."""
 
     def __init__(self, source: TfdsSource):
         self._source = source
@@ -167,7 +167,7 @@ def _is_mask(feature: tfds.features.FeatureConnector | None) -> bool:
 
 
 def _ids(values: np.ndarray, name: str) -> np.ndarray:
-    """uint8 [H, W] of an array of ids [H, W] or [H, W, 1]."""
+    """Convert an array of ids [H, W] or [H, W, 1] to uint8 [H, W]."""
     if values.dtype.kind not in "iu" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         raise UserError(f"'{name}' holds {values.dtype} values that are no class ids from 0 to 255")
     return values.reshape(values.shape[:2]).astype(np.uint8)

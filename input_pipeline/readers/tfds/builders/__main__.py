@@ -13,18 +13,18 @@ NAMES = ("celebamask_hq", "helen", "lapa")
 
 
 def build(name: str, download: epath.PathLike, data_dir: epath.PathLike) -> str:
-    """Prepares a data set as ArrayRecord files; one that is prepared already stays as it is.
+    """Prepare a data set as ArrayRecord files; one that is already prepared is left unchanged.
 
     Args:
       name: `NAME` or `NAME/CONFIG`, NAME one of `NAMES`; the first config if none is named.
       download: folder of the unpacked download.
-      data_dir: where TFDS keeps data sets.
+      data_dir: TFDS' folder of data sets.
 
     Returns:
       the spec `tfds:DIR#NAME[/CONFIG]` that reads it.
 
     Raises:
-      UserError: an unknown name or config, or a download with a face that is not whole.
+      UserError: an unknown name or config, or a download with an incomplete face.
     """
     base, _, config = name.partition("/")
     if base not in NAMES:
@@ -44,7 +44,7 @@ def build(name: str, download: epath.PathLike, data_dir: epath.PathLike) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Builds one data set; returns the exit code (2 after a mistake of the user)."""
+    """Build one data set and return the exit code (2 after a user's mistake)."""
     parser = argparse.ArgumentParser(prog="python -m input_pipeline.readers.tfds.builders", description=__doc__)
     parser.add_argument("name", metavar="NAME[/CONFIG]", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("download", metavar="DOWNLOAD", help="folder of the unpacked download")

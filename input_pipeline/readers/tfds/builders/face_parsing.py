@@ -1,4 +1,4 @@
-"""What the TFDS builders of face-parsing data share: a layout becomes features, configs, splits and examples."""
+"""The common base of the TFDS builders: it derives features, configs, splits and examples from a layout."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from input_pipeline.readers.downloads.source import LayoutSource
 
 
 class FaceParsing(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A builder over one layout; the download lies in TFDS' manual directory (`--manual_dir` of `tfds build`).
+    """A builder for one layout; the download lies in TFDS' manual directory (`--manual_dir` of `tfds build`).
 
     Features: `name`; `image`, the bytes of the photo's file; `mask` PNG [h, w, 1] of the ids of the label set that the
     metadata name, 255 = ignore; `landmarks` float32 [K, 2] (x, y) pixels of the photo, [0, 2] for a face without.
@@ -23,7 +23,7 @@ class FaceParsing(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     LAYOUT: ClassVar[Layout]
-    # Nothing is downloaded. TFDS would look for checksums of URLs beside this file, with a package it does not install.
+    # Nothing is downloaded. TFDS would look for URL checksums beside this file, with a package it does not install.
     url_infos = None
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -44,9 +44,9 @@ class FaceParsing(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        """Raises UserError for a face that is not whole: `l2s data check` lists them all."""
+        """Return the examples by split; raise UserError for an incomplete face: `l2s data check` lists them all."""
         root = epath.Path(dl_manager.manual_dir)
-        # TFDS calls data that are not divided "train"; "all", a layout's word for them, means every split to it.
+        # TFDS calls data without splits "train"; "all", a layout's name for them, means every split to TFDS.
         names = {"train" if split in ("", "all") else split: split for split in self.LAYOUT.splits(root) or ("",)}
         variant = self.builder_config.name if self.builder_config else None
         sources = {name: LayoutSource(self.LAYOUT.open(root, split, variant)) for name, split in names.items()}
@@ -56,7 +56,7 @@ class FaceParsing(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, source: LayoutSource) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, name in enumerate(source.names):
-            example = source[index]  # decodes the photo, so that none is damaged
+            example = source[index]  # decodes the photo, to make sure that none is damaged
             yield (
                 index,
                 {
@@ -69,7 +69,7 @@ class FaceParsing(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def configs(layout: Layout) -> list[tfds.core.BuilderConfig]:
-    """One config for each variant of a layout, the default first."""
+    """Return one config for each variant of a layout, the default first."""
     return [tfds.core.BuilderConfig(name=name, description=text) for name, text in layout.variants.items()]
 
 
