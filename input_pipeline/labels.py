@@ -135,9 +135,9 @@ _ORDERS: Mapping[str, str] = {
     "bisenet19": "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l "
     "cloth hair hat",
     # Skin includes the ears. Ids 2 and 4, "left eyebrow" and "left eye", are the image's left: they lie left of 3 and 5
-    # in all seven faces of the data set's sample picture (sample.png of its repository).
+    # in all seven faces of the data set's sample image (sample.png of its repository).
     "lapa": "background skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair",
-    # The image's left as well, on weaker evidence, for no picture of the labels was at hand: code of Microsoft Research
+    # The image's left as well, on weaker evidence, since no label image was available: code of Microsoft Research
     # for these labels takes its `lb` and `le` for iBUG's points 17..21 and 36..41, which lie on the image's left;
     # LaPa's authors took over these classes word for word; SegFace and FaRL name both alike. Nothing found says
     # otherwise. `l2s data check helen:DIR` measures it: were the subject's left meant, it would call all faces swapped.

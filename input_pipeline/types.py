@@ -109,7 +109,7 @@ def verify(source: Source) -> Sequence[Problem]:
 
 
 def stored_presence(source: Source) -> np.ndarray | None:
-    """Return bool [N, K] as `selection.presence` does, or None if only reading every mask could tell."""
+    """Return bool [N, K] as `selection.presence` does, or None if that would need reading every mask."""
     return source.presence() if isinstance(source, PresenceSource) else None
 
 

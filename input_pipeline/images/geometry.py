@@ -154,7 +154,7 @@ def square_matrix(
     """Return the affine map of a [height, width] image into a square: changes about its centre, then fitting.
 
     Args:
-      height, width: of the picture.
+      height, width: of the image.
       side: of the square, pixels.
       degrees: rotation, clockwise in the image, after shearing.
       scale: magnification on top of fitting.

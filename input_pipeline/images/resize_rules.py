@@ -1,9 +1,9 @@
 """Resize rules: how an image of any size and shape becomes the square that a network sees.
 
-| rule | picture | mask |
+| rule | image | mask |
 |---|---|---|
-| `pad-square-bilinear` | in proportion, centred, its border repeated; antialiased bilinear | 255 around the picture |
-| `pad-square-bicubic` | the same, antialiased bicubic | 255 around the picture |
+| `pad-square-bilinear` | in proportion, centred, its border repeated; antialiased bilinear | 255 around the image |
+| `pad-square-bicubic` | the same, antialiased bicubic | 255 around the image |
 | `stretch-bicubic` | stretched to the square; antialiased bicubic | all of the square |
 
 In all of them each pixel of the mask takes the id found at its centre, and landmarks move along. `config.data.resize`

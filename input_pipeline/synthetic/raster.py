@@ -49,7 +49,7 @@ def rasterise(drawing: Drawing, size: int) -> dict[str, Cover]:
     edge = edge[piece]
     x_min, w, _, _, at, step = boxes[:, part[edge]]
     rise = (y1 - y0) * sign[edge]
-    # Left of the box (of the image) it covers the whole row, beyond the right border nothing.
+    # Left of the box (of the image) an edge covers the entire row, beyond the right border nothing.
     spill = 0.5 * (x0 + x1) - column
     column = column - x_min
     spill[(column < 0) | (column >= w)] = 0.0

@@ -1,4 +1,4 @@
-"""CelebAMask-HQ (Lee et al., CVPR 2020): 30,000 photos of 1024 pixels, one picture of 512 pixels for each part.
+"""CelebAMask-HQ (Lee et al., CVPR 2020): 30,000 photos of 1024 pixels, one image of 512 pixels for each part.
 
 CelebA-HQ-img/ID.jpg
 CelebAMask-HQ-mask-anno/(ID // 2000)/(ID, five digits)_PART.png      white where the part is; absent parts have no file

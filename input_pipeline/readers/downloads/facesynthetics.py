@@ -1,6 +1,6 @@
 """Microsoft FaceSynthetics (Wood et al., ICCV 2021): 100,000 rendered faces of 512 pixels, all in one folder.
 
-(ID, six digits).png            the picture
+(ID, six digits).png            the image
 (ID, six digits)_seg.png        class ids, 255 = ignore
 (ID, six digits)_ldmks.txt      70 lines "x y"
 

@@ -6,7 +6,7 @@ frontal01, frontal02 (V1, V2)    {Train,Test}_RGB/N.bmp with {Train,Test}_Labels
                                  precise labels of the same photos
 multipose01 (V3)                 {Train,Test}_RGB/POSE/NAME.bmp with {Train,Test}_labels/POSE/NAME.bmp; POSE is the
                                  angle in degrees, -90 to +90
-frontal03                        Original/N.jpg with Labeled/N.jpg: 150 faces of twins, not divided
+frontal03                        Original/N.jpg with Labeled/N.jpg: 150 faces of twins, without splits
 
 Verified: the folders of V1, V2, V3 in the repository's listing; the colours below in two independent published
 readers; frontal03's folders in a published reader. Not verified: that frontal03 and multipose01 use the same colours
