@@ -361,7 +361,7 @@ def test_reading_data_does_not_import_jax():
         "from input_pipeline import audit, datasets, labels\n"
         "from input_pipeline.audit import issues\n"
         "from input_pipeline.images import augment, decode, framing, geometry\n"
-        "from input_pipeline.loading import eval, repeat_factor, train, views"
+        "from input_pipeline.loading import eval, repeat_factor, views"
     )
 
 
