@@ -110,6 +110,8 @@ def test_bfloat16_computes_about_what_float32_does(both, name):
     _, _, exact = both["float32"][name]
     _, _, rounded = both["bfloat16"][name]
     assert exact.keys() == rounded.keys()
+    # Two faces correlate by 1 or -1 in all but what differs by less than epsilon, and rounding makes differences larger.
+    wide = {"independence": 0.3}
     for key, value in exact.items():
-        np.testing.assert_allclose(rounded[key], value, rtol=0.1, atol=0.01, err_msg=key)
+        np.testing.assert_allclose(rounded[key], value, rtol=wide.get(key, 0.1), atol=0.01, err_msg=key)
     assert any(rounded[key] != value for key, value in exact.items())  # it is another arithmetic
