@@ -110,7 +110,7 @@ def test_bfloat16_computes_about_what_float32_does(both, name):
     _, _, exact = both["float32"][name]
     _, _, rounded = both["bfloat16"][name]
     assert exact.keys() == rounded.keys()
-    # Two faces correlate by 1 or -1 in all but what differs by less than epsilon, and rounding makes differences larger.
+    # Two faces correlate by 1 or -1, but where they differ by less than epsilon, and rounding makes differences larger.
     wide = {"independence": 0.3}
     for key, value in exact.items():
         np.testing.assert_allclose(rounded[key], value, rtol=wide.get(key, 0.1), atol=0.01, err_msg=key)
