@@ -138,7 +138,7 @@ def taken(load) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "count", "traces"),
-    [("damaged", 150, 3), ("admitted", 60, 3), pytest.param("admitted", 500, 500, marks=pytest.mark.slow)],
+    [("damaged", 150, 3), ("admitted", 60, 3)],
 )
 @pytest.mark.parametrize("name", TINY)
 def test_any_saved_config_is_loaded_or_refused(name, kind, count, traces, tmp_path):
