@@ -1,6 +1,7 @@
 """The folder of a run: its layout, and the rule that it holds one experiment and one training at a time."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ FREE_FIELDS = frozenset(
 
 
 @contextlib.contextmanager
-def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
+def locked(workdir: str | os.PathLike, warn: Callable[[str], None]) -> Iterator[None]:
     """Keep other trainings out of a workdir while the block runs; readers are not kept out.
 
     The processes of one run share the folder: the first one holds the lock. Every process must call it.
@@ -52,7 +53,7 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
         refusal = None
         if jax.process_index() == 0:
             try:
-                held.enter_context(lock.hold(files.writable_folder(workdir), unlocked=warn))
+                held.enter_context(lock.hold(files.writable_folder(Path(workdir)), unlocked=warn))
             except UserError as error:
                 refusal = error
         if parallel.largest_over_processes(int(refusal is not None)):  # or the others would wait for the first one
