@@ -1,4 +1,4 @@
-"""Every step's gradients on every layout of devices are those of one device."""
+"""Gradients on every layout of devices are those of one device."""
 
 import json
 import os
@@ -11,7 +11,8 @@ import pytest
 TESTS = Path(__file__).parents[1]
 LAYOUTS = [(devices, fsdp) for devices in (1, 2, 4, 8) for fsdp in (1, 2, 4, 8) if fsdp <= devices]
 """All (devices, fsdp)."""
-CASES = ("penalty", "latents2segments", "segface", "structure_via_consensus")
+CASES = ("penalty",)
+"""Those of `layouts.CASES` that fit into CI; a whole system takes ten minutes or more of two cores."""
 
 ONE_PROCESS = """
 import sys
@@ -41,7 +42,7 @@ def test_stored_parts_of_the_weights_do_not_change_a_second_derivative():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_every_step_of_every_system_on_every_layout(case):
+def test_every_step_of_a_case_on_every_layout(case):
     found = in_eight_devices(case, LAYOUTS)
     assert found
     assert len(found) % len(LAYOUTS) == 0
