@@ -80,7 +80,7 @@ class Tensor:
 
 
 def load(stream: bytes) -> object:
-    """What the pickle `stream` describes: None, bool, int, float, str, tuple, list, dict, `Storage` and `Tensor`.
+    """Read what the pickle `stream` describes: None, bool, int, float, str, tuple, list, dict, `Storage` and `Tensor`.
 
     Raises:
       pickle.UnpicklingError: damaged, too long, or with an instruction, a name or a call that is not on the lists; the
@@ -100,7 +100,7 @@ class _Unpickler(pickle._Unpickler):
     """The unpickler with the instructions of `_INSTRUCTIONS` and the three below."""
 
     def find_class(self, module: str, name: str) -> object:
-        """The stand-in for a global of the list."""
+        """Return the stand-in for a global of the list."""
         asked = f"{module}.{name}"
         if asked in _FUNCTIONS:
             return _FUNCTIONS[asked]
@@ -110,7 +110,7 @@ class _Unpickler(pickle._Unpickler):
         raise pickle.UnpicklingError(f"it asks for {asked[:80]!r}, which no weights need")
 
     def persistent_load(self, pid: object) -> Storage:
-        """`("storage", type, key, location, size)`; where the numbers lay when they were saved does not matter."""
+        """Read `("storage", type, key, location, size)`; where the numbers lay when they were saved does not matter."""
         match pid:
             case ("storage", np.dtype() as dtype, str(key), str(), int(size)) if 0 <= size < _FAR:
                 return Storage(key, dtype, size)
@@ -125,7 +125,7 @@ class _Unpickler(pickle._Unpickler):
         self.load_setitems()
 
     def drop_state(self) -> None:
-        """BUILD: torch keeps versions of modules so, on the dict of tensors."""
+        """Ignore the state of BUILD: torch keeps versions of modules in it, on the dict of tensors."""
         self.stack.pop()
 
     dispatch = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _INSTRUCTIONS} | {
