@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 # Programs here are compiled once and run once: without LLVM's optimisations they are there three times as fast, and
 # compute the same float32 (convolutions and products are library calls).
@@ -10,7 +11,8 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
-from parity import pairs
+
+from tests.helpers import pairs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_compilation_cache", False)  # commands turn it on; tests neither fill nor use it
@@ -28,3 +30,8 @@ def pytest_configure(config):
     """Who names goldens wants them checked: a folder in which there is nothing to check is a mistake."""
     if folder := config.getoption("--goldens"):
         pairs.read(folder)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Two processes for folders of tests, none for single files or tests: starting them would take longer."""
+    return 2 if any(Path(arg.partition("::")[0]).is_dir() for arg in config.args) else 0

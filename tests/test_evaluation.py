@@ -1,6 +1,5 @@
 """Scores of a model that wants stretched faces, against confusions counted by hand; and what stands beside scores."""
 
-import fake_system
 import jax
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from input_pipeline.datasets import open_source
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.labels import IGNORE
 from l2s_jax import evaluation, systems
+from tests.helpers import fake_system
 
 LABELS, SIDE = fake_system.LABELS, fake_system.SIDE
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import fake_system
 import pytest
 from PIL import Image
 
@@ -12,6 +11,7 @@ from input_pipeline.datasets import open_mixture
 from l2s_jax import bundle, cli, inheritance, systems
 from l2s_jax import config as configs
 from l2s_jax.systems import names
+from tests.helpers import fake_system
 
 LABELS = fake_system.LABELS
 OPTIONS = ["--config.train.steps=1", "--config.train.eval_every=0"]

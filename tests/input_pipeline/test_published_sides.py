@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from published_faces import PUBLISHED, SIDE, draw, draw_parts
-from test_landmarks import schemes
 
 from input_pipeline import labels
 from input_pipeline.audit import issues, sides
@@ -20,6 +18,8 @@ from input_pipeline.labels import CELEBAMASK, LABEL_SETS
 from input_pipeline.landmarks import five_points
 from input_pipeline.loading.train import train_batches
 from input_pipeline.types import Weighted
+from tests.helpers.published_faces import PUBLISHED, SIDE, draw, draw_parts
+from tests.input_pipeline.test_landmarks import schemes
 
 ALL = pytest.mark.parametrize("name", PUBLISHED)
 

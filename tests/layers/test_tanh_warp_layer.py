@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy_tanh_warp as host
 import pytest
 from jax.test_util import check_grads
 
@@ -9,6 +8,7 @@ from input_pipeline import landmarks as host_landmarks
 from input_pipeline.errors import UserError
 from input_pipeline.images.resampling import pixel_centres, sample
 from l2s_jax.layers import tanh_warp
+from tests.helpers import numpy_tanh_warp as host
 
 SIDE = 48
 EXACT, PUBLISHED = tanh_warp.CONVENTIONS["exact"], tanh_warp.CONVENTIONS["published"]

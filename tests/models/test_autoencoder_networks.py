@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_weights import random_variables
 
 from input_pipeline.errors import UserError
 from l2s_jax.layers.slices import masked_codes
 from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
+from tests.helpers.random_weights import random_variables
 
 SLICES = ((0, 2), (2, 5))
 SMALL = {"base_width": 4, "max_width": 8, "downsamplings": 1, "structure_channels": 6, "style_dims": 5}

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_weights import random_variables
 
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
+from tests.helpers.random_weights import random_variables
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_weights import random_variables
 
 from l2s_jax.models.backbones.swin import PatchMerging, WindowAttention, two_by_two
 from l2s_jax.models.backbones.swin_v2 import CosineWindowAttention, PatchMergingV2, log_coordinates
 from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise, relative_positions
+from tests.helpers.random_weights import random_variables
 
 HEADS, CHANNELS = 2, 6
 

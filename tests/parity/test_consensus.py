@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import rule
-from pairs import pairs
 
 from l2s_jax.losses.consensus import published_consensus
 from l2s_jax.systems.structure_via_consensus.convert import convert_checkpoint
+from tests.helpers import rule
+from tests.helpers.pairs import pairs
 
 LOGITS_TOLERANCE, VALUE_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-5, 1e-4
 NETWORK = "FaceOccNet"

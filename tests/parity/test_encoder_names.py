@@ -4,9 +4,9 @@ What the encoders compute is compared with the rest of their networks, in test_s
 """
 
 import numpy as np
-from pairs import pairs
 
 from l2s_jax.torch_weights.torchvision import convert_backbone, recognise
+from tests.helpers.pairs import pairs
 
 PREFIX = "backbone."
 

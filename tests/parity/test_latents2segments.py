@@ -5,9 +5,10 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
-import rule
-from pairs import pairs
-from published_l2s import Published
+
+from tests.helpers import rule
+from tests.helpers.pairs import pairs
+from tests.helpers.published_l2s import Published
 
 TOLERANCE = 1e-4
 HEAVY = "grad_"  # gradients through all decodes at full size

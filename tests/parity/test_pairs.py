@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pairs import pairs, read
+
+from tests.helpers.pairs import pairs, read
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
-import rule
-from pairs import pairs
-from published_segface import Loss, Published
+
+from tests.helpers import rule
+from tests.helpers.pairs import pairs
+from tests.helpers.published_segface import Loss, Published
 
 TOLERANCE = 1e-4
 # LaPa's network sees the image through a warp by landmarks, which is not part of these entries' networks.

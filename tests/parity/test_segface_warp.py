@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import rule
-from pairs import pairs
-from published_segface import Published
 
 from l2s_jax.layers import tanh_warp
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
+from tests.helpers import rule
+from tests.helpers.pairs import pairs
+from tests.helpers.published_segface import Published
 
 TOLERANCE = 1e-4
 CONVENTION = tanh_warp.CONVENTIONS["published"]

@@ -2,8 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny_l2s
-import tiny_segface
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
@@ -12,6 +10,7 @@ from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.systems import consensus_term
 from l2s_jax.training import parallel
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import tiny_l2s, tiny_segface
 
 CLASSES, BLOBS = 3, 4
 GROUPS = {

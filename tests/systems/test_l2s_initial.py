@@ -2,10 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import l2s_weights
 import numpy as np
 import pytest
-import torch_writer
 from systems import tiny_l2s
 
 from input_pipeline import labels
@@ -15,6 +13,7 @@ from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
+from tests.helpers import l2s_weights, torch_writer
 
 
 def narrow(source, **changes):

@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import tiny_segface
 from PIL import Image
 
 from input_pipeline.errors import UserError
@@ -14,6 +13,7 @@ from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import bundle, systems
 from l2s_jax.inference.model import Model
 from l2s_jax.inference.parser import Parser
+from tests.helpers import tiny_segface
 
 SIDE = tiny_segface.SIZE
 HEIGHT, WIDTH = 64, 128  # in float32, landmarks are halved and quartered without rounding

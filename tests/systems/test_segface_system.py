@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny_l2s
-import tiny_segface
 from flax.traverse_util import flatten_dict
 
 from input_pipeline import datasets, labels
@@ -16,6 +14,7 @@ from l2s_jax.systems.segface import config as segface_config
 from l2s_jax.systems.segface import system as segface_system
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import tiny_l2s, tiny_segface
 
 BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
 """Batch normalisation and stochastic depth."""

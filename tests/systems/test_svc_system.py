@@ -1,14 +1,11 @@
 import json
 import shutil
 
-import fake_system
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny_svc
 from PIL import Image
-from test_segface_system import check_moments, one_device
 
 from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
@@ -22,6 +19,8 @@ from l2s_jax.systems.structure_via_consensus import system as svc_system
 from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import fake_system, tiny_svc
+from tests.systems.test_segface_system import check_moments, one_device
 
 TO_STUDENT = labels.remap(fake_system.LABELS, labels.SKIN_HAIR)
 

@@ -1,16 +1,13 @@
 """A program that turns 64-bit numbers on (JAX_ENABLE_X64): models are read, and steps compute what they always do."""
 
-import fake_system
 import jax
 import numpy as np
 import pytest
-import tiny_l2s
-import tiny_segface
-import tiny_svc
 
 from l2s_jax import systems
 from l2s_jax.inference import parser
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_svc
 
 
 def dtypes(tree) -> dict[str, str]:

@@ -6,10 +6,10 @@ import threading
 import jax
 import numpy as np
 import pytest
-from toy_system import Batches, toy_config
 
 from l2s_jax.training import parallel
 from l2s_jax.training.prefetch import AHEAD, Feed
+from tests.helpers.toy_system import Batches, toy_config
 
 WAIT = 20  # seconds; a read that takes longer never happens
 

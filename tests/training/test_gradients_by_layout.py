@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LAYOUTS = [(devices, fsdp) for devices in (1, 2, 4, 8) for fsdp in (1, 2, 4, 8) if fsdp <= devices]
 """All (devices, fsdp)."""
 CASES = ("penalty",)
 """Those of `layouts.CASES` that fit into CI; a whole system takes ten minutes or more of two cores."""
 
 ONE_PROCESS = """
-import sys
-sys.path[:0] = sys.argv[3].split(",")
-import json, layouts
+import json, sys
+sys.path.insert(0, sys.argv[3])
+from tests.helpers import layouts
 print(json.dumps(layouts.differences(sys.argv[1], json.loads(sys.argv[2]))))
 """
 
@@ -25,9 +25,8 @@ print(json.dumps(layouts.differences(sys.argv[1], json.loads(sys.argv[2]))))
 def in_eight_devices(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
     """`layouts.differences` of a case, in a process that has eight devices."""
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-    folders = ",".join(str(folder) for folder in (TESTS / "training", TESTS / "systems", TESTS))
     done = subprocess.run(
-        [sys.executable, "-c", ONE_PROCESS, case, json.dumps(wanted), folders],
+        [sys.executable, "-c", ONE_PROCESS, case, json.dumps(wanted), str(ROOT)],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         check=True,

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 from rich.console import Console
-from toy_system import Batches, toy_config
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from l2s_jax.training import checkpoints, compilation, loop
 from l2s_jax.types import System, TrainState
+from tests.helpers.toy_system import Batches, toy_config
 
 
 def counter(limit=10**9, batch_multiple=1, actions=()):

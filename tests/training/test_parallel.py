@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
-from toy_system import Batches, CompilationCount, build, toy_config
 
 from input_pipeline.errors import UserError
 from l2s_jax.training import parallel
 from l2s_jax.types import TrainState
+from tests.helpers.toy_system import Batches, CompilationCount, build, toy_config
 
 STEPS = 6
 LAYOUTS = [("jit", 1, 2), ("jit", 2, 2), ("pmap", 1, 2), ("shard_map", 1, 1), ("shard_map", 1, 2)]

@@ -10,17 +10,17 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toy_system import TRACES, Batches, build, toy_config
 
 from l2s_jax.training import checkpoints, loop
+from tests.helpers.toy_system import TRACES, Batches, build, toy_config
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 FIELDS = {"steps": 9, "save_every": 2, "eval_every": 4, "log_every": 3}
 
 KILLED_RUN = """
 import dataclasses, os, signal, sys
 sys.path.insert(0, sys.argv[2])
-import test_resume
+from tests.training import test_resume
 
 def deadly(system):
     def schedule(step):
@@ -56,7 +56,7 @@ def straight(tmp_path_factory):
 
 
 def test_kill_and_resume_end_in_the_same_bits(straight, tmp_path):
-    child = subprocess.run([sys.executable, "-c", KILLED_RUN, tmp_path, HERE], capture_output=True, timeout=300)
+    child = subprocess.run([sys.executable, "-c", KILLED_RUN, tmp_path, ROOT], capture_output=True, timeout=300)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     assert checkpoints.checkpoints(tmp_path / "checkpoints" / "latest")[0].name == "00000004"
     (result, stream), (expected, expected_stream) = run(tmp_path), straight

@@ -13,12 +13,12 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toy_system import Batches, build, toy_config
 
 from l2s_jax.training import checkpoints, loop
 from l2s_jax.training import workdir as layout
+from tests.helpers.toy_system import Batches, build, toy_config
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 ONE_HOST = """
 import sys
@@ -26,7 +26,7 @@ sys.path.insert(0, sys.argv[5])
 import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"127.0.0.1:{sys.argv[2]}", 2, int(sys.argv[3]))
-import test_several_hosts
+from tests.training import test_several_hosts
 test_several_hosts.run_host(sys.argv[1], sys.argv[4])
 """
 
@@ -79,7 +79,7 @@ def test_two_hosts_stop_together_and_one_goes_on_with_the_same_numbers(straight,
         port = str(free.getsockname()[1])
     hosts = [
         subprocess.Popen(
-            [sys.executable, "-c", ONE_HOST, str(tmp_path), port, str(index), layout, str(HERE)],
+            [sys.executable, "-c", ONE_HOST, str(tmp_path), port, str(index), layout, str(ROOT)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -1,0 +1,112 @@
+"""Gradients of steps under layouts of devices; for the process of test_gradients_by_layout.py that has eight of them.
+
+Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
+"""
+
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from l2s_jax import optim, systems
+from l2s_jax.inference.model import frozen_arguments
+from l2s_jax.losses import adversarial
+from l2s_jax.models.discriminator import Discriminator
+from l2s_jax.training import parallel
+from l2s_jax.types import System, TrainState
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_svc
+
+REGIONS, SIDE, ROWS = 6, 16, 16
+NOISE = 1e-5
+"""Gradients that are zero in exact arithmetic (a bias ahead of a norm) are rounding errors, far smaller than this."""
+
+
+def differences(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
+    """Largest difference from one device, relative to the largest number of the same array.
+
+    Args:
+      case: a name of `CASES`.
+      wanted: (devices, fsdp) of each layout.
+
+    Returns:
+      {"STEP DEVICES/FSDP": difference} over optimiser states, running statistics and metrics of every step.
+    """
+    system, frozen, batch = CASES[case]()
+    parallel.FSDP_MIN_SIZE = 2**10  # tiny networks have no array that would be sharded otherwise
+    found = {}
+    for name in system.steps:
+        expected = after_one(system, name, frozen, batch, 1, 1)
+        for devices, fsdp in wanted:
+            result = after_one(system, name, frozen, batch, devices, fsdp)
+            compared = jax.tree.map(_difference, expected, result)
+            found[f"{name} {devices}/{fsdp}"] = max(jax.tree.leaves(compared))
+    return found
+
+
+def after_one(system, name, frozen, batch, devices, fsdp):
+    mesh = parallel.make_mesh("jit", fsdp, jax.devices()[:devices])
+    state = parallel.init_state(system.init, jax.random.key(0), mesh)
+    assert fsdp == 1 or not all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params))
+    step = parallel.data_parallel(system.steps[name], mesh, "jit", parallel.put_state(frozen, mesh))
+    state, metrics = step(state, parallel.global_batch(batch, mesh))
+    return jax.device_get((state.opt_state, state.stats, metrics))
+
+
+def _difference(expected, found) -> float:
+    expected, found = np.asarray(expected, np.float64), np.asarray(found, np.float64)
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), NOISE))
+
+
+def penalty():
+    """R1 of a conditional discriminator of regions and nothing else: the case that was twice too large."""
+    network = Discriminator(channel_base=32, max_width=16, regions=REGIONS, lowering="folded")
+    optimiser = optim.build(optim.lazy(optim.default_config(), 4))
+
+    def judge(params, regions):
+        ids = jnp.tile(jnp.arange(REGIONS), regions.shape[0])
+        logits = network.apply({"params": params}, regions.reshape(-1, *regions.shape[2:]), ids)
+        return logits.reshape(regions.shape[:2])
+
+    def init(rng):
+        params = network.init(rng, jnp.zeros((1, SIDE, SIDE, 3)), jnp.zeros(1, int))["params"]
+        return TrainState(jnp.int32(0), rng, params, {}, {}, optimiser.init(params))
+
+    def step(state, batch, axis):
+        masks = jnp.moveaxis(jax.nn.one_hot(batch["mask"], REGIONS), -1, 1)
+        present = jnp.any(masks > 0, axis=(2, 3))
+        regions = masks[..., None] * batch["image"][:, None] - (1 - masks[..., None])
+
+        def loss(params):
+            penalties = adversarial.r1(lambda x: judge(params, x), regions, batch_axes=2)
+            return axis.total((present * penalties).sum()) / axis.total(present.sum())
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        _, opt_state = optimiser.update(axis.total(grads), state.opt_state, state.params)
+        return state.replace(opt_state=opt_state), {"loss": value}
+
+    draws = np.random.default_rng(0)
+    mask = draws.integers(0, REGIONS, (ROWS, 4, 4)).repeat(SIDE // 4, 1).repeat(SIDE // 4, 2).astype(np.int32)
+    image = draws.uniform(-1, 1, (ROWS, SIDE, SIDE, 3)).astype(np.float32)
+    system = System("penalty", None, init, {"r1": step}, None, None, None)
+    return system, {}, {"image": image, "mask": mask}
+
+
+def latents2segments():
+    return systems.build(tiny_l2s.config(schedule__autoencode_every=2)), {}, tiny_l2s.faces(ROWS)
+
+
+def segface():
+    return systems.build(tiny_segface.config(**tiny_segface.AGREEING)), {}, tiny_segface.faces(ROWS)
+
+
+def structure_via_consensus():
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        fake_system.install(patch)
+        teacher = tiny_svc.save_teacher(f"{folder}/teacher")
+        system = systems.build(tiny_svc.config(teacher__model=teacher, **tiny_svc.TAUGHT))
+        return system, frozen_arguments(system), tiny_svc.faces(ROWS)
+
+
+CASES = {case.__name__: case for case in (penalty, latents2segments, segface, structure_via_consensus)}
