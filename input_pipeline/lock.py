@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filelock
+
 from input_pipeline.errors import UserError
+from input_pipeline.files import writable_folder
 
 UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
-"""The errors that `flock` gives on network disks without locks."""
+"""The errors of network disks without locks."""
 
 
 @contextlib.contextmanager
@@ -28,27 +30,27 @@ def hold(folder: Path, *, wait: bool = False, unlocked: Callable[[str], None] | 
     Raises:
       UserError: another process holds the lock (the sentence says which), or the file system cannot lock.
     """
+    path = writable_folder(folder) / ".lock"
+    # Without its fallback to a file that merely exists: that one would outlive a process that is killed.
+    lock = filelock.FileLock(path, timeout=-1 if wait else 0, mode=0o666, fallback_to_soft=False)
     try:
-        file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        lock.acquire()
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
+    except filelock.Timeout as error:
+        raise UserError(f"{_holder(path)} works in '{folder}': wait until it is done, or stop it") from error
     except OSError as error:
-        raise UserError(f"cannot write into the folder '{folder}': {error.strerror}; choose another") from error
-    try:
-        _lock(file, folder, wait, unlocked)
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-    finally:
-        os.close(file)
-
-
-def _lock(file: int, folder: Path, wait: bool, unlocked: Callable[[str], None] | None) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as error:
-        holder = os.pread(file, 200, 0).decode(errors="replace") or "another process"
-        raise UserError(f"{holder} works in '{folder}': wait until it is done, or stop it") from error
-    except OSError as error:
-        fact = f"the folder '{folder}' cannot be locked ({error.strerror})"
+        fact = f"the folder '{folder}' cannot be locked ({error.strerror or error})"
         if unlocked is None or error.errno not in UNSUPPORTED:
             raise UserError(f"{fact}: choose a local disk") from error
         unlocked(f"{fact}: let nothing else work there")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")[:200] or "another process"
+    except OSError:  # Windows lets nobody else read a locked file
+        return "another process"
