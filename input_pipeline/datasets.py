@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from etils import epath
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, lookup
 from input_pipeline.readers import downloads
 from input_pipeline.readers.records import plan
 from input_pipeline.selection import Subset
@@ -120,17 +120,14 @@ def find_reader(name: str) -> DatasetReader:
     Raises:
       UserError: no such kind; the sentence suggests the nearest one.
     """
-    if name in READERS:
-        module = importlib.import_module(READERS[name])
+    base = name.partition("/")[0]
+    modules = {**dict.fromkeys(downloads.NAMES, DOWNLOADS), **READERS}
+    path = lookup(modules, base if base in downloads.NAMES else name, "kind of data", cutoff=0.6)
+    module = importlib.import_module(path)
+    if path != DOWNLOADS:
         return DatasetReader(module.splits, module.open_split)
-    if name.partition("/")[0] in downloads.NAMES:
-        module = importlib.import_module(DOWNLOADS)
-        return DatasetReader(
-            *(functools.partial(_unless_records, each, name) for each in (module.splits, module.open_split))
-        )
-    known = sorted((*READERS, *downloads.NAMES))
-    hint = nearest(name, known, f"the kinds are {', '.join(known)}", cutoff=0.6)
-    raise UserError(f"cannot read data of kind '{name}': {hint}")
+    functions = (module.splits, module.open_split)
+    return DatasetReader(*(functools.partial(_unless_records, read, name) for read in functions))
 
 
 def placed(kind: str, where: str, root: str) -> str:

@@ -2,7 +2,10 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class UserError(Exception):
@@ -23,6 +26,25 @@ def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float 
     """
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return f"did you mean '{close[0]}'?" if close else otherwise
+
+
+def lookup(table: Mapping[str, Value], name: object, what: str, *, cutoff: float = 0.5) -> Value:
+    """Return `table[name]`.
+
+    Args:
+      table: by name.
+      name: what the user wrote.
+      what: the kind of thing that is looked up, for the sentence ("label set").
+      cutoff: see `nearest`.
+
+    Raises:
+      UserError: no such name; the sentence suggests the nearest one, or lists them all.
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    word = clipped(name)
+    hint = nearest(word, table, f"there are: {', '.join(table) or 'none'}", cutoff=cutoff)
+    raise UserError(f"unknown {what} '{word}' ({hint})")
 
 
 def clipped(value: object, most: int = 80) -> str:

@@ -1,6 +1,11 @@
-"""Atomic writes (a file is complete or absent) and checks that a path can be written."""
+"""The gates of the file system: bounded reads of untrusted files, atomic writes (a file is complete or absent).
+
+Behind `read_limited` and `reading`, a file's errors are one sentence; behind `writable_file` and `writable_folder`, a
+path can be written.
+"""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -9,7 +14,71 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from etils import epath
+
 from input_pipeline.errors import UserError
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike, remedy: str, *, what: str = "") -> Iterator[None]:
+    """Convert the errors of reading `path` inside the block to one sentence.
+
+    Args:
+      path: local, or an address like gs://bucket/folder.
+      remedy: the end of the sentence, what to do about it ("check the path").
+      what: a noun before the path ("the folder").
+
+    Raises:
+      UserError: `path` is missing, may not be read, or the package that reads such an address is not installed.
+    """
+    named = f"{what} '{os.fspath(path)}'".lstrip()
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        link = os.path.islink(path) and f"is a link to {os.readlink(path)!a}, which does not exist"
+        raise UserError(f"{named} {link or 'does not exist'}: {remedy}") from error
+    except ImportError as error:
+        raise UserError(f"{named} cannot be reached ({error}): install the package that reads such paths") from error
+    except OSError as error:
+        raise UserError(f"{named} cannot be read ({error.strerror or error}): {remedy}") from error
+
+
+def read_limited(path: epath.PathLike, limit: int, what: str, *, remedy: str = "check the path and the file") -> bytes:
+    """Read an untrusted file whole, or refuse it.
+
+    Args:
+      path: local, or in a bucket.
+      limit: most bytes that are read.
+      what: what such a file is, for the sentence ("label map").
+      remedy: see `reading`.
+
+    Raises:
+      UserError: longer than `limit` bytes, and as `reading`.
+    """
+    with reading(path, remedy), epath.Path(path).open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UserError(f"'{path}' is longer than {limit} bytes, which no {what} is: {remedy}")
+    return content
+
+
+def existing_folder(where: str | os.PathLike) -> epath.Path:
+    """Return the folder at a local path or in a bucket; expand `~`, which a shell leaves alone in `folder:~/faces`.
+
+    Raises:
+      UserError: there is none, or it cannot be reached.
+    """
+    path = epath.Path(where).expanduser()
+    with reading(where, "check the path", what="the folder"):
+        if not path.is_dir():
+            raise FileNotFoundError
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a local file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace(path: Path, content: bytes) -> None:

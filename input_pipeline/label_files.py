@@ -13,16 +13,17 @@ Names that `labels` knows keep their meaning, titles and colours; others are new
 
 import colorsys
 import dataclasses
+import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from etils import epath
 
-from input_pipeline import labels, licences
-from input_pipeline.errors import UserError
+from input_pipeline import files, labels, licences
+from input_pipeline.errors import UserError, clipped
 from input_pipeline.labels import IGNORE, Label, LabelSet
 
 MAX_BYTES = 65536
@@ -77,17 +78,16 @@ def read(path: epath.Path) -> FileLabels:
     content = _parse(path)
     if isinstance(content, dict) and isinstance(content.get("label_set"), str):
         return of_known(labels.get(content["label_set"]))
-    if not isinstance(content, dict) or not isinstance(content.get("labels"), dict | list):
+    items = _items(content.get("labels")) if isinstance(content, dict) else [None]
+    if not all(isinstance(item, Mapping) and item.keys() <= {"id", "name", "color"} for item in items):
         raise UserError(_form(path))
-    entries = [_entry(item, path) for item in _items(content["labels"])]
+    for fault in _id_faults([item.get("id") for item in items]):
+        raise UserError(f"'{path}' {fault}")
     # The background comes first in every label set.
-    entries.sort(key=lambda entry: (entry.name != "background", entry.id))
-    ids = tuple(entry.id for entry in entries)
-    if len(set(ids)) < len(ids):
-        raise UserError(f"'{path}' gives one id twice: ids must differ")
-    names, colors = [entry.name for entry in entries], [entry.color for entry in entries]
+    items.sort(key=lambda item: (item.get("name") != "background", item["id"]))
+    names, colors = ([item.get(key) for item in items] for key in ("name", "color"))
     label_set = _custom(content.get("name", "custom"), names, colors, str(path))
-    return FileLabels(label_set, ids)
+    return FileLabels(label_set, tuple(item["id"] for item in items))
 
 
 def read_licence(path: epath.Path) -> str | None:
@@ -123,20 +123,19 @@ def from_json(content: object, source_name: str) -> LabelSet:
     Raises:
       UserError: malformed, or a known name whose classes differ from ours.
     """
-    if not isinstance(content, dict) or not isinstance(content.get("classes"), list):
-        raise UserError(f"'{source_name}' is damaged: its label set is not an object with 'name' and 'classes'")
-    name, classes, colors = content.get("name"), content["classes"], content.get("colors")
-    if colors is None:
-        known = labels.get(name) if isinstance(name, str) else None
-        if known is None or tuple(classes) != known.names:
-            raise UserError(
-                f"'{source_name}' was written for other classes of label set '{str(name)[:64]}'; "
-                "prepare it again, or install the l2s_jax that wrote it"
-            )
-        return known
-    if not isinstance(colors, list) or len(colors) != len(classes):
-        raise UserError(f"'{source_name}' is damaged: its label set has not one color for each class")
-    return _custom(name, classes, colors, source_name)
+    content = content if isinstance(content, dict) else {}
+    name, classes, colors = content.get("name"), content.get("classes"), content.get("colors")
+    if not isinstance(classes, list) or not (colors is None or _is_list(colors, len(classes))):
+        raise UserError(f"'{source_name}' is damaged: its label set has no 'classes', or not one color for each class")
+    if colors is not None:
+        return _custom(name, classes, colors, source_name)
+    known = labels.get(name) if isinstance(name, str) else None
+    if known is None or tuple(classes) != known.names:
+        raise UserError(
+            f"'{source_name}' was written for other classes of label set '{clipped(name)}'; prepare it again, or "
+            "install the l2s_jax that wrote it"
+        )
+    return known
 
 
 def _ranges(ids: Sequence[int]) -> str:
@@ -147,20 +146,11 @@ def _ranges(ids: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
-class _Entry(NamedTuple):
-    id: int
-    name: object
-    color: object
-
-
 def _parse(path: epath.Path) -> object:
+    text = files.read_limited(path, MAX_BYTES, "label map")
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise UserError(f"'{path}' is longer than {MAX_BYTES} bytes, which no label map needs: shorten it")
         return json.loads(text, object_pairs_hook=_without_duplicates)
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{_form(path)} ({error})") from error
 
 
@@ -178,45 +168,58 @@ def _form(path: epath.Path) -> str:
     )
 
 
-def _items(table: dict | list) -> list:
+def _items(table: object) -> list:
+    """Return the classes in either form as a list of objects; what has another form stays."""
     if isinstance(table, list):
         return [{"id": number, "name": item} if isinstance(item, str) else item for number, item in enumerate(table)]
-    return [{"id": int(key) if _ID.fullmatch(key) else key, "name": name} for key, name in table.items()]
+    if isinstance(table, dict):
+        return [{"id": int(key) if _ID.fullmatch(key) else key, "name": name} for key, name in table.items()]
+    return [table]
 
 
-def _entry(item: object, path: epath.Path) -> _Entry:
-    if not isinstance(item, Mapping) or not item.keys() <= {"id", "name", "color"}:
-        raise UserError(_form(path))
-    number = item.get("id")
-    if type(number) is not int or not 0 <= number < IGNORE:
-        shown = repr(str(number)[:20])
-        raise UserError(f"'{path}' gives the id {shown}, but ids go from 0 to {IGNORE - 1} ({IGNORE} = ignore)")
-    return _Entry(number, item.get("name"), item.get("color"))
-
-
-def _custom(name: object, classes: list, colors: list, source: str) -> LabelSet:
+def _custom(name: object, classes: Sequence[object], colors: Sequence[object], source: str) -> LabelSet:
     """Return a label set from untrusted names and colours; a missing colour (None) is chosen."""
+    for fault in _faults(name, classes, colors):
+        raise UserError(f"'{source}' {fault}")
+    return labels.LABEL_SETS.get(name) or LabelSet(name, tuple(map(_label, itertools.count(), classes, colors)))
+
+
+def _id_faults(ids: Sequence[object]) -> Iterator[str]:
+    """Yield what is wrong with the ids of a label map, as ends of the sentence "FILE ..."."""
+    for number in ids:
+        if type(number) is not int or not 0 <= number < IGNORE:
+            yield f"gives the id {clipped(number)!r}, but ids go from 0 to {IGNORE - 1} ({IGNORE} = ignore)"
+    if len(set(ids)) < len(ids):
+        yield "gives one id twice: ids must differ"
+
+
+def _faults(name: object, classes: Sequence[object], colors: Sequence[object]) -> Iterator[str]:
+    """Yield what is wrong with names and colours, as ends of the sentence "FILE ..."; each may rely on those before."""
     for word in (name, *classes):
         if not isinstance(word, str) or not _NAME.fullmatch(word):
-            raise UserError(f"'{source}' has the name {str(word)[:64]!r}: write names with a-z, 0-9 and _")
+            yield f"has the name {clipped(word)!r}: write names with a-z, 0-9 and _"
     if not 1 <= len(classes) <= IGNORE or len(set(classes)) < len(classes):
-        raise UserError(f"'{source}' must name 1 to {IGNORE} classes, each once")
+        yield f"must name 1 to {IGNORE} classes, each once"
     if classes[0] != "background":
-        raise UserError(f"'{source}' has no class 'background': give that name to what is no part of a face")
-    made = LabelSet(name, tuple(_label(k, *pair, source) for k, pair in enumerate(zip(classes, colors, strict=True))))
-    known = labels.LABEL_SETS.get(name)
-    if known is not None and known.names != made.names:
-        raise UserError(f"'{source}' calls its classes '{name}', which is the name of others: choose a name of its own")
-    return made if known is None else known
+        yield "has no class 'background': give that name to what is no part of a face"
+    if name in labels.LABEL_SETS and labels.LABEL_SETS[name].names != tuple(classes):
+        yield f"calls its classes '{name}', which is the name of others: choose a name of its own"
+    for part, color in zip(classes, colors, strict=True):
+        if color is not None and not (_is_list(color, 3) and all(map(_is_level, color))):
+            yield f"gives '{part}' a color that is not [R, G, B] with values from 0 to 255"
 
 
-def _label(number: int, name: str, color: object, source: str) -> Label:
+def _is_list(value: object, length: int) -> bool:
+    return isinstance(value, list) and len(value) == length
+
+
+def _is_level(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 255
+
+
+def _label(number: int, name: str, color: Sequence[int] | None) -> Label:
     known = _KNOWN.get(name, Label(number, name, name.replace("_", " "), _spread_color(number)))
-    if color is None:
-        color = list(known.color)
-    if not isinstance(color, list) or len(color) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in color):
-        raise UserError(f"'{source}' gives '{name}' a color that is not [R, G, B] with values from 0 to 255")
-    return dataclasses.replace(known, id=number, color=tuple(color))
+    return dataclasses.replace(known, id=number, color=tuple(color or known.color))
 
 
 def _spread_color(number: int) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, lookup, nearest
 
 IGNORE = 255
 """Mask value of pixels that are ignored by every loss and score."""
@@ -63,7 +63,8 @@ class LabelSet:
         for label in self.labels:
             if label.name == name:
                 return label.id
-        raise KeyError(f"label set '{self.name}' has no class '{name}'{_suggest(name, self.names)}")
+        hint = nearest(name, self.names, f"it has: {', '.join(self.names)}")
+        raise KeyError(f"label set '{self.name}' has no class '{name}' ({hint})")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -174,14 +175,7 @@ def get(name: str) -> LabelSet:
     Raises:
       UserError: no such label set; the sentence suggests the nearest one.
     """
-    if name not in LABEL_SETS:
-        raise UserError(f"unknown label set '{name}'{_suggest(name, LABEL_SETS)}")
-    return LABEL_SETS[name]
-
-
-def _suggest(name: str, choices) -> str:
-    hint = nearest(name, choices, f"it has: {', '.join(choices)}")
-    return f" ({hint})"
+    return lookup(LABEL_SETS, name, "label set")
 
 
 # A fine class that a coarse set lacks becomes the first name in its list that the set has.

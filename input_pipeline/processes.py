@@ -1,21 +1,30 @@
-"""Worker processes that serve their parent over pipes and exit when their pipe closes, even if the parent crashes."""
+"""Worker processes: tasks shared among them, and workers that end with their parent however it ends."""
 
 import contextlib
+import contextvars
+import itertools
 import multiprocessing
 import os
 import signal
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 from PIL import Image
 
-_STOP_SECONDS = 10  # a process stops after the item it is reading; one that takes longer is terminated
+from input_pipeline.errors import UserError
 
-Work = TypeVar("Work")
+SPAWN = multiprocessing.get_context("spawn")
+"""How workers start: a fork would copy this process's threads in the middle of their work."""
+_WAKE_SECONDS = 0.2  # the longest time between two calls of `tick`
+
+_SHARED: contextvars.ContextVar[Any] = contextvars.ContextVar("shared")  # set once in each worker process
+Task, Result = TypeVar("Task"), TypeVar("Result")
 
 
 def cores() -> int:
@@ -35,48 +44,83 @@ def settle() -> None:
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-@contextlib.contextmanager
-def serving(serve: Callable[[Connection, Work], None], work: Work, count: int) -> Iterator[list[Connection]]:
-    """Yield pipes to `count` processes; when the block ends, the pipes close and the processes must exit.
+def begin_worker() -> None:
+    """Tie this worker to its parent: it exits when that process ends, however suddenly, and for no other reason.
+
+    Ctrl-C and a hang-up reach every process of a terminal, but the parent decides when its workers stop.
+    """
+    settle()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # whatever the other threads are waiting for
+
+
+def run(
+    function: Callable[[Any, Task], Result],
+    shared: Any,
+    tasks: Sequence[Task],
+    jobs: int,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Task, Result]]:
+    """Yield (task, `function(shared, task)`) as results arrive, computed in `jobs` worker processes.
+
+    If anything is raised, by Ctrl-C too, or the iterator is closed (`contextlib.closing`), the workers are killed: what
+    they leave half done is the caller's to remove.
 
     Args:
-      serve: the main function of a process: (its end of the pipe, work) -> None; must return when the pipe closes. A
-        module-level function, since the processes import it.
-      work: the arguments that all processes share; pickled.
-      count: number of processes.
+      function: a module-level function, since the workers import it.
+      shared: pickled once for each worker.
+      tasks: pickled one by one.
+      jobs: number of processes, at least 1.
+      tick: called in this process several times a second.
+
+    Raises:
+      UserError: a worker was killed from outside, and whatever `function` raises.
     """
-    # Spawned, not forked: a fork would copy this process's threads in the middle of their work.
-    context = multiprocessing.get_context("spawn")
-    pipes: list[Connection] = []
-    processes = []
+    others = set(multiprocessing.active_children())
+    executor = futures.ProcessPoolExecutor(jobs, SPAWN, initializer=_begin, initargs=(shared,))
+    pending, rest = {}, iter(tasks)
     try:
-        for _ in range(count):
-            pipe, theirs = context.Pipe()
-            pipes.append(pipe)
-            process = context.Process(target=_serve, args=(serve, theirs, work), daemon=True)
-            with _interrupts_blocked():
-                process.start()
-            processes.append(process)
-            theirs.close()  # so that the pipe closes when either process ends
-        yield pipes
+        while True:
+            for task in itertools.islice(rest, 2 * jobs - len(pending)):  # waiting takes time for each pending task
+                with _interrupts_blocked():  # a worker may start here
+                    pending[executor.submit(_call, function, task)] = task
+            if not pending:
+                return
+            done, _ = futures.wait(pending, _WAKE_SECONDS, futures.FIRST_COMPLETED)
+            tick()
+            for future in done:
+                yield pending.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process ended before its time (for want of memory, if no other error stands above): run the same "
+            "again with fewer --jobs"
+        ) from error
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
     finally:
-        for pipe in pipes:
-            pipe.close()
-        for process in processes:
-            process.join(_STOP_SECONDS)
-            if process.is_alive():
-                process.kill()
+        executor.shutdown(cancel_futures=True)
 
 
-def _serve(serve: Callable[[Connection, Work], None], pipe: Connection, work: Work) -> None:
-    settle()
-    serve(pipe, work)
+def _begin(shared: Any) -> None:
+    begin_worker()
+    _SHARED.set(shared)
+
+
+def _call(function: Callable[[Any, Task], Result], task: Task) -> Result:
+    return function(_SHARED.get(), task)
 
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C, which reaches every process of a terminal: processes started here inherit the mask, and only their
-    parent handles it."""
+    """Block Ctrl-C while processes start: they inherit the mask, and only their parent handles the signal."""
     resource_tracker.ensure_running()  # the first process would start it, and that unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,7 +1,8 @@
-"""The text that names data: specs `KIND:WHERE[?SPLIT][START:STOP]`, and weighted sums of specs."""
+"""Parse the text that names data: specs `KIND:WHERE[?SPLIT][START:STOP]`, and weighted sums of specs."""
 
 import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from input_pipeline.errors import UserError
@@ -61,6 +62,25 @@ def with_split(text: str, split: str) -> str:
     start, stop = ("" if end is None else end for end in (parsed.start, parsed.stop))
     part = "" if parsed.start is None and parsed.stop is None else f"[{start}:{stop}]"
     return f"{parsed.kind}:{parsed.where}?{split}{part}"
+
+
+def check_split(kind: str, where: str, split: str, found: Sequence[str]) -> None:
+    """Check that the data `KIND:WHERE` have a split called `split`.
+
+    Args:
+      kind, where: as in a source spec.
+      split: the requested split; "" for data without splits.
+      found: the existing splits; () for data without splits.
+
+    Raises:
+      UserError: they have no such split, have no splits at all, or the spec must name one.
+    """
+    if split in (found or ("",)):
+        return
+    if not found:
+        raise UserError(f"'{where}' is not divided into splits: leave '?{split}' out, as in '{kind}:{where}'")
+    problem = f"has no split '{split}'" if split else "is divided into splits"
+    raise UserError(f"'{where}' {problem}: name one of {', '.join(found)}, as in '{kind}:{where}?{found[0]}'")
 
 
 def parse_mixture(text: str) -> list[tuple[float, str]]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from input_pipeline.readers.records.manifest import Manifest
+from input_pipeline.readers.records.manifest import Manifest, spread
 from input_pipeline.types import Source
 
 
@@ -47,8 +47,8 @@ def count(facts: np.ndarray) -> ClassCounts:
         presence=(pixels > 0).sum(axis=0),
         pixels=pixels.sum(axis=0),
         ignored=int(labelled["ignored"].sum(dtype=np.int64)),
-        heights=_spread(facts["image_size"][:, 0]),
-        widths=_spread(facts["image_size"][:, 1]),
+        heights=spread(facts["image_size"][:, 0]),
+        widths=spread(facts["image_size"][:, 1]),
         image_sizes=_frequencies(facts["image_size"]),
         median_share=np.array([_median(column[column > 0]) for column in shares.T]),
     )
@@ -75,12 +75,6 @@ def stored(source: Source, split: str) -> ClassCounts | None:
 
 def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else np.nan
-
-
-def _spread(sizes: np.ndarray) -> tuple[int, int, int]:
-    """Return (smallest, median, largest); the lower median of an even number, zeros if empty."""
-    ordered = np.sort(sizes) if len(sizes) else np.zeros(1, int)
-    return int(ordered[0]), int(ordered[(len(ordered) - 1) // 2]), int(ordered[-1])
 
 
 def _frequencies(sizes: np.ndarray) -> dict[tuple[int, int], int]:

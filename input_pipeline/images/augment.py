@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import special
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, lookup
 from input_pipeline.images.geometry import flip, square_matrix, warp
 from input_pipeline.images.occlusion import occlude
 from input_pipeline.images.resampling import GREY
@@ -89,10 +89,10 @@ class Augment:
         shares = ("flip", "shift", "occlude", "brightness", "contrast", "saturation", "tint", "grey", "blur", "jpeg")
         limits = dict.fromkeys((*shares, "noise"), 1) | {"shear": 0.5, "occlude_size": 1}
         for name, limit in (limits | dict.fromkeys(("rotate", "fill", "blur_sigma", "noise_sigma"), 255)).items():
-            _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"from 0 to {limit}")
-        _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "from 0.01 to 1")
-        _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "from 1 to 95")
-        _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "from 0.1 to scale_max")
+            _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"goes from 0 to {limit}")
+        _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "goes from 0.01 to 1")
+        _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "goes from 1 to 95")
+        _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "goes from 0.1 to scale_max")
 
     @classmethod
     def none(cls) -> "Augment":
@@ -110,14 +110,9 @@ class Augment:
         """
         defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         for name, value in values.items():
-            if name not in defaults:
-                hint = nearest(name, defaults, f"there are: {', '.join(defaults)}", cutoff=0.6)
-                raise UserError(f"unknown augmentation '{name}': {hint}")
-            accepted = (int, float) if type(defaults[name]) is float else type(defaults[name])
-            is_bool = isinstance(value, bool)
-            if not isinstance(value, accepted) or is_bool != isinstance(defaults[name], bool):
-                kind = type(defaults[name]).__name__
-                raise UserError(f"augmentation '{name}' is {value!r}, but it must be a {kind}")
+            kind = type(lookup(defaults, name, "augmentation", cutoff=0.6))
+            fits = isinstance(value, (int, float) if kind is float else kind)
+            _check(fits and isinstance(value, bool) == (kind is bool), name, value, f"must be a {kind.__name__}")
         return cls(**values)
 
 
@@ -223,6 +218,6 @@ def _about(centre: float, spread: float, rng: np.random.Generator) -> float:
     return rng.uniform(centre - spread, centre + spread)
 
 
-def _check(ok: bool, name: str, value: object, allowed: str) -> None:
+def _check(ok: bool, name: str, value: object, rule: str) -> None:
     if not ok:
-        raise UserError(f"augmentation '{name}' is {value!r}, but it goes {allowed}")
+        raise UserError(f"augmentation '{name}' is {value!r}, but it {rule}")

@@ -1,4 +1,4 @@
-"""Decoding of untrusted images: any mode, any orientation, any damage, and never more pixels than allowed.
+"""Decode untrusted images: any mode, any orientation, any damage, and never more pixels than allowed.
 
 Only raster formats whose decoders are part of Pillow itself are tried (no PostScript, no external programs), and HEIC
 if the package pillow-heif is installed.
@@ -16,15 +16,21 @@ import numpy as np
 from etils import epath
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.images import heic
 from input_pipeline.images.color_profiles import to_srgb
 from input_pipeline.images.lossy import lossy_coding
+from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.types import Example
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 100_000_000
 """Default limit on width times height; the largest medium-format cameras stay below it."""
 
+# Label maps at 512 px: level 8 saves 13 % over zlib's default 6 for 2 ms more, paid once; level 9 another 13 % for
+# 8 ms more. Decoding takes the same time at every level.
+_PNG_LEVEL = 8
 _PHOTO_WANTED = f"give a {', '.join(FORMATS)} file"
 _MASK_WANTED = "save it as a palette or 8-bit grey PNG"
 
@@ -137,15 +143,13 @@ def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         _refuse_lossy(picture, coding)
         image.load()
         mode, values = image.mode, np.asarray(image)
+    fault = None
     if mode not in ("P", "L", "1") and not mode.startswith("I"):
-        raise UserError(
-            f"'{name_of(picture)}' is a colour image (mode {mode}), but a mask holds one class id per pixel: "
-            f"{_MASK_WANTED}"
-        )
-    if values.max() > 255 or values.min() < 0:
-        raise UserError(
-            f"'{name_of(picture)}' holds the value {values.max()}, but class ids in a mask go from 0 to 255"
-        )
+        fault = f"is a colour image (mode {mode}), but a mask holds one class id per pixel: {_MASK_WANTED}"
+    elif values.max() > 255 or values.min() < 0:
+        fault = f"holds the value {values.max()}, but class ids in a mask go from 0 to 255"
+    if fault is not None:
+        raise UserError(f"'{name_of(picture)}' {fault}")
     return values.astype(np.uint8)
 
 
@@ -197,6 +201,20 @@ def _scaled_grey(values: np.ndarray, name: str) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
+def png(pixels: np.ndarray) -> bytes:
+    """Encode uint8 pixels [H, W] or [H, W, 3] as a PNG file, without loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    """Encode uint8 pixels [H, W, 3] as a JPEG file of quality 95, without chroma subsampling: lips are small."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
 def name_of(picture: Picture) -> str:
     """Return the picture's name for error messages."""
     return picture.name if isinstance(picture, Encoded) else os.fspath(picture)
@@ -206,9 +224,10 @@ def name_of(picture: Picture) -> str:
 def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
     """Yield the image with only its header read, after checking its size; and its lossy coding, or None."""
     with contextlib.ExitStack() as stack:
-        with _damage_named(picture, wanted):
+        with files.reading(name_of(picture), "name a readable image file"):
             opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
-            file = stack.enter_context(opened)
+        file = stack.enter_context(opened)
+        with _damage_named(picture, wanted):
             image = stack.enter_context(_identify(file, name_of(picture)))
             coding = lossy_coding(image, file)
         if image.width * image.height > max_pixels:
@@ -230,16 +249,55 @@ def _damage_named(picture: Picture, wanted: str = _PHOTO_WANTED) -> Iterator[Non
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning under -W error
         raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
-    except FileNotFoundError as error:
-        name = name_of(picture)
-        lost = f"is a link to {os.readlink(name)!a}, which does not exist" if os.path.islink(name) else "does not exist"
-        raise UserError(f"'{name}' {lost}: check the path") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise UserError(
-            f"'{name_of(picture)}' cannot be read ({error.strerror}): name a readable image file"
-        ) from error
     except UnidentifiedImageError as error:
         raise UserError(f"'{name_of(picture)}' is not a readable image: {wanted}") from error
     except _DAMAGE as error:
-        name = name_of(picture)
-        raise UserError(f"'{name}' is damaged and cannot be decoded ({error}): replace or remove it") from error
+        raise UserError(
+            f"'{name_of(picture)}' is damaged and cannot be decoded ({error}): replace or remove it"
+        ) from error
+
+
+def assemble(
+    picture: Picture, mask: np.ndarray | None, landmarks: np.ndarray | None, *, at_least: int | None = None
+) -> Example:
+    """Assemble the example of a photo.
+
+    Args:
+      picture: the photo.
+      mask: uint8 [h, w] ids, or None.
+      landmarks: float32 [K, 2] in pixels of the photo, or None.
+      at_least: as in `read_image`: the photo may be decoded smaller, and landmarks are scaled with it.
+
+    Raises:
+      UserError: a photo that cannot be read, or a mask that does not cover it: their sizes must be equal, or one an
+        integer multiple of the other (CelebAMask-HQ's masks have half the size of its photos).
+    """
+    image, (height, width) = read_sized(picture, at_least=at_least)
+    example = {"image": image}
+    if mask is not None:
+        if not _same_view((height, width), mask.shape):
+            raise UserError(
+                f"the mask of '{name_of(picture)}' has {mask.shape[1]} x {mask.shape[0]} pixels, but the photo has "
+                f"{width} x {height}: they must be equal, or one a whole multiple of the other"
+            )
+        example["mask"] = mask
+    if landmarks is not None:
+        reduction = np.divide(image.shape[1::-1], (width, height))
+        example["landmarks"] = (landmarks * reduction).astype(np.float32)
+    return example
+
+
+def check_ids(mask: np.ndarray, label_set: LabelSet, name: str) -> np.ndarray:
+    """Return the mask of the file `name`; raise UserError unless every value is an id of `label_set` or 255."""
+    unknown = (mask >= len(label_set)) & (mask != IGNORE)
+    if unknown.any():
+        raise UserError(
+            f"'{name}' holds the class id {mask[unknown].min()}, but label set '{label_set.name}' ends at "
+            f"{len(label_set) - 1} (and {IGNORE} = ignore): correct the mask or name its label set"
+        )
+    return mask
+
+
+def _same_view(photo: tuple[int, ...], mask: tuple[int, ...]) -> bool:
+    (h, w), (larger_h, larger_w) = sorted((photo[:2], mask[:2]))
+    return larger_h % h == 0 and larger_h // h * w == larger_w

@@ -17,7 +17,7 @@ and does not enlarge smaller images), the third what the published SegFace netwo
 import dataclasses
 from collections.abc import Callable
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import lookup
 from input_pipeline.images.geometry import Box, fit_box, fit_square, resize
 from input_pipeline.images.resampling import Kernel
 from input_pipeline.types import Example
@@ -65,7 +65,4 @@ def find(name: str) -> ResizeRule:
     Raises:
       UserError: no such rule.
     """
-    if name not in RULES:
-        hint = nearest(name, RULES, f"there are: {', '.join(RULES)}")
-        raise UserError(f"the resize rule '{name[:40]}' is unknown: {hint}")
-    return RULES[name]
+    return lookup(RULES, name, "resize rule")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, lookup
 from input_pipeline.labels import LabelSet
 from input_pipeline.selection import Selection, presence
 from input_pipeline.types import Source
@@ -24,13 +24,11 @@ class FacesShowing(Selection):
     """
 
     def __init__(self, source: Source, label_set: LabelSet, names: Sequence[str]):
-        for name in names:
-            if name not in label_set.names:
-                hint = nearest(str(name), label_set.names, f"there are: {', '.join(label_set.names)}")
-                raise UserError(f"label set '{label_set.name}' has no class '{name}' to require: {hint}")
+        ids = {label.name: label.id for label in label_set.labels}
+        wanted = [lookup(ids, name, f"class of label set '{label_set.name}'") for name in names]
         table = labels.remap(source.label_set, label_set)[: len(source.label_set)]
         shown = presence(source)
-        every = np.all([shown[:, table == label_set[name]].any(axis=1) for name in names], axis=0)
+        every = np.all([shown[:, table == class_id].any(axis=1) for class_id in wanted], axis=0)
         if not every.any():
             raise UserError(f"none of {len(source)} faces shows all of {', '.join(names)}: require fewer classes")
         super().__init__(source, np.flatnonzero(every))

@@ -12,10 +12,6 @@ example is seen twice in an epoch and none is left out (with a mixture: in each 
 import dataclasses
 import json
 import math
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -231,16 +227,4 @@ class _TrainView(grain.transforms.RandomMap):
 
 
 def _begin_worker(worker_index: int, worker_count: int) -> None:
-    """Tie a worker to the training process: it exits when that process ends, however suddenly, and for no other reason.
-
-    Ctrl-C and a hang-up reach every process of a terminal, but the training process decides when its workers stop.
-    """
-    processes.settle()
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)  # whatever the other threads are waiting for
+    processes.begin_worker()

@@ -1,9 +1,10 @@
-"""Functions that list folders and read small index files of raw downloads, on a disk or in a bucket."""
+"""List folders and read small text files of raw downloads, on a disk or in a bucket."""
 
 import os
 
 from etils import epath
 
+from input_pipeline import files
 from input_pipeline.errors import UserError, printable
 from input_pipeline.types import Problem
 
@@ -19,12 +20,8 @@ def entries(folder: epath.Path) -> list[str]:
       UserError: no such folder, or no permission to read it.
     """
     path = os.fspath(folder)
-    try:
+    with files.reading(folder, "check the path and its rights", what="the folder"):
         names = [entry.name for entry in folder.iterdir()] if "://" in path else os.listdir(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"the folder '{path}' does not exist: check the path") from error
-    except OSError as error:
-        raise UserError(f"the folder '{path}' cannot be read ({error.strerror}): check its rights") from error
     return sorted(name for name in names if not name.startswith("."))
 
 
@@ -41,14 +38,6 @@ def read_text(path: epath.Path) -> str:
       UserError: no such file, unreadable, not text, or longer than 64 MB.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_TEXT_BYTES + 1)
-        if len(content) > _MAX_TEXT_BYTES:
-            raise UserError(f"'{path}' is longer than {_MAX_TEXT_BYTES >> 20} MB, no such file is: replace it")
-        return content.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(f"'{path}' does not exist: check the path") from error
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror}): check the file and its rights") from error
+        return files.read_limited(path, _MAX_TEXT_BYTES, "text file of a download").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"'{path}' is not a text file: replace it by the one of the download") from error

@@ -13,10 +13,16 @@ from rich.progress import Progress as Bar
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
-from input_pipeline.readers.records import broken
-from input_pipeline.readers.records.broken import Broken
 from input_pipeline.readers.records.manifest import Manifest
-from input_pipeline.readers.records.prepare import Prepared, Progress, open_data, prepare
+from input_pipeline.readers.records.prepare import (
+    BROKEN_FILE,
+    SHOWN,
+    Broken,
+    PrepareResult,
+    Progress,
+    open_data,
+    prepare,
+)
 from l2s_jax.commands import console
 
 _PLAIN_SECONDS = 10  # between two progress lines without a terminal
@@ -114,16 +120,16 @@ def _show_broken(screen: Console, found: Broken) -> None:
     if found.count > len(found.first):
         screen.print(f"[dim]... and {found.count - len(found.first)} more[/]")
     reasons = console.table(None, ">faces", "fault")
-    for reason, count in tuple(found.reasons.items())[: broken.SHOWN]:
+    for reason, count in tuple(found.reasons.items())[:SHOWN]:
         reasons.add_row(str(count), console.escape(reason))
     screen.print()
     screen.print(reasons)
 
 
-def _stopped(args: argparse.Namespace, made: Prepared) -> UserError:
+def _stopped(args: argparse.Namespace, made: PrepareResult) -> UserError:
     return UserError(
-        f"{made.broken.count} faces cannot be stored, see '{args.out / broken.FILE}'; no manifest was written: mend "
-        "them and run the same again (only their shards are written anew), or leave them out with --skip-broken"
+        f"{made.broken.count} faces cannot be stored, see '{args.out / BROKEN_FILE}'; no manifest was written: fix "
+        "them and run the same again (only their shards are written again), or leave them out with --skip-broken"
     )
 
 

@@ -169,7 +169,7 @@ def test_report_can_be_written_again(place, capsys):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["evaluate", "--model", "tiny", "--data", "nothing:1"], "cannot read data of kind 'nothing'"),
+        (["evaluate", "--model", "tiny", "--data", "nothing:1"], "unknown kind of data 'nothing'"),
         (["evaluate", "--model", "tiny", "--data", "folder:nowhere"], "nowhere"),
         (["evaluate", "--model", "tiny", "--data", "folder:faces?val", "--json", "tiny.json/x"], "cannot write into"),
         (["train", "--config", "tiny.json", "--config.seed=5", "--workdir", "runs/tiny"], "trained with seed=0"),

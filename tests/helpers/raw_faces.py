@@ -10,7 +10,7 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.labels import LabelSet
-from input_pipeline.readers.records.prepare import Data
+from input_pipeline.readers.records.prepare import RawDataset
 from input_pipeline.types import Problem
 
 
@@ -57,7 +57,7 @@ def make_faces(root, count, **options):
 
 
 def data(raws, layout="toys"):
-    return Data(raws, layout, None, "Toys", "Nobody's.")
+    return RawDataset(raws, layout, None, "Toys", "Nobody's.")
 
 
 def contents(folder):

@@ -108,8 +108,8 @@ def test_slice_of_data_without_splits(folder):
         ("celebamask", "did you mean 'celebamask_hq'?"),
         ("record", "did you mean 'records'?"),
         ("zzz", "the kinds are celebamask_hq, .*, folder, .*, records, synthetic, tfds$"),
-        ("celebamask_hq/fral", "has no variant 'fral'.*did you mean 'farl'"),
-        ("lapa/official", "layout 'lapa' has no variant 'official'"),
+        ("celebamask_hq/fral", "unknown variant of layout 'celebamask_hq' 'fral'.*did you mean 'farl'"),
+        ("lapa/official", "unknown variant of layout 'lapa' 'official'"),
     ],
 )
 def test_misspelt_kind(kind, sentence):

@@ -1,8 +1,7 @@
 import pytest
 
 from input_pipeline.errors import UserError
-from input_pipeline.readers.splits import check_split
-from input_pipeline.specs import Spec, parse_mixture, parse_spec, with_split
+from input_pipeline.specs import Spec, check_split, parse_mixture, parse_spec, with_split
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import lookup
 
 if TYPE_CHECKING:  # the command line reads NAMES before anything heavy is imported
     from input_pipeline.readers.downloads.layout import Layout
@@ -19,16 +19,9 @@ def get(name: str) -> tuple["Layout", str | None]:
       UserError: no such layout or variant; the sentence suggests the nearest one.
     """
     base, slash, variant = name.partition("/")
-    if base not in NAMES:
-        raise UserError(f"unknown layout '{base}'{_suggest(base, NAMES)}")
+    lookup(dict.fromkeys(NAMES), base, "layout")
     layout: Layout = importlib.import_module(f"input_pipeline.readers.downloads.{base}").LAYOUT
     if not slash:
         return layout, next(iter(layout.variants), None)
-    if variant not in layout.variants:
-        raise UserError(f"layout '{base}' has no variant '{variant}'{_suggest(variant, tuple(layout.variants))}")
+    lookup(layout.variants, variant, f"variant of layout '{base}'")
     return layout, variant
-
-
-def _suggest(word: str, choices: tuple[str, ...]) -> str:
-    hint = nearest(word, choices, f"there are: {', '.join(choices) or 'none'}")
-    return f" ({hint})"

@@ -17,9 +17,9 @@ from etils import epath
 from input_pipeline.errors import UserError
 from input_pipeline.labels import BISENET19, CELEBAMASK, FARL19, LabelSet
 from input_pipeline.readers.downloads import celebamask_files as files
+from input_pipeline.readers.downloads.face_files import merge_parts
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.painting import paint
-from input_pipeline.readers.splits import check_split
+from input_pipeline.specs import check_split
 from input_pipeline.types import Problem
 
 PAINT_ORDERS = {"official": CELEBAMASK.names[1:], "farl": FARL19.names[1:], "zllrunning": BISENET19.names[1:]}
@@ -62,7 +62,7 @@ class CelebAMaskSplit:
         """See `RawSplit`; half the photo's size in the download. A face whose parts are all black is all background."""
         number, present = int(self.numbers[index]), int(self.parts[index])
         ids = {part: CELEBAMASK[part] for part in self.order}
-        return paint((k, files.part_path(self.root, number, part)) for part, k in ids.items() if present >> k & 1)
+        return merge_parts((k, files.part_path(self.root, number, part)) for part, k in ids.items() if present >> k & 1)
 
     def read_landmarks(self, index: int) -> None:
         """Return None: the data set has no landmarks."""

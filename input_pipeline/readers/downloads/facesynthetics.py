@@ -16,11 +16,10 @@ import numpy as np
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.images.decode import read_mask
-from input_pipeline.images.examples import check_ids
+from input_pipeline.images.decode import check_ids, read_mask
 from input_pipeline.labels import FACESYNTHETICS, LabelSet
+from input_pipeline.readers.downloads.face_files import read_points
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.points import read_points
 from input_pipeline.readers.listing import entries, stray
 from input_pipeline.types import Problem
 
@@ -55,9 +54,7 @@ class FaceSyntheticsSplit:
     def read_mask(self, index: int) -> np.ndarray:
         """See `RawSplit`."""
         path = self.root / f"{self.names[index]}{_MASK}"
-        mask = read_mask(path)
-        check_ids(mask, FACESYNTHETICS, str(path))
-        return mask
+        return check_ids(read_mask(path), FACESYNTHETICS, str(path))
 
     def read_landmarks(self, index: int) -> np.ndarray:
         """Return float32 [70, 2], see the head of this file; raise UserError as `read_points` does."""

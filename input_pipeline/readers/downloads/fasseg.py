@@ -13,7 +13,6 @@ readers; frontal03's folders in a published reader. Not verified: that frontal03
 (their article names the same six classes). Brows have no class of their own. Borders are smoothed, see `color_masks`.
 """
 
-import dataclasses
 import re
 
 import numpy as np
@@ -21,12 +20,12 @@ from etils import epath
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.decode import read_drawing
-from input_pipeline.labels import FASSEG, LabelSet
+from input_pipeline.labels import FASSEG
 from input_pipeline.readers.downloads.color_masks import class_ids
+from input_pipeline.readers.downloads.face_files import PHOTO_ENDINGS, FileRole, Matched, MatchedSplit, match_by_name
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.pairing import PHOTO_ENDINGS, Paired, Part, pair
 from input_pipeline.readers.listing import entries
-from input_pipeline.readers.splits import check_split
+from input_pipeline.specs import check_split
 from input_pipeline.types import Problem
 
 COLORS = {
@@ -44,38 +43,6 @@ PALETTE = tuple(COLORS[name] for name in FASSEG.names)
 _FOLDERS = {"train": ("train_rgb", "train_labels"), "test": ("test_rgb", "test_labels"), "": ("original", "labeled")}
 _POSE = re.compile(r"[+-]?[0-9]{1,3}")
 _ENDINGS = (".bmp", *PHOTO_ENDINGS)
-
-
-@dataclasses.dataclass(frozen=True)
-class FassegSplit:
-    """One split of a FASSEG set, see `layout.RawSplit`; without landmarks.
-
-    Attributes:
-      photos, labels: the files, in the order of `names`; relative to `root`.
-    """
-
-    root: epath.Path
-    names: tuple[str, ...]
-    photos: tuple[str, ...]
-    labels: tuple[str, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return FASSEG."""
-        return FASSEG
-
-    def image_path(self, index: int) -> epath.Path:
-        """See `layout.RawSplit`."""
-        return self.root / self.photos[index]
-
-    def read_mask(self, index: int) -> np.ndarray:
-        """See `layout.RawSplit`; borders between two colours are cleaned as in `color_masks.class_ids`."""
-        path = self.root / self.labels[index]
-        return class_ids(read_drawing(path, exact=False).pixels, PALETTE, str(path))
-
-    def read_landmarks(self, index: int) -> None:
-        """Return None: the data set has no landmarks."""
 
 
 def _find_folders(root: epath.Path) -> dict[str, tuple[str, str]]:
@@ -98,7 +65,7 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
     return tuple(split for split in _find_folders(root) if split)
 
 
-def _open(root: epath.Path, split: str, variant: str | None) -> FassegSplit:
+def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:
     folders = _find_folders(root)
     check_split("fasseg", str(root), split, tuple(name for name in folders if name))
     photos, label_images = folders[split]
@@ -107,19 +74,22 @@ def _open(root: epath.Path, split: str, variant: str | None) -> FassegSplit:
     faces: dict[str, tuple[str, str]] = {}
     problems: list[Problem] = []
     for folder, labels_folder in groups:
-        paired = _pair(root, folder, labels_folder)
-        problems += paired.problems
-        for name, photo, label in zip(paired.names, *paired.files, strict=True):
+        roles = (FileRole("photo", root / folder, _ENDINGS), FileRole("label image", root / labels_folder, _ENDINGS))
+        matched = match_by_name(*roles)
+        problems += matched.problems
+        for name, photo, label in zip(matched.names, *matched.files, strict=True):
             # Real names contain the pose, so names of different poses never collide.
             if faces.setdefault(name, (f"{folder}/{photo}", f"{labels_folder}/{label}"))[0] != f"{folder}/{photo}":
                 problems.append(Problem(name, str(root / folder / photo), "has the name of a face in another pose"))
     names = tuple(sorted(faces))
     files = tuple(zip(*(faces[name] for name in names), strict=True))
-    return FassegSplit(root, names, *files, tuple(problems))
+    return MatchedSplit(FASSEG, Matched(names, (root, root), files, tuple(problems)), _read_mask)
 
 
-def _pair(root: epath.Path, photos: str, label_images: str) -> Paired:
-    return pair(Part("photo", root / photos, _ENDINGS), Part("label image", root / label_images, _ENDINGS))
+def _read_mask(split: MatchedSplit, index: int) -> np.ndarray:
+    """Read a mask; borders between two colours are cleaned as in `color_masks.class_ids`."""
+    path = split.path(1, index)
+    return class_ids(read_drawing(path, exact=False).pixels, PALETTE, str(path))
 
 
 LAYOUT = Layout(

@@ -11,20 +11,26 @@ from the labels: without it there are no landmarks. The data set has no split `v
 such.
 """
 
-import dataclasses
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
 from input_pipeline.errors import UserError
-from input_pipeline.images.decode import read_mask
-from input_pipeline.images.examples import check_ids
-from input_pipeline.labels import HELEN, LabelSet
+from input_pipeline.labels import HELEN
+from input_pipeline.readers.downloads.face_files import (
+    FileRole,
+    Matched,
+    MatchedSplit,
+    find_home,
+    match_by_name,
+    parse_points,
+    read_ids,
+)
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.pairing import Part, find_home, pair
-from input_pipeline.readers.downloads.points import parse_points
 from input_pipeline.readers.listing import read_text
-from input_pipeline.readers.splits import check_split
+from input_pipeline.specs import check_split
 from input_pipeline.types import Problem
 
 LANDMARKS = 68
@@ -33,68 +39,35 @@ LANDMARK_SCALE = 2.0
 SPLITS = ("train", "test")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value
-class HelenSplit:
-    """One split of Helen, see `layout.RawSplit`.
-
-    Attributes:
-      root: the folder of the split.
-      files: names of photos and label images, in the order of `names`.
-      landmarks: [68, 2] for each of `names`, or None without landmarks.txt.
-    """
-
-    root: epath.Path
-    names: tuple[str, ...]
-    files: tuple[tuple[str, ...], ...]
-    landmarks: tuple[np.ndarray, ...] | None
-    problems: tuple[Problem, ...]
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return HELEN."""
-        return HELEN
-
-    def image_path(self, index: int) -> epath.Path:
-        """See `layout.RawSplit`."""
-        return self.root / self.files[0][index]
-
-    def read_mask(self, index: int) -> np.ndarray:
-        """See `layout.RawSplit`."""
-        path = self.root / self.files[1][index]
-        mask = read_mask(path)
-        check_ids(mask, HELEN, str(path))
-        return mask
-
-    def read_landmarks(self, index: int) -> np.ndarray | None:
-        """Return float32 [68, 2], or None without landmarks.txt."""
-        return None if self.landmarks is None else self.landmarks[index]
-
-
 def _splits(root: epath.Path) -> tuple[str, ...]:
     return find_home(root, "helen", SPLITS)[1]
 
 
-def _open(root: epath.Path, split: str, variant: str | None) -> HelenSplit:
+def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:
     home, splits = find_home(root, "helen", SPLITS)
     check_split("helen", str(root), split, splits)
-    paired = pair(
-        Part("photo", home / split, ("_image.jpg",)),
-        Part("label image", home / split, ("_label.png",)),
+    matched = match_by_name(
+        FileRole("photo", home / split, ("_image.jpg",)),
+        FileRole("label image", home / split, ("_label.png",)),
     )
     path = home / "landmarks.txt"
     if not path.is_file():
-        return HelenSplit(home / split, paired.names, paired.files, None, paired.problems)
-    points, problems = _read_landmarks(path, paired.names)
-    whole = [k for k, name in enumerate(paired.names) if name in points]
-    if not whole:
+        return MatchedSplit(HELEN, matched, read_ids)
+    points, problems = _read_landmarks(path, matched.names)
+    if not points:
         raise UserError(f"'{path}' has no line for any face of '{home / split}': replace or remove the file")
-    return HelenSplit(
-        root=home / split,
-        names=tuple(paired.names[k] for k in whole),
-        files=tuple(tuple(files[k] for k in whole) for files in paired.files),
-        landmarks=tuple(points[paired.names[k]] for k in whole),
-        problems=(*paired.problems, *problems),
+    whole = [k for k, name in enumerate(matched.names) if name in points]
+    marked = Matched(
+        names=tuple(matched.names[k] for k in whole),
+        folders=matched.folders,
+        files=tuple(tuple(files[k] for k in whole) for files in matched.files),
+        problems=(*matched.problems, *problems),
     )
+    return MatchedSplit(HELEN, marked, read_ids, functools.partial(_landmarks_of, points))
+
+
+def _landmarks_of(points: Mapping[str, np.ndarray], split: MatchedSplit, index: int) -> np.ndarray:
+    return points[split.names[index]]
 
 
 def _read_landmarks(path: epath.Path, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[Problem]]:

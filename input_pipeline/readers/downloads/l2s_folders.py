@@ -13,20 +13,17 @@ The published code pairs files by their position in sorted lists, so that one mi
 here they are paired by name.
 """
 
-import dataclasses
-
 import numpy as np
 from etils import epath
 from scipy import ndimage
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.decode import read_drawing
-from input_pipeline.labels import L2S_REGIONS, LabelSet
+from input_pipeline.labels import L2S_REGIONS
+from input_pipeline.readers.downloads.face_files import PHOTO_ENDINGS, FileRole, MatchedSplit, match_by_name
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.downloads.pairing import PHOTO_ENDINGS, Part, pair
 from input_pipeline.readers.listing import entries
-from input_pipeline.readers.splits import check_split
-from input_pipeline.types import Problem
+from input_pipeline.specs import check_split
 
 REGIONS = L2S_REGIONS.names[1:]
 """Regions in the order in which they are painted."""
@@ -35,49 +32,23 @@ REGIONS = L2S_REGIONS.names[1:]
 _JPEG_BLACK = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class RegionFolders:
-    """One split of such folders, see `layout.RawSplit`; without landmarks.
-
-    Attributes:
-      root: the parent folder of full/ and the regions.
-      files: names in full/ and in each of REGIONS, in the order of `names`.
-    """
-
-    root: epath.Path
-    names: tuple[str, ...]
-    files: tuple[tuple[str, ...], ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return L2S_REGIONS."""
-        return L2S_REGIONS
-
-    def image_path(self, index: int) -> epath.Path:
-        """See `layout.RawSplit`."""
-        return self.root / "full" / self.files[0][index]
-
-    def read_mask(self, index: int) -> np.ndarray:
-        """See `layout.RawSplit`; also raise UserError for a region whose size differs from the photo's."""
-        photo = self.image_path(index)
-        black = _brightness(photo) == 0
-        mask = np.zeros(black.shape, np.uint8)
-        cut_out = False
-        for region, names in zip(REGIONS, self.files[1:], strict=True):
-            path = self.root / region / names[index]
-            brightness = _brightness(path)
-            if brightness.shape != mask.shape:
-                raise UserError(
-                    f"'{path}' has {brightness.shape[1]} x {brightness.shape[0]} pixels, but its photo '{photo}' has "
-                    f"{mask.shape[1]} x {mask.shape[0]}: they must be equal"
-                )
-            mask[brightness > 0] = L2S_REGIONS[region]
-            cut_out |= bool(((brightness > 0) & (brightness < 255 - _JPEG_BLACK)).any())
-        return _close_gaps(mask, black) if cut_out else mask
-
-    def read_landmarks(self, index: int) -> None:
-        """Return None: the data set has no landmarks."""
+def _read_mask(split: MatchedSplit, index: int) -> np.ndarray:
+    """Read a mask; raise UserError for a damaged file, or a region whose size differs from the photo's."""
+    photo = split.image_path(index)
+    black = _brightness(photo) == 0
+    mask = np.zeros(black.shape, np.uint8)
+    cut_out = False
+    for role, region in enumerate(REGIONS, 1):
+        path = split.path(role, index)
+        brightness = _brightness(path)
+        if brightness.shape != mask.shape:
+            raise UserError(
+                f"'{path}' has {brightness.shape[1]} x {brightness.shape[0]} pixels, but its photo '{photo}' has "
+                f"{mask.shape[1]} x {mask.shape[0]}: they must be equal"
+            )
+        mask[brightness > 0] = L2S_REGIONS[region]
+        cut_out |= bool(((brightness > 0) & (brightness < 255 - _JPEG_BLACK)).any())
+    return _close_gaps(mask, black) if cut_out else mask
 
 
 def _brightness(path: epath.Path) -> np.ndarray:
@@ -108,14 +79,14 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
     return found
 
 
-def _open(root: epath.Path, split: str, variant: str | None) -> RegionFolders:
+def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:
     check_split("l2s_folders", str(root), split, _splits(root))
     folder = root / split if split else root
-    paired = pair(
-        Part("photo", folder / "full", PHOTO_ENDINGS),
-        *(Part(f"{region} image", folder / region, PHOTO_ENDINGS) for region in REGIONS),
+    matched = match_by_name(
+        FileRole("photo", folder / "full", PHOTO_ENDINGS),
+        *(FileRole(f"{region} image", folder / region, PHOTO_ENDINGS) for region in REGIONS),
     )
-    return RegionFolders(folder, paired.names, paired.files, paired.problems)
+    return MatchedSplit(L2S_REGIONS, matched, _read_mask)
 
 
 LAYOUT = Layout(

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from etils import epath
 
-from input_pipeline import licences
+from input_pipeline import files, licences
 from input_pipeline.errors import UserError
-from input_pipeline.images.examples import assemble, check_ids
+from input_pipeline.images.decode import assemble
 from input_pipeline.labels import LabelSet
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.layout import RawSplit, licence_of
-from input_pipeline.readers.splits import check_split
+from input_pipeline.specs import check_split
 from input_pipeline.types import Example, OpenOptions, Problem
 
 
@@ -33,8 +32,7 @@ class LayoutSource:
 
     Raises:
       UserError: a data set without labels, or without any complete face, if masks are required, or with problems if
-        `strict`. Reading an example raises it for a damaged file, a mask that does not cover its photo, and an id
-        outside the label set.
+        `strict`. Reading an example raises it for a damaged file, and for a mask that does not cover its photo.
     """
 
     def __init__(
@@ -61,14 +59,11 @@ class LayoutSource:
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """See `input_pipeline.types.MaskSource`."""
-        mask = self.raw.read_mask(index)
-        if mask is not None:
-            check_ids(mask, self.label_set, f"mask of {self.raw.image_path(index)}")
-        return mask
+        return self.raw.read_mask(index)
 
     def _read(self, index: int, at_least: int | None) -> Example:
         path, landmarks = self.raw.image_path(index), self.raw.read_landmarks(index)
-        return assemble(path, self.read_mask(index), landmarks, at_least=at_least)
+        return assemble(path, self.raw.read_mask(index), landmarks, at_least=at_least)
 
 
 def _first_of(problems: Sequence[Problem]) -> str:
@@ -92,7 +87,7 @@ def splits(name: str, where: str) -> tuple[str, ...]:
       UserError: no such layout or folder, or the folder does not look like the layout.
     """
     layout, _ = downloads.get(name)
-    return layout.splits(_folder(where))
+    return layout.splits(files.existing_folder(where))
 
 
 def open_split(name: str, where: str, split: str, options: OpenOptions) -> LayoutSource:
@@ -102,21 +97,9 @@ def open_split(name: str, where: str, split: str, options: OpenOptions) -> Layou
       UserError: as `splits` and `LayoutSource`, or there is no such split.
     """
     layout, variant = downloads.get(name)
-    root = _folder(where)
+    root = files.existing_folder(where)
     if not split:  # layouts reject unknown splits themselves: some accept names beyond those they list
         check_split(name, where, split, layout.splits(root))
     raw = layout.open(root, split, variant)
     licence = licence_of(layout, raw)
     return LayoutSource(raw, licence, require_masks=options.require_masks, strict=options.strict)
-
-
-def _folder(where: str) -> epath.Path:
-    """Return the folder at a local path or in a bucket; expand `~`, which a shell leaves alone in `folder:~/faces`."""
-    path = epath.Path(where).expanduser()
-    try:
-        found = path.is_dir()
-    except ImportError as error:
-        raise UserError(f"'{where}' cannot be reached ({error}): install the package that reads such paths") from error
-    if not found:
-        raise UserError(f"the folder '{where}' does not exist: check the path")
-    return path

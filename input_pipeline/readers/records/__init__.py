@@ -7,5 +7,6 @@
     DIR/plan.json                           which face goes into which shard; written first
     DIR/broken.jsonl                        the faces that are in no shard, and why
 
-`prepare` writes them, `source` reads them. A data set without splits has files called `faces-...`.
+`prepare` writes them (`plan`, `shards`), `source` reads them (`bucket`).
+A data set without splits has files called `faces-...`.
 """

@@ -14,7 +14,7 @@ from etils import epath
 
 from input_pipeline import files, lock
 from input_pipeline.errors import UserError
-from input_pipeline.readers.records.manifest import Stored
+from input_pipeline.readers.records.manifest import StoredFile
 
 _CHUNK_BYTES = 1 << 22
 
@@ -22,26 +22,6 @@ _CHUNK_BYTES = 1 << 22
 def is_remote(where: str) -> bool:
     """Return whether `where` is an address like gs://bucket/folder."""
     return "://" in where
-
-
-def read_file(path: epath.Path, limit: int) -> bytes | None:
-    """Read a small file, or return None if it does not exist.
-
-    Raises:
-      UserError: it is longer than `limit` bytes, or cannot be reached.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ImportError as error:
-        raise UserError(f"'{path}' cannot be reached ({error}): install the package that reads such paths") from error
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror or error}): check the address and rights") from error
-    if len(content) > limit:
-        raise UserError(f"'{path}' is longer than {limit} bytes, no such file is: prepare or copy the records again")
-    return content
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
@@ -58,7 +38,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return home / ".cache" / "l2s_jax" / "records"
 
 
-def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored], cache: Path) -> Path:
+def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[StoredFile], cache: Path) -> Path:
     """Return the local folder of files in `directory`; missing ones are copied, each once for all processes.
 
     Args:
@@ -88,7 +68,7 @@ def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[Stored],
     return folder
 
 
-def _missing(folder: Path, wanted: Sequence[Stored]) -> list[Stored]:
+def _missing(folder: Path, wanted: Sequence[StoredFile]) -> list[StoredFile]:
     """Return the files not yet copied, judged by size: a file gets its name only after its checksum matched."""
     return [stored for stored in wanted if not _has_size(folder / stored.file, stored.bytes)]
 
@@ -97,10 +77,12 @@ def _has_size(path: Path, length: int) -> bool:
     return path.is_file() and path.stat().st_size == length
 
 
-def _copy(source: epath.Path, target: Path, stored: Stored) -> None:
+def _copy(source: epath.Path, target: Path, stored: StoredFile) -> None:
     digest, length = hashlib.sha256(), 0
     with files.replacing(target) as part:
-        with _opened(source) as remote, part.open("wb") as local:
+        with files.reading(source, "prepare the records again"):
+            remote = source.open("rb")
+        with remote, part.open("wb") as local:
             while length <= stored.bytes and (chunk := remote.read(_CHUNK_BYTES)):
                 digest.update(chunk)
                 length += len(chunk)
@@ -108,10 +90,3 @@ def _copy(source: epath.Path, target: Path, stored: Stored) -> None:
             os.fsync(local.fileno())
         if (length, digest.hexdigest()) != (stored.bytes, stored.sha256):
             raise UserError(f"'{source}' is not the file that its manifest describes: prepare the records again")
-
-
-def _opened(source: epath.Path):
-    try:
-        return source.open("rb")
-    except FileNotFoundError as error:
-        raise UserError(f"'{source}' is missing: prepare the records again") from error

@@ -1,37 +1,46 @@
 """The manifest of a finished folder of records, `manifest.json`: written by `prepare`, checked at every read."""
 
 import json
-import re
-from collections.abc import Mapping
-from typing import NamedTuple
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, NamedTuple
+
+import numpy as np
 
 from input_pipeline import label_files
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
+from input_pipeline.readers.records import schema
 
 FILE = "manifest.json"
 MAX_BYTES = 1 << 26
 """Maximum size of a manifest that is read, bytes: hundreds of thousands of shards."""
 
-_FORMAT = "l2s_jax records"
-_VERSION = 1
-_FILE_NAME = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST = 1 << 53  # the largest integer that every JSON reader knows exactly; the sum over all classes still fits 64 bits
+_FORMAT, _VERSION = "l2s_jax records", 1
+FileName = Annotated[str, r"\w[\w.-]{0,199}"]
+SplitName = Annotated[str, r"(\w[\w.-]{0,199})?"]
+Sha256 = Annotated[str, r"[0-9a-f]{64}"]
 
 
-class Stored(NamedTuple):
+class _Header(NamedTuple):
+    format: Annotated[str, _FORMAT]
+    version: int
+
+
+class StoredFile(NamedTuple):
     """A file of the folder, its size in bytes and its SHA-256 (hexadecimal)."""
 
-    file: str
+    file: FileName
     bytes: int
-    sha256: str
+    sha256: Sha256
 
 
 class ShardFile(NamedTuple):
-    """A shard and its number of faces."""
+    """A shard, as `StoredFile`, and its number of faces."""
 
-    stored: Stored
+    file: FileName
+    bytes: int
+    sha256: Sha256
     examples: int
 
 
@@ -55,8 +64,8 @@ class Split(NamedTuple):
     labelled: int
     broken: int
     shards: tuple[ShardFile, ...]
-    names: Stored
-    presence: Stored
+    names: StoredFile
+    presence: StoredFile
     class_pixels: Mapping[str, int]
     class_images: Mapping[str, int]
     ignored_pixels: int
@@ -64,9 +73,9 @@ class Split(NamedTuple):
     widths: tuple[int, int, int]
 
     @property
-    def files(self) -> tuple[Stored, ...]:
+    def files(self) -> tuple[StoredFile, ...]:
         """Return every file of the split."""
-        return (*(shard.stored for shard in self.shards), self.names, self.presence)
+        return (*(StoredFile(*shard[:3]) for shard in self.shards), self.names, self.presence)
 
 
 class Manifest(NamedTuple):
@@ -85,27 +94,19 @@ class Manifest(NamedTuple):
     licence: str
     size: int | None
     label_set: LabelSet
-    splits: Mapping[str, Split]
+    splits: Mapping[SplitName, Split]
+
+
+def spread(lengths: np.ndarray) -> tuple[int, int, int]:
+    """Return (smallest, median, largest), zeros if empty; an even number has the lower median, a length that occurs."""
+    ordered = np.sort(lengths) if len(lengths) else np.zeros(1, np.int64)
+    return int(ordered[0]), int(ordered[(len(ordered) - 1) // 2]), int(ordered[-1])
 
 
 def to_json(manifest: Manifest) -> dict:
     """Return the JSON object of a manifest."""
-    return {
-        "format": _FORMAT,
-        "version": _VERSION,
-        **manifest._asdict(),
-        "label_set": label_files.to_json(manifest.label_set),
-        "splits": {name: _split_to_json(split) for name, split in manifest.splits.items()},
-    }
-
-
-def _split_to_json(split: Split) -> dict:
-    return {
-        **split._asdict(),
-        "shards": [{**shard.stored._asdict(), "examples": shard.examples} for shard in split.shards],
-        "names": split.names._asdict(),
-        "presence": split.presence._asdict(),
-    }
+    content = manifest._asdict() | {"label_set": label_files.to_json(manifest.label_set)}
+    return {"format": _FORMAT, "version": _VERSION, **schema.to_json(content)}
 
 
 def from_json(text: bytes, name: str) -> Manifest:
@@ -120,80 +121,35 @@ def from_json(text: bytes, name: str) -> Manifest:
     """
     try:
         content = json.loads(text)
-        _check(isinstance(content, dict) and content.get("format") == _FORMAT, "it is no manifest of records")
-        if content["version"] != _VERSION:
-            raise UserError(f"'{name}' is of version {str(content['version'])[:20]!r}: install a newer l2s_jax")
-        label_set = label_files.from_json(content["label_set"], name)
-        _check(isinstance(content["splits"], dict) and content["splits"], "it has no splits")
-        return Manifest(
-            layout=_text(content["layout"]),
-            variant=None if content["variant"] is None else _text(content["variant"]),
-            title=_text(content["title"]),
-            licence=_text(content["licence"]),
-            size=None if content["size"] is None else _count(content["size"]),
-            label_set=label_set,
-            splits={_split_name(key): _split(value, label_set) for key, value in content["splits"].items()},
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        version = schema.parse(content, _Header).version
+        if version == _VERSION:
+            kinds = typing.get_type_hints(Manifest, include_extras=True)
+            fields = {key: schema.parse(content.get(key), kind) for key, kind in kinds.items() if key != "label_set"}
+            return _checked(Manifest(label_set=label_files.from_json(content.get("label_set"), name), **fields))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"'{name}' is damaged ({error}): prepare or copy the records again") from error
+    raise UserError(f"'{name}' is of version '{version}': install a newer l2s_jax")
 
 
-def _split(content: dict, label_set: LabelSet) -> Split:
-    split = Split(
-        examples=_count(content["examples"]),
-        labelled=_count(content["labelled"]),
-        broken=_count(content["broken"]),
-        shards=tuple(ShardFile(_stored(shard), _count(shard["examples"])) for shard in content["shards"]),
-        names=_stored(content["names"]),
-        presence=_stored(content["presence"]),
-        class_pixels=_by_class(content["class_pixels"], label_set),
-        class_images=_by_class(content["class_images"], label_set),
-        ignored_pixels=_count(content["ignored_pixels"]),
-        heights=_three(content["heights"]),
-        widths=_three(content["widths"]),
-    )
-    _check(split.examples > 0, "it has a split without faces")
-    _check(sum(shard.examples for shard in split.shards) == split.examples, "its shards do not add up")
-    _check(split.labelled <= split.examples, "it has more masks than faces")
-    _check(max(split.class_images.values()) <= split.labelled, "more faces have a class than there are masks")
-    _check(split.presence.bytes == split.examples * -(-len(label_set) // 8), "its presence has another size")
-    names = [stored.file for stored in split.files]
-    _check(len(set(names)) == len(names), "it names one file twice")
-    return split
+def _checked(made: Manifest) -> Manifest:
+    """Return a manifest whose fields are sound each by itself; raise ValueError if they contradict one another."""
+    for fault in _contradictions(made):
+        raise ValueError(fault)
+    return made
 
 
-def _stored(content: dict) -> Stored:
-    file, digest = _text(content["file"]), _text(content["sha256"])
-    _check(_FILE_NAME.fullmatch(file) is not None, "a file name it gives is none")
-    _check(_SHA256.fullmatch(digest) is not None, "a checksum it gives is none")
-    return Stored(file, _count(content["bytes"]), digest)
-
-
-def _by_class(content: dict, label_set: LabelSet) -> dict[str, int]:
-    _check(tuple(content) == label_set.names, "it counts other classes")
-    return {name: _count(value) for name, value in content.items()}
-
-
-def _three(content: list) -> tuple[int, int, int]:
-    smallest, median, largest = content
-    return _count(smallest), _count(median), _count(largest)
-
-
-def _split_name(name: str) -> str:
-    _check(not name or _FILE_NAME.fullmatch(name) is not None, "a split has an unusable name")
-    return name
-
-
-def _text(value: object) -> str:
-    _check(isinstance(value, str) and len(value) <= 4096, "a text is missing or endless")
-    return value
-
-
-def _count(value: object) -> int:
-    _check(type(value) is int and 0 <= value < _MOST, "a number is missing or out of range")
-    return value
-
-
-def _check(holds: bool, problem: str) -> None:
-    if not holds:
-        raise ValueError(problem)
+def _contradictions(made: Manifest) -> Iterator[str]:
+    if not made.splits:
+        yield "it has no splits"
+    for split in made.splits.values():
+        if not 0 < split.examples == sum(shard.examples for shard in split.shards):
+            yield "its faces do not add up"
+        for counts in (split.class_pixels, split.class_images):
+            if tuple(counts) != made.label_set.names:
+                yield "it counts other classes"
+        if not max(split.class_images.values()) <= split.labelled <= split.examples:
+            yield "it has more masks than faces, or more faces of a class than masks"
+        if split.presence.bytes != split.examples * -(-len(made.label_set) // 8):
+            yield "its presence has another size"
+        if len({stored.file for stored in split.files}) < len(split.files):
+            yield "it names one file twice"

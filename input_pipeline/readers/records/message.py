@@ -1,13 +1,11 @@
 """One face of a shard: a safetensors message of the encoded photo, the encoded mask and optional vectors."""
 
-import io
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-from PIL import Image
 
 from input_pipeline.errors import UserError
 
@@ -16,9 +14,6 @@ VECTORS = {"landmarks": 2, "identity": 1, "attributes": 1}
 
 _MAX_NAME_BYTES = 4096
 _MAX_VALUES = 65536  # of one vector
-# Label maps at 512 px: level 8 saves 13 % over zlib's default 6 for 2 ms more, paid once; level 9 another 13 % for
-# 8 ms more. Decoding takes the same time at every level.
-_PNG_LEVEL = 8
 
 
 class Record(NamedTuple):
@@ -72,20 +67,6 @@ def decode(message: bytes, where: str) -> Record:
         raise UserError(f"{where} is damaged ({error}): prepare or copy the records again") from error
     mask = files["mask"].tobytes() if "mask" in files else None
     return Record(name, files["image"].tobytes(), mask, arrays)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """Encode uint8 pixels [H, W] or [H, W, 3] as a PNG file, without loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()
-
-
-def jpeg(pixels: np.ndarray) -> bytes:
-    """Encode uint8 pixels [H, W, 3] as a JPEG file of quality 95, without chroma subsampling: lips are small."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
 
 
 def _as_array(content: bytes) -> np.ndarray:

@@ -6,13 +6,14 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.readers.downloads.layout import RawSplit
+from input_pipeline.readers.records import schema
 
 FILE = "plan.json"
 
@@ -22,6 +23,15 @@ _MAX_SHARDS = 99_999
 _JPEG_BYTES_PER_PIXEL = 0.4
 _SPLIT = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
 _SHOWN = 3
+
+
+class Options(NamedTuple):
+    """What the user chose: see `prepare`."""
+
+    layout: str
+    variant: str | None
+    size: int | None
+    shard_mb: float
 
 
 class SplitPlan(NamedTuple):
@@ -40,11 +50,11 @@ class Plan(NamedTuple):
     """The options and the splits of a folder of records.
 
     Attributes:
-      options: what the user chose (JSON): layout, variant, size, shard_mb.
+      options: what the user chose.
       splits: by name; "" is data without splits.
     """
 
-    options: Mapping[str, object]
+    options: Options
     splits: Mapping[str, SplitPlan]
 
 
@@ -64,8 +74,8 @@ class Shard(NamedTuple):
     digest: str
 
 
-def make(raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
-    """Make a plan for new records; `options["size"]` and `["shard_mb"]` decide the number of shards.
+def make(raws: Mapping[str, RawSplit], options: Options) -> Plan:
+    """Make a plan for new records; `options.size` and `options.shard_mb` decide the number of shards.
 
     Raises:
       UserError: a split that cannot be part of a file name, or a missing photo.
@@ -76,9 +86,9 @@ def make(raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
     return Plan(options, {split: _divide(raw, options) for split, raw in raws.items()})
 
 
-def _divide(raw: RawSplit, options: Mapping[str, object]) -> SplitPlan:
-    total = _face_bytes(raw, options["size"]) * len(raw.names)
-    count = min(max(1, math.ceil(total / (options["shard_mb"] * 1e6))), max(1, len(raw.names)), _MAX_SHARDS)
+def _divide(raw: RawSplit, options: Options) -> SplitPlan:
+    total = _face_bytes(raw, options.size) * len(raw.names)
+    count = min(max(1, math.ceil(total / (options.shard_mb * 1e6))), max(1, len(raw.names)), _MAX_SHARDS)
     bounds = [len(raw.names) * k // count for k in range(count + 1)]
     shards = tuple(tuple(raw.names[a:b]) for a, b in itertools.pairwise(bounds))
     return SplitPlan(shards, tuple(problem.name for problem in raw.problems))
@@ -99,7 +109,7 @@ def _file_bytes(raw: RawSplit, index: int) -> int:
         return 0
 
 
-def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object], broken: Mapping[str, set]) -> Plan:
+def resume(plan: Plan, raws: Mapping[str, RawSplit], options: Options, broken: Mapping[str, set]) -> Plan:
     """Adapt the plan of an earlier run to the current data.
 
     Faces that were broken may have been fixed (then they join the shard of the face before them) or removed.
@@ -112,15 +122,16 @@ def mend(plan: Plan, raws: Mapping[str, RawSplit], options: Mapping[str, object]
     Raises:
       UserError: the run differs: its options, its splits, or faces that were never broken.
     """
-    begun = {**plan.options, "splits": sorted(plan.splits)}
-    for key, value in {**options, "splits": sorted(raws)}.items():
-        if begun.get(key) != value:
+    begun = {**plan.options._asdict(), "splits": sorted(plan.splits)}
+    for key, value in {**options._asdict(), "splits": sorted(raws)}.items():
+        if begun[key] != value:
             option = f"--{key.replace('_', '-')}"
             raise UserError(
-                f"these records were begun with {option} {_spoken(begun.get(key))}, not {_spoken(value)}: give the "
+                f"these records were begun with {option} {_spoken(begun[key])}, not {_spoken(value)}: give the "
                 "same options, or another folder --out"
             )
-    return Plan(options, {split: _mend(split, plan.splits[split], raw, broken[split]) for split, raw in raws.items()})
+    parts = {split: _resume(split, plan.splits[split], raw, broken[split]) for split, raw in raws.items()}
+    return Plan(options, parts)
 
 
 def _spoken(value: object) -> str:
@@ -130,7 +141,7 @@ def _spoken(value: object) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def _mend(split: str, plan: SplitPlan, raw: RawSplit, broken: set[str]) -> SplitPlan:
+def _resume(split: str, plan: SplitPlan, raw: RawSplit, broken: set[str]) -> SplitPlan:
     number = {name: k for k, shard in enumerate(plan.shards) for name in shard}
     _refuse(split, sorted(set(raw.names) - number.keys() - set(plan.problems)), "were added")
     _refuse(split, sorted(number.keys() - set(raw.names) - broken), "are gone")
@@ -160,7 +171,7 @@ def shards(plan: Plan) -> Iterator[Shard]:
         start = 0
         for number, names in enumerate(part.shards):
             stem = f"{prefix(split)}-{number:05d}-of-{len(part.shards):05d}"
-            content = json.dumps([dict(plan.options), stem, names], sort_keys=True).encode()
+            content = json.dumps([plan.options._asdict(), stem, names], sort_keys=True).encode()
             faces = range(start, start + len(names))
             yield Shard(split, stem, faces, hashlib.sha256(content).hexdigest())
             start = faces.stop
@@ -177,8 +188,7 @@ def write(folder: Path, plan: Plan) -> None:
     Raises:
       UserError: the write fails.
     """
-    content = {"options": plan.options, "splits": {split: part._asdict() for split, part in plan.splits.items()}}
-    files.replace(folder / FILE, json.dumps(content).encode())
+    files.replace(folder / FILE, json.dumps(schema.to_json(plan)).encode())
 
 
 def check_path(folder: os.PathLike) -> None:
@@ -209,27 +219,9 @@ def read(folder: Path) -> Plan | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_bytes())
-        return Plan(
-            dict(content["options"]),
-            {
-                split: SplitPlan(_some(map(_names, part["shards"])), _names(part["problems"]))
-                for split, part in content["splits"].items()
-            },
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again") from error
-
-
-def _some(shards: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    found = tuple(shards)
-    if not found:
+        found = schema.parse(json.loads(path.read_bytes()), Plan)
+        if all(part.shards for part in found.splits.values()):
+            return found
         raise ValueError("a split without shards")
-    return found
-
-
-def _names(words: Iterable[object]) -> tuple[str, ...]:
-    found = tuple(words)
-    if not all(isinstance(word, str) for word in found):
-        raise TypeError("a name that is no text")
-    return found
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again") from error

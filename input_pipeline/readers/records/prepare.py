@@ -1,27 +1,36 @@
-"""Conversion of a raw download to records: planned once, written in parallel, resumed after any interruption."""
+"""Convert a raw download to records: planned once, written in parallel, resumed after any interruption."""
 
+import collections
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from etils import epath
+import numpy as np
 
 from input_pipeline import files, licences, lock, processes
 from input_pipeline.errors import UserError
-from input_pipeline.labels import LabelSet
+from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.layout import RawSplit, licence_of
-from input_pipeline.readers.records import broken, manifest, plan, shards, summary, workers
-from input_pipeline.readers.records.broken import Broken
-from input_pipeline.readers.records.manifest import Manifest
-from input_pipeline.readers.records.plan import Plan, Shard
-from input_pipeline.readers.records.shards import Contents
-from input_pipeline.readers.splits import check_split
+from input_pipeline.readers.records import manifest, plan, shards
+from input_pipeline.readers.records.manifest import Manifest, ShardFile, Split, StoredFile
+from input_pipeline.readers.records.plan import Options, Plan, Shard
+from input_pipeline.readers.records.shards import ShardIndex
+from input_pipeline.specs import check_split
 from input_pipeline.types import Problem
 
+BROKEN_FILE = "broken.jsonl"
+SHOWN = 10
+_STORED, _BROKEN = b"0", b"1"  # messages of a worker process, one for each face
+_MOST_REASONS = 1000  # distinct reasons that are counted separately; any more are counted together
 
-class Data(NamedTuple):
+
+class RawDataset(NamedTuple):
     """The raw data to make records from.
 
     Attributes:
@@ -51,7 +60,21 @@ class Progress(NamedTuple):
     broken: int
 
 
-class Prepared(NamedTuple):
+class Broken(NamedTuple):
+    """A summary of `broken.jsonl`.
+
+    Attributes:
+      count: number of faces.
+      first: (split, problem) of at most `SHOWN` of them.
+      reasons: reason without names and numbers -> number of faces, the most frequent first.
+    """
+
+    count: int
+    first: tuple[tuple[str, Problem], ...]
+    reasons: Mapping[str, int]
+
+
+class PrepareResult(NamedTuple):
     """The result of `prepare`.
 
     Attributes:
@@ -63,7 +86,7 @@ class Prepared(NamedTuple):
     broken: Broken
 
 
-def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> Data:
+def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> RawDataset:
     """Open the raw data at `source`.
 
     Args:
@@ -75,29 +98,18 @@ def open_data(source: str, layout: str, splits: Sequence[str] | None = None) -> 
       UserError: no such folder, layout or split, or a folder of another layout.
     """
     form, variant = downloads.get(layout)
-    root = epath.Path(source).expanduser()
-    with _reachable(source):
-        if not root.is_dir():
-            raise UserError(f"the folder '{source}' does not exist: check the path")
+    root = files.existing_folder(source)
     found = form.splits(root)
     for split in splits or ():
         check_split(layout, source, split, found)
     chosen = [split for split in found or ("",) if splits is None or split in splits]
     raws = {split: form.open(root, split, variant) for split in chosen}
     licence = licences.strictest(licence_of(form, raw) for raw in raws.values())
-    return Data(raws, form.name, variant, form.title, licence)
-
-
-@contextlib.contextmanager
-def _reachable(source: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise UserError(f"'{source}' cannot be reached ({error}): install the package that reads such paths") from error
+    return RawDataset(raws, form.name, variant, form.title, licence)
 
 
 def prepare(
-    data: Data,
+    data: RawDataset,
     out: Path,
     *,
     size: int | None = None,
@@ -105,11 +117,11 @@ def prepare(
     jobs: int | None = None,
     skip_broken: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
-) -> Prepared:
+) -> PrepareResult:
     """Write records; called again with the same arguments, continue where it stopped, and retry broken faces.
 
-    The same data give the same bytes, whatever `jobs` is and wherever it was interrupted. Modules: `plan` decides,
-    `workers` run `shards.write`, `summary` counts.
+    The same data give the same bytes, whatever `jobs` is and wherever it was interrupted: `plan` decides which face
+    goes into which shard.
 
     Args:
       data: what to write.
@@ -126,33 +138,37 @@ def prepare(
     """
     plan.check_path(out)
     label_set = _only_label_set(data)
-    options = {"layout": data.layout, "variant": data.variant, "size": size, "shard_mb": shard_mb}
+    options = Options(data.layout, data.variant, size, shard_mb)
     folder = files.writable_folder(out)
     plan.check_folder(folder)
     with lock.hold(folder):
         agreed = _agree(folder, data.raws, options)
-        for leftover in folder.glob(".*.part"):  # of a run that was killed
-            leftover.unlink(missing_ok=True)
-        tasks = _unfinished(folder, agreed, data.raws, progress)
-        if tasks:
-            (folder / manifest.FILE).unlink(missing_ok=True)
-        work = workers.Work(folder, data.raws, size)
-        workers.write_all(work, tasks.shards, jobs or processes.cores(), tasks.report)
-        listed = broken.write(folder, _problems(folder, agreed, data.raws))
+        _remove_leftovers(folder)
+        try:
+            _write_shards(folder, agreed, data.raws, options, jobs or processes.cores(), progress)
+        finally:
+            _remove_leftovers(folder)
+        listed = _list_broken(folder / BROKEN_FILE, _problems(folder, agreed, data.raws))
         if listed.count and not skip_broken:
             (folder / manifest.FILE).unlink(missing_ok=True)
-            return Prepared(None, listed)
-        return Prepared(_finish(folder, agreed, data, label_set, size), listed)
+            return PrepareResult(None, listed)
+        return PrepareResult(_finish(folder, agreed, data, label_set), listed)
 
 
-def _only_label_set(data: Data) -> LabelSet:
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a run, or a worker process of this one, was writing when it was killed."""
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+def _only_label_set(data: RawDataset) -> LabelSet:
     first, *others = data.raws.values()
     if any(other.label_set != first.label_set for other in others):
         raise UserError("the splits have different label sets: prepare each alone with --splits, into its own folder")
     return first.label_set
 
 
-def _agree(folder: Path, raws: Mapping[str, RawSplit], options: Mapping[str, object]) -> Plan:
+def _agree(folder: Path, raws: Mapping[str, RawSplit], options: Options) -> Plan:
     """Return the folder's plan, made or updated, and written."""
     begun = plan.read(folder)
     if begun is None:
@@ -160,68 +176,164 @@ def _agree(folder: Path, raws: Mapping[str, RawSplit], options: Mapping[str, obj
     else:
         known: dict[str, set[str]] = {split: set() for split in (*begun.splits, *raws)}
         for shard in plan.shards(begun):
-            if found := shards.contents(folder, shard):
+            if found := shards.read_index(folder, shard):
                 known[shard.split].update(problem.name for problem in found.broken)
-        agreed = plan.mend(begun, raws, options, known)
+        agreed = plan.resume(begun, raws, options, known)
     if agreed != begun:
         plan.write(folder, agreed)
     return agreed
 
 
-class _Tasks:
-    """The shards to write, and the counter behind the progress bar."""
+class _WorkerArgs(NamedTuple):
+    """What all worker processes share; `count` is called after each face, see `shards.write`."""
 
-    def __init__(self, unfinished: Sequence[Shard], start: Progress, progress: Callable[[Progress], None]):
-        self.shards, self._now, self._progress = tuple(unfinished), start, progress
-        progress(start)
-
-    def __bool__(self) -> bool:
-        return bool(self.shards)
-
-    def report(self, tick: workers.Tick) -> None:
-        done, total, count = self._now
-        self._now = Progress(done + tick.faces, total, count + tick.broken)
-        self._progress(self._now)
+    folder: Path
+    raws: Mapping[str, RawSplit]
+    size: int | None
+    count: Callable[[bool], None]
 
 
-def _unfinished(
-    folder: Path, agreed: Plan, raws: Mapping[str, RawSplit], progress: Callable[[Progress], None]
-) -> _Tasks:
-    """Return the shards to write or check again: unfinished ones, and those with broken faces, perhaps fixed."""
-    unfinished, done, total = [], 0, 0
-    for shard in plan.shards(agreed):
-        total += len(shard.faces)
-        found = shards.contents(folder, shard)
-        if found is None or found.broken:
-            unfinished.append(shard)
-        else:
-            done += len(shard.faces)
+def _write_shards(
+    folder: Path,
+    agreed: Plan,
+    raws: Mapping[str, RawSplit],
+    options: Options,
+    jobs: int,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Write the unfinished shards, and check again those with broken faces, which may have been fixed."""
+    indexes = [(shard, shards.read_index(folder, shard)) for shard in plan.shards(agreed)]
+    tasks = [shard for shard, index in indexes if index is None or index.broken]
+    total = sum(len(shard.faces) for shard, _ in indexes)
+    done = total - sum(len(shard.faces) for shard in tasks)
     problems = sum(len(raw.problems) for raw in raws.values())
-    return _Tasks(unfinished, Progress(done, total, problems), progress)
+
+    faces = broken = 0
+
+    def count(is_broken: bool) -> None:
+        nonlocal faces, broken
+        faces, broken = faces + 1, broken + is_broken
+        progress(Progress(done + faces, total, problems + broken))
+
+    progress(Progress(done, total, problems))
+    if tasks:
+        (folder / manifest.FILE).unlink(missing_ok=True)
+    if min(jobs, len(tasks)) <= 1:
+        for task in tasks:
+            _write_shard(_WorkerArgs(folder, raws, options.size, count), task)
+        return
+    counted, counter = processes.SPAWN.Pipe(duplex=False)
+
+    def report() -> None:
+        while counted.poll():
+            count(counted.recv_bytes() == _BROKEN)
+
+    args = _WorkerArgs(folder, raws, options.size, functools.partial(_send, counter))
+    results = processes.run(_write_shard, args, tasks, min(jobs, len(tasks)), report)
+    with contextlib.closing(results), counted, counter:
+        for _ in results:
+            report()
+
+
+def _send(counter: Connection, is_broken: bool) -> None:
+    counter.send_bytes(_BROKEN if is_broken else _STORED)  # so short that the system never mixes those of two processes
+
+
+def _write_shard(args: _WorkerArgs, task: Shard) -> None:
+    shards.write(args.folder, task, args.raws[task.split], args.size, args.count)
 
 
 def _problems(folder: Path, agreed: Plan, raws: Mapping[str, RawSplit]) -> Iterator[tuple[str, Problem]]:
     for split, raw in raws.items():
         yield from ((split, problem) for problem in raw.problems)
     for shard in plan.shards(agreed):
-        yield from ((shard.split, problem) for problem in _done(folder, shard).broken)
+        yield from ((shard.split, problem) for problem in shards.read_index(folder, shard).broken)
 
 
-def _finish(folder: Path, agreed: Plan, data: Data, label_set: LabelSet, size: int | None) -> Manifest:
+def _finish(folder: Path, agreed: Plan, data: RawDataset, label_set: LabelSet) -> Manifest:
     splits = {}
     for split, raw in data.raws.items():
-        contents = (_done(folder, shard) for shard in plan.shards(agreed) if shard.split == split)
-        splits[split] = summary.write(folder, split, contents, label_set, len(raw.problems))
+        indexes = (shards.read_index(folder, shard) for shard in plan.shards(agreed) if shard.split == split)
+        splits[split] = _summarise(folder, split, indexes, label_set, len(raw.problems))
         if not splits[split].examples:
             where = f" of split '{split}'" if split else ""
-            raise UserError(f"no face{where} can be stored, see '{folder / broken.FILE}': mend them first")
-    made = Manifest(data.layout, data.variant, data.title, data.licence, size, label_set, splits)
+            raise UserError(
+                f"no face{where} can be stored: fix the files listed in '{folder / BROKEN_FILE}' and run again"
+            )
+    made = Manifest(data.layout, data.variant, data.title, data.licence, agreed.options.size, label_set, splits)
     files.replace_json(folder / manifest.FILE, manifest.to_json(made))
     return made
 
 
-def _done(folder: Path, shard: Shard) -> Contents:
-    found = shards.contents(folder, shard)
-    if found is None:
-        raise UserError(f"shard '{folder / shard.stem}' changed while records were written: run the same again")
-    return found
+def _summarise(folder: Path, split: str, indexes: Iterable[ShardIndex], label_set: LabelSet, problems: int) -> Split:
+    """Write FOLDER/SPLIT.names and FOLDER/SPLIT.presence, and return the split's entry in the manifest.
+
+    Args:
+      folder: of the records.
+      split: its name.
+      indexes: of its shards in order, iterated once.
+      label_set: of the masks.
+      problems: number of faces that are in no shard.
+
+    Raises:
+      UserError: the write fails.
+    """
+    shards, sizes = [], [np.zeros((0, 2), np.int64)]
+    pixels, images = np.zeros(IGNORE + 1, np.int64), np.zeros(len(label_set), np.int64)
+    labelled, broken = 0, problems
+    names, presence = (folder / f"{plan.prefix(split)}.{kind}" for kind in ("names", "presence"))
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(files.replacing(path)) for path in (names, presence)]
+        with parts[0].open("wb") as name_file, parts[1].open("wb") as presence_file:
+            for found in indexes:
+                name_file.writelines(f"{name}\n".encode() for name in found.names)
+                presence_file.write(np.packbits(found.presence, axis=1).tobytes())
+                shards.append(ShardFile(found.file, found.bytes, found.sha256, len(found.names)))
+                sizes.append(found.sizes)
+                pixels += found.pixels
+                images += found.presence.sum(axis=0)
+                labelled += found.labelled
+                broken += len(found.broken)
+    heights, widths = map(manifest.spread, np.concatenate(sizes).T)
+    return Split(
+        examples=sum(shard.examples for shard in shards),
+        labelled=labelled,
+        broken=broken,
+        shards=tuple(shards),
+        names=_describe(names),
+        presence=_describe(presence),
+        class_pixels=dict(zip(label_set.names, pixels.tolist(), strict=False)),  # as many as there are classes
+        class_images=dict(zip(label_set.names, images.tolist(), strict=True)),
+        ignored_pixels=int(pixels[IGNORE]),
+        heights=heights,
+        widths=widths,
+    )
+
+
+def _describe(path: Path) -> StoredFile:
+    return StoredFile(path.name, path.stat().st_size, files.sha256(path))
+
+
+def _list_broken(path: Path, problems: Iterable[tuple[str, Problem]]) -> Broken:
+    """Write the list of broken faces, or remove it if there are none; `problems` are (split, problem), iterated once.
+
+    Raises:
+      UserError: the write fails.
+    """
+    first, reasons, count = [], collections.Counter(), 0
+    with files.replacing(path) as part, part.open("w", encoding="ascii") as file:
+        for split, problem in problems:
+            file.write(json.dumps({"split": split, **problem._asdict()}) + "\n")
+            count += 1
+            if count <= SHOWN:
+                first.append((split, problem))
+            kind = normalise_reason(problem.reason)
+            reasons[kind if kind in reasons or len(reasons) < _MOST_REASONS else "other reasons"] += 1
+    if not count:
+        path.unlink()
+    return Broken(count, tuple(first), dict(reasons.most_common()))
+
+
+def normalise_reason(reason: str) -> str:
+    """Normalise a reason: quoted names become '...', numbers become N."""
+    return re.sub(r"\d+", "N", re.sub(r"'[^']*'|b?\"[^\"]*\"", "'...'", reason))[:200]

@@ -1,7 +1,6 @@
 """Records as a source of examples: any number of threads and processes read them at random."""
 
 import bisect
-import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -11,20 +10,18 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
-from input_pipeline import licences
+from input_pipeline import files, licences
 from input_pipeline.errors import UserError
-from input_pipeline.images import decode
-from input_pipeline.images.decode import Encoded
-from input_pipeline.images.examples import assemble, check_ids
+from input_pipeline.images.decode import Encoded, assemble, check_ids, read_mask
 from input_pipeline.readers.records import bucket, manifest, message, plan
-from input_pipeline.readers.records.manifest import Manifest, ShardFile, Split, Stored
-from input_pipeline.readers.splits import check_split
+from input_pipeline.readers.records.manifest import Manifest, ShardFile, StoredFile
+from input_pipeline.specs import check_split
 from input_pipeline.types import Example, OpenOptions, Problem
 
 # Without read-ahead and without threads of its own a reader costs 25 us a record and survives a fork.
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READER_BUFFER_BYTES = 1 << 15
-_AGAIN = ": copy or prepare the records again"
+_AGAIN = "copy or prepare the records again"
 
 
 def splits(where: str | os.PathLike) -> tuple[str, ...]:
@@ -60,15 +57,15 @@ class RecordsSource:
     def __init__(self, where: str | os.PathLike, split: str = "", *, require_masks: bool = True):
         directory = epath.Path(where).expanduser()
         self.manifest, content = _read_manifest(directory)
-        self._split = _choose(self.manifest, split, directory)
+        check_split("records", os.fspath(directory), split, _divided(self.manifest))
+        self._split = self.manifest.splits[split]
         if require_masks and self._split.labelled < self._split.examples:
             unlabelled = self._split.examples - self._split.labelled
             raise UserError(f"{unlabelled} faces of split '{split}' in '{where}' have no mask: choose data with masks")
         self._folder = Path(os.fspath(directory))
         if bucket.is_remote(os.fspath(directory)):
             self._folder = bucket.local_copy(directory, content, self._split.files, bucket.cache_folder(os.environ))
-        for problem in _misfits(self._folder, self._split.files):
-            raise UserError(f"'{problem.path}' {problem.reason}")
+        _check_sizes(self._folder, self._split.files)
         self.label_set, self.licence = self.manifest.label_set, licences.tidy(self.manifest.licence)
         self.names: Sequence[str] = _Names(self._folder / self._split.names.file, self._split.examples)
         self._ends = tuple(itertools.accumulate(shard.examples for shard in self._split.shards))
@@ -108,13 +105,13 @@ class RecordsSource:
         try:
             content = self._reader(shard).read([position])[0]
         except RuntimeError as error:
-            raise UserError(f"{self._where(index)} is damaged ({error}){_AGAIN}") from error
+            raise UserError(f"{self._where(index)} is damaged ({error}): {_AGAIN}") from error
         return message.decode(content, self._where(index))
 
     def verify(self) -> tuple[Problem, ...]:
         """Read every file of the split and return those whose checksum differs from the manifest's."""
         return tuple(
-            Problem(stored.file, str(self._folder / stored.file), f"has another checksum than before{_AGAIN}")
+            Problem(stored.file, str(self._folder / stored.file), f"has another checksum than before: {_AGAIN}")
             for stored in self._split.files
             if _checksum(self._folder / stored.file) != stored.sha256
         )
@@ -133,7 +130,7 @@ class RecordsSource:
         if record.mask is None:
             return None
         name = f"mask of {record.name} in {where}"
-        mask = decode.read_mask(Encoded(name, record.mask))
+        mask = read_mask(Encoded(name, record.mask))
         check_ids(mask, self.label_set, name)
         return mask
 
@@ -146,7 +143,7 @@ class RecordsSource:
 
     def _where(self, index: int) -> str:
         shard, position = self._find(index)
-        return f"record {position} of '{self._folder / self._split.shards[shard].stored.file}'"
+        return f"record {position} of '{self._folder / self._split.shards[shard].file}'"
 
     def _reader(self, shard: int) -> ArrayRecordReader:
         """Return the reader of a shard; threads that meet at a new shard may open it twice, which is harmless."""
@@ -180,7 +177,7 @@ class _Names(Sequence[str]):
             # Not splitlines: names may hold characters that it takes for line ends.
             names = tuple(_read(self._path).decode(errors="replace").split("\n")[:-1])
             if len(names) != self._count:
-                raise UserError(f"'{self._path}' does not hold {self._count} names{_AGAIN}")
+                raise UserError(f"'{self._path}' does not hold {self._count} names: {_AGAIN}")
             self._names = names
         return self._names
 
@@ -189,17 +186,14 @@ def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
     """Return the manifest and its bytes."""
     plan.check_path(directory)
     path = directory / manifest.FILE
-    content = bucket.read_file(path, manifest.MAX_BYTES)
-    if content is not None:
+    with files.reading(path, "check the address and its rights"):
+        finished, begun = path.is_file(), (directory / plan.FILE).exists()
+    if finished:
+        content = files.read_limited(path, manifest.MAX_BYTES, "manifest", remedy=_AGAIN)
         return manifest.from_json(content, os.fspath(path)), content
-    if (directory / plan.FILE).exists():
+    if begun:
         raise UserError(f"the records in '{directory}' are not finished: run their `l2s data prepare` again")
     raise UserError(f"there are no records in '{directory}': check the path, or make them with `l2s data prepare`")
-
-
-def _choose(found: Manifest, split: str, directory: epath.Path) -> Split:
-    check_split("records", os.fspath(directory), split, _divided(found))
-    return found.splits[split]
 
 
 def _divided(found: Manifest) -> tuple[str, ...]:
@@ -207,39 +201,33 @@ def _divided(found: Manifest) -> tuple[str, ...]:
     return () if tuple(found.splits) == ("",) else tuple(found.splits)
 
 
-def _misfits(folder: Path, wanted: Sequence[Stored]) -> Iterator[Problem]:
-    """Yield the files that are missing or have another size."""
+def _check_sizes(folder: Path, wanted: Sequence[StoredFile | ShardFile]) -> None:
+    """Raise UserError for a file that is missing or has another size."""
     for stored in wanted:
         path = folder / stored.file
-        if not path.is_file():
-            yield Problem(stored.file, str(path), f"is missing{_AGAIN}")
-        elif path.stat().st_size != stored.bytes:
-            reason = f"has {path.stat().st_size} bytes, but its manifest says {stored.bytes}{_AGAIN}"
-            yield Problem(stored.file, str(path), reason)
+        fault = None if path.is_file() else "is missing"
+        if fault is None and path.stat().st_size != stored.bytes:
+            fault = f"has {path.stat().st_size} bytes, but its manifest says {stored.bytes}"
+        if fault is not None:
+            raise UserError(f"'{path}' {fault}: {_AGAIN}")
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with files.reading(path, _AGAIN):
         return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror or error}){_AGAIN}") from error
 
 
 def _checksum(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror or error}){_AGAIN}") from error
+    with files.reading(path, _AGAIN):
+        return files.sha256(path)
 
 
 def _open(folder: Path, shard: ShardFile) -> ArrayRecordReader:
-    path = folder / shard.stored.file
-    for problem in _misfits(folder, [shard.stored]):  # ArrayRecord treats a missing file as empty
-        raise UserError(f"'{problem.path}' {problem.reason}")
+    path = folder / shard.file
+    _check_sizes(folder, [shard])  # ArrayRecord treats a missing file as empty
     reader = ArrayRecordReader(os.fspath(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES)
     if reader.num_records() != shard.examples:
-        raise UserError(f"'{path}' holds {reader.num_records()} records, its manifest says {shard.examples}{_AGAIN}")
+        raise UserError(f"'{path}' holds {reader.num_records()} records, its manifest says {shard.examples}: {_AGAIN}")
     return reader
 
 

@@ -109,7 +109,7 @@ def test_damaged_names_are_one_sentence(jobs, capfd):
 
 
 def test_a_killed_process_is_one_sentence():
-    with pytest.raises(UserError, match=r"was killed.*fewer jobs"):
+    with pytest.raises(UserError, match=r"ended before its time.*fewer --jobs"):
         scan.scan(Patchy(200, deadly=(50,)), jobs=2)
 
 

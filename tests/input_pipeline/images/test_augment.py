@@ -138,9 +138,9 @@ def test_color_matrix_known_answers():
 def test_augment_from_a_config():
     assert Augment.from_dict({}) == Augment()
     assert Augment.from_dict({"flip": 0, "rotate": 5}) == dataclasses.replace(Augment(), flip=0, rotate=5)
-    with pytest.raises(UserError, match="unknown augmentation 'rotat': did you mean 'rotate'"):
+    with pytest.raises(UserError, match=r"unknown augmentation 'rotat' \(did you mean 'rotate'"):
         Augment.from_dict({"rotat": 5})
-    with pytest.raises(UserError, match="unknown augmentation 'zzz': there are: flip, rotate"):
+    with pytest.raises(UserError, match=r"unknown augmentation 'zzz' \(there are: flip, rotate"):
         Augment.from_dict({"zzz": 5})
 
 

@@ -80,5 +80,5 @@ def test_everything_moves_into_the_box(rule, height, width):
 def test_rules_are_found_by_name():
     names = ("pad-square-bilinear", "pad-square-bicubic", "stretch-bicubic")
     assert [resize_rules.find(name) for name in names] == [PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH]
-    with pytest.raises(UserError, match=r"'stretch' is unknown: did you mean 'stretch-bicubic'\?"):
+    with pytest.raises(UserError, match=r"unknown resize rule 'stretch' \(did you mean 'stretch-bicubic'\?"):
         resize_rules.find("stretch")

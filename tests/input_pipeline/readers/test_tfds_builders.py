@@ -8,7 +8,7 @@ import pytest
 
 from input_pipeline.datasets import open_source, open_splits
 from input_pipeline.readers import downloads
-from input_pipeline.readers.tfds.builders.__main__ import build, main
+from input_pipeline.readers.tfds.builders import build, main
 from input_pipeline.selection import presence
 from input_pipeline.types import licence
 from tests.helpers.celebamask_fixture import write_celebamask_hq
@@ -53,7 +53,7 @@ def test_neither_building_nor_reading_imports_tensorflow(tmp_path):
     code = (
         "import sys\n"
         "from input_pipeline.datasets import open_source\n"
-        "from input_pipeline.readers.tfds.builders.__main__ import main\n"
+        "from input_pipeline.readers.tfds.builders import main\n"
         f"assert main(['helen', {str(tmp_path / 'download')!r}, '--data-dir', {str(tmp_path / 'tfds')!r}]) == 0\n"
         f"open_source('tfds:{tmp_path / 'tfds'}#helen?test')[0]\n"
         "sys.exit('tensorflow' in sys.modules or 'jax' in sys.modules)\n"

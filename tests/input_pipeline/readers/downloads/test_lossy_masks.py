@@ -16,8 +16,8 @@ from input_pipeline.images.decode import Encoded, read_drawing, read_mask
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.source import LayoutSource
 from input_pipeline.readers.records import message
-from input_pipeline.readers.records.face import read as read_face
 from input_pipeline.readers.records.prepare import open_data, prepare
+from input_pipeline.readers.records.shards import read_face
 from input_pipeline.readers.records.source import RecordsSource
 from tests.helpers.celebamask_fixture import write_celebamask_hq
 from tests.helpers.faces_fixture import face

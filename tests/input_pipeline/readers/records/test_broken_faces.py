@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline.images import decode
-from input_pipeline.readers.records import broken
-from input_pipeline.readers.records.prepare import open_data, prepare
+from input_pipeline.readers.records.prepare import normalise_reason, open_data, prepare
 from input_pipeline.readers.records.source import RecordsSource
 from tests.helpers.raw_faces import RawFaces, contents, data, make_faces, write_folder
 
@@ -189,4 +188,4 @@ def test_many_broken_faces_are_counted_by_reason(tmp_path):
 
 
 def test_reasons_without_names_and_numbers():
-    assert broken.kind_of("has 3 x 4 pixels, but 'a''b.png' has 5") == "has N x N pixels, but '...''...' has N"
+    assert normalise_reason("has 3 x 4 pixels, but 'a''b.png' has 5") == "has N x N pixels, but '...''...' has N"

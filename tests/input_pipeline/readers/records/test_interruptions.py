@@ -14,13 +14,15 @@ from tests.helpers.raw_faces import contents, data, make_faces
 
 FACES = 12
 PREPARE = """
-import resource, sys
+import resource, signal, sys
 from pathlib import Path
 from tests.helpers.raw_faces import RawFaces, data
 from input_pipeline.errors import UserError
 from input_pipeline.readers.records.prepare import prepare
 
 if __name__ == "__main__":
+    # What a shell starts in the background ignores Ctrl-C, and so would this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     source, out, jobs, seconds, limit = sys.argv[1:]
     if int(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
@@ -142,7 +144,7 @@ def test_a_killed_worker_is_one_sentence(tmp_path, raw, clean):
     os.kill(run.workers()[-1], signal.SIGKILL)
     code, output = run.end()
     assert code == 2
-    assert output.startswith("a process that wrote records ended before its time")
+    assert output.startswith("a worker process ended before its time")
     check_resumable(run, clean)
     assert finish(raw, tmp_path) == clean
 

@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 
 from input_pipeline.errors import UserError
-from input_pipeline.images.decode import Encoded, read_image, read_mask
+from input_pipeline.images.decode import Encoded, jpeg, png, read_image, read_mask
 from input_pipeline.readers.records import message
 from input_pipeline.readers.records.message import Record
 
@@ -27,10 +27,10 @@ def test_round_trip(mask, vectors):
 def test_pictures():
     rng = np.random.default_rng(0)
     mask, photo = rng.integers(0, 256, (9, 7), np.uint8), rng.integers(0, 256, (9, 7, 3), np.uint8)
-    np.testing.assert_array_equal(read_mask(Encoded("", message.png(mask))), mask)
-    np.testing.assert_array_equal(read_image(Encoded("", message.png(photo))), photo)
+    np.testing.assert_array_equal(read_mask(Encoded("", png(mask))), mask)
+    np.testing.assert_array_equal(read_image(Encoded("", png(photo))), photo)
     grey = np.full((16, 16, 3), 90, np.uint8)
-    assert np.abs(read_image(Encoded("", message.jpeg(grey))).astype(int) - grey).max() <= 1
+    assert np.abs(read_image(Encoded("", jpeg(grey))).astype(int) - grey).max() <= 1
 
 
 def arrays(**changed):

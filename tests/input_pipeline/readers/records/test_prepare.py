@@ -268,7 +268,7 @@ def test_problems_of_the_layout_are_mended_or_removed(tmp_path):
 def test_nothing_but_broken_faces(tmp_path):
     raw = make_faces(tmp_path / "raw", 1, problems=(Problem("x", "raw/x", "has no mask"),))
     (tmp_path / "raw" / "0").write_bytes(b"")
-    with pytest.raises(UserError, match="no face can be stored, see"):
+    with pytest.raises(UserError, match="no face can be stored: fix the files listed in"):
         prepare_into(tmp_path / "out", raw, skip_broken=True)
     assert not (tmp_path / "out" / "manifest.json").exists()
 

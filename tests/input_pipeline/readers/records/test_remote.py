@@ -108,7 +108,7 @@ def test_other_files_than_described_get_no_name(train, tmp_path, damage):
         remote.local_copy(epath.Path(directory), *train[1:], tmp_path / "cache")
     assert files_in(tmp_path / "cache") == [train[2][0].file]
     victim.unlink()
-    with pytest.raises(UserError, match=rf"{victim.name}' is missing"):
+    with pytest.raises(UserError, match=rf"{victim.name}' does not exist: prepare the records again"):
         remote.local_copy(epath.Path(directory), *train[1:], tmp_path / "cache")
 
 
