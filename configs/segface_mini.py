@@ -25,8 +25,8 @@ def get_config():
     config.data.batch_size = 16
     config.data.balance = 0.1  # hats, glasses and necklaces are on one face in twenty
     config.data.cache = True
-    config.data.mend_sides = True  # left and right are exchanged in 7 % of the masks
-    config.data.smaller_first = ((2900, 128), (5000, 192))
+    config.data.fix_left_right = True  # left and right are exchanged in 7 % of the masks
+    config.data.resolution_schedule = ((2900, 128), (5000, 192))
     config.data.augment.rotate = 15.0
     config.data.augment.scale_min = 0.75
     config.data.augment.scale_max = 1.3

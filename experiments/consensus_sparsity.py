@@ -171,7 +171,7 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
         "data.train": args.data,
         "data.eval": args.eval,
         "data.balance": 0.0,
-        "data.smaller_first": (),
+        "data.resolution_schedule": (),
         "data.blobs": 64,
         "train.steps": args.steps,
         "train.patience": 0,

@@ -28,13 +28,14 @@ def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float 
     return f"did you mean '{close[0]}'?" if close else otherwise
 
 
-def lookup(table: Mapping[str, Value], name: object, what: str, *, cutoff: float = 0.5) -> Value:
+def lookup(table: Mapping[str, Value], name: object, what: str, *, of: str = "", cutoff: float = 0.5) -> Value:
     """Return `table[name]`.
 
     Args:
       table: by name.
       name: what the user wrote.
-      what: the kind of thing that is looked up, for the sentence ("label set").
+      what: the kind of thing that is looked up, for the sentence ("class").
+      of: what it belongs to ("of label set 'lapa'").
       cutoff: see `nearest`.
 
     Raises:
@@ -44,7 +45,7 @@ def lookup(table: Mapping[str, Value], name: object, what: str, *, cutoff: float
         return table[name]
     word = clipped(name)
     hint = nearest(word, table, f"there are: {', '.join(table) or 'none'}", cutoff=cutoff)
-    raise UserError(f"unknown {what} '{word}' ({hint})")
+    raise UserError(" ".join(filter(None, (f"unknown {what} '{word}'", of, f"({hint})"))))
 
 
 def clipped(value: object, most: int = 80) -> str:

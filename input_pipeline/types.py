@@ -113,6 +113,36 @@ def stored_presence(source: Source) -> np.ndarray | None:
     return source.presence() if isinstance(source, PresenceSource) else None
 
 
+class View:
+    """The examples of another source, each one changed: the base class of such views.
+
+    Args:
+      source: any source.
+    """
+
+    def __init__(self, source: Source):
+        self.source, self.label_set, self.names, self.problems = (
+            source,
+            source.label_set,
+            source.names,
+            problems(source),
+        )
+
+    def change(self, example: Example) -> Example:
+        """Return the example that the view shows for an example of the source."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.change(self.source[index])
+
+    def read_reduced(self, index: int, at_least: int) -> Example:
+        """See `ReducedSource`."""
+        return self.change(read_reduced(self.source, index, at_least))
+
+
 class Weighted(NamedTuple):
     """One source of a mixture and its weight.
 

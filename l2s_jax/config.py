@@ -23,7 +23,7 @@ from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.images import resize_rules
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FRAMINGS
-from input_pipeline.loading.resolution_schedule import check_smaller_first, named_sides
+from input_pipeline.loading.resolution_schedule import check_resolution_schedule, sides_by_field
 from l2s_jax import schema, systems
 from l2s_jax.schema import MOST, Range
 
@@ -75,8 +75,8 @@ def base() -> ConfigDict:
     config.data.resize = "pad-square-bilinear"  # how all photos are made square (images/resize_rules.py)
     config.data.balance = 0.0  # repeat training faces with a class that less than this share of faces have; 0 = off
     config.data.batch_size = 16  # GLOBAL batch size, over all devices and hosts
-    config.data.mend_sides = False  # swap left and right in training masks whose `left` is the image's left
-    config.data.smaller_first = ()  # pairs (step, side): up to this step images have this side (progressive resizing)
+    config.data.fix_left_right = False  # swap left and right in training masks whose `left` is the image's left
+    config.data.resolution_schedule = ()  # pairs (step, side): up to this step images have this side
     config.data.blobs = 0  # largest number of connected components per training mask in `blobs`; 0 = no blobs
     config.data.blob_pixels = 8  # components with fewer pixels are merged with others of their class
     config.data.workers = 0  # worker processes per host that load and augment; 0 = threads of this process
@@ -324,15 +324,16 @@ def validate(config: ConfigDict) -> None:
 
 
 def _validate_sizes(config: ConfigDict) -> None:
-    pairs = config.data.smaller_first
-    check_smaller_first(pairs)
-    for field, side in named_sides(config.image_size, pairs):
+    pairs = config.data.resolution_schedule
+    check_resolution_schedule(pairs)
+    for field, side in sides_by_field(config.image_size, pairs):
         if side > MOST_PIXELS:
             raise UserError(f"{field}={side} must be at most {MOST_PIXELS} pixels")
     if pairs and pairs[-1][0] >= config.train.steps:
         raise UserError(
-            f"data.smaller_first ends at step {pairs[-1][0]} and the training at train.steps={config.train.steps}: no "
-            "batch would have image_size; set data.smaller_first=[] or earlier steps in it"
+            f"data.resolution_schedule ends at step {pairs[-1][0]} and the training at train.steps="
+            f"{config.train.steps}: no batch would have image_size; set data.resolution_schedule=[] or "
+            "earlier steps in it"
         )
 
 

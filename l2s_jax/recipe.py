@@ -12,15 +12,14 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from input_pipeline import datasets, labels, licences, selection
-from input_pipeline.audit.sides import MendedSides
+from input_pipeline.audit.sides import FixedSides
 from input_pipeline.errors import UserError, clipped, nearest
 from input_pipeline.images import resize_rules
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading import train
-from input_pipeline.loading.repeat_factor import RepeatFactorSource
-from input_pipeline.loading.showing import FacesShowing
+from input_pipeline.loading.views import FacesShowing, RepeatFactorSource
 from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.inference.model import frozen_arguments
@@ -166,7 +165,10 @@ def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[We
             f"data.require={list(config.data.require)} leaves {left} of {before} training faces, fewer than a batch of "
             f"{config.data.batch_size}: require fewer classes, or lower data.batch_size"
         )
-    return [Weighted(weight, _framed(_mended(_balanced(source, config), config), config)) for weight, source in parts]
+    return [
+        Weighted(weight, _framed(_side_corrected(_balanced(source, config), config), config))
+        for weight, source in parts
+    ]
 
 
 def _required(source: Source, config: ConfigDict) -> Source:
@@ -174,8 +176,8 @@ def _required(source: Source, config: ConfigDict) -> Source:
     return FacesShowing(source, labels.get(config.label_set), names) if names else source
 
 
-def _mended(source: Source, config: ConfigDict) -> Source:
-    return MendedSides(source) if config.data.mend_sides else source
+def _side_corrected(source: Source, config: ConfigDict) -> Source:
+    return FixedSides(source) if config.data.fix_left_right else source
 
 
 def _balanced(source: Source, config: ConfigDict) -> Source:
@@ -198,7 +200,7 @@ def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) 
         seed=config.seed,
         augment=Augment.from_dict(data.augment.to_dict()),
         resize=resize_rules.find(data.resize),
-        smaller_first=data.smaller_first,
+        resolution_schedule=data.resolution_schedule,
         blobs=data.blobs if system.needs_masks else 0,
         blob_pixels=data.blob_pixels,
         process_index=jax.process_index(),

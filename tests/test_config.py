@@ -330,13 +330,15 @@ def test_a_saved_config_that_is_older_than_a_field_of_its_system_takes_the_defau
         "[[9,8],[9,4]]",
     ],
 )
-def test_smaller_first_that_is_no_list_of_pairs(value):
-    with pytest.raises(UserError, match=r"data\.smaller_first=.* must be pairs \[step, side\]"):
-        configs.load("segface_mini", [f"data.smaller_first={value}"])
+def test_a_resolution_schedule_that_is_no_list_of_pairs(value):
+    with pytest.raises(UserError, match=r"data\.resolution_schedule=.* must be pairs \[step, side\]"):
+        configs.load("segface_mini", [f"data.resolution_schedule={value}"])
 
 
 def test_fields_that_only_fit_together():
-    with pytest.raises(UserError, match=r"data\.smaller_first ends at step 5000 and the training at train\.steps=2000"):
+    with pytest.raises(
+        UserError, match=r"data\.resolution_schedule ends at step 5000 and the training at train\.steps=2000"
+    ):
         configs.load("segface_mini", ["train.steps=2000"])
     with pytest.raises(UserError, match=r"set train\.eval_every above 0"):
         configs.load("demo", ["train.patience=3", "train.eval_every=0"])

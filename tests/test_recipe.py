@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from input_pipeline import datasets
-from input_pipeline.audit.sides import MendedSides
+from input_pipeline.audit.sides import FixedSides
 from input_pipeline.errors import UserError
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK
-from input_pipeline.loading.repeat_factor import RepeatFactorSource
+from input_pipeline.loading.views import RepeatFactorSource
 from l2s_jax import config as configs
 from l2s_jax import recipe, systems
 from tests.helpers.fake_system import fake_config
@@ -66,15 +66,17 @@ def test_faces_that_lack_a_required_class_are_left_out(folder):
         recipe.training_parts(conf)
 
 
-def test_training_data_are_mended_where_the_config_asks(folder):
-    (part,) = recipe.training_parts(config(folder, mend_sides=True, balance=1.0))
-    assert isinstance(part.source, MendedSides)
+def test_training_sides_are_fixed_where_the_config_asks(folder):
+    (part,) = recipe.training_parts(config(folder, fix_left_right=True, balance=1.0))
+    assert isinstance(part.source, FixedSides)
     assert len(part.source) == 5
 
 
 def test_a_system_of_one_size_takes_no_smaller_images():
-    conf = configs.load("demo", ["data.smaller_first=[[2,32]]"])
-    with pytest.raises(UserError, match=r"data.smaller_first must be \[\]: latents2segments trains at one image size"):
+    conf = configs.load("demo", ["data.resolution_schedule=[[2,32]]"])
+    with pytest.raises(
+        UserError, match=r"data.resolution_schedule must be \[\]: latents2segments trains at one image size"
+    ):
         systems.build(conf)
 
 

@@ -181,7 +181,7 @@ def test_every_number_has_a_range(name):
     config, ranges = configs.default(name), configs.RANGES | systems.ranges(name)
     for field, value in configs.flatten(config).items():
         kind = type(value[0]) if isinstance(value, tuple) and value else type(value)
-        if kind in (int, float) or (kind is tuple and field != "data.smaller_first"):
+        if kind in (int, float) or (kind is tuple and field != "data.resolution_schedule"):
             limits = schema.limits(field, ranges)
             assert limits is not None, field
             values = value if isinstance(value, tuple) else (value,)

@@ -34,22 +34,22 @@ class ClassCounts(NamedTuple):
     median_share: np.ndarray | None
 
 
-def count(facts: np.ndarray) -> ClassCounts:
+def count(stats: np.ndarray) -> ClassCounts:
     """Return the counts of records [N] of `face_stats.row_dtype`; broken faces do not count."""
-    facts = facts[facts["readable"]]
-    area = facts["mask_size"].astype(np.int64).prod(axis=1)
-    labelled = facts[area > 0]
+    stats = stats[stats["readable"]]
+    area = stats["mask_size"].astype(np.int64).prod(axis=1)
+    labelled = stats[area > 0]
     pixels = labelled["pixels"].astype(np.int64)
     shares = pixels / area[area > 0, None]
     return ClassCounts(
-        faces=len(facts),
+        faces=len(stats),
         labelled=len(labelled),
         presence=(pixels > 0).sum(axis=0),
         pixels=pixels.sum(axis=0),
         ignored=int(labelled["ignored"].sum(dtype=np.int64)),
-        heights=spread(facts["image_size"][:, 0]),
-        widths=spread(facts["image_size"][:, 1]),
-        image_sizes=_frequencies(facts["image_size"]),
+        heights=spread(stats["image_size"][:, 0]),
+        widths=spread(stats["image_size"][:, 1]),
+        image_sizes=_frequencies(stats["image_size"]),
         median_share=np.array([_median(column[column > 0]) for column in shares.T]),
     )
 

@@ -38,28 +38,28 @@ class Copy(NamedTuple):
     mirrored: bool
 
 
-def copies(facts: np.ndarray, split: np.ndarray) -> list[Copy]:
+def copies(stats: np.ndarray, split: np.ndarray) -> list[Copy]:
     """Find every face that shows the same photo as an earlier face: for each split, the nearest one in it.
 
     Faces of equal pixels, and those of equal hashes, are represented in each split by the first of them: a photo that
     occurs a thousand times is reported a thousand times and not half a million times.
 
     Args:
-      facts: records [N] with the fields `digest`, `hash`, `mirrored_hash` and `colours` of `face_stats.row_dtype`.
+      stats: records [N] with the fields `digest`, `hash`, `mirrored_hash` and `colours` of `face_stats.row_dtype`.
       split: int [N], the split of each face, ascending.
 
     Returns:
       The copies, sorted by (index, split of the earlier face).
     """
-    pictures, equal = _firsts(np.arange(len(facts)), facts["digest"], split)
-    hashes, alike = _firsts(pictures, facts["hash"][pictures], split[pictures])
+    pictures, equal = _firsts(np.arange(len(stats)), stats["digest"], split)
+    hashes, alike = _firsts(pictures, stats["hash"][pictures], split[pictures])
     found = [Copy(int(j), int(i), 0.0, True, False) for i, j in equal]
-    found += _near(facts, alike, np.zeros(len(alike)), mirrored=False)
+    found += _near(stats, alike, np.zeros(len(alike)), mirrored=False)
     for field in ("hash", "mirrored_hash"):
-        i, j, bits = near_pairs(facts["hash"][hashes], facts[field][hashes], _BITS).T
+        i, j, bits = near_pairs(stats["hash"][hashes], stats[field][hashes], _BITS).T
         others = i != j  # symmetric faces resemble their own mirror images
         pairs = np.stack([hashes[i[others]], hashes[j[others]]], axis=1)
-        found += _near(facts, np.sort(pairs, axis=1), bits[others], mirrored=field == "mirrored_hash")
+        found += _near(stats, np.sort(pairs, axis=1), bits[others], mirrored=field == "mirrored_hash")
     return _nearest(found, split)
 
 
@@ -87,9 +87,9 @@ def _firsts(faces: np.ndarray, keys: np.ndarray, split: np.ndarray) -> tuple[np.
     return faces[np.sort(np.concatenate(firsts))], faces[np.concatenate(pairs)]
 
 
-def _near(facts: np.ndarray, pairs: np.ndarray, bits: np.ndarray, *, mirrored: bool) -> Iterator[Copy]:
+def _near(stats: np.ndarray, pairs: np.ndarray, bits: np.ndarray, *, mirrored: bool) -> Iterator[Copy]:
     """Yield the pairs (earlier, later) of [P, 2] that are near by their hashes and by their colours."""
-    first, second = facts["colours"][pairs].swapaxes(0, 1)
+    first, second = stats["colours"][pairs].swapaxes(0, 1)
     distance = bits + _COLOUR_WEIGHT * colour_difference(first, second[:, :, ::-1] if mirrored else second)
     for k in np.flatnonzero(distance <= LIMIT):
         yield Copy(int(pairs[k, 1]), int(pairs[k, 0]), float(distance[k]), False, mirrored)

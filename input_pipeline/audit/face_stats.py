@@ -50,7 +50,7 @@ def row_dtype(label_set: LabelSet) -> np.dtype:
     )
 
 
-def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
+def measure_face(example: Example, label_set: LabelSet) -> np.ndarray:
     """Compute the statistics of one face.
 
     Args:
@@ -68,14 +68,14 @@ def look_at(example: Example, label_set: LabelSet) -> np.ndarray:
     row["hash"] = perceptual_hash(image)
     row["mirrored_hash"] = perceptual_hash(image[:, ::-1])
     row["colours"] = colours(image)
-    _look_at_landmarks(row, example.get("landmarks"), image.shape[:2])
+    _measure_landmarks(row, example.get("landmarks"), image.shape[:2])
     row["centroid"] = np.nan
     if "mask" in example:
-        look_at_mask(row, example["mask"], label_set)
+        measure_mask(row, example["mask"], label_set)
     return row
 
 
-def look_at_mask(row: np.ndarray, mask: np.ndarray, label_set: LabelSet) -> None:
+def measure_mask(row: np.ndarray, mask: np.ndarray, label_set: LabelSet) -> None:
     """Write the fields of a row that depend only on the mask.
 
     Args:
@@ -105,7 +105,7 @@ def _means(profile: np.ndarray) -> np.ndarray:
     return np.divide(moment, total, out=np.full(256, np.nan), where=total > 0)
 
 
-def _look_at_landmarks(row: np.ndarray, landmarks: np.ndarray | None, size: tuple[int, int]) -> None:
+def _measure_landmarks(row: np.ndarray, landmarks: np.ndarray | None, size: tuple[int, int]) -> None:
     for field in ("points_inside", "points_spread", "five", "eyes_apart"):
         row[field] = np.nan
     if landmarks is None or not len(landmarks):

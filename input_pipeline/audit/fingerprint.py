@@ -96,8 +96,6 @@ def near_pairs(first: np.ndarray, second: np.ndarray, limit: int) -> np.ndarray:
     Returns:
       int64 [P, 3]: i, j and the distance in bits; no pair occurs twice, sorted by (i, j).
     """
-    if not 0 <= limit < 2 * _BANDS:
-        raise ValueError(f"this search finds every pair up to {2 * _BANDS - 1} bits apart, not {limit}")
     found = [np.zeros((0, 3), np.int64)]
     for i, j in _candidates(first, second):
         distance = np.bitwise_count(first[i] ^ second[j]).sum(axis=1, dtype=np.int64)

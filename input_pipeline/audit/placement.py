@@ -56,11 +56,11 @@ def measure(landmarks: np.ndarray, size: tuple[int, int]) -> Points:
     return Points(True, inside, float(np.ptp(points, axis=0).max()), five)
 
 
-def distances(facts: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> np.ndarray:
+def distances(stats: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> np.ndarray:
     """Measure how far the points of eyes, nose and mouth lie from these classes of the mask.
 
     Args:
-      facts: records [N] of `facts.row_dtype(label_set)`.
+      stats: records [N] of `stats.row_dtype(label_set)`.
       label_set: of the masks.
       scale: factor applied to the landmarks first.
 
@@ -68,22 +68,22 @@ def distances(facts: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> 
       float64 [N], the mean over the classes in the mask, in face sizes; NaN if there is nothing to measure.
       The mouth and a pair of eyes belong halfway between their two points, the nose and a single eye anywhere between.
     """
-    centres = _centres(facts, label_set)
-    starts, ends = (scale * side for side in _ends(facts))
+    centres = _centres(stats, label_set)
+    starts, ends = (scale * side for side in _ends(stats))
     along = ends - starts
     length = (along**2).sum(axis=-1)
     place = np.divide(((centres - starts) * along).sum(axis=-1), length, out=np.zeros(length.shape), where=length > 0)
-    place = np.where(_is_halfway(facts, label_set), 0.5, place.clip(0, 1))
+    place = np.where(_is_halfway(stats, label_set), 0.5, place.clip(0, 1))
     nearest = starts + place[..., None] * along
     face = [label_set[name] for name in _FACE if name in label_set]
-    size = np.sqrt(facts["pixels"][:, face].sum(axis=1, dtype=np.float64))
+    size = np.sqrt(stats["pixels"][:, face].sum(axis=1, dtype=np.float64))
     apart = np.linalg.norm(centres - nearest, axis=-1) / np.maximum(size, 1)[:, None]
     return _mean(apart)
 
 
-def fitting_scale(facts: np.ndarray, label_set: LabelSet) -> float:
+def fitting_scale(stats: np.ndarray, label_set: LabelSet) -> float:
     """Return the factor that brings the landmarks of most faces nearest to the classes of their masks; NaN if none."""
-    centres, middles = _centres(facts, label_set), np.mean(_ends(facts), axis=0)
+    centres, middles = _centres(stats, label_set), np.mean(_ends(stats), axis=0)
     there = np.isfinite(centres + middles)
     target, point = np.where(there, centres, 0), np.where(there, middles, 0)
     moment, weight = (target * point).sum(axis=(1, 2)), (point**2).sum(axis=(1, 2))
@@ -91,7 +91,7 @@ def fitting_scale(facts: np.ndarray, label_set: LabelSet) -> float:
     return float(np.median(factors)) if len(factors) else np.nan
 
 
-def _centres(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def _centres(stats: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Return float64 [N, 3, 2]: (x, y) of eyes, nose and mouth in pixels of the mask; NaN for absent ones.
 
     The nose and the mouth are at the centroids of their pixels; both eyes count equally, however little of one shows.
@@ -99,32 +99,32 @@ def _centres(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
     found = []
     for names in _PARTS:
         ids = [label_set[name] for name in names if name in label_set]
-        pixels = facts["pixels"][:, ids, None]
+        pixels = stats["pixels"][:, ids, None]
         weight = (pixels > 0 if names is _EYES else pixels).astype(np.float64)
-        moment = (np.nan_to_num(facts["centroid"][:, ids].astype(np.float64)) * weight).sum(axis=1)
+        moment = (np.nan_to_num(stats["centroid"][:, ids].astype(np.float64)) * weight).sum(axis=1)
         total = np.broadcast_to(weight.sum(axis=1), moment.shape)
         found.append(np.divide(moment, total, out=np.full(moment.shape, np.nan), where=total > 0))
-    return _in_mask(facts, np.stack(found, axis=1))
+    return _in_mask(stats, np.stack(found, axis=1))
 
 
-def _is_halfway(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def _is_halfway(stats: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Return bool [N, 3]: whether the centre of eyes, nose and mouth lies halfway between its two points."""
     pair = [label_set[name] for name in _EYES[:2] if name in label_set]
-    both = (facts["pixels"][:, pair] > 0).sum(axis=1) == 2
-    return np.stack([both, np.zeros(len(facts), bool), np.ones(len(facts), bool)], axis=1)
+    both = (stats["pixels"][:, pair] > 0).sum(axis=1) == 2
+    return np.stack([both, np.zeros(len(stats), bool), np.ones(len(stats), bool)], axis=1)
 
 
-def _ends(facts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ends(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the two points, each float64 [N, 3, 2] in pixels of the mask, between which eyes, nose and mouth lie."""
-    five = facts["five"].astype(np.float64)
-    six = _in_mask(facts, np.concatenate([five, five[:, :2].mean(axis=1, keepdims=True)], axis=1))
+    five = stats["five"].astype(np.float64)
+    six = _in_mask(stats, np.concatenate([five, five[:, :2].mean(axis=1, keepdims=True)], axis=1))
     starts, ends = np.transpose(_ENDS)
     return six[:, starts], six[:, ends]
 
 
-def _in_mask(facts: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+def _in_mask(stats: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     """Convert fractions of the mask's sides to (x, y) [N, M, 2] in pixels of each face's mask."""
-    return fractions * facts["mask_size"][:, None, ::-1]
+    return fractions * stats["mask_size"][:, None, ::-1]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import enum
 
 import numpy as np
 
-from input_pipeline.audit.face_stats import look_at_mask, row_dtype
+from input_pipeline.audit.face_stats import measure_mask, row_dtype
 from input_pipeline.labels import LabelSet
-from input_pipeline.types import Example, Source, read_reduced
+from input_pipeline.types import Example, View
 
 MIN_SEPARATION = 0.5
 """Partners nearer than this, in units of their own size (square root of their mean area), are inconclusive. On 900 real
@@ -38,11 +38,11 @@ def partners(label_set: LabelSet) -> list[tuple[str, str]]:
     return [(x.name, x.partner) for x in label_set.labels if x.side == "left" and x.partner in label_set]
 
 
-def separations(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def separations(stats: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Measure how far the left partner lies right of the right one in the image.
 
     Args:
-      facts: records [N] of `facts.row_dtype(label_set)`.
+      stats: records [N] of `stats.row_dtype(label_set)`.
       label_set: of the masks.
 
     Returns:
@@ -50,8 +50,8 @@ def separations(facts: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """
     pairs = [(label_set[left], label_set[right]) for left, right in partners(label_set)]
     left, right = np.array(pairs, np.int64).reshape(-1, 2).T
-    x, pixels = facts["centroid"][..., 0].astype(np.float64), facts["pixels"].astype(np.float64)
-    width = np.maximum(facts["mask_size"][:, 1:], 1)
+    x, pixels = stats["centroid"][..., 0].astype(np.float64), stats["pixels"].astype(np.float64)
+    width = np.maximum(stats["mask_size"][:, 1:], 1)
     size = np.sqrt((pixels[:, left] + pixels[:, right]) / 2) / width
     apart = np.full(size.shape, np.nan)
     return np.divide(x[:, left] - x[:, right], size, out=apart, where=(pixels[:, left] > 0) & (pixels[:, right] > 0))
@@ -67,33 +67,21 @@ def verdicts(separation: np.ndarray) -> np.ndarray:
     return result
 
 
-def mended(mask: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def fix_left_right(mask: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Return the mask uint8 [h, w] with left and right swapped if the side test says `SWAPPED`, else unchanged."""
     row = np.zeros(1, row_dtype(label_set))
-    look_at_mask(row[0], mask, label_set)
+    measure_mask(row[0], mask, label_set)
     swapped = verdicts(separations(row, label_set))[0] == Verdict.SWAPPED
     return np.take(label_set.flip, mask) if swapped else mask
 
 
-class MendedSides:
-    """The examples of a source with swapped masks corrected by `mended`; images and landmarks are unchanged.
+class FixedSides(View):
+    """The examples of a source with swapped masks corrected by `fix_left_right`; images and landmarks are unchanged.
 
     Args:
       source: any source.
     """
 
-    def __init__(self, source: Source):
-        self.source, self.label_set, self.names = source, source.label_set, source.names
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Example:
-        return self._mended(self.source[index])
-
-    def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `ReducedSource`."""
-        return self._mended(read_reduced(self.source, index, at_least))
-
-    def _mended(self, example: Example) -> Example:
-        return example | {"mask": mended(example["mask"], self.label_set)} if "mask" in example else example
+    def change(self, example: Example) -> Example:
+        """See `View`."""
+        return example | {"mask": fix_left_right(example["mask"], self.label_set)} if "mask" in example else example

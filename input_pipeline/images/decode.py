@@ -224,7 +224,7 @@ def name_of(picture: Picture) -> str:
 def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
     """Yield the image with only its header read, after checking its size; and its lossy coding, or None."""
     with contextlib.ExitStack() as stack:
-        with files.reading(name_of(picture), "name a readable image file"):
+        with files.reading(name_of(picture), "check the path"):
             opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
         file = stack.enter_context(opened)
         with _damage_named(picture, wanted):

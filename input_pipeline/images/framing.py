@@ -1,4 +1,4 @@
-"""Framing: the part of a photo that becomes a training example.
+"""Frame photos: the part of a photo that becomes a training example.
 
 | framing | example |
 |---|---|
@@ -10,8 +10,6 @@
 Outside the photo, the image of a square repeats its border and the mask is ignored.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from input_pipeline.errors import UserError
@@ -19,7 +17,7 @@ from input_pipeline.images.decode import MAX_PIXELS
 from input_pipeline.images.geometry import crop, warp
 from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.landmarks import TEMPLATE, alignment_matrix, five_points
-from input_pipeline.types import Example, Source, read_reduced
+from input_pipeline.types import Example, Source, View, read_reduced
 
 FRAMINGS = ("whole", "face", "face_inside", "aligned")
 MARGIN = 1.2
@@ -85,20 +83,19 @@ def _check_visible(low: np.ndarray, high: np.ndarray, example: Example) -> None:
 
 def _face_box(example: Example, label_set: LabelSet) -> tuple[np.ndarray, np.ndarray]:
     """Return (x, y) of the upper left and lower right corner of the face in the mask, pixels of the image."""
-    if "mask" not in example:
-        raise UserError("a face without landmarks and mask cannot be framed: set data.framing to 'whole'")
-    mask = example["mask"]
     is_face = np.zeros(256, bool)
     is_face[[label.id for label in label_set.labels if label.name not in _AROUND]] = True
+    mask = example.get("mask", np.zeros((0, 0), np.uint8))
     face = is_face[mask]
     columns, rows = np.flatnonzero(face.any(axis=0)), np.flatnonzero(face.any(axis=1))
     if not len(rows):
-        raise UserError("a mask without a face cannot be framed: leave it out, or set data.framing to 'whole'")
+        lack = "a mask without a face" if "mask" in example else "a face without landmarks and mask"
+        raise UserError(f"{lack} cannot be framed: leave it out, or set data.framing to 'whole'")
     ratio = np.divide(example["image"].shape[1::-1], mask.shape[::-1])
     return ratio * (columns[0], rows[0]), ratio * (columns[-1] + 1, rows[-1] + 1)
 
 
-class FramedSource:
+class FramedSource(View):
     """The examples of a source, framed.
 
     Args:
@@ -106,22 +103,12 @@ class FramedSource:
       framing: one of `FRAMINGS`.
 
     Raises:
-      UserError: an unknown framing; and, on reading an example, a face that cannot be framed (the sentence names it).
+      UserError: on reading an example, a face that cannot be framed (the sentence names it).
     """
 
     def __init__(self, source: Source, framing: str):
-        if framing not in FRAMINGS:
-            raise UserError(f"unknown framing '{framing}': there are {', '.join(FRAMINGS)}")
-        self.source, self.framing = source, framing
-        self.label_set, self.names = source.label_set, source.names
-
-    @property
-    def problems(self) -> Sequence:
-        """Return those of the source."""
-        return getattr(self.source, "problems", ())
-
-    def __len__(self) -> int:
-        return len(self.source)
+        super().__init__(source)
+        self.framing = framing
 
     def __getitem__(self, index: int) -> Example:
         return self._framed(index, self.source[index], at_least=None)
@@ -143,15 +130,19 @@ class FramedSource:
 
     def _framed(self, index: int, example: Example, at_least: int | None) -> Example:
         try:
-            if self.framing == "whole":
-                return example
-            if self.framing in ("face", "face_inside"):
-                return crop(example, *face_square(example, self.label_set), inside=self.framing == "face_inside")
-            if "landmarks" not in example:
-                raise UserError("a face without landmarks cannot be aligned: set data.framing to 'face' or 'whole'")
-            return align(example, TEMPLATE, _natural_side(example, at_least))
+            return _frame(example, self.label_set, self.framing, at_least)
         except UserError as error:
             raise UserError(f"'{self.names[index]}': {error}") from error
+
+
+def _frame(example: Example, label_set: LabelSet, framing: str, at_least: int | None) -> Example:
+    if framing == "aligned":
+        if "landmarks" not in example:
+            raise UserError("a face without landmarks cannot be aligned: set data.framing to 'face' or 'whole'")
+        return align(example, TEMPLATE, _natural_side(example, at_least))
+    if framing == "whole":
+        return example
+    return crop(example, *face_square(example, label_set), inside=framing == "face_inside")
 
 
 def _natural_side(example: Example, at_least: int | None) -> int:

@@ -62,14 +62,12 @@ def stack(rows: Sequence[Row]) -> Batch:
     return {"image": image, "mask": np.stack([each["mask"] for each in rows], dtype=np.int32), **batch}
 
 
-def local_batch(batch_size: int, process_index: int, process_count: int) -> int:
+def local_batch(batch_size: int, process_count: int) -> int:
     """Return how many rows of a global batch belong to each process.
 
     Raises:
-      UserError: the batch is not divisible by the number of processes, or there is no such process.
+      UserError: the batch is not divisible by the number of processes.
     """
     if batch_size < 1 or batch_size % process_count:
         raise UserError(f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")
-    if not 0 <= process_index < process_count:
-        raise UserError(f"process {process_index} does not exist among {process_count} processes")
     return batch_size // process_count

@@ -39,15 +39,15 @@ def eval_batches(
       threads: number of threads that prefetch.
 
     Yields:
-      (batch, natives): natives[b] is the mask uint8 [H, W] of row b at full size in `label_set` (all 255 for an
-      example without labels), or None for padding.
+      (batch, full_size_masks): the latter are uint8 [H, W] in `label_set`, all 255 for an example without labels, and
+      None for padding.
 
     Raises:
       UserError: as `train_batches`.
     """
     if not len(source):
         raise UserError("the evaluation data holds no example")
-    local = local_batch(batch_size, process_index, process_count)
+    local = local_batch(batch_size, process_count)
     table = labels.remap(source.label_set, label_set)
     read = functools.partial(_eval_row, source, table, resize, image_size)
     starts = range(process_index * local, math.ceil(len(source) / batch_size) * batch_size, batch_size)
@@ -67,7 +67,7 @@ def _in_batches(
             # A process may hold nothing but padding: then the first example gives the shapes.
             padding = padding_like((next(filter(None, group), None) or read(0))[0]), None
         filled = [row or padding for row in group]
-        yield stack([row for row, _ in filled]), [native for _, native in filled]
+        yield stack([row for row, _ in filled]), [full_size for _, full_size in filled]
 
 
 def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, index: int) -> EvalRow | None:
@@ -75,9 +75,9 @@ def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, 
     if index >= len(source):
         return None
     example = source[index]
-    native = table[mask_of(example)]
+    full_size_mask = table[mask_of(example)]
     square = resize.fit(example, side)
-    return to_row(square | {"mask": table[mask_of(square)]}), native
+    return to_row(square | {"mask": table[mask_of(square)]}), full_size_mask
 
 
 def _read_ahead(function: Callable, items: Sequence[int], threads: int, ahead: int) -> Iterator:

@@ -1,7 +1,7 @@
 """Batches for training: an infinite stream that can be resumed. (`eval_batches` is in input_pipeline/loading/eval.py.)
 
-Row r of global batch s is draw number `s * batch_size + r` of ONE stream: its example and its augmentation depend on
-(seed, draw number) alone. So the number of processes, workers or threads never changes a batch, and the step is the
+Row r of global batch s is sample number `s * batch_size + r` of ONE stream: its example and its augmentation depend on
+(seed, sample number) alone. So the number of processes, workers or threads never changes a batch, and the step is the
 complete state of the stream.
 
 Resume: a run continues at its global step. With the same number of processes each one gets the examples that it would
@@ -27,8 +27,8 @@ from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.collate import Batch, Row, local_batch, stack, to_row
 from input_pipeline.loading.eval import eval_batches
-from input_pipeline.loading.mixture import Turns, shared_keys
-from input_pipeline.loading.resolution_schedule import check_smaller_first
+from input_pipeline.loading.mixture import MixtureSchedule, shared_keys
+from input_pipeline.loading.resolution_schedule import check_resolution_schedule
 from input_pipeline.loading.views import CachedSource, RelabelledSource, ShrunkSource
 from input_pipeline.types import Example, Source, Weighted
 
@@ -48,7 +48,7 @@ def train_batches(
     seed: int,
     augment: Augment,
     resize: ResizeRule = PAD_SQUARE,
-    smaller_first: Sequence[tuple[int, int]] = (),
+    resolution_schedule: Sequence[tuple[int, int]] = (),
     blobs: int = 0,
     blob_pixels: int = 8,
     process_index: int = 0,
@@ -66,8 +66,8 @@ def train_batches(
         `identity` and `attributes` that all its sources have, with one shape.
       label_set: of the masks of the batches; each source is mapped to it first.
       image_size: side of the images, pixels.
-      smaller_first: pairs (step, side): until this step the images have this side, then that of the next pair, finally
-        `image_size` (progressive resizing). The order of examples and their augmentation do not depend on it.
+      resolution_schedule: pairs (step, side): until this step the images have this side, then that of the next pair,
+        finally `image_size` (progressive resizing). The order of examples and their augmentation do not depend on it.
       batch_size: rows of the GLOBAL batch; row r belongs to process `r // (batch_size // process_count)`.
       seed: 0 <= seed < 2**32, of the order and the augmentation.
       augment: the random augmentation.
@@ -94,22 +94,20 @@ def train_batches(
         raise UserError("the training data holds no example" + (" in one of its parts" if len(parts) > 1 else ""))
     if workers and cache:
         raise UserError("a cache lives in one process: use it with workers=0, or workers without a cache")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"the data seed is {seed}, but it goes from 0 to {2**32 - 1}")
-    local = local_batch(batch_size, process_index, process_count)
-    turns = Turns([part.weight for part in parts], seed)
-    draws = _draws(_working(parts, label_set, image_size, cache), turns, seed)
+    local = local_batch(batch_size, process_count)
+    schedule = MixtureSchedule([part.weight for part in parts], seed)
+    samples = _sample_stream(_working(parts, label_set, image_size, cache), schedule, seed)
     stages = []
-    check_smaller_first(smaller_first)
-    for until, side in [*smaller_first, (None, image_size)]:
+    check_resolution_schedule(resolution_schedule)
+    for until, side in [*resolution_schedule, (None, image_size)]:
         view = _TrainView(augment, resize, label_set, side, blobs, blob_pixels)
-        batches = draws.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
+        batches = samples.random_map(view).batch(local, drop_remainder=True, batch_fn=stack)
         # Batches before processes: the batch of process p at step s is number `s * process_count + p`.
         stages.append((until, batches[process_index::process_count]))
     read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads))
     position = {"seed": seed, "batch_size": batch_size, "examples": len(parts[0].source)}
     if len(parts) > 1:
-        position |= {"examples": [len(part.source) for part in parts], "shares": list(turns.shares)}
+        position |= {"examples": [len(part.source) for part in parts], "shares": list(schedule.shares)}
     return TrainBatches(
         stages,
         grain.ReadOptions(num_threads=0, prefetch_buffer_size=0) if workers else read,
@@ -126,13 +124,13 @@ def _working(parts: Sequence[Weighted], label_set: LabelSet, image_size: int, ca
     return [(CachedSource if cache else ShrunkSource)(source, **sides) for source in alike]
 
 
-def _draws(sources: Sequence[Source], turns: Turns, seed: int) -> grain.MapDataset:
-    """Return the map from draw number to example."""
+def _sample_stream(sources: Sequence[Source], schedule: MixtureSchedule, seed: int) -> grain.MapDataset:
+    """Return the map from sample index to example."""
     shuffled = [
         grain.MapDataset.source(source).seed((seed + part) % 2**32).shuffle().repeat()
         for part, source in enumerate(sources)
     ]
-    return shuffled[0] if len(shuffled) == 1 else grain.MapDataset.select_from_datasets(shuffled, turns)
+    return shuffled[0] if len(shuffled) == 1 else grain.MapDataset.select_from_datasets(shuffled, schedule)
 
 
 class TrainBatches(Iterator[Batch]):
@@ -188,9 +186,9 @@ class TrainBatches(Iterator[Batch]):
         for key in [*self._stream, *(key for key in state if key not in self._stream and key != "step")]:
             if state.get(key) != self._stream.get(key):
                 raise UserError(
-                    f"the saved position in the data has {key} {json.dumps(state.get(key))}, this run has "
-                    f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, or "
-                    "start in a new workdir"
+                    f"cannot resume: the checkpoint's data has {key} {json.dumps(state.get(key))}, this run has "
+                    f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, "
+                    "or start in a new workdir"
                 )
         self.close()
         self._step = int(state["step"])

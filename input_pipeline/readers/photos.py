@@ -59,7 +59,7 @@ def obstacle_of(suffix: str) -> str | None:
 def _obstacle(path: Path) -> str | None:
     try:
         if path.is_symlink() and not path.exists():
-            return f"is a link to {os.readlink(path)!a}, which does not exist: mend or remove it"
+            return f"is a link to {os.readlink(path)!a}, which does not exist: correct or remove it"
         if not path.is_file():
             return "is no regular file: remove it"
     except OSError as error:

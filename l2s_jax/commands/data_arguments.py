@@ -66,7 +66,7 @@ TEXTS = {
         "checksums, licence note. Works in parallel; started again, it goes on where it stopped. Photos are kept as\n"
         "they are (their own bytes) unless --size asks for smaller ones.\n\n"
         "Broken faces are listed in DIR/broken.jsonl; then no manifest is written and the exit code is 2, until they\n"
-        "are mended or --skip-broken leaves them out.\n\n"
+        "are fixed or --skip-broken leaves them out.\n\n"
         f"layouts: {', '.join(downloads.NAMES)}",
         "examples:\n  l2s data prepare CelebAMask-HQ --layout celebamask_hq --out records/celebamask\n"
         "  l2s data prepare CelebAMask-HQ --layout celebamask_hq/farl --out records/celebamask_farl\n"
@@ -74,7 +74,7 @@ TEXTS = {
     "check": (
         "Look at every face: missing and damaged files, sizes that differ, unknown ids, classes that no face has,\n"
         "faces that occur twice (also across splits), faces whose left and right are swapped. Nothing is changed.\n"
-        "The exit code is 2 if files must be mended; findings to look at leave it at 0. The terminal names a few of\n"
+        "The exit code is 2 if files must be fixed; findings to review leave it at 0. The terminal names a few of\n"
         "each kind, --json all of them.",
         "examples:\n  l2s data check folder:faces\n  l2s data check 'lapa:LaPa?val' --json found.json",
         _check),

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from input_pipeline import files
 from input_pipeline.audit import issues, sides
-from input_pipeline.audit.issues import KINDS, Finding, Part
+from input_pipeline.audit.issues import KINDS, Finding, ScannedSplit
 from l2s_jax.commands import console, data_pass
 
 _NAMED = 6  # faces named in a row of the table
@@ -26,18 +26,18 @@ def run(args: argparse.Namespace) -> int:
     verdicts = {title: _verdicts(part) for title, part in parts.items()}
     _print(screen, parts, found, verdicts)
     if args.json is not None:
-        files.replace_json(args.json, _facts(args.data, parts, found, verdicts))
+        files.replace_json(args.json, _to_json(args.data, parts, found, verdicts))
         screen.print(f"\nall findings  {console.escape(str(args.json))}", soft_wrap=True)
-    return 2 if issues.must_be_mended(found) else 0
+    return 2 if issues.has_errors(found) else 0
 
 
-def _verdicts(part: Part) -> dict[str, list[str]]:
+def _verdicts(part: ScannedSplit) -> dict[str, list[str]]:
     """Return the names of the labelled faces by verdict of the side test; empty for a label set without sides."""
-    facts, source = part.scan.facts, part.source
+    stats, source = part.scan.stats, part.source
     if not sides.partners(source.label_set):
         return {}
-    verdict = sides.verdicts(sides.separations(facts, source.label_set))
-    labelled = facts["mask_size"].all(axis=1)
+    verdict = sides.verdicts(sides.separations(stats, source.label_set))
+    labelled = stats["mask_size"].all(axis=1)
     order = (sides.Verdict.CORRECT, sides.Verdict.SWAPPED, sides.Verdict.MIXED, sides.Verdict.UNCLEAR)
     return {
         value.name.lower(): [source.names[k] for k in np.flatnonzero(labelled & (verdict == value))] for value in order
@@ -46,7 +46,7 @@ def _verdicts(part: Part) -> dict[str, list[str]]:
 
 def _print(
     screen: Console,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, ScannedSplit],
     found: Sequence[Finding],
     verdicts: Mapping[str, Mapping[str, list[str]]],
 ) -> None:
@@ -58,12 +58,12 @@ def _print(
         )
     screen.print()
     if not found:
-        screen.print("[green]nothing to mend, nothing to look at[/]")
+        screen.print("[green]nothing to fix, nothing to review[/]")
         return
     grid = console.table(None, "", "what", "split", ">count", "which")
     for (kind, split), group in itertools.groupby(found, key=lambda finding: (finding.kind, finding.split)):
         members = list(group)
-        word = "[bold red]mend[/]" if KINDS[kind].mend else "[yellow]look[/]"
+        word = "[bold red]fix[/]" if KINDS[kind].is_error else "[yellow]review[/]"
         which = console.escape(_first_names(members))
         grid.add_row(word, KINDS[kind].title, console.escape(split or "all"), str(len(members)), which)
     screen.print(grid)
@@ -85,7 +85,7 @@ def _sentences(found: Sequence[Finding]) -> Iterator[str]:
     """Yield a few findings of each kind as sentences: kinds that must be fixed, and copies, which need both names."""
     for kind, group in itertools.groupby(found, key=lambda finding: finding.kind):
         members = list(group)
-        if not KINDS[kind].mend and members[0].other is None:
+        if not KINDS[kind].is_error and members[0].other is None:
             continue
         yield f"\n[bold]{KINDS[kind].title}[/]"
         for member in members[:_SENTENCES]:
@@ -95,22 +95,22 @@ def _sentences(found: Sequence[Finding]) -> Iterator[str]:
             yield f"  [dim]... and {len(members) - _SENTENCES} more; --json FILE writes them all[/]"
 
 
-def _facts(
+def _to_json(
     specs: Sequence[str],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, ScannedSplit],
     found: Sequence[Finding],
     verdicts: Mapping[str, Mapping[str, list[str]]],
 ) -> dict:
     """Return the content of the `--json` file."""
     return {
         "data": list(specs),
-        "mend": sum(KINDS[finding.kind].mend for finding in found),
-        "look": sum(not KINDS[finding.kind].mend for finding in found),
+        "fix": sum(KINDS[finding.kind].is_error for finding in found),
+        "review": sum(not KINDS[finding.kind].is_error for finding in found),
         "splits": {
             title: {"faces": len(part.source), "label_set": part.source.label_set.name, "sides": verdicts[title]}
             for title, part in parts.items()
         },
         "findings": [
-            {"severity": "mend" if KINDS[finding.kind].mend else "look"} | finding._asdict() for finding in found
+            {"severity": "fix" if KINDS[finding.kind].is_error else "review"} | finding._asdict() for finding in found
         ],
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from input_pipeline import datasets, specs
-from input_pipeline.audit.issues import Part
+from input_pipeline.audit.issues import ScannedSplit
 from input_pipeline.audit.scan import scan
 from input_pipeline.errors import UserError
 from input_pipeline.types import Source
@@ -39,7 +39,7 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
     return found
 
 
-def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, Part]:
+def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, ScannedSplit]:
     """Read every face once, under a progress bar, and return its statistics."""
     result = {}
     if not splits:
@@ -47,5 +47,7 @@ def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console)
     with console.bar(screen) as progress:
         task = progress.add_task("looking", total=sum(len(opened.source) for opened in splits.values()))
         for title, (_, source) in splits.items():
-            result[title] = Part(source, scan(source, jobs=jobs, progress=functools.partial(progress.advance, task)))
+            result[title] = ScannedSplit(
+                source, scan(source, jobs=jobs, progress=functools.partial(progress.advance, task))
+            )
     return result

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     counts = {} if args.recount else {title: class_counts.stored(o.source, o.split) for title, o in splits.items()}
     unknown = {title: opened for title, opened in splits.items() if counts.get(title) is None}
     parts = data_pass.scan_splits(unknown, args.jobs, screen)
-    counts |= {title: class_counts.count(part.scan.facts) for title, part in parts.items()}
+    counts |= {title: class_counts.count(part.scan.stats) for title, part in parts.items()}
     for title, opened in splits.items():
         screen.print(f"[bold]{console.escape(title or 'all')}[/]  {_summary(counts[title])}", soft_wrap=True)
         screen.print(_classes(counts[title], opened.source.label_set, screen.width))
@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
             screen.print(f"[yellow]{left_out} faces are broken and not counted: `l2s data check` names them[/]")
         screen.print()
     if args.json is not None:
-        facts = {title: _facts(counts[title], opened.source.label_set) for title, opened in splits.items()}
-        files.replace_json(args.json, {"data": list(args.data), "splits": facts})
+        stats = {title: _to_json(counts[title], opened.source.label_set) for title, opened in splits.items()}
+        files.replace_json(args.json, {"data": list(args.data), "splits": stats})
         screen.print(f"numbers  {console.escape(str(args.json))}", soft_wrap=True)
     return 0
 
@@ -97,7 +97,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def _facts(counts: ClassCounts, label_set: LabelSet) -> dict:
+def _to_json(counts: ClassCounts, label_set: LabelSet) -> dict:
     """Return the `--json` entry of a split; shares are fractions, null if not known."""
     sizes = counts.image_sizes
     classes = {

@@ -50,8 +50,8 @@ def build(config: ConfigDict):
       UserError: no such system, or a config it cannot be built from.
     """
     system = _module(config.system, "system").build(config)
-    if config.data.smaller_first and not system.any_size:
-        raise UserError(f"data.smaller_first must be []: {system.name} trains at one image size")
+    if config.data.resolution_schedule and not system.any_size:
+        raise UserError(f"data.resolution_schedule must be []: {system.name} trains at one image size")
     return system
 
 

@@ -217,7 +217,7 @@ class _Run:
 
     def _out_of_patience(self) -> bool:
         """Tell whether `train.patience` evaluations gave no new best; those at a smaller image size do not count."""
-        train, small = self.config.train, self.config.data.smaller_first
+        train, small = self.config.train, self.config.data.resolution_schedule
         if not train.patience or self.best is None:
             return False
         since = max(self.best.step, small[-1][0] if small else 0)

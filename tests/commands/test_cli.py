@@ -183,7 +183,7 @@ def test_dry_run_counts_without_allocating(capsys, fake_experiment):
 
 
 def test_dry_run_of_a_loss_over_blobs(capsys):
-    changes = {"loss.consensus.weight": 0.1, "data.blobs": 8, "image_size": 32, "data.smaller_first": "[]"}
+    changes = {"loss.consensus.weight": 0.1, "data.blobs": 8, "image_size": 32, "data.resolution_schedule": "[]"}
     fields = [f"--config.{name}={value}" for name, value in changes.items()]
     code, out, _ = l2s(capsys, "train", "--config", "segface_mini", "--dry-run", "--devices", 1, *fields)
     assert code == 0

@@ -113,7 +113,7 @@ def test_unknown_names_suggest_the_nearest():
         labels.get("celebmask")
     with pytest.raises(KeyError, match="did you mean 'l_eye'"):
         CELEBAMASK["leye"]
-    with pytest.raises(UserError, match="it has: celebamask"):
+    with pytest.raises(UserError, match="there are: celebamask"):
         labels.get("42")
 
 

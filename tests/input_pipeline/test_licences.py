@@ -6,14 +6,13 @@ import pytest
 from PIL import Image
 
 from input_pipeline import licences
-from input_pipeline.audit.sides import MendedSides
+from input_pipeline.audit.sides import FixedSides
 from input_pipeline.datasets import open_mixture, open_source
 from input_pipeline.errors import UserError
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LAPA
 from input_pipeline.licences import Strictness, short, strictest, strictness, tidy
-from input_pipeline.loading.repeat_factor import RepeatFactorSource
-from input_pipeline.loading.views import CachedSource, RelabelledSource, ShrunkSource
+from input_pipeline.loading.views import CachedSource, RelabelledSource, RepeatFactorSource, ShrunkSource
 from input_pipeline.readers import downloads
 from input_pipeline.readers.records.prepare import open_data, prepare
 from input_pipeline.selection import Subset
@@ -116,10 +115,10 @@ def test_every_view_has_that_of_its_data(tmp_path):
         RelabelledSource(source, LAPA, ()),
         ShrunkSource(source, 8),
         CachedSource(source, 8, memory_limit=1 << 20),
-        MendedSides(source),
+        FixedSides(source),
     ]
     assert [licence(view) for view in views] == ["CC-BY-4.0"] * len(views)
-    assert licence(MendedSides(FramedSource(Subset(source, 0, 1), "face"))) == "CC-BY-4.0"
+    assert licence(FixedSides(FramedSource(Subset(source, 0, 1), "face"))) == "CC-BY-4.0"
 
 
 def test_parts_of_a_mixture_keep_their_own(tmp_path):

@@ -8,9 +8,9 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.audit import issues, sides
-from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.face_stats import measure_face
 from input_pipeline.audit.scan import scan
-from input_pipeline.audit.sides import MendedSides, Verdict
+from input_pipeline.audit.sides import FixedSides, Verdict
 from input_pipeline.datasets import open_source
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.geometry import flip
@@ -38,8 +38,8 @@ class Faces:
 
 
 def verdict(mask, label_set):
-    facts = look_at({"image": np.zeros((SIDE, SIDE, 3), np.uint8), "mask": mask}, label_set)
-    return Verdict(sides.verdicts(sides.separations(facts[None], label_set))[0])
+    stats = measure_face({"image": np.zeros((SIDE, SIDE, 3), np.uint8), "mask": mask}, label_set)
+    return Verdict(sides.verdicts(sides.separations(stats[None], label_set))[0])
 
 
 def test_every_set_with_sides_is_followed_here():
@@ -53,7 +53,7 @@ def test_a_face_as_published_is_correct_and_its_mirrored_pixels_are_not(name):
     mask, label_set = draw(name), LABEL_SETS[name]
     assert verdict(mask, label_set) == Verdict.CORRECT
     assert verdict(mask[:, ::-1], label_set) == Verdict.SWAPPED
-    np.testing.assert_array_equal(MendedSides(Faces(name))[0]["mask"], mask)
+    np.testing.assert_array_equal(FixedSides(Faces(name))[0]["mask"], mask)
 
 
 @ALL
@@ -129,7 +129,7 @@ def write_facesynthetics(root, picture, mask, points):
 def test_the_check_finds_nothing_swapped_in_a_download(tmp_path, name, count, write):
     picture, mask = Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)), Image.fromarray(draw(name))
     source = open_source(write(tmp_path, picture, mask, points_of(name, count)))
-    part = issues.Part(source, scan(source, jobs=1))
+    part = issues.ScannedSplit(source, scan(source, jobs=1))
     assert part.scan.broken == []
     assert source[0]["landmarks"].shape == (count, 2)
     kinds = {finding.kind for finding in issues.inspect({"": part})}

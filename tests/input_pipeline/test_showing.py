@@ -5,7 +5,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, HELEN, IGNORE, L2S_REGIONS
-from input_pipeline.loading.showing import FacesShowing
+from input_pipeline.loading.views import FacesShowing
 
 REGIONS = ("hair", "skin", "nose", "eyes", "lips")
 WORN = [
@@ -58,8 +58,8 @@ def test_only_faces_that_show_every_class_are_left(stored):
 @pytest.mark.parametrize(
     ("label_set", "names", "sentence"),
     [
-        (L2S_REGIONS, ("hair", "eye"), "label set 'l2s_regions' has no class 'eye' to require.*eyes"),
-        (HELEN, ("skin", "neck"), "has no class 'neck'"),
+        (L2S_REGIONS, ("hair", "eye"), "unknown class 'eye' of label set 'l2s_regions' .*eyes"),
+        (HELEN, ("skin", "neck"), "unknown class 'neck' of label set 'helen'"),
         (CELEBAMASK, ("hat", "hair"), "none of 4 faces shows all of hat, hair"),
     ],
 )

@@ -343,7 +343,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     ("changes", "sentence"),
     [
         ({"model__mirror": True, "model__warp": "exact"}, "model.mirror needs model.warp=none, not exact"),
-        ({"data__smaller_first": ((4, 40),)}, "data.smaller_first=40 must be a multiple of 32"),
+        ({"data__resolution_schedule": ((4, 40),)}, "data.resolution_schedule=40 must be a multiple of 32"),
         ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
         ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
         ({"model__stochastic_depth": 1.0}, "is no rate"),

@@ -252,7 +252,10 @@ def test_batch_statistics_need_jit(student):
         ({"stage": "distil"}, "stage='distil' must be one of: labels, teacher"),
         ({"teacher__labels": "firm"}, r"teacher\.labels='firm' must be one of: soft, hard"),
         ({"image_size": 30}, "image_size=30 must be a multiple of 4"),
-        ({"data__smaller_first": ((10, 16),)}, "data.smaller_first=16 must be a multiple of 4, at least 20"),
+        (
+            {"data__resolution_schedule": ((10, 16),)},
+            "data.resolution_schedule=16 must be a multiple of 4, at least 20",
+        ),
         ({"model__width": 5}, r"model\.width=5 must be an even number"),
         ({"model__dropout": 1.0}, r"model\.dropout=1\.0 must be a rate"),
         ({"loss__consensus__blobs": "components"}, r"set data\.blobs"),

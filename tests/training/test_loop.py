@@ -66,11 +66,13 @@ class Fussy(Batches):
         return batch
 
 
-def train(tmp_path, evaluate=None, system=None, frozen=None, actions=(), console=None, smaller_first=(), **fields):
+def train(
+    tmp_path, evaluate=None, system=None, frozen=None, actions=(), console=None, resolution_schedule=(), **fields
+):
     """Trains; returns the result, its batches, and (step, score) of the evaluations."""
     config, evaluations = toy_config(**fields), []
     with config.unlocked():
-        config.data.smaller_first = smaller_first
+        config.data.resolution_schedule = resolution_schedule
 
     def score(variables):
         value = evaluate(variables) if evaluate else float(variables["net"]["count"])
@@ -181,7 +183,7 @@ def test_patience_ends_a_run_that_no_longer_improves_and_its_restart(tmp_path):
 
 
 def test_evaluations_at_smaller_sizes_do_not_try_the_patience(tmp_path):
-    fields = {"steps": 12, "eval_every": 2, "patience": 2, "smaller_first": ((3, 8), (5, 16))}
+    fields = {"steps": 12, "eval_every": 2, "patience": 2, "resolution_schedule": ((3, 8), (5, 16))}
     _, _, evaluations = train(tmp_path, lambda v: 1.0 / float(v["net"]["count"]), **fields)
     assert [step for step, _ in evaluations] == [2, 4, 6, 8, 10]  # the last size begins after step 5
 

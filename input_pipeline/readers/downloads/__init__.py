@@ -23,5 +23,5 @@ def get(name: str) -> tuple["Layout", str | None]:
     layout: Layout = importlib.import_module(f"input_pipeline.readers.downloads.{base}").LAYOUT
     if not slash:
         return layout, next(iter(layout.variants), None)
-    lookup(layout.variants, variant, f"variant of layout '{base}'")
+    lookup(layout.variants, variant, "variant", of=f"of layout '{base}'")
     return layout, variant

@@ -230,7 +230,7 @@ def _write_shards(
 
     args = _WorkerArgs(folder, raws, options.size, functools.partial(_send, counter))
     results = processes.run(_write_shard, args, tasks, min(jobs, len(tasks)), report)
-    with contextlib.closing(results), counted, counter:
+    with counted, counter, contextlib.closing(results):
         for _ in results:
             report()
 

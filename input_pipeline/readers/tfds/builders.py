@@ -127,9 +127,8 @@ def build(name: str, download: epath.PathLike, data_dir: epath.PathLike) -> str:
     """
     base, _, config = name.partition("/")
     lookup(BUILDERS, base, "TFDS builder")
-    configs = {f"{base}/{each}": each for each in BUILDERS[base].builder_configs}
     if config:
-        lookup(configs, name, "config of a TFDS builder")
+        lookup(BUILDERS[base].builder_configs, config, "config", of=f"of TFDS builder '{base}'")
     files.existing_folder(download)
     builder = tfds.builder(name, data_dir=data_dir, file_format="array_record", try_gcs=False)
     builder.download_and_prepare(

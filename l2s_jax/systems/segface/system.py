@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
-from input_pipeline.loading.resolution_schedule import named_sides
+from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers import drop_path, tanh_warp
 from l2s_jax.losses import segmentation
@@ -35,7 +35,7 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: unknown backbone, label set or warp, or inconsistent fields.
     """
-    for field, side in named_sides(config.image_size, config.data.smaller_first):
+    for field, side in sides_by_field(config.image_size, config.data.resolution_schedule):
         if side % 32:
             raise UserError(f"{field}={side} must be a multiple of 32, the coarsest stride of a backbone")
     consensus_term.check(config)

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
-from input_pipeline.loading.resolution_schedule import named_sides
+from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
@@ -64,7 +64,7 @@ def _check(config: ConfigDict) -> None:
     for field, choices in CHOICES.items():
         if chosen[field] not in choices:
             raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
-    for field, side in named_sides(config.image_size, config.data.smaller_first):
+    for field, side in sides_by_field(config.image_size, config.data.resolution_schedule):
         if side % 4 or side < 20:
             raise UserError(f"{field}={side} must be a multiple of 4, at least 20")
     if config.model.width < 2 or config.model.width % 2:

@@ -5,7 +5,7 @@ import pytest
 
 from input_pipeline import datasets
 from input_pipeline.audit import issues
-from input_pipeline.audit.issues import Part
+from input_pipeline.audit.issues import ScannedSplit
 from input_pipeline.audit.scan import scan
 from input_pipeline.labels import CELEBAMASK, IGNORE, LabelSet
 from input_pipeline.synthetic import SyntheticSource
@@ -37,7 +37,7 @@ class Checksummed(Fixed):
 
 
 def inspect(**splits) -> list[issues.Finding]:
-    return issues.inspect({title: Part(source, scan(source, jobs=1)) for title, source in splits.items()})
+    return issues.inspect({title: ScannedSplit(source, scan(source, jobs=1)) for title, source in splits.items()})
 
 
 def inspect_folder(root) -> list[issues.Finding]:
@@ -69,8 +69,8 @@ def test_planted_faults_are_found_and_nothing_else(folder):
     for key, words in expected.items():
         assert words in found[key].detail, found[key]
     assert found["leak", "val", "v1"].other == ("train", "t5")
-    assert issues.must_be_mended(list(found.values()))
-    assert not issues.must_be_mended([found["leak", "val", "v1"], found["empty_class", "", "mouth"]])
+    assert issues.has_errors(list(found.values()))
+    assert not issues.has_errors([found["leak", "val", "v1"], found["empty_class", "", "mouth"]])
 
 
 def test_the_worst_kinds_come_first(folder):
@@ -78,8 +78,8 @@ def test_the_worst_kinds_come_first(folder):
     order = list(issues.KINDS)
     places = [order.index(finding.kind) for finding in inspect_folder(folder)]
     assert places == sorted(places)
-    mend = [issues.KINDS[kind].mend for kind in order]
-    assert mend == sorted(mend, reverse=True)
+    errors = [issues.KINDS[kind].is_error for kind in order]
+    assert errors == sorted(errors, reverse=True)
 
 
 def test_procedural_faces_have_no_findings():
@@ -135,11 +135,11 @@ def test_landmarks_that_mean_the_other_side():
     assert kinds(found) == [("swapped_landmarks", "face0")]
 
 
-def test_damaged_records_must_be_mended():
+def test_damaged_records_must_be_fixed():
     found = inspect(all=Checksummed((noise(0, np.tile(np.uint8([[0, 1]]), (8, 4))),)))
     assert kinds(found) == [("damaged_records", "train-0.array_record")]
     assert "'d/train-0.array_record' has another checksum" in found[0].detail
-    assert issues.must_be_mended(found)
+    assert issues.has_errors(found)
 
 
 def test_copies_between_label_sets(folder):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from input_pipeline.audit import issues, placement
-from input_pipeline.audit.face_stats import look_at
-from input_pipeline.audit.issues import Part
+from input_pipeline.audit.face_stats import measure_face
+from input_pipeline.audit.issues import ScannedSplit
 from input_pipeline.audit.scan import Scan, scan
 from input_pipeline.labels import CELEBAMASK, L2S_REGIONS, LAPA, SKIN_HAIR, remap
 from input_pipeline.synthetic import SyntheticSource, render, sample_factors
@@ -30,12 +30,12 @@ def faces():
 
 @pytest.fixture(scope="module")
 def rows(faces):
-    """The facts of `faces` without landmarks."""
-    return np.stack([look_at({"image": f["image"], "mask": f["mask"]}, CELEBAMASK) for f in faces])
+    """The stats of `faces` without landmarks."""
+    return np.stack([measure_face({"image": f["image"], "mask": f["mask"]}, CELEBAMASK) for f in faces])
 
 
 class Named:
-    """The names and label set of faces whose facts are there already."""
+    """The names and label set of faces whose stats are there already."""
 
     label_set = CELEBAMASK
 
@@ -44,7 +44,7 @@ class Named:
 
 
 def marked(rows, faces, change, select=lambda points: points):
-    """The facts with changed landmarks."""
+    """The stats with changed landmarks."""
     result = rows.copy()
     for row, face in zip(result, faces, strict=True):
         points = placement.measure(change(select(face["landmarks"]).astype(np.float64)), (SIDE, SIDE))
@@ -53,9 +53,9 @@ def marked(rows, faces, change, select=lambda points: points):
     return result
 
 
-def found(facts):
-    source = Named(len(facts))
-    return list(issues._landmarks("", Part(source, Scan(facts, []))))
+def found(stats):
+    source = Named(len(stats))
+    return list(issues._landmarks("", ScannedSplit(source, Scan(stats, []))))
 
 
 def five(points):
@@ -64,10 +64,10 @@ def five(points):
 
 @pytest.mark.parametrize("select", [lambda points: points, five], ids=["68 points", "5 points"])
 def test_no_correct_face_is_called_wrong(rows, faces, select):
-    facts = marked(rows, faces, lambda points: points, select)
-    assert found(facts) == []
-    assert np.nanmax(placement.distances(facts, CELEBAMASK)) < 0.65 * placement.LIMIT
-    assert np.isfinite(placement.distances(facts, CELEBAMASK)).all()
+    stats = marked(rows, faces, lambda points: points, select)
+    assert found(stats) == []
+    assert np.nanmax(placement.distances(stats, CELEBAMASK)) < 0.65 * placement.LIMIT
+    assert np.isfinite(placement.distances(stats, CELEBAMASK)).all()
 
 
 FAULTS = {
@@ -97,11 +97,11 @@ def test_every_misplaced_face_is_found(rows, faces, fault):
         (lambda p: np.where(p > p.min(), p, np.inf), "not finite"),
     ],
 )
-def test_landmarks_that_show_no_face_must_be_mended(rows, faces, change, words):
+def test_landmarks_that_show_no_face_must_be_fixed(rows, faces, change, words):
     details = found(marked(rows[:8], faces[:8], change))
     assert [finding.kind for finding in details] == ["unusable_landmarks"] * 8
     assert all(words in finding.detail for finding in details)
-    assert issues.must_be_mended(details)
+    assert issues.has_errors(details)
 
 
 @pytest.mark.parametrize(("scale", "remedy"), [(2.0, 0.5), (0.5, 2.0)])
@@ -109,7 +109,7 @@ def test_another_scale_is_told_for_the_data_set(rows, faces, scale, remedy):
     (frame,) = (f for f in found(marked(rows, faces, lambda p: scale * p)) if f.kind == "landmark_frame")
     assert frame.detail.startswith(f"{COUNT} of {COUNT} faces have their landmarks beside the face; multiplied by ")
     assert float(frame.detail.split()[-3]) == pytest.approx(remedy, rel=0.04)
-    assert issues.must_be_mended([frame])
+    assert issues.has_errors([frame])
 
 
 def test_landmarks_of_other_photos_are_told_for_the_data_set(rows, faces):
@@ -117,10 +117,10 @@ def test_landmarks_of_other_photos_are_told_for_the_data_set(rows, faces):
     assert "no scale makes them fit" in frame.detail
 
 
-def test_one_wrong_face_is_named_and_no_reason_to_mend_the_data_set(rows, faces):
-    facts = marked(rows, faces, lambda p: p)
-    facts[7] = marked(rows[7:8], faces[7:8], FAULTS["half"])[0]
-    (finding,) = found(facts)
+def test_one_wrong_face_is_named_and_no_reason_to_fix_the_data_set(rows, faces):
+    stats = marked(rows, faces, lambda p: p)
+    stats[7] = marked(rows[7:8], faces[7:8], FAULTS["half"])[0]
+    (finding,) = found(stats)
     assert (finding.kind, finding.name) == ("misplaced_landmarks", "face7")
     assert "face sizes from those of the mask" in finding.detail
 
@@ -141,16 +141,16 @@ def test_without_masks_the_photo_is_the_measure(rows, faces):
 @pytest.mark.parametrize("label_set", [LAPA, L2S_REGIONS])
 def test_other_label_sets(faces, label_set):
     table = remap(CELEBAMASK, label_set)
-    facts = np.stack([look_at({**face, "mask": table[face["mask"]]}, label_set) for face in faces[:40]])
-    assert np.nanmax(placement.distances(facts, label_set)) < placement.LIMIT / 2
-    assert np.nanmin(placement.distances(facts, label_set, scale=2.0)) > placement.LIMIT
+    stats = np.stack([measure_face({**face, "mask": table[face["mask"]]}, label_set) for face in faces[:40]])
+    assert np.nanmax(placement.distances(stats, label_set)) < placement.LIMIT / 2
+    assert np.nanmin(placement.distances(stats, label_set, scale=2.0)) > placement.LIMIT
 
 
 def test_labels_without_parts_and_unknown_points_say_nothing(faces):
     table = remap(CELEBAMASK, SKIN_HAIR)
-    facts = look_at({**faces[0], "mask": table[faces[0]["mask"]]}, SKIN_HAIR)[None]
-    assert np.isnan(placement.distances(facts, SKIN_HAIR)).all()
-    odd = look_at({**faces[0], "landmarks": faces[0]["landmarks"][:7]}, CELEBAMASK)[None]
+    stats = measure_face({**faces[0], "mask": table[faces[0]["mask"]]}, SKIN_HAIR)[None]
+    assert np.isnan(placement.distances(stats, SKIN_HAIR)).all()
+    odd = measure_face({**faces[0], "landmarks": faces[0]["landmarks"][:7]}, CELEBAMASK)[None]
     assert np.isnan(placement.distances(odd, CELEBAMASK)).all()
     assert np.isnan(placement.fitting_scale(odd, CELEBAMASK))
     assert (odd["points"][0], odd["points_inside"][0]) == (7, 1)
@@ -168,7 +168,9 @@ class Varied(SyntheticSource):
 
 def test_different_numbers_of_landmarks():
     source = Varied(5, SIDE, seed=0)
-    (finding,) = (f for f in issues.inspect({"": Part(source, scan(source, jobs=1))}) if f.kind not in ("empty_class",))
+    (finding,) = (
+        f for f in issues.inspect({"": ScannedSplit(source, scan(source, jobs=1))}) if f.kind not in ("empty_class",)
+    )
     assert (finding.kind, finding.detail) == (
         "landmark_counts",
         "1 face with none, 1 face with 5, 3 faces with 68",

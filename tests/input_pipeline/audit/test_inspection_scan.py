@@ -6,7 +6,7 @@ import pytest
 
 from input_pipeline import datasets
 from input_pipeline.audit import class_counts, scan
-from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.face_stats import measure_face
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, IGNORE
 from input_pipeline.synthetic import SyntheticSource
@@ -44,7 +44,7 @@ def test_facts_of_a_face_by_hand():
     mask[3] = IGNORE
     image = np.zeros((8, 12, 3), np.uint8)
     points = np.array([[2, 3], [8, 3], [5, 5], [3, 6], [7, 6]], np.float32)
-    row = look_at({"image": image, "mask": mask, "landmarks": points}, CELEBAMASK)
+    row = measure_face({"image": image, "mask": mask, "landmarks": points}, CELEBAMASK)
     assert row["readable"]
     assert row["image_size"].tolist() == [8, 12]
     assert row["mask_size"].tolist() == [4, 6]
@@ -57,7 +57,7 @@ def test_facts_of_a_face_by_hand():
 
 
 def test_facts_without_mask_and_with_unknown_landmarks():
-    row = look_at({"image": np.zeros((3, 3, 3), np.uint8), "landmarks": np.zeros((7, 2), np.float32)}, CELEBAMASK)
+    row = measure_face({"image": np.zeros((3, 3, 3), np.uint8), "landmarks": np.zeros((7, 2), np.float32)}, CELEBAMASK)
     assert not row["mask_size"].any()
     assert not row["pixels"].any()
     assert np.isnan(row["eyes_apart"])
@@ -67,28 +67,28 @@ def test_digest_tells_shapes_and_single_pixels_apart():
     images = [np.zeros((2, 8, 3), np.uint8), np.zeros((8, 2, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)]
     images.append(images[2].copy())
     images[3][3, 3, 2] = 1
-    digests = {look_at({"image": image}, CELEBAMASK)["digest"].tobytes() for image in images}
+    digests = {measure_face({"image": image}, CELEBAMASK)["digest"].tobytes() for image in images}
     assert len(digests) == 4
-    assert look_at({"image": images[3]}, CELEBAMASK)["digest"].tobytes() in digests
+    assert measure_face({"image": images[3]}, CELEBAMASK)["digest"].tobytes() in digests
 
 
 def test_broken_faces_are_listed_and_the_others_are_read():
     told = []
-    facts, broken = scan.scan(Patchy(70, broken=(3, 40)), jobs=1, progress=told.append)
+    stats, broken = scan.scan(Patchy(70, broken=(3, 40)), jobs=1, progress=told.append)
     assert sum(told) == 70
     assert [(problem.name, problem.reason) for problem in broken] == [
         ("face3", "face 3 is damaged"),
         ("face40", "face 40 is damaged"),
     ]
-    assert np.flatnonzero(~facts["readable"]).tolist() == [3, 40]
-    readable = facts[facts["readable"]]
+    assert np.flatnonzero(~stats["readable"]).tolist() == [3, 40]
+    readable = stats[stats["readable"]]
     assert (readable["pixels"].max(axis=1) == 4).all()
 
 
 def test_processes_find_the_same_as_one():
     source = Patchy(130, broken=(0, 64, 129))
     alone, together = (scan.scan(source, jobs=jobs) for jobs in (1, 3))
-    assert alone.facts.tobytes() == together.facts.tobytes()
+    assert alone.stats.tobytes() == together.stats.tobytes()
     assert alone.broken == together.broken
 
 
@@ -117,7 +117,7 @@ def test_counts_equal_numpy(tmp_path):
     face_folders.write(tmp_path)
     source = datasets.open_source(f"folder:{tmp_path}?train")
     masks = np.stack([source[k]["mask"] for k in range(len(source))])
-    counts = class_counts.count(scan.scan(source, jobs=1).facts)
+    counts = class_counts.count(scan.scan(source, jobs=1).stats)
     per_face = np.stack([[(mask == k).sum() for k in range(len(source.label_set))] for mask in masks])
     assert (counts.faces, counts.labelled, counts.ignored) == (8, 8, 0)
     np.testing.assert_array_equal(counts.pixels, per_face.sum(axis=0))
@@ -128,7 +128,7 @@ def test_counts_equal_numpy(tmp_path):
 
 
 def test_counts_leave_broken_and_unlabelled_faces_out():
-    rows = scan.scan(Patchy(6, broken=(2,)), jobs=1).facts
+    rows = scan.scan(Patchy(6, broken=(2,)), jobs=1).stats
     rows["mask_size"][0] = rows["pixels"][0] = 0
     rows["image_size"][4] = (7, 5)
     counts = class_counts.count(rows)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.audit import sides
-from input_pipeline.audit.face_stats import look_at
+from input_pipeline.audit.face_stats import measure_face
 from input_pipeline.audit.sides import Verdict
 from input_pipeline.images.geometry import flip
 from input_pipeline.labels import CELEBAMASK, FASSEG, LAPA
@@ -20,8 +20,8 @@ def mask_with(**columns: int) -> np.ndarray:
 
 
 def judged(*masks: np.ndarray, label_set=CELEBAMASK) -> list[Verdict]:
-    facts = np.stack([look_at({"image": PHOTO, "mask": mask}, label_set) for mask in masks])
-    return [Verdict(v) for v in sides.verdicts(sides.separations(facts, label_set))]
+    stats = np.stack([measure_face({"image": PHOTO, "mask": mask}, label_set) for mask in masks])
+    return [Verdict(v) for v in sides.verdicts(sides.separations(stats, label_set))]
 
 
 def test_partners_of_the_label_sets():
@@ -30,8 +30,8 @@ def test_partners_of_the_label_sets():
 
 
 def test_separation_is_in_units_of_the_parts():
-    facts = look_at({"image": PHOTO, "mask": mask_with(l_eye=60, r_eye=20)}, CELEBAMASK)[None]
-    np.testing.assert_allclose(sides.separations(facts, CELEBAMASK), [[10, np.nan, np.nan]], rtol=1e-6)
+    stats = measure_face({"image": PHOTO, "mask": mask_with(l_eye=60, r_eye=20)}, CELEBAMASK)[None]
+    np.testing.assert_allclose(sides.separations(stats, CELEBAMASK), [[10, np.nan, np.nan]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_procedural_faces_are_correct_and_mirroring_pixels_alone_swaps_every_cle
     examples = [source[k] for k in range(len(source))]
 
     def verdicts(change) -> np.ndarray:
-        facts = np.stack([look_at(change(example), CELEBAMASK) for example in examples])
-        assert np.isfinite(facts["eyes_apart"]).all()
-        return sides.verdicts(sides.separations(facts, CELEBAMASK))
+        stats = np.stack([measure_face(change(example), CELEBAMASK) for example in examples])
+        assert np.isfinite(stats["eyes_apart"]).all()
+        return sides.verdicts(sides.separations(stats, CELEBAMASK))
 
     correct = verdicts(lambda x: x)
     assert set(correct) <= {Verdict.CORRECT, Verdict.UNCLEAR}
@@ -78,15 +78,15 @@ def test_label_sets_in_other_orders():
     assert judged(lapa, label_set=LAPA) == [Verdict.SWAPPED]
 
 
-def test_only_swapped_masks_are_mended():
+def test_only_swapped_masks_are_fixed():
     correct, swapped = mask_with(l_eye=60, r_eye=20, nose=40), mask_with(l_eye=20, r_eye=60, nose=40)
     unclear = mask_with(l_eye=60, hair=10)
     for mask in (correct, unclear):
-        np.testing.assert_array_equal(sides.mended(mask, CELEBAMASK), mask)
-    np.testing.assert_array_equal(sides.mended(swapped, CELEBAMASK), mask_with(r_eye=20, l_eye=60, nose=40))
+        np.testing.assert_array_equal(sides.fix_left_right(mask, CELEBAMASK), mask)
+    np.testing.assert_array_equal(sides.fix_left_right(swapped, CELEBAMASK), mask_with(r_eye=20, l_eye=60, nose=40))
 
 
-def test_a_view_of_mended_masks_leaves_everything_else():
+def test_a_view_of_fixed_masks_leaves_everything_else():
     faces = SyntheticSource(3, size=64, seed=0)
 
     class Mirrored:
@@ -99,7 +99,7 @@ def test_a_view_of_mended_masks_leaves_everything_else():
             example = faces[index]
             return example | {"mask": np.take(self.label_set.flip, example["mask"])} if index else {"image": PHOTO}
 
-    view = sides.MendedSides(Mirrored())
+    view = sides.FixedSides(Mirrored())
     assert len(view) == 3
     assert set(view[0]) == {"image"}
     for index in (1, 2):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
-from input_pipeline.images.framing import FIVE_POINT_MARGIN, FRAMINGS, FramedSource, align, face_square
+from input_pipeline.images.framing import FIVE_POINT_MARGIN, FramedSource, align, face_square
 from input_pipeline.images.geometry import crop, resize
 from input_pipeline.labels import CELEBAMASK, IGNORE, L2S_REGIONS, SUBSPACE_PARTS
 from input_pipeline.landmarks import TEMPLATE
@@ -221,12 +221,6 @@ def test_a_framed_source_is_a_source():
         assert one.keys() == other.keys()
         for key in one:
             np.testing.assert_array_equal(one[key], other[key])
-
-
-def test_unknown_framing():
-    with pytest.raises(UserError, match=r"unknown framing 'faces': there are whole, face, face_inside, aligned"):
-        FramedSource(Faces(), "faces")
-    assert FRAMINGS == ("whole", "face", "face_inside", "aligned")
 
 
 @pytest.mark.parametrize(

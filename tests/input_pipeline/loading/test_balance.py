@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
-from input_pipeline.loading.repeat_factor import RepeatFactorSource, repeat_factors, round_systematically
+from input_pipeline.loading.views import RepeatFactorSource, repeat_factors, round_systematically
 from input_pipeline.selection import Subset, presence
 
 SKIN, HAT, NECKLACE = (labels.CELEBAMASK[name] for name in ("skin", "hat", "neck_l"))
@@ -117,9 +116,3 @@ def test_stored_presence_spares_the_masks():
     np.testing.assert_array_equal(view.repeats, [2] * 4 + [1] * 46)  # 0.08 of the 50
     assert source.masks_read == 0
     assert view.presence()[:, HAT].sum() == 8
-
-
-@pytest.mark.parametrize("threshold", [0, -0.1, 1.5, float("nan"), float("inf")])
-def test_threshold_is_a_share(threshold):
-    with pytest.raises(UserError, match=r"balance threshold is .*: above 0, at most 1"):
-        RepeatFactorSource(Faces(), threshold, seed=0)

@@ -19,8 +19,8 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import CELEBAMASK, IGNORE
-from input_pipeline.loading.repeat_factor import RepeatFactorSource
 from input_pipeline.loading.train import train_batches
+from input_pipeline.loading.views import RepeatFactorSource
 from input_pipeline.types import Weighted
 
 COUNT, BATCH = 22, 4
@@ -103,7 +103,7 @@ def test_a_restart_keeps_the_epoch_of_each_part_of_a_mixture(before, after):
             assert sorted(order[start : start + count]) == list(range(count))
 
 
-GROWING = {"smaller_first": ((2, 16), (5, 24)), "image_size": 32, "augment": ALL}
+GROWING = {"resolution_schedule": ((2, 16), (5, 24)), "image_size": 32, "augment": ALL}
 SIDES = (16, 16, 24, 24, 24, 32, 32, 32)
 
 
@@ -150,8 +150,8 @@ def check_interrupted(faces, growing, options, stop):
 
 @pytest.mark.parametrize("pairs", [((2, 16), (2, 24)), ((3, 16), (2, 24)), ((0, 16),), ((2, 0),)])
 def test_sizes_that_make_no_sense(pairs):
-    with pytest.raises(UserError, match=r"data.smaller_first=.* must be pairs"):
-        stream(Numbered(8), smaller_first=pairs)
+    with pytest.raises(UserError, match=r"data.resolution_schedule=.* must be pairs"):
+        stream(Numbered(8), resolution_schedule=pairs)
 
 
 @pytest.mark.parametrize("case", range(5))

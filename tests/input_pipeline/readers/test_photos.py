@@ -105,7 +105,7 @@ def test_photos_of_a_folder(tmp_path):
     assert [path.name for path in found.paths] == ["a.png", "b.JPG", "c.webp", "d.avif", "e.HEIC", "link.jpg"]
     assert [problem.name for problem in found.passed_over] == ["gone.jpg", "pipe.jpg", "raw.CR2"]
     gone, pipe, raw = (problem.reason for problem in found.passed_over)
-    assert gone == "is a link to 'nowhere\\x1b[31m.jpg', which does not exist: mend or remove it"
+    assert gone == "is a link to 'nowhere\\x1b[31m.jpg', which does not exist: correct or remove it"
     assert pipe == "is no regular file: remove it"
     assert raw == "is in a format that is not read (.cr2): save it as JPEG or PNG"
 

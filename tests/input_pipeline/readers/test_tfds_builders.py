@@ -83,9 +83,9 @@ def test_celebamask_without_a_partition_is_one_split(tmp_path):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hellen", "there is no TFDS builder 'hellen': choose one of celebamask_hq, helen, lapa"),
-        ("lapa/official", "'lapa' has no config 'official': it has none"),
-        ("celebamask_hq/ofic", "no config 'ofic': it has official, farl, zllrunning"),
+        ("hellen", "unknown TFDS builder 'hellen' (did you mean 'helen'?)"),
+        ("lapa/official", "unknown config 'official' of TFDS builder 'lapa' (there are: none)"),
+        ("celebamask_hq/ofic", "unknown config 'ofic' of TFDS builder 'celebamask_hq' (did you mean 'official'?)"),
         ("lapa", "nowhere' does not exist"),
     ],
 )

@@ -96,7 +96,7 @@ def test_variants_and_the_default(written):
     assert list(LAYOUT.variants) == list(ORDERS)
     assert downloads.get("celebamask_hq") == (LAYOUT, "official")
     assert load(written[0]).order == load(written[0], variant="official").order
-    with pytest.raises(UserError, match=r"unknown variant of layout 'celebamask_hq' 'farm'.*did you mean 'farl'"):
+    with pytest.raises(UserError, match=r"unknown variant 'farm' of layout 'celebamask_hq' .*did you mean 'farl'"):
         downloads.get("celebamask_hq/farm")
 
 

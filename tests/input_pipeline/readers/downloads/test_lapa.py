@@ -30,7 +30,7 @@ def test_round_trip(lapa, split, inside):
     assert downloads.get("lapa") == (LAYOUT, None)
     assert LAYOUT.splits(epath.Path(root / inside)) == ("train", "val", "test")
     raw = pickle.loads(pickle.dumps(open_lapa(root / inside, split)))  # noqa: S301 - our own bytes
-    assert raw.label_set is LAPA
+    assert raw.label_set == LAPA
     assert raw.names == tuple(sorted(FACES[split]))
     assert raw.problems == ()
     for index, name in enumerate(raw.names):

@@ -89,12 +89,6 @@ def test_mask_of_another_shape(tmp_path, at_least):
         source[0] if at_least is None else source.read_reduced(0, at_least)
 
 
-def test_id_outside_the_label_set(tmp_path):
-    write_photo(tmp_path)
-    with pytest.raises(UserError, match=r"0\.jpg' holds the class id 11, but label set 'lapa' ends at 10"):
-        LayoutSource(Photos(str(tmp_path), (np.full((16, 24), 11, np.uint8),)))[0]
-
-
 def test_problems_stop_a_strict_source_only(tmp_path):
     problems = tuple(Problem(str(k), f"photos/{k}.jpg", "has no mask") for k in (7, 8, 9))
     raw = Photos(str(tmp_path), (np.zeros((16, 24), np.uint8),), problems=problems)

@@ -15,7 +15,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.decode import Encoded, read_drawing, read_mask
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.source import LayoutSource
-from input_pipeline.readers.records import message
+from input_pipeline.readers.records import shards
 from input_pipeline.readers.records.prepare import open_data, prepare
 from input_pipeline.readers.records.shards import read_face
 from input_pipeline.readers.records.source import RecordsSource
@@ -132,7 +132,9 @@ def test_every_layout_refuses_jpeg_masks_and_the_check_names_them(tmp_path, name
         LayoutSource(raw)[index]
     assert sentence in read_face(raw, index, None).reason  # what `l2s data prepare` writes down
     source = datasets.open_source(f"{name}:{tmp_path}" + (f"?{split}" if split else ""), strict=False)
-    (found,) = (f for f in issues.inspect({"": issues.Part(source, scan(source, jobs=1))}) if f.kind == "broken")
+    (found,) = (
+        f for f in issues.inspect({"": issues.ScannedSplit(source, scan(source, jobs=1))}) if f.kind == "broken"
+    )
     assert (found.name, found.detail[: len(sentence)]) == (raw.names[index], sentence)
 
 
@@ -140,7 +142,7 @@ def test_records_with_a_jpeg_mask_are_refused(tmp_path, monkeypatch):
     """As somebody else's writer may make them."""
     (tmp_path / "raw").mkdir()
     write_folder(tmp_path / "raw")
-    monkeypatch.setattr(message, "png", lambda pixels: encoded(Image.fromarray(pixels), "JPEG"))
+    monkeypatch.setattr(shards, "png", lambda pixels: encoded(Image.fromarray(pixels), "JPEG"))
     prepare(open_data(str(tmp_path / "raw"), "folder"), tmp_path / "records", jobs=1)
     with pytest.raises(UserError, match=r"mask of a in .* holds JPEG data"):
         RecordsSource(tmp_path / "records")[0]

@@ -202,7 +202,7 @@ def test_two_at_once_refuse_each_other(tmp_path):
     assert prepare(data(raws), tmp_path / "out", jobs=1).manifest.splits[""].examples == 1
 
 
-def test_broken_faces_stop_short_and_are_mended(tmp_path):
+def test_broken_faces_stop_short_and_are_fixed(tmp_path):
     raw = make_faces(tmp_path / "raw", 6)
     clean = contents_of(prepare_into(tmp_path / "clean", raw))
     whole = (tmp_path / "raw" / "3").read_bytes()
@@ -221,7 +221,7 @@ def test_broken_faces_stop_short_and_are_mended(tmp_path):
     assert (skipped.splits[""].examples, skipped.splits[""].broken) == (5, 1)
     assert tuple(RecordsSource(tmp_path / "out").names) == ("face0", "face1", "face2", "face4", "face5")
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
-    assert prepare_into(tmp_path / "out", raw)[0].broken.count == 1  # not mended: looked at, nothing written
+    assert prepare_into(tmp_path / "out", raw)[0].broken.count == 1  # not fixed: looked at, nothing written
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
     (tmp_path / "raw" / "3").write_bytes(whole)
     assert prepare_into(tmp_path / "out", raw, skip_broken=True)[0].broken.count == 0
@@ -239,7 +239,7 @@ def contents_of(made):
     return contents(made[1])
 
 
-def test_problems_of_the_layout_are_mended_or_removed(tmp_path):
+def test_problems_of_the_layout_are_fixed_or_removed(tmp_path):
     """A face without its mask joins the shard before it when it gets one; a broken photo may also be removed."""
     root = tmp_path / "raw"
     write_folder(root, ["a", "b", "c", "d"])
