@@ -1,11 +1,11 @@
-"""Blobs: the connected components of a mask, for losses that make predictions consistent within each component.
+"""Label the connected components of a mask, for losses that make predictions consistent within each component.
 
 Blobs are constants of the loss, but cropping and rotation split and join them: they are computed from the augmented
 mask that the network sees. Background is a class like any other (Masi et al., CVPR 2020, section 3).
 """
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
@@ -34,12 +34,12 @@ def blobs(mask: np.ndarray, max_blobs: int, *, min_pixels: int) -> np.ndarray:
     """
     numbered, count = components(mask)
     owned = numbered > 0
-    # From here on component k of scipy is number k - 1.
+    # From here on component k of OpenCV is number k - 1.
     numbers = numbered[owned] - 1
     sizes = np.bincount(numbers, minlength=count)
     classes = np.zeros(count, np.int64)
     classes[numbers] = mask[owned]
-    order = np.argsort(-sizes, kind="stable")  # scipy numbers in raster order
+    order = np.argsort(-sizes, kind="stable")  # OpenCV numbers in raster order
     keep = _affordable(classes[order], max_blobs, at_most=int((sizes >= min_pixels).sum()))
     ids = np.empty(count, np.int32)
     ids[order[:keep]] = np.arange(keep)
@@ -59,17 +59,18 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     Returns:
       their numbers int32 [H, W], from 1 in raster order (0 = ignored), and how many there are.
 
-    One pass for all classes: pixels are laid out with gaps, and a gap is filled if both its neighbours have the same
-    class. So the time does not grow with the number of classes.
+    OpenCV labels two values only. One pass for all classes: pixels are laid out with gaps, and a gap is filled if both
+    its neighbours have the same class. So the time does not grow with the number of classes (512 px, 12 classes, one
+    thread: 4 ms; a call for each class 80 ms, within its bounding box 11 ms).
     """
     height, width = mask.shape
     valid = mask != IGNORE
-    spread = np.zeros((2 * height - 1, 2 * width - 1), bool)
+    spread = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
     spread[::2, ::2] = valid
     spread[1::2, ::2] = valid[1:] & (mask[1:] == mask[:-1])
     spread[::2, 1::2] = valid[:, 1:] & (mask[:, 1:] == mask[:, :-1])
-    numbers, count = ndimage.label(spread)
-    return numbers[::2, ::2], count
+    count, numbers = cv2.connectedComponents(spread, connectivity=4)
+    return numbers[::2, ::2], count - 1
 
 
 def _affordable(classes: np.ndarray, max_blobs: int, at_most: int) -> int:

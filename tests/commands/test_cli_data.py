@@ -49,7 +49,7 @@ def test_check_names_every_planted_fault(capsys, folder, tmp_path):
     rows = [line.split() for line in out.splitlines()]
     severities = [row[0] for row in rows if row and row[0] in ("fix", "review")]
     assert severities == ["fix"] * 2 + ["review"] * 4
-    assert next(row for row in rows if "swapped" in row and row[0] == "look")[-3:] == ["train", "1", "t7"]
+    assert next(row for row in rows if "swapped" in row and row[0] == "review")[-3:] == ["train", "1", "t7"]
     assert "\x1b" not in out  # no colours into a pipe
     found = json.loads((tmp_path / "found.json").read_text())
     keys = {(finding["kind"], finding["split"], finding["name"]) for finding in found["findings"]}

@@ -108,7 +108,7 @@ def test_control_characters_do_not_reach_the_terminal(capsys, faces):
         (["faces", "--layout", "folder", "--out", "faces"], "lies in the source 'faces': choose another folder"),
         (["faces", "--layout", "folder", "--out", "faces/train/../new"], "lies in the source 'faces'"),
         (["faces", "--layout", "folder", "--out", "link/new"], "lies in the source 'faces'"),
-        (["circle", "--layout", "folder", "--out", "new"], "the folder 'circle' does not exist"),
+        (["circle", "--layout", "folder", "--out", "new"], "the folder 'circle' is a link to 'circle', which does not"),
         (["faces", "--layout", "folder", "--out", "circle/new"], "cannot write into the folder 'circle/new'"),
         (["faces", "--layout", "folder", "--out", "other"], "is not empty and holds no records"),
     ],
