@@ -31,16 +31,17 @@ def reading(path: str | os.PathLike, remedy: str, *, what: str = "") -> Iterator
     Raises:
       UserError: `path` is missing, may not be read, or the package that reads such an address is not installed.
     """
-    named = f"{what} '{os.fspath(path)}'".lstrip()
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        link = os.path.islink(path) and f"is a link to {os.readlink(path)!a}, which does not exist"
-        raise UserError(f"{named} {link or 'does not exist'}: {remedy}") from error
-    except ImportError as error:
-        raise UserError(f"{named} cannot be reached ({error}): install the package that reads such paths") from error
-    except OSError as error:
-        raise UserError(f"{named} cannot be read ({error.strerror or error}): {remedy}") from error
+    except (OSError, ImportError) as error:
+        if isinstance(error, ImportError):
+            reason = f"cannot be reached ({error}): install the package that reads such paths"
+        elif not isinstance(error, FileNotFoundError | NotADirectoryError):
+            reason = f"cannot be read ({error.strerror or error}): {remedy}"
+        else:
+            link = f"is a link to {os.readlink(path)!a}, which " if os.path.islink(path) else ""
+            reason = f"{link}does not exist: {remedy}"
+        raise UserError(" ".join(filter(None, (what, f"'{os.fspath(path)}'", reason)))) from error
 
 
 def read_limited(path: epath.PathLike, limit: int, what: str, *, remedy: str = "check the path and the file") -> bytes:

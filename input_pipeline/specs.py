@@ -77,10 +77,11 @@ def check_split(kind: str, where: str, split: str, found: Sequence[str]) -> None
     """
     if split in (found or ("",)):
         return
-    if not found:
-        raise UserError(f"'{where}' is not divided into splits: leave '?{split}' out, as in '{kind}:{where}'")
-    problem = f"has no split '{split}'" if split else "is divided into splits"
-    raise UserError(f"'{where}' {problem}: name one of {', '.join(found)}, as in '{kind}:{where}?{found[0]}'")
+    problem = f"is not divided into splits: leave '?{split}' out, as in '{kind}:{where}'"
+    if found:
+        fault = f"has no split '{split}'" if split else "is divided into splits"
+        problem = f"{fault}: name one of {', '.join(found)}, as in '{kind}:{where}?{found[0]}'"
+    raise UserError(f"'{where}' {problem}")
 
 
 def parse_mixture(text: str) -> list[tuple[float, str]]:

@@ -35,7 +35,7 @@ class ClassCounts(NamedTuple):
 
 
 def count(stats: np.ndarray) -> ClassCounts:
-    """Return the counts of records [N] of `face_stats.row_dtype`; broken faces do not count."""
+    """Return the counts of records [N] of `scan.row_dtype`; broken faces do not count."""
     stats = stats[stats["readable"]]
     area = stats["mask_size"].astype(np.int64).prod(axis=1)
     labelled = stats[area > 0]

@@ -60,7 +60,7 @@ def distances(stats: np.ndarray, label_set: LabelSet, *, scale: float = 1.0) -> 
     """Measure how far the points of eyes, nose and mouth lie from these classes of the mask.
 
     Args:
-      stats: records [N] of `stats.row_dtype(label_set)`.
+      stats: records [N] of `scan.row_dtype(label_set)`.
       label_set: of the masks.
       scale: factor applied to the landmarks first.
 

@@ -9,7 +9,7 @@ import enum
 
 import numpy as np
 
-from input_pipeline.audit.face_stats import measure_mask, row_dtype
+from input_pipeline.audit.scan import measure_mask, row_dtype
 from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example, View
 
@@ -42,7 +42,7 @@ def separations(stats: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Measure how far the left partner lies right of the right one in the image.
 
     Args:
-      stats: records [N] of `stats.row_dtype(label_set)`.
+      stats: records [N] of `scan.row_dtype(label_set)`.
       label_set: of the masks.
 
     Returns:

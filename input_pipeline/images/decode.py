@@ -36,7 +36,8 @@ _MASK_WANTED = "save it as a palette or 8-bit grey PNG"
 
 # The errors of Pillow's decoders on damaged files (random damage produced the first five, AVIF the RuntimeError; the
 # others are the modules').
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, EOFError, struct.error, zlib.error)
+_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # a warning under -W error
+_DAMAGE = (*_TOO_LARGE, OSError, SyntaxError, ValueError, TypeError, RuntimeError, EOFError, struct.error, zlib.error)
 
 
 class Encoded(NamedTuple):
@@ -247,14 +248,13 @@ def _damage_named(picture: Picture, wanted: str = _PHOTO_WANTED) -> Iterator[Non
     """Convert Pillow's exceptions to one sentence about the file."""
     try:
         yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning under -W error
-        raise UserError(f"'{name_of(picture)}' claims far too many pixels: make a smaller copy of it") from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"'{name_of(picture)}' is not a readable image: {wanted}") from error
     except _DAMAGE as error:
-        raise UserError(
-            f"'{name_of(picture)}' is damaged and cannot be decoded ({error}): replace or remove it"
-        ) from error
+        reason = f"is damaged and cannot be decoded ({error}): replace or remove it"
+        if isinstance(error, _TOO_LARGE):
+            reason = "claims far too many pixels: make a smaller copy of it"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = f"is not a readable image: {wanted}"
+        raise UserError(f"'{name_of(picture)}' {reason}") from error
 
 
 def assemble(

@@ -80,7 +80,7 @@ class Parser:
     Args:
       model: a model of any system.
       clean: connected components with fewer pixels than this, at the image's original size, take the class that
-        surrounds them (`input_pipeline.images.islands`); 0 = off.
+        surrounds them (`input_pipeline.images.components`); 0 = off.
 
     Raises:
       UserError: `clean` is negative or not an integer.

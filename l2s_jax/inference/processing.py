@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from input_pipeline.images.islands import remove_islands
+from input_pipeline.images.components import remove_islands
 from input_pipeline.images.resize_rules import ResizeRule
 from input_pipeline.types import Example
 
@@ -72,7 +72,7 @@ def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule)
 def clean(
     ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Remove small connected components from the result of `decide` (`input_pipeline.images.islands`).
+    """Remove small connected components from the result of `decide` (`input_pipeline.images.components`).
 
     Args:
       ids, confidence: result of `decide`, [H, W].

@@ -8,8 +8,7 @@ from PIL import Image
 
 from input_pipeline import labels
 from input_pipeline.audit import issues, sides
-from input_pipeline.audit.face_stats import measure_face
-from input_pipeline.audit.scan import scan
+from input_pipeline.audit.scan import measure_face, scan
 from input_pipeline.audit.sides import FixedSides, Verdict
 from input_pipeline.datasets import open_source
 from input_pipeline.images.augment import Augment

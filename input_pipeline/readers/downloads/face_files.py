@@ -143,6 +143,43 @@ def find_home(root: epath.Path, name: str, splits: Sequence[str]) -> tuple[epath
     raise UserError(f"'{root}' is not the folder {name}: it has no folder {' or '.join(splits)}; check the path")
 
 
+def find_splits(root: epath.Path, name: str, form: str) -> tuple[str, ...]:
+    """Return the sub-folders of `root` that have a folder `name`; () if `root` itself has one.
+
+    Args:
+      root: of a data set.
+      name: of a folder that every split has.
+      form: what a data set looks like, for the sentence.
+
+    Raises:
+      UserError: there is no such folder.
+    """
+    inside = entries(root)
+    found = tuple(each for each in inside if name not in inside and (root / each / name).is_dir())
+    if not found and name not in inside:
+        raise UserError(f"'{root}' has no folder '{name}': {form}")
+    return found
+
+
+def check_shapes(shape: tuple[int, int], path: epath.Path, expected: tuple[int, int], other: str) -> None:
+    """Check that two images of a face, [H, W], have one shape.
+
+    Args:
+      shape: of the image at `path`.
+      path: the image.
+      expected: shape of the other image.
+      other: that image, for the sentence.
+
+    Raises:
+      UserError: they differ.
+    """
+    if shape != expected:
+        raise UserError(
+            f"'{path}' has {shape[1]} x {shape[0]} pixels, but {other} has {expected[1]} x {expected[0]}: they must be "
+            "equal, replace the wrong one"
+        )
+
+
 def _list(role: FileRole) -> tuple[dict[str, str], list[Problem]]:
     """Return file names by the name of the face, and the files with unusable names."""
     found: dict[str, str] = {}
@@ -212,10 +249,6 @@ def merge_parts(parts: Iterable[tuple[int, epath.Path]]) -> np.ndarray:
         part = read_drawing(path, exact=True).pixels[..., 0]
         if mask is None:
             first, mask = path, np.zeros(part.shape, np.uint8)
-        if part.shape != mask.shape:
-            raise UserError(
-                f"'{path}' has {part.shape[1]} x {part.shape[0]} pixels, but '{first.name}' of the same face has "
-                f"{mask.shape[1]} x {mask.shape[0]}: replace the wrong one"
-            )
+        check_shapes(part.shape, path, mask.shape, f"'{first.name}' of the same face")
         mask[part > 0] = label
     return mask

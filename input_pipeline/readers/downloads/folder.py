@@ -6,24 +6,16 @@ import numpy as np
 from etils import epath
 
 from input_pipeline import label_files, labels, licences
-from input_pipeline.errors import UserError
 from input_pipeline.images.decode import read_mask
 from input_pipeline.label_files import FileLabels
 from input_pipeline.readers import photos
-from input_pipeline.readers.downloads.face_files import FileRole, MatchedSplit, match_by_name
+from input_pipeline.readers.downloads.face_files import FileRole, MatchedSplit, find_splits, match_by_name
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.listing import entries
 from input_pipeline.specs import check_split
 
 
 def _splits(root: epath.Path) -> tuple[str, ...]:
-    inside = entries(root)
-    if "images" in inside:
-        return ()
-    found = tuple(name for name in inside if (root / name / "images").is_dir())
-    if not found:
-        raise UserError(f"'{root}' has no folder 'images': a data set is images/ with masks/ beside it")
-    return found
+    return find_splits(root, "images", "a data set is images/ with masks/ beside it")
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:

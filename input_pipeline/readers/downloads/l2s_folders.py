@@ -17,12 +17,17 @@ import numpy as np
 from etils import epath
 from scipy import ndimage
 
-from input_pipeline.errors import UserError
 from input_pipeline.images.decode import read_drawing
 from input_pipeline.labels import L2S_REGIONS
-from input_pipeline.readers.downloads.face_files import PHOTO_ENDINGS, FileRole, MatchedSplit, match_by_name
+from input_pipeline.readers.downloads.face_files import (
+    PHOTO_ENDINGS,
+    FileRole,
+    MatchedSplit,
+    check_shapes,
+    find_splits,
+    match_by_name,
+)
 from input_pipeline.readers.downloads.layout import Layout
-from input_pipeline.readers.listing import entries
 from input_pipeline.specs import check_split
 
 REGIONS = L2S_REGIONS.names[1:]
@@ -41,11 +46,7 @@ def _read_mask(split: MatchedSplit, index: int) -> np.ndarray:
     for role, region in enumerate(REGIONS, 1):
         path = split.path(role, index)
         brightness = _brightness(path)
-        if brightness.shape != mask.shape:
-            raise UserError(
-                f"'{path}' has {brightness.shape[1]} x {brightness.shape[0]} pixels, but its photo '{photo}' has "
-                f"{mask.shape[1]} x {mask.shape[0]}: they must be equal"
-            )
+        check_shapes(brightness.shape, path, mask.shape, f"its photo '{photo}'")
         mask[brightness > 0] = L2S_REGIONS[region]
         cut_out |= bool(((brightness > 0) & (brightness < 255 - _JPEG_BLACK)).any())
     return _close_gaps(mask, black) if cut_out else mask
@@ -70,13 +71,7 @@ def _close_gaps(mask: np.ndarray, black: np.ndarray) -> np.ndarray:
 
 
 def _splits(root: epath.Path) -> tuple[str, ...]:
-    inside = entries(root)
-    if "full" in inside:
-        return ()
-    found = tuple(name for name in inside if (root / name / "full").is_dir())
-    if not found:
-        raise UserError(f"'{root}' has no folder 'full': photos are in full/, beside {', '.join(REGIONS)}")
-    return found
+    return find_splits(root, "full", f"photos are in full/, beside {', '.join(REGIONS)}")
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:

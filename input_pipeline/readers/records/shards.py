@@ -184,9 +184,7 @@ def _check(content: dict) -> str:
 
 def _from_json(text: bytes) -> ShardIndex:
     record = json.loads(text)
-    content = record["contents"]
-    if record["check"] != _check(content):
-        raise ValueError("an edited index")
+    content = record["contents"] if record["check"] == _check(record["contents"]) else {}  # edited: as if damaged
     presence = np.zeros((len(content["names"]), content.pop("classes")), bool)
     for row, ids in zip(presence, content["presence"], strict=True):
         row[ids] = True

@@ -191,9 +191,10 @@ def _read_manifest(directory: epath.Path) -> tuple[Manifest, bytes]:
     if finished:
         content = files.read_limited(path, manifest.MAX_BYTES, "manifest", remedy=_AGAIN)
         return manifest.from_json(content, os.fspath(path)), content
+    fault = f"there are no records in '{directory}': check the path, or make them with `l2s data prepare`"
     if begun:
-        raise UserError(f"the records in '{directory}' are not finished: run their `l2s data prepare` again")
-    raise UserError(f"there are no records in '{directory}': check the path, or make them with `l2s data prepare`")
+        fault = f"the records in '{directory}' are not finished: run their `l2s data prepare` again"
+    raise UserError(fault)
 
 
 def _divided(found: Manifest) -> tuple[str, ...]:

@@ -149,15 +149,11 @@ def _open_records(where: str, split: str, builder: tfds.core.DatasetBuilder) -> 
     pictures = [name for name, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)]
     try:
         return builder.as_data_source(split=split, decoders={name: tfds.decode.SkipDecoding() for name in pictures})
-    except NotImplementedError as error:
-        raise UserError(
-            f"the TFDS data set '{where}' is not prepared as ArrayRecord files: build it with "
-            "`tfds build --file_format array_record`"
-        ) from error
     except RuntimeError as error:
-        raise UserError(
-            f"the split '{split}' of the TFDS data set '{where}' is damaged ({error}): build it again"
-        ) from error
+        fault = f"has a split '{split}' that is damaged ({error}): build it again"
+        if isinstance(error, NotImplementedError):
+            fault = "is not prepared as ArrayRecord files: build it with `tfds build --file_format array_record`"
+        raise UserError(f"the TFDS data set '{where}' {fault}") from error
 
 
 def _is_mask(feature: tfds.features.FeatureConnector | None) -> bool:

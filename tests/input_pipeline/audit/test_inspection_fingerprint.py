@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from input_pipeline.audit.duplicates import LIMIT, copies
-from input_pipeline.audit.face_stats import measure_face
-from input_pipeline.audit.fingerprint import colour_difference, colours, near_pairs, perceptual_hash
+from input_pipeline.audit.duplicates import LIMIT, colour_difference, colours, copies, near_pairs, perceptual_hash
+from input_pipeline.audit.scan import measure_face
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.synthetic import SyntheticSource
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from input_pipeline.audit import issues, placement
-from input_pipeline.audit.face_stats import measure_face
 from input_pipeline.audit.issues import ScannedSplit
-from input_pipeline.audit.scan import Scan, scan
+from input_pipeline.audit.scan import Scan, measure_face, scan
 from input_pipeline.labels import CELEBAMASK, L2S_REGIONS, LAPA, SKIN_HAIR, remap
 from input_pipeline.synthetic import SyntheticSource, render, sample_factors
 

@@ -6,7 +6,7 @@ import pytest
 
 from input_pipeline import datasets
 from input_pipeline.audit import class_counts, scan
-from input_pipeline.audit.face_stats import measure_face
+from input_pipeline.audit.scan import measure_face
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, IGNORE
 from input_pipeline.synthetic import SyntheticSource

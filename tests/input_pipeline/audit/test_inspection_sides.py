@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.audit import sides
-from input_pipeline.audit.face_stats import measure_face
+from input_pipeline.audit.scan import measure_face
 from input_pipeline.audit.sides import Verdict
 from input_pipeline.images.geometry import flip
 from input_pipeline.labels import CELEBAMASK, FASSEG, LAPA

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from input_pipeline.images.islands import remove_islands
+from input_pipeline.images.components import remove_islands
 from input_pipeline.labels import IGNORE
 from input_pipeline.synthetic import SyntheticSource
 from l2s_jax.layers import islands
