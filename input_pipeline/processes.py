@@ -1,4 +1,4 @@
-"""Worker processes: tasks shared among them, and workers that end with their parent however it ends."""
+"""Run tasks in worker processes, which end with their parent, however it ends."""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""Selections from a source, and which classes each face shows."""
+"""Select examples of a source, and find which classes each face shows."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

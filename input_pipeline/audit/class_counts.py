@@ -1,4 +1,4 @@
-"""Class frequencies, from the face statistics of a scan or from the manifest of records."""
+"""Count faces, classes and pixels, from the face statistics of a scan or from the manifest of records."""
 
 from typing import NamedTuple
 

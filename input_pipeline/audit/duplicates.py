@@ -1,4 +1,4 @@
-"""Detection of duplicate faces in a data set, above all across its splits.
+"""Detect duplicate faces in a data set, above all across its splits.
 
 Measured on 900 aligned faces without duplicates, against modified copies of themselves. Found: JPEG quality 50 and 20,
 a third of the size, 25 % darker with less contrast, grey, or mirrored with JPEG quality 50: all; 25 % brighter, so

@@ -1,4 +1,4 @@
-"""Issues of a data set, from the face statistics of a scan: faults to fix, and findings to review."""
+"""Find the issues of a data set, from the face statistics of a scan: faults to fix, and findings to review."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence

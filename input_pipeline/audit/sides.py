@@ -1,4 +1,4 @@
-"""The side test: whether `left` in a mask means the subject's left, as in every label set here, or the image's.
+"""Test whether `left` in a mask means the subject's left, as in every label set here, or the image's.
 
 In a photo that is not mirrored the subject's left lies at larger x. In about 7 % of the faces of CelebAMask-HQ it lies
 at smaller x, always for all classes; several of these photos show mirrored writing, so the photo was mirrored and its

@@ -1,4 +1,4 @@
-"""Conversion of photos to sRGB from their ICC profile, as viewers do it."""
+"""Convert photos to sRGB from their ICC profile, as viewers do it."""
 
 import functools
 import io

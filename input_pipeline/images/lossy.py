@@ -1,4 +1,4 @@
-"""Detection of lossy codings, which change the pixels of a mask and with them its class ids."""
+"""Detect lossy codings, which change the pixels of a mask and with them its class ids."""
 
 from typing import BinaryIO
 

@@ -1,4 +1,4 @@
-"""Resampling of images and class ids: at another size, by an affine map, or at any positions.
+"""Resample images and class ids: at another size, by an affine map, or at any positions.
 
 Pixel centres are at .5; positions are (x, y) pixels, matrices float64 [2, 3].
 """

@@ -1,4 +1,4 @@
-"""Collation: conversion of an example to a row of a batch, and of rows to a batch."""
+"""Convert examples to rows of a batch, and collate rows to a batch."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Batches for evaluation: every example exactly once, in order, for any number of processes."""
+"""Make batches for evaluation: every example exactly once, in order, for any number of processes."""
 
 import collections
 import functools

@@ -1,4 +1,4 @@
-"""Listing of a folder's photos, and of the files that look like photos but cannot be read."""
+"""List a folder's photos, and the files that look like photos but cannot be read."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Class ids from colour-coded label images with anti-aliased borders.
+"""Recover class ids from colour-coded label images with anti-aliased borders.
 
 The colour between two regions is a mixture of theirs, and the class colour nearest to a mixture may be a third one:
 halfway from yellow (skin) to maroon (hair), red (background) is as near as either, and a ring of background appears

@@ -1,4 +1,4 @@
-"""A raw download as a source of examples: no preparation, every file is decoded on request."""
+"""Read a raw download as a source of examples: no preparation, every file is decoded on request."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Records in a bucket, copied once to a local disk.
+"""Copy records of a bucket once to a local disk.
 
 ArrayRecord can read gs:// addresses itself, but opens a new connection for every record and requests the rest of the
 shard each time (array_record 0.8.6): fine for one sequential pass, useless for shuffled epochs.

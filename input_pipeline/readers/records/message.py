@@ -1,4 +1,4 @@
-"""One face of a shard: a safetensors message of the encoded photo, the encoded mask and optional vectors."""
+"""Encode a face of a shard as a safetensors message of the encoded photo, the encoded mask and optional vectors."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

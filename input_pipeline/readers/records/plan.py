@@ -1,4 +1,4 @@
-"""The plan of which face goes into which shard, made once, so that a killed run resumes and writes the same files."""
+"""Plan which face goes into which shard, once, so that a killed run resumes and writes the same files."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Untrusted JSON to NamedTuples: the annotations of the fields are the schema."""
+"""Parse untrusted JSON to NamedTuples: the annotations of the fields are the schema."""
 
 import re
 import types

@@ -1,4 +1,4 @@
-"""Records as a source of examples: any number of threads and processes read them at random."""
+"""Read records as a source of examples: any number of threads and processes read them at random."""
 
 import bisect
 import itertools

@@ -1,4 +1,4 @@
-"""Data that tensorflow-datasets prepared as ArrayRecord files, read without TensorFlow.
+"""Read data that tensorflow-datasets prepared as ArrayRecord files, without TensorFlow.
 
 Their specs are `tfds:[DIR#]NAME[/CONFIG][:VERSION][?SPLIT]`. DIR is the folder that TFDS calls data_dir; the default is
 $TFDS_DATA_DIR, then ~/tensorflow_datasets. Only the files are read: the code that made the data set is never run, and

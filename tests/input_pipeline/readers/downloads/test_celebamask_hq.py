@@ -271,7 +271,10 @@ def spoil_size(path):
     [
         (lambda path: path.write_bytes(b""), "is not a readable image"),
         (lambda path: path.write_bytes(path.read_bytes()[:-40]), "is damaged and cannot be decoded"),
-        (spoil_size, "has 24 x 48 pixels, but '00000_skin.png' of the same face has 48 x 48: they must be equal, replace"),
+        (
+            spoil_size,
+            "has 24 x 48 pixels, but '00000_skin.png' of the same face has 48 x 48: they must be equal, replace",
+        ),
         (lambda path: path.unlink(), "does not exist"),
     ],
 )
