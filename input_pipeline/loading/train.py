@@ -1,4 +1,4 @@
-"""Make batches for training: an infinite stream that can be resumed. (`eval_batches` is in input_pipeline/loading/eval.py.)
+"""Make batches for training: an infinite stream that can be resumed. (`eval_batches` is in `loading.eval`.)
 
 Row r of global batch s is sample number `s * batch_size + r` of ONE stream: its example and its augmentation depend on
 (seed, sample number) alone. So the number of processes, workers or threads never changes a batch, and the step is the

@@ -74,3 +74,32 @@ def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(tmp_path, err
         write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_read_up_to_its_limit_or_refused(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"12345678")
+    assert files.read_limited(path, 8, "number") == b"12345678"
+    with pytest.raises(UserError, match=r"a\.json' is longer than 7 bytes, which no number is: replace it$"):
+        files.read_limited(path, 7, "number", remedy="replace it")
+    with pytest.raises(UserError, match=r"none\.json' does not exist: check the path and the file$"):
+        files.read_limited(tmp_path / "none.json", 8, "number")
+    with pytest.raises(UserError, match=r"' cannot be read \(Is a directory\): check"):
+        files.read_limited(tmp_path, 8, "number")
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(UserError, match=r"link' is a link to 'gone', which does not exist: check"):
+        files.read_limited(tmp_path / "link", 8, "number")
+
+
+def test_an_address_without_its_package_is_named():
+    def read():
+        raise ImportError("install gcsfs")
+
+    with pytest.raises(UserError, match=r"^the folder 'gs://b/x' cannot be reached \(install gcsfs\): install the"):
+        with files.reading("gs://b/x", "check it", what="the folder"):
+            read()
+
+
+def test_checksums_are_those_of_the_content(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -202,12 +202,10 @@ def _write_shards(
     progress: Callable[[Progress], None],
 ) -> None:
     """Write the unfinished shards, and check again those with broken faces, which may have been fixed."""
-    indexes = [(shard, shards.read_index(folder, shard)) for shard in plan.shards(agreed)]
-    tasks = [shard for shard, index in indexes if index is None or index.broken]
-    total = sum(len(shard.faces) for shard, _ in indexes)
+    tasks = [shard for shard in plan.shards(agreed) if _is_unfinished(folder, shard)]
+    total = sum(len(shard.faces) for shard in plan.shards(agreed))
     done = total - sum(len(shard.faces) for shard in tasks)
     problems = sum(len(raw.problems) for raw in raws.values())
-
     faces = broken = 0
 
     def count(is_broken: bool) -> None:
@@ -233,6 +231,11 @@ def _write_shards(
     with counted, counter, contextlib.closing(results):
         for _ in results:
             report()
+
+
+def _is_unfinished(folder: Path, shard: Shard) -> bool:
+    index = shards.read_index(folder, shard)
+    return index is None or bool(index.broken)
 
 
 def _send(counter: Connection, is_broken: bool) -> None:

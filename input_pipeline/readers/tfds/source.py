@@ -53,7 +53,8 @@ class TfdsSource:
 
     def __init__(self, where: str, split: str, *, require_masks: bool = True):
         builder = open_builder(where)
-        features = dict(builder.info.features.items() if _is_dict(builder.info.features) else ())
+        features = builder.info.features
+        features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
         self._mask_feature = next((name for name in MASK_FEATURES if _is_mask(features.get(name))), None)
         metadata = builder.info.metadata
         label_set = metadata.get("label_set") if isinstance(metadata, dict) else None
@@ -125,10 +126,6 @@ class _Names(Sequence):
         if isinstance(numbers, range):
             return tuple(map(self._source.name_of, numbers))
         return self._source.name_of(numbers)
-
-
-def _is_dict(features: object) -> bool:
-    return isinstance(features, tfds.features.FeaturesDict)
 
 
 def _faults(features: Mapping[str, object], label_set: object, lacks_mask: bool) -> Iterator[str]:
