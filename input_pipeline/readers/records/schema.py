@@ -37,9 +37,9 @@ def parse(value: object, kind: Any) -> Any:
         return value if isinstance(value, str) and len(value) <= MOST_CHARACTERS else _refuse(value)
     if origin is tuple and isinstance(value, list) and (args[1] is ... or len(args) == len(value)):
         return tuple(parse(item, args[0] if args[1] is ... else args[k]) for k, item in enumerate(value))
-    if isinstance(value, dict):
-        if origin is Mapping:
-            return {parse(key, args[0]): parse(item, args[1]) for key, item in value.items()}
+    if origin is Mapping and isinstance(value, dict):
+        return {parse(key, args[0]): parse(item, args[1]) for key, item in value.items()}
+    if origin is None and isinstance(value, dict):
         fields = typing.get_type_hints(kind, include_extras=True)
         return kind(**{name: parse(value.get(name), field) for name, field in fields.items()})
     return _refuse(value)

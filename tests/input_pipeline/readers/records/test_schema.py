@@ -56,5 +56,5 @@ def test_fields_that_the_schema_does_not_know_are_ignored():
     ],
 )
 def test_other_values_are_refused(value, kind):
-    with pytest.raises(ValueError, match="it holds .* where something else belongs"):
+    with pytest.raises(ValueError, match=r"it holds .* where something else belongs"):
         schema.parse(value, kind)
