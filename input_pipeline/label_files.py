@@ -32,6 +32,10 @@ MAX_BYTES = 65536
 # Names are printed to terminals and used as keys of tables.
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _ID = re.compile(r"0|[1-9][0-9]{0,2}")
+_FORM = (
+    f'must be a JSON object {{"label_set": NAME}} with NAME one of {", ".join(labels.LABEL_SETS)}, or '
+    '{"labels": {"0": "background", "1": "skin", ...}}'
+)
 
 
 class FileLabels(NamedTuple):
@@ -79,9 +83,7 @@ def read(path: epath.Path) -> FileLabels:
     if isinstance(content, dict) and isinstance(content.get("label_set"), str):
         return of_known(labels.get(content["label_set"]))
     items = _items(content.get("labels")) if isinstance(content, dict) else [None]
-    if not all(isinstance(item, Mapping) and item.keys() <= {"id", "name", "color"} for item in items):
-        raise UserError(_form(path))
-    for fault in _id_faults([item.get("id") for item in items]):
+    for fault in _item_faults(items):
         raise UserError(f"'{path}' {fault}")
     # The background comes first in every label set.
     items.sort(key=lambda item: (item.get("name") != "background", item["id"]))
@@ -151,7 +153,7 @@ def _parse(path: epath.Path) -> object:
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{_form(path)} ({error})") from error
+        raise UserError(f"'{path}' {_FORM} ({error})") from error
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict:
@@ -159,13 +161,6 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict:
     if len(content) < len(pairs):
         raise ValueError("a key occurs twice")
     return content
-
-
-def _form(path: epath.Path) -> str:
-    return (
-        f"'{path}' must be a JSON object {{\"label_set\": NAME}} with NAME one of {', '.join(labels.LABEL_SETS)}, "
-        'or {"labels": {"0": "background", "1": "skin", ...}}'
-    )
 
 
 def _items(table: object) -> list:
@@ -184,8 +179,11 @@ def _custom(name: object, classes: Sequence[object], colors: Sequence[object], s
     return labels.LABEL_SETS.get(name) or LabelSet(name, tuple(map(_label, itertools.count(), classes, colors)))
 
 
-def _id_faults(ids: Sequence[object]) -> Iterator[str]:
-    """Yield what is wrong with the ids of a label map, as ends of the sentence "FILE ..."."""
+def _item_faults(items: Sequence[object]) -> Iterator[str]:
+    """Yield what is wrong with the form or the ids of a label map, as ends of the sentence "FILE ..."."""
+    if not all(isinstance(item, Mapping) and item.keys() <= {"id", "name", "color"} for item in items):
+        yield _FORM
+    ids = [item.get("id") for item in items]
     for number in ids:
         if type(number) is not int or not 0 <= number < IGNORE:
             yield f"gives the id {clipped(number)!r}, but ids go from 0 to {IGNORE - 1} ({IGNORE} = ignore)"

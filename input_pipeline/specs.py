@@ -98,12 +98,13 @@ def _parse_part(part: str, text: str) -> tuple[float, str]:
     kind, colon, where = part.partition(":")
     weight, star, kind = kind.rpartition("*")
     spec = kind + colon + where
-    if not spec.strip():
-        raise UserError(f"the mixture '{text}' has an empty part: write [NUMBER*]SPEC + [NUMBER*]SPEC")
     try:
         value = float(weight) if star else 1.0
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise UserError(f"the weight '{weight}' in '{text}' is not a positive number: write for example '0.7*{spec}'")
-    return value, spec.strip()
+    if spec.strip() and 0 < value < math.inf:
+        return value, spec.strip()
+    fault = f"the weight '{weight}' in '{text}' is not a positive number: write for example '0.7*{spec}'"
+    if not spec.strip():
+        fault = f"the mixture '{text}' has an empty part: write [NUMBER*]SPEC + [NUMBER*]SPEC"
+    raise UserError(fault)

@@ -120,9 +120,7 @@ def read_drawing(picture: Picture, *, exact: bool, max_pixels: int = MAX_PIXELS)
     Raises:
       UserError: as `read_image`, and for a lossy coding if `exact`.
     """
-    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
-        if exact:
-            _refuse_lossy(picture, coding)
+    with _open(picture, max_pixels, _MASK_WANTED, exact=exact) as (image, coding), _damage_named(picture):
         return Drawing(_upright_rgb(image, None, f"'{name_of(picture)}'"), coding)
 
 
@@ -140,8 +138,7 @@ def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
       UserError: as `read_image`; for lossy codings, which change ids; and for colour images, which have no ids.
     """
-    with _open(picture, max_pixels, wanted=_MASK_WANTED) as (image, coding), _damage_named(picture):
-        _refuse_lossy(picture, coding)
+    with _open(picture, max_pixels, _MASK_WANTED, exact=True) as (image, _), _damage_named(picture):
         image.load()
         mode, values = image.mode, np.asarray(image)
     fault = None
@@ -152,14 +149,6 @@ def read_mask(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if fault is not None:
         raise UserError(f"'{name_of(picture)}' {fault}")
     return values.astype(np.uint8)
-
-
-def _refuse_lossy(picture: Picture, coding: str | None) -> None:
-    if coding is not None:
-        raise UserError(
-            f"'{name_of(picture)}' holds {coding} data, whose coding changes class ids: save the mask as PNG where it "
-            "was drawn (a converted copy keeps the wrong ids)"
-        )
 
 
 def to_rgb(image: Image.Image, *, name: str = "the image") -> np.ndarray:
@@ -222,8 +211,10 @@ def name_of(picture: Picture) -> str:
 
 
 @contextlib.contextmanager
-def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Iterator[tuple[Image.Image, str | None]]:
-    """Yield the image with only its header read, after checking its size; and its lossy coding, or None."""
+def _open(
+    picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED, *, exact: bool = False
+) -> Iterator[tuple[Image.Image, str | None]]:
+    """Yield the image with only its header read, and its lossy coding or None, which `exact` refuses."""
     with contextlib.ExitStack() as stack:
         with files.reading(name_of(picture), "check the path"):
             opened = io.BytesIO(picture.data) if isinstance(picture, Encoded) else epath.Path(picture).open("rb")
@@ -231,11 +222,17 @@ def _open(picture: Picture, max_pixels: int, wanted: str = _PHOTO_WANTED) -> Ite
         with _damage_named(picture, wanted):
             image = stack.enter_context(_identify(file, name_of(picture)))
             coding = lossy_coding(image, file)
+        fault = None
         if image.width * image.height > max_pixels:
-            raise UserError(
-                f"'{name_of(picture)}' has {image.width} x {image.height} pixels, more than the limit of {max_pixels}: "
-                "make a smaller copy of it"
+            size = f"{image.width} x {image.height}"
+            fault = f"has {size} pixels, more than the limit of {max_pixels}: make a smaller copy of it"
+        elif exact and coding is not None:
+            fault = (
+                f"holds {coding} data, whose coding changes class ids: save the mask as PNG where it was drawn (a "
+                "converted copy keeps the wrong ids)"
             )
+        if fault is not None:
+            raise UserError(f"'{name_of(picture)}' {fault}")
         yield image, coding
 
 

@@ -102,12 +102,12 @@ class _Lines:
     """Progress as plain lines, for logs."""
 
     def __init__(self, screen: Console):
-        self._screen, self._speed, self._said = screen, _Speed(), time.monotonic()
+        self._screen, self._speed, self._printed = screen, _Speed(), time.monotonic()
 
     def __call__(self, now: Progress) -> None:
         speed = self._speed(now)
-        if time.monotonic() - self._said > _PLAIN_SECONDS:
-            self._said = time.monotonic()
+        if time.monotonic() - self._printed > _PLAIN_SECONDS:
+            self._printed = time.monotonic()
             self._screen.print(f"{now.done} of {now.total} faces, {speed}, {now.broken} broken")
 
 

@@ -219,12 +219,14 @@ def read_points(path: epath.Path, count: int) -> np.ndarray:
 
 def parse_points(words: list[str], count: int, name: str) -> np.ndarray:
     """Parse the words of a file called `name` as `read_points` does."""
+    fault = None
     try:
         points = np.array([float(word) for word in words])
     except ValueError as error:
-        raise UserError(f"'{name}' holds something that is no number ({error}): replace the file") from error
-    fault = None if len(words) == 2 * count else f"{len(words)} numbers instead of {2 * count} ({count} points x y)"
-    if fault is None and not (np.abs(points) <= _FARTHEST).all():
+        fault = f"something that is no number ({error})"
+    if len(words) != 2 * count:
+        fault = f"{len(words)} numbers instead of {2 * count} ({count} points x y)"
+    elif fault is None and not (np.abs(points) <= _FARTHEST).all():
         fault = "a point that lies far outside of any picture"
     if fault is not None:
         raise UserError(f"'{name}' holds {fault}: replace the file")

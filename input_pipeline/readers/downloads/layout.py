@@ -42,7 +42,7 @@ class RawSplit(Protocol):
         """
 
     def read_landmarks(self, index: int) -> np.ndarray | None:
-        """Read the landmarks: float32 [K, 2] (x, y) in pixels of the photo, or None if the data set has none.
+        """Read the landmarks: float32 [K, 2] (x, y) in pixels of the photo, finite, or None if the data set has none.
 
         Raises:
           UserError: a damaged file, or another number of points.

@@ -38,10 +38,13 @@ class LayoutSource:
     def __init__(
         self, raw: RawSplit, licence: str = licences.UNKNOWN, *, require_masks: bool = True, strict: bool = True
     ):
+        fault = None
         if raw.problems and (strict or (require_masks and not raw.names)):
-            raise UserError(_first_of(raw.problems))
-        if require_masks and not _is_labelled(raw):
-            raise UserError(f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks")
+            fault = _first_of(raw.problems)
+        elif require_masks and not _is_labelled(raw):
+            fault = f"'{raw.image_path(0)}' has no mask, nor have the other photos beside it: add masks"
+        if fault is not None:
+            raise UserError(fault)
         self.raw, self.licence = raw, licence
         self.label_set: LabelSet = raw.label_set
         self.names: Sequence[str] = raw.names

@@ -1,5 +1,6 @@
 """Plan which face goes into which shard, once, so that a killed run resumes and writes the same files."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -218,10 +219,9 @@ def read(folder: Path) -> Plan | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
+    found = None
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         found = schema.parse(json.loads(path.read_bytes()), Plan)
-        if all(part.shards for part in found.splits.values()):
-            return found
-        raise ValueError("a split without shards")
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again") from error
+    if found is None or not all(part.shards for part in found.splits.values()):
+        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again")
+    return found

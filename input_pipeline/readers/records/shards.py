@@ -236,8 +236,6 @@ def read_face(raw: RawSplit, index: int, size: int | None) -> Face | Problem:
 def _encode_face(raw: RawSplit, index: int, size: int | None, name: str, path: epath.Path) -> Face:
     content = files.read_limited(path, MAX_PHOTO_BYTES, "photo", remedy="check the file, or make a smaller copy of it")
     mask, landmarks = raw.read_mask(index), raw.read_landmarks(index)
-    if landmarks is not None and not np.isfinite(landmarks).all():
-        raise UserError(f"'{path}' has landmarks that are no finite numbers: correct them")
     example = assemble(Encoded(os.fspath(path), content), mask, landmarks)
     photo = content if _is_storable(content) else None
     if size is not None:

@@ -13,7 +13,7 @@ from PIL import Image
 from input_pipeline.images import decode
 from input_pipeline.readers.records.prepare import normalise_reason, open_data, prepare
 from input_pipeline.readers.records.source import RecordsSource
-from tests.helpers.raw_faces import RawFaces, contents, data, make_faces, write_folder
+from tests.helpers.raw_faces import contents, data, make_faces, write_folder
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 
@@ -149,18 +149,6 @@ def test_hostile_names_never_leave_the_folder(tmp_path, name, reason):
         "manifest.json",
         "plan.json",
     ]
-
-
-@dataclasses.dataclass(frozen=True)
-class OddLandmarks(RawFaces):
-    def read_landmarks(self, index):
-        return np.full((5, 2), np.inf, np.float32)
-
-
-def test_landmarks_must_be_numbers(tmp_path):
-    raw = make_faces(tmp_path / "raw", 1)
-    made = prepare(data({"": OddLandmarks(raw.root, raw.names)}), tmp_path / "out", jobs=1)
-    assert "landmarks that are no finite numbers" in made.broken.first[0][1].reason
 
 
 def test_missing_and_unreadable_photos(tmp_path):
