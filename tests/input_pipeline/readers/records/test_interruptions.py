@@ -128,11 +128,12 @@ def test_kill_9_and_again(tmp_path, raw, clean, jobs):
 def test_interrupt_stops_quickly(tmp_path, raw, clean):
     run = Run(tmp_path, jobs=2, seconds=0.3)
     run.wait_for_shards(1)
-    start = time.monotonic()
+    done = run.done()
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
     assert run.end() == (130, "")
-    assert time.monotonic() - start < 5
     before = check_resumable(run, clean)
+    # Counted in faces, of which two are read at a time, since a busy machine makes everything take longer.
+    assert len(before) <= len(done) + 4
     assert not list(run.out.glob(".*.part"))
     assert finish(raw, tmp_path) == clean
     assert before.items() <= run.done().items()
