@@ -3,6 +3,7 @@
 A row has a few hundred bytes, enough for every check and every summary.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -46,11 +47,12 @@ def scan(source: Source, *, jobs: int | None = None, progress: Callable[[int], N
     stats, faults = np.zeros(len(source), row_dtype(source.label_set)), {}
     tasks = [range(start, min(start + _CHUNK, len(source))) for start in range(0, len(source), _CHUNK)]
     jobs = min(jobs or processes.cores(), len(tasks))
-    many = processes.run(_measure_chunk, source, tasks, jobs) if jobs > 1 else None
-    for task, (rows, found) in many or ((task, _measure_chunk(source, task)) for task in tasks):
-        stats[task.start : task.stop] = rows
-        faults.update(found)
-        progress(len(task))
+    alone = ((task, _measure_chunk(source, task)) for task in tasks)
+    with contextlib.closing(processes.run(_measure_chunk, source, tasks, jobs) if jobs > 1 else alone) as results:
+        for task, (rows, found) in results:
+            stats[task.start : task.stop] = rows
+            faults.update(found)
+            progress(len(task))
     return Scan(stats, [Problem(source.names[index], "", faults[index]) for index in sorted(faults)])
 
 
