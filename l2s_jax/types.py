@@ -25,7 +25,8 @@ class TrainState(struct.PyTreeNode):
     """The variables that training changes, and no others.
 
     Attributes:
-      step: int32 scalar, number of batches consumed so far. The loop advances it; steps do not change it.
+      step: int32 scalar, number of batches consumed so far. Steps do not change it: the last one of a batch advances it
+        where it is compiled (training/parallel.py).
       rng: typed PRNG key, never advanced: randomness is `step_rng(state, name)`.
       params: trained parameters, float32, by network name.
       stats: variables that are updated without a gradient (batch statistics, w_avg ...), by network name.
@@ -164,12 +165,11 @@ class System:
       label_set: classes of `batch["mask"]` and of `Prediction.logits`.
       init: rng -> TrainState. Shapes come from the config; usable under `jax.eval_shape`.
       steps: pure training steps by name. Each is compiled separately; all take the same batch.
-      schedule: batch number (a Python int) -> names of the steps to run on it, in order. Alternation and lazy
-        regularisation are expressed here, never with `lax.cond`.
+      schedule: batch number (a Python int) -> names of the steps to run on it, in order, at least one. Alternation and
+        lazy regularisation are expressed here, never with `lax.cond`.
       variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       codec: encode and decode, or None for a pure parser.
-      batch_multiple: the global batch size must be a multiple of this.
       needs_landmarks: the steps read `batch["landmarks"]`.
       needs_masks: the steps read `batch["mask"]`; if False, photos without masks can be used for training.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
@@ -190,7 +190,6 @@ class System:
     variables: Callable[[TrainState], PyTree]
     predict: Predict
     codec: Codec | None = None
-    batch_multiple: int = 1
     needs_landmarks: bool = False
     needs_masks: bool = True
     any_size: bool = False

@@ -4,7 +4,6 @@ Everything comes from abstract evaluation: no parameter is allocated, so the lar
 """
 
 import collections
-import math
 from collections.abc import Mapping
 
 import jax
@@ -40,8 +39,7 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    # A device may hold fewer rows than a step needs (pairs are made across devices): trace the fewest that it accepts.
-    batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
+    batch = abstract_batch(rows, config.image_size)
     if system.needs_landmarks:
         batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
     if config.data.blobs:

@@ -137,7 +137,6 @@ def build(config) -> System:
         schedule=schedule,
         variables=lambda state: state.ema["auto"],
         predict=predict,
-        batch_multiple=2,
     )
 
 

@@ -9,7 +9,7 @@ from l2s_jax import systems
 from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.systems import consensus_term
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import WHOLE_BATCH, TrainState
 from tests.helpers import tiny_l2s, tiny_segface
 
 CLASSES, BLOBS = 3, 4
@@ -69,13 +69,15 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
         )(scale)
         return value, axis.total(gradient)
 
-    def step(scale, batch, axis):
-        return scale, {name: differentiated(group, scale, batch, axis) for name, group in GROUPS.items()}
+    def step(state, batch, axis):
+        scale = state.params["scale"]
+        return state, {name: differentiated(group, scale, batch, axis) for name, group in GROUPS.items()}
 
     scale, mesh = jnp.float32(1.3), parallel.make_mesh("shard_map", 1)
     assert mesh.size == 2
     expected = expect(scale)
-    _, found = parallel.data_parallel(step, mesh, "shard_map")(scale, parallel.global_batch(batch, mesh))
+    state = TrainState(jnp.int32(0), jax.random.key(0), {"scale": scale}, {}, {}, {})
+    _, found = parallel.data_parallel(step, mesh, "shard_map")(state, parallel.global_batch(batch, mesh))
     assert len({round(float(value), 4) for value, _ in expected.values()}) == len(GROUPS)
     for name, (value, gradient) in expected.items():
         np.testing.assert_allclose(found[name][0], value, rtol=1e-6, err_msg=name)

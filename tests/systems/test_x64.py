@@ -31,7 +31,7 @@ def wide():
 )
 def test_every_step_keeps_float32(wide, tiny, conf):
     system = systems.build(conf)
-    batch = tiny.faces(2 * system.batch_multiple)
+    batch = tiny.faces(2)
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert "float64" not in dtypes(state).values()
     for step in system.steps.values():

@@ -23,13 +23,14 @@ def run(config, mode, fsdp, devices):
     with CompilationCount() as compilations:
         for number in range(STEPS):
             batch = parallel.global_batch(next(batches), mesh)
-            for name in system.schedule(number):
-                state, metrics = steps[name](state, batch)
+            names = system.schedule(number)
+            for place, name in enumerate(names, start=1):
+                state, metrics = steps[name](state, batch, last=place == len(names))
                 throttle(state, metrics)
                 history.append(metrics)
-            state = state.replace(step=state.step + 1)
             compiled.append(compilations.count)
     assert compiled[0] >= 2
+    assert int(state.step) == STEPS
     return state, jax.device_get(history), compiled[-1] - compiled[1]
 
 
@@ -138,8 +139,9 @@ def test_frozen_arguments_reach_the_step_and_stay(mode):
 
     run = parallel.data_parallel(step, mesh, mode, frozen)
     state = parallel.put_state(holding(jnp.zeros(4)), mesh)
-    for _ in range(2):
-        state, _ = run(state, batch)
+    for last in (False, True):  # two steps on one batch
+        state, _ = run(state, batch, last=last)
+        assert int(state.step) == last
     np.testing.assert_array_equal(state.params["w"], [0, 8, 16, 24])
     assert not frozen["scale"]["by"].is_deleted()
 
@@ -165,7 +167,7 @@ def test_axis_operations_on_two_devices():
         }
 
     _, found = parallel.data_parallel(step, mesh, "shard_map")(
-        {"none": jnp.zeros(())}, parallel.global_batch({"x": rows}, mesh)
+        holding(jnp.zeros(())), parallel.global_batch({"x": rows}, mesh)
     )
     assert found["total"] == 6
     np.testing.assert_array_equal(found["everyone"], rows)
