@@ -170,8 +170,8 @@ class System:
       variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       codec: encode and decode, or None for a pure parser.
-      needs_landmarks: the steps read `batch["landmarks"]`.
-      needs_masks: the steps read `batch["mask"]`; if False, photos without masks can be used for training.
+      needs: the arrays that the steps read from a batch besides `image` and `weight`: of `mask`, `blobs`, `landmarks`,
+        `identity`, `attributes`. Training data must have them (blobs are made from the masks); others may be absent.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
         another model), or None. They are put on the devices once, when training starts or resumes, and are neither
@@ -190,8 +190,7 @@ class System:
     variables: Callable[[TrainState], PyTree]
     predict: Predict
     codec: Codec | None = None
-    needs_landmarks: bool = False
-    needs_masks: bool = True
+    needs: tuple[str, ...] = ("mask",)
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
     start: Callable[[TrainState], TrainState] | None = None

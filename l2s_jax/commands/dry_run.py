@@ -39,11 +39,7 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    batch = abstract_batch(rows, config.image_size)
-    if system.needs_landmarks:
-        batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
-    if config.data.blobs:
-        batch["blobs"] = batch["mask"]
+    batch = abstract_batch(system, rows, config.image_size)
     frozen = frozen_arguments(system)
     costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
@@ -66,13 +62,21 @@ def run(config: ConfigDict, devices: int) -> int:
     return 0
 
 
-def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the batch of docs/architecture.md, without its optional arrays."""
-    return {
-        "image": jax.ShapeDtypeStruct((rows, side, side, 3), jnp.float32),
-        "mask": jax.ShapeDtypeStruct((rows, side, side), jnp.int32),
-        "weight": jax.ShapeDtypeStruct((rows,), jnp.float32),
+def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
+
+    Only the data know how many landmarks and factors a face has: five and one stand for them.
+    """
+    shapes = {
+        "image": ((rows, side, side, 3), jnp.float32),
+        "mask": ((rows, side, side), jnp.int32),
+        "blobs": ((rows, side, side), jnp.int32),
+        "weight": ((rows,), jnp.float32),
+        "landmarks": ((rows, 5, 2), jnp.float32),
+        "identity": ((rows, 1), jnp.float32),
+        "attributes": ((rows, 1), jnp.float32),
     }
+    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("image", "weight", *system.needs)}
 
 
 def frequencies(system: System, steps: int) -> dict[str, float]:

@@ -44,8 +44,17 @@ def check(config: ConfigDict) -> None:
             f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, "
             f"not with {group.normalisation}"
         )
-    if group.weight and group.blobs == "components" and not config.data.blobs:
-        raise _without_blobs(group)
+    if needs(config) and not config.data.blobs:
+        raise UserError(
+            f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to "
+            "the most that an image may have (64 for faces), or loss.consensus.blobs=classes"
+        )
+
+
+def needs(config: ConfigDict) -> tuple[str, ...]:
+    """Return the arrays that the term reads from a batch besides its labels, for `System.needs`."""
+    group = config.loss.consensus
+    return ("blobs",) if group.weight and group.blobs == "components" else ()
 
 
 def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax.Array:
@@ -60,14 +69,9 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
 
     Returns:
       float32 scalar in nats, the same on all devices.
-
-    Raises:
-      UserError: the batch has no blobs.
     """
     group, mask = config.loss.consensus, batch["mask"]
     by_class = group.blobs == "classes"
-    if not by_class and "blobs" not in batch:
-        raise _without_blobs(group)
     blobs, max_blobs = (mask, logits.shape[-1]) if by_class else (batch["blobs"], config.data.blobs)
     arrays = logits, mask, blobs, batch["weight"], axis.total
     options = {"max_blobs": max_blobs, "alpha": group.alpha, "beta": group.beta}
@@ -80,10 +84,3 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
 def weights(loss: ConfigDict) -> dict[str, float]:
     """Return the factor of each term of `config.loss` by its name: the field itself, or `weight` of a group."""
     return {name: value.weight if isinstance(value, ConfigDict) else value for name, value in loss.items()}
-
-
-def _without_blobs(group: ConfigDict) -> UserError:
-    return UserError(
-        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
-        "most that an image may have (64 for faces), or loss.consensus.blobs=classes"
-    )

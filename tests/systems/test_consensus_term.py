@@ -84,10 +84,10 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
         np.testing.assert_allclose(found[name][1], gradient, rtol=1e-5, err_msg=name)
 
 
-def test_a_batch_without_blobs_is_one_sentence(batch):
-    bare = {name: value for name, value in batch.items() if name != "blobs"}
-    with pytest.raises(UserError, match=r"needs the connected pieces .* set data\.blobs"):
-        consensus_term.term(config({}), batch["logits"], bare, WHOLE_BATCH)
+def test_blobs_are_needed_by_a_loss_over_components():
+    off = {"weight": 0.0}
+    needed = [consensus_term.needs(config(group)) for group in ({}, {"blobs": "classes"}, off)]
+    assert needed == [("blobs",), (), ()]
 
 
 @pytest.mark.parametrize("tiny", [tiny_segface.config, tiny_l2s.config], ids=["segface", "latents2segments"])

@@ -143,7 +143,7 @@ def test_the_teacher_sees_its_own_size(place):
 def test_photos_without_masks_are_enough(place, student):
     """From files to labels."""
     system, state, frozen, step = student
-    assert not system.needs_masks
+    assert system.needs == ()
     (place / "photos" / "images").mkdir(parents=True)
     ids = tiny_svc.blocks(4)
     for number, face in enumerate(fake_system.LABELS.palette[ids]):
@@ -192,7 +192,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
     assert load_model(place / "stage1").system.label_set == labels.SKIN_HAIR
 
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
-    assert (second.frozen, second.needs_masks) == (None, True)
+    assert (second.frozen, second.needs) == (None, ("mask",))
     fresh = fresh_state(second)
     started = second.start(fresh)
     mine, theirs = second.variables(started), system.variables(state)

@@ -55,6 +55,7 @@ def build(config: ConfigDict) -> System:
         variables=functools.partial(_variables, config),
         start=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
+        needs=("mask", *consensus_term.needs(config)),
         predict=functools.partial(_predict, inferring),
         codec=Codec(
             functools.partial(_encode, inferring),

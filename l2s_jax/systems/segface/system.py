@@ -55,7 +55,7 @@ def build(config: ConfigDict) -> System:
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         start=functools.partial(with_backbone, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
-        needs_landmarks=warp is not None,
+        needs=("mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,
     )
 
@@ -109,11 +109,6 @@ def _train(
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
     _check_axis(network, state, axis)
-    if warp is not None and "landmarks" not in batch:
-        raise UserError(
-            f"model.warp={config.model.warp} needs faces with landmarks, and the training data have none: "
-            "set model.warp=none"
-        )
     params, stats = state.params["network"], state.stats["network"]
 
     def objective(trained):

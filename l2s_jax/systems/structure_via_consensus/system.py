@@ -52,7 +52,7 @@ def build(config: ConfigDict) -> System:
         variables=single_network.exported,
         predict=functools.partial(_predict, network),
         start=functools.partial(with_model, config) if config.model.init_from else None,
-        needs_masks=config.stage == "labels",
+        needs=("mask", *consensus_term.needs(config)) if config.stage == "labels" else (),
         any_size=True,
         frozen=frozen,
         learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
@@ -102,7 +102,7 @@ def taught(config: ConfigDict, teacher: Teacher, batch: Batch) -> Batch:
     said = {"mask": mask}
     if config.teacher.labels == "soft":
         said["probabilities"] = probabilities
-    if config.loss.consensus.weight and config.loss.consensus.blobs == "components":
+    if consensus_term.needs(config):
         said["blobs"] = largest_blobs(mask, config.data.blobs, min_pixels=config.data.blob_pixels)
     return {**batch, **said}
 
