@@ -43,7 +43,6 @@ class ParallelStep(Protocol):
         """
 
 
-
 def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Make a mesh ("data", "fsdp") over all devices, or over `devices`.
 
