@@ -109,26 +109,22 @@ def _train(
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
     _check_axis(network, state, axis)
-    params, stats = state.params["network"], state.stats["network"]
 
-    def objective(trained):
-        logits, moved = forward(
+    def terms(variables):
+        logits, updated = forward(
             network,
             warp,
-            {"params": trained, **stats},
+            variables,
             batch["image"],
             batch.get("landmarks"),
             train=True,
             rngs={drop_path.RNG: step_rng(state, "train")},
             mutable=["batch_stats"],
         )
-        terms = _terms(config, class_weights, logits, batch, axis)
-        weights = consensus_term.weights(config.loss)
-        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+        return _terms(config, class_weights, logits, batch, axis), updated
 
-    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
-    return state, {"loss": loss, **terms}
+    weights = consensus_term.weights(config.loss)
+    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
 
 
 def _terms(

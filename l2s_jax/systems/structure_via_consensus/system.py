@@ -120,23 +120,14 @@ def _learn(
             "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
             "number of devices)"
         )
-    params, stats = state.params["network"], state.stats["network"]
 
-    def objective(trained):
-        logits, moved = network.apply(
-            {"params": trained, **stats},
-            batch["image"],
-            train=True,
-            rngs={"dropout": step_rng(state, config.stage)},
-            mutable=["batch_stats"],
-        )
-        terms = _terms(config, logits, batch, axis)
-        weights = consensus_term.weights(config.loss)
-        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+    def terms(variables):
+        rngs = {"dropout": step_rng(state, config.stage)}
+        logits, updated = network.apply(variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"])
+        return _terms(config, logits, batch, axis), updated
 
-    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
-    return state, {"loss": loss, **terms}
+    weights = consensus_term.weights(config.loss)
+    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
 
 
 def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
