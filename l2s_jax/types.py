@@ -46,30 +46,30 @@ class Axis(NamedTuple):
     """The collective operations of a step over the devices that share its batch (built by training/parallel.py).
 
     The rule that makes one pure step right under jit, pmap and shard_map: write every loss as a function of GLOBAL
-    sums, `total(sum) / total(count)`, differentiate it, then `total` the gradients.
+    sums, `psum(sum) / psum(count)`, differentiate it, then `psum` the gradients.
 
     Attributes:
-      total: pytree -> pytree, the sum over devices, replicated on each. Its derivative is the IDENTITY, not another
-        sum, because the gradients are summed once afterwards.
-      gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
-      local: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
+      psum: pytree -> pytree, the sum over devices, replicated on each. Unlike that of `jax.lax.psum`, its derivative is
+        the IDENTITY, not another sum, because the gradients are summed once afterwards.
+      all_gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
+      local_rows: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
     """
 
-    total: Callable[[PyTree], PyTree]
-    gather: Callable[[jax.Array], jax.Array]
-    local: Callable[[jax.Array], jax.Array]
+    psum: Callable[[PyTree], PyTree]
+    all_gather: Callable[[jax.Array], jax.Array]
+    local_rows: Callable[[jax.Array], jax.Array]
 
     @property
     def whole_batch(self) -> bool:
         """Return whether the step sees all rows of the global batch, not only those of its device."""
-        return self.gather is WHOLE_BATCH.gather
+        return self.all_gather is WHOLE_BATCH.all_gather
 
 
 def _same(x):
     return x
 
 
-WHOLE_BATCH = Axis(total=_same, gather=_same, local=_same)
+WHOLE_BATCH = Axis(psum=_same, all_gather=_same, local_rows=_same)
 """The axis under jit, where the step already sees the global batch."""
 
 Step = Callable[..., tuple[TrainState, Metrics]]
@@ -231,5 +231,5 @@ def example_rngs(key: jax.Array, axis: Axis, local_batch: int) -> jax.Array:
     Returns:
       typed keys [local_batch].
     """
-    position = axis.local(jnp.arange(axis.gather(jnp.zeros(local_batch)).shape[0]))
+    position = axis.local_rows(jnp.arange(axis.all_gather(jnp.zeros(local_batch)).shape[0]))
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, position)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.losses.blob_sums import Summation, blob_sums
-from l2s_jax.losses.reductions import Total, expand, ratio
+from l2s_jax.losses.reductions import Psum, expand, ratio
 
 LOST = 1e-35
 """Smallest usable mean probability: its reciprocal times alpha must not overflow float32 in the backward pass."""
@@ -41,7 +41,7 @@ def consensus(
     mask: jax.Array,
     blobs: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     max_blobs: int,
     alpha: float,
@@ -60,7 +60,7 @@ def consensus(
       mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore: such pixels do not count.
       blobs: int32 [B, H, W] ids in 0..max_blobs-1, separate for each image; pixels of other ids (-1) do not count.
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       max_blobs: static number of ids.
       alpha: factor of the label term.
       beta: factor of the consensus.
@@ -79,7 +79,7 @@ def consensus(
     cost = jnp.sum(counts * (alpha * terms.label + beta * terms.consensus), axis=1)
     count = jnp.sum(counts, axis=1)
     weight = expand(weight, 1) * (count > 0)
-    return ratio(*total((jnp.sum(weight * ratio(cost, count)), jnp.sum(weight))))
+    return ratio(*psum((jnp.sum(weight * ratio(cost, count)), jnp.sum(weight))))
 
 
 def published_consensus(
@@ -87,7 +87,7 @@ def published_consensus(
     mask: jax.Array,
     blobs: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     max_blobs: int,
     alpha: float,
@@ -111,7 +111,7 @@ def published_consensus(
       mask: as in `consensus`.
       blobs: as in `consensus`.
       weight: [B], 1, or 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       max_blobs: static number of ids.
       alpha: factor of the label term; published with beta as 10 : 5.
       beta: factor of the consensus.
@@ -136,11 +136,11 @@ def published_consensus(
 
     images = jnp.sum(weight)
     if shared_ids:
-        size, label, spread, images = total((*(jnp.sum(x, axis=0) for x in (size, label, spread)), images))
+        size, label, spread, images = psum((*(jnp.sum(x, axis=0) for x in (size, label, spread)), images))
         label, spread, count = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0)
     else:
         local = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0), images
-        label, spread, count, images = total(local)
+        label, spread, count, images = psum(local)
     spread = spread if reduce == "idx" else ratio(spread, images)
     return ratio(alpha * ratio(label, images) + beta * spread, count.astype(jnp.float32))
 

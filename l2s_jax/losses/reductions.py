@@ -1,8 +1,8 @@
 """Means as ratios of GLOBAL sums: the only reduction over examples that losses use.
 
-`total` is `Axis.total` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
-whose derivative is the identity. Totals must not be nested where gradients flow (a total of a function of a total):
-the gradients of the devices would miss their cross terms. Each loss therefore takes ONE total of raw sums.
+`psum` is `Axis.psum` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
+whose derivative is the identity. It must not be nested where gradients flow (a psum of a function of a psum): the
+gradients of the devices would miss their cross terms. Each loss therefore takes ONE psum of raw sums.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-Total = Callable[..., tuple]
+Psum = Callable[..., tuple]
 """pytree -> pytree, the sum over the devices that share the batch."""
 
 
@@ -25,16 +25,16 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
-def weighted_mean(values: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def weighted_mean(values: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute the global weighted mean of `values`, in float32.
 
     Args:
       values: [B, ...].
       weight: the leading axes of `values` ([B], [B, K] ...) or anything that broadcasts to them; 0 = absent.
-      total: sum over devices.
+      psum: sum over the devices.
 
     Returns:
       float32 scalar, sum(weight * values) / sum(weight) over all elements of all devices; 0 if all weights are 0.
     """
     weight = jnp.broadcast_to(expand(weight, values.ndim), values.shape)
-    return ratio(*total((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))
+    return ratio(*psum((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))

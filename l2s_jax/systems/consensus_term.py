@@ -73,7 +73,7 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
     group, mask = config.loss.consensus, batch["mask"]
     by_class = group.blobs == "classes"
     blobs, max_blobs = (mask, logits.shape[-1]) if by_class else (batch["blobs"], config.data.blobs)
-    arrays = logits, mask, blobs, batch["weight"], axis.total
+    arrays = logits, mask, blobs, batch["weight"], axis.psum
     options = {"max_blobs": max_blobs, "alpha": group.alpha, "beta": group.beta}
     if group.normalisation == "clean":
         return consensus(*arrays, **options, size_power=group.size_power)

@@ -73,7 +73,7 @@ def train_step(
         return sum(weights[name] * value for name, value in values.items()), (values, updated)
 
     (loss, (values, updated)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = optimiser.update(axis.total(grads), state.opt_state[NAME], params)
+    updates, opt_state = optimiser.update(axis.psum(grads), state.opt_state[NAME], params)
     params, stats = optax.apply_updates(params, updates), stats | updated
     average = {}
     if ema:

@@ -208,7 +208,7 @@ def _fsdp(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     def whole(tree: PyTree) -> PyTree:
         return lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
-    axis = WHOLE_BATCH._replace(total=whole)
+    axis = WHOLE_BATCH._replace(psum=whole)
 
     def run(frozen, state, batch, last):
         state = state.replace(params=whole(state.params), stats=whole(state.stats))
@@ -256,23 +256,23 @@ def _device_axis(names: str | tuple[str, ...]) -> Axis:
     """Return the axis of a step that sees only its device's rows, inside a map over the named mesh axes.
 
     A value that every device computes from the same GATHERED rows would count once per device in the summed gradients;
-    losses are therefore sums over LOCAL rows, passed through `total`.
+    losses are therefore sums over LOCAL rows, passed through `psum`.
     """
 
     @jax.custom_jvp
-    def total(tree):
+    def psum(tree):
         return lax.psum(tree, names)
 
-    @total.defjvp
-    def total_jvp(primals, tangents):
-        # Identity, see `types.Axis.total`; a JVP rule serves forward, reverse and nested derivatives.
-        return total(*primals), tangents[0]
+    @psum.defjvp
+    def psum_jvp(primals, tangents):
+        # Identity, see `types.Axis.psum`; a JVP rule serves forward, reverse and nested derivatives.
+        return psum(*primals), tangents[0]
 
-    def gather(x):
+    def all_gather(x):
         return lax.all_gather(x, names, tiled=True)
 
-    def local(x):
+    def local_rows(x):
         rows = x.shape[0] // lax.axis_size(names)
         return lax.dynamic_slice_in_dim(x, lax.axis_index(names) * rows, rows)
 
-    return Axis(total=total, gather=gather, local=local)
+    return Axis(psum, all_gather, local_rows)

@@ -80,10 +80,10 @@ def penalty():
 
         def loss(params):
             penalties = adversarial.r1(lambda x: judge(params, x), regions, batch_axes=2)
-            return axis.total((present * penalties).sum()) / axis.total(present.sum())
+            return axis.psum((present * penalties).sum()) / axis.psum(present.sum())
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        _, opt_state = optimiser.update(axis.total(grads), state.opt_state, state.params)
+        _, opt_state = optimiser.update(axis.psum(grads), state.opt_state, state.params)
         return state.replace(opt_state=opt_state), {"loss": value}
 
     draws = np.random.default_rng(0)

@@ -89,8 +89,8 @@ def test_r1_is_differentiable_in_the_discriminator():
 
 
 def test_two_devices_agree_with_one(on_two_devices):
-    def loss(scale, real, fake, weight, total):
-        return discriminator_loss(scale * real, scale * fake, weight, total)
+    def loss(scale, real, fake, weight, psum):
+        return discriminator_loss(scale * real, scale * fake, weight, psum)
 
     arrays = (images(4, 2), 2 * images(4, 2), jnp.array([1.0, 0, 1, 1]))
     value, gradient = jax.value_and_grad(loss)(1.7, *arrays, same)

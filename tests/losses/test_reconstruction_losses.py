@@ -71,9 +71,9 @@ def test_weight_zero_is_dropping(batch):
 
 
 def test_two_devices_agree_with_one(batch, on_two_devices):
-    def loss(scale, image, mask, decoded, weight, total):
-        whole = l1(scale * image, decoded[:, 0], weight, total, where=mask != 255)
-        return whole + region_l1(scale * decoded, image, region_masks(mask, REGIONS), weight, total)
+    def loss(scale, image, mask, decoded, weight, psum):
+        whole = l1(scale * image, decoded[:, 0], weight, psum, where=mask != 255)
+        return whole + region_l1(scale * decoded, image, region_masks(mask, REGIONS), weight, psum)
 
     value, gradient = jax.value_and_grad(loss)(0.8, *batch, same)
     split_value, split_gradient = on_two_devices(loss, 0.8, *batch)

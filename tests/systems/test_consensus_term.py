@@ -40,11 +40,11 @@ def batch():
 
 
 def published(logits, mask, blobs, weight, **options):
-    return published_consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+    return published_consensus(logits, mask, blobs, weight, WHOLE_BATCH.psum, **options)
 
 
 def clean(logits, mask, blobs, weight, **options):
-    return consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+    return consensus(logits, mask, blobs, weight, WHOLE_BATCH.psum, **options)
 
 
 def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
@@ -67,7 +67,7 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
         value, gradient = jax.value_and_grad(
             lambda scale: consensus_term.term(config(group), scale * batch["logits"], batch, axis)
         )(scale)
-        return value, axis.total(gradient)
+        return value, axis.psum(gradient)
 
     def step(state, batch, axis):
         scale = state.params["scale"]

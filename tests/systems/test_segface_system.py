@@ -163,7 +163,7 @@ def check_moments(found, expected):
 def test_what_needs_the_global_batch_needs_jit(changes):
     system = systems.build(tiny_segface.config(**changes))
     state = jax.eval_shape(system.init, jax.random.key(0))
-    local = WHOLE_BATCH._replace(gather=lambda rows: rows)
+    local = WHOLE_BATCH._replace(all_gather=lambda rows: rows)
     with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
         jax.eval_shape(lambda s, b: system.steps["train"](s, b, local), state, tiny_segface.faces(2))
 

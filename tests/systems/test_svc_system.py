@@ -241,7 +241,7 @@ def test_the_published_recipe():
 
 def test_batch_statistics_need_jit(student):
     system, state, frozen, _ = student
-    local = WHOLE_BATCH._replace(gather=lambda rows: rows)
+    local = WHOLE_BATCH._replace(all_gather=lambda rows: rows)
     with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
         jax.eval_shape(lambda s, b: system.steps["teacher"](s, b, local, **frozen), state, tiny_svc.faces(2))
 

@@ -36,7 +36,7 @@ def counter(limit=10**9, actions=()):
 
     def step(state, batch, axis):
         count = state.params["net"]["count"] + 1
-        examples = axis.total(batch["weight"].shape[0] * jnp.ones(()))
+        examples = axis.psum(batch["weight"].shape[0] * jnp.ones(()))
         loss = jnp.where(count >= limit, jnp.nan, count)
         return state.replace(params={"net": {"count": count}}), {"loss": loss, "examples": examples}
 

@@ -154,7 +154,7 @@ def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -
 
     trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
     (loss, metrics), grads = jax.value_and_grad(objective, has_aux=True)(trained)
-    grads = axis.total(grads)
+    grads = axis.psum(grads)
     params, opt_state = dict(state.params), dict(state.opt_state)
     for group in groups:
         own = _group(params, group)

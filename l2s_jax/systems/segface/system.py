@@ -135,11 +135,11 @@ def _terms(
     terms = {}
     if loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(
-            logits, mask, weight, axis.total, class_weights=class_weights, label_smoothing=loss.label_smoothing
+            logits, mask, weight, axis.psum, class_weights=class_weights, label_smoothing=loss.label_smoothing
         )
     if loss.dice:
         terms["dice"] = segmentation.dice(
-            logits, mask, weight, axis.total, smooth=1e-5, squared=True, present_only=loss.dice_present_only
+            logits, mask, weight, axis.psum, smooth=1e-5, squared=True, present_only=loss.dice_present_only
         )
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)

@@ -132,12 +132,12 @@ def _learn(
 
 def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
     """Return the unweighted terms by the names of their weights."""
-    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.total)
+    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.psum)
     terms = {}
     if "probabilities" in batch:
         if loss.divergence:
             target = batch["probabilities"]
-            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.total)
+            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.psum)
     elif loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(*arrays)
     if loss.dice:
