@@ -12,19 +12,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Psum, weighted_mean
+from l2s_jax.losses.reductions import Psum, global_mean
 
 PyTree = Any
 
 
 def real_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the mean of softplus(-D), the loss of logits that should be real."""
-    return weighted_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, psum)
+    return global_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, psum)
 
 
 def fake_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the mean of softplus(D), the loss of logits that should be fake."""
-    return weighted_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, psum)
+    return global_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, psum)
 
 
 def generator_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:

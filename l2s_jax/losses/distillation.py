@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from l2s_jax.losses.reductions import Psum, weighted_mean
+from l2s_jax.losses.reductions import Psum, global_mean
 
 
 def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
@@ -21,4 +21,4 @@ def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, psum: Ps
       float32 scalar in nats; 0 if all weights are 0.
     """
     log_p = jax.nn.log_softmax(logits.astype("float32"))
-    return weighted_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, psum)
+    return global_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, psum)

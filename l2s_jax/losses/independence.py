@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Psum, expand, ratio
+from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
 
 
 def cross_covariance(codes: jax.Array, weight: jax.Array, psum: Psum, *, epsilon: float = 1e-8) -> jax.Array:
@@ -27,15 +27,15 @@ def cross_covariance(codes: jax.Array, weight: jax.Array, psum: Psum, *, epsilon
     """
     examples, slices, dims = codes.shape
     flat = codes.astype(jnp.float32).reshape(examples, slices * dims)
-    weight = expand(weight, 2)
+    weight = append_axes(weight, 2)
     # A covariance is invariant to a constant shift, so the codes can be centred by a psum without a gradient (they
     # must not be nested where gradients flow); centring avoids cancellation in float32 second moments.
-    centre = ratio(*psum(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
+    centre = safe_divide(*psum(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
     shifted = flat - centre[None]
     second = jnp.matmul((weight * shifted).T, shifted, precision="highest")
     count, first, second = psum((jnp.sum(weight), jnp.sum(weight * shifted, axis=0), second))
-    mean = ratio(first, count)
-    covariance = ratio(second, count) - mean[:, None] * mean[None, :]
+    mean = safe_divide(first, count)
+    covariance = safe_divide(second, count) - mean[:, None] * mean[None, :]
     deviation = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance), 0.0) + epsilon)
     correlation = covariance / (deviation[:, None] * deviation[None, :])
     blocks = jnp.mean(jnp.square(correlation).reshape(slices, dims, slices, dims), axis=(1, 3))

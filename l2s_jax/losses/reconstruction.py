@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Psum, expand, ratio, weighted_mean
+from l2s_jax.losses.reductions import Psum, append_axes, global_mean, safe_divide
 
 BLACK = -1.0
 """Black in the [-1, 1] range of images."""
@@ -27,7 +27,7 @@ def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
     Returns:
       float [B, K, H, W, 3].
     """
-    masks = expand(masks, 5).astype(image.dtype)
+    masks = append_axes(masks, 5).astype(image.dtype)
     return image[:, None] * masks + BLACK * (1 - masks)
 
 
@@ -50,8 +50,8 @@ def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum, *, where: jax.
       float32 scalar; 0 if all weights are 0.
     """
     if where is not None:
-        weight = expand(weight, x.ndim) * expand(where, x.ndim)
-    return weighted_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, psum)
+        weight = append_axes(weight, x.ndim) * append_axes(where, x.ndim)
+    return global_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, psum)
 
 
 def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
@@ -71,6 +71,6 @@ def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: ja
       float32 scalar; 0 if no region is present.
     """
     error = jnp.mean(jnp.abs(decoded.astype(jnp.float32) - image[:, None].astype(jnp.float32)), axis=-1)
-    pixel = expand(weight, 4) * masks.astype(jnp.float32)
+    pixel = append_axes(weight, 4) * masks.astype(jnp.float32)
     error, area = psum((jnp.sum(pixel * error, axis=(0, 2, 3)), jnp.sum(pixel, axis=(0, 2, 3))))
-    return ratio(jnp.sum(ratio(error, area)), jnp.sum((area > 0).astype(jnp.float32)))
+    return safe_divide(jnp.sum(safe_divide(error, area)), jnp.sum((area > 0).astype(jnp.float32)))

@@ -14,18 +14,18 @@ Psum = Callable[..., tuple]
 """pytree -> pytree, the sum over the devices that share the batch."""
 
 
-def expand(prefix: jax.Array, ndim: int) -> jax.Array:
+def append_axes(prefix: jax.Array, ndim: int) -> jax.Array:
     """Append axes of length 1 to `prefix` until it has `ndim` axes, [B] -> [B, 1, 1], as float32."""
     prefix = jnp.asarray(prefix, jnp.float32)
     return prefix.reshape(prefix.shape + (1,) * (ndim - prefix.ndim))
 
 
-def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return `numerator / denominator`, 0 with zero gradient where the denominator is 0 (nothing to average)."""
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
-def weighted_mean(values: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
+def global_mean(values: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute the global weighted mean of `values`, in float32.
 
     Args:
@@ -36,5 +36,5 @@ def weighted_mean(values: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array
     Returns:
       float32 scalar, sum(weight * values) / sum(weight) over all elements of all devices; 0 if all weights are 0.
     """
-    weight = jnp.broadcast_to(expand(weight, values.ndim), values.shape)
-    return ratio(*psum((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))
+    weight = jnp.broadcast_to(append_axes(weight, values.ndim), values.shape)
+    return safe_divide(*psum((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))

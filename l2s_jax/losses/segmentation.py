@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from input_pipeline.labels import IGNORE
-from l2s_jax.losses.reductions import Psum, expand, ratio
+from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
 
 
 def cross_entropy(
@@ -35,12 +35,12 @@ def cross_entropy(
     classes = logits.shape[-1]
     class_weights = jnp.ones(classes, jnp.float32) if class_weights is None else jnp.asarray(class_weights, jnp.float32)
     class_weights = class_weights.reshape(1, 1, 1, classes)
-    pixel = expand(weight, 3) * (mask != IGNORE)
+    pixel = append_axes(weight, 3) * (mask != IGNORE)
     truth = jax.nn.one_hot(mask, classes, dtype=jnp.float32)
     target = (1 - label_smoothing) * truth + label_smoothing / classes
     cost = -jnp.sum(class_weights * target * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
     size = jnp.sum(class_weights * truth, axis=-1)
-    return ratio(*psum((jnp.sum(pixel * cost), jnp.sum(pixel * size))))
+    return safe_divide(*psum((jnp.sum(pixel * cost), jnp.sum(pixel * size))))
 
 
 def dice(
@@ -72,7 +72,7 @@ def dice(
     Returns:
       float32 scalar in [0, 1]; 0 if no class is present.
     """
-    pixel = expand(expand(weight, 3) * (mask != IGNORE), 4)
+    pixel = append_axes(append_axes(weight, 3) * (mask != IGNORE), 4)
     probability = jax.nn.softmax(logits.astype(jnp.float32))
     truth = jax.nn.one_hot(mask, logits.shape[-1], dtype=jnp.float32)
     spread = probability**2 if squared else probability
@@ -81,4 +81,4 @@ def dice(
     )
     loss = 1 - (2 * overlap + smooth) / (predicted + present + smooth)
     counted = (present > 0).astype(jnp.float32) if present_only else jnp.ones_like(present)
-    return ratio(jnp.sum(counted * loss), jnp.sum(counted))
+    return safe_divide(jnp.sum(counted * loss), jnp.sum(counted))

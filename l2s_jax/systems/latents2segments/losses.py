@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
-from l2s_jax.losses.reductions import ratio
+from l2s_jax.losses.reductions import safe_divide
 from l2s_jax.systems import consensus_term
 from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.types import Axis, Batch, PyTree, example_rngs
@@ -117,7 +117,7 @@ def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
     """Average [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each as published)."""
     cost = jnp.sum(face.weight[:, None] * jnp.mean(error, axis=(2, 3, 4)), axis=0)
     total, count = axis.psum((cost, jnp.sum(face.weight)))
-    return jnp.mean(ratio(total, count))
+    return jnp.mean(safe_divide(total, count))
 
 
 def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
@@ -178,7 +178,7 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
     b, k = face.present.shape
 
     def weighted(penalty: jax.Array) -> jax.Array:
-        return ratio(*axis.psum((jnp.sum(face.present * penalty), jnp.sum(face.present))))
+        return safe_divide(*axis.psum((jnp.sum(face.present * penalty), jnp.sum(face.present))))
 
     image = adversarial.r1(lambda x: judge(networks, params, x), face.targets, batch_axes=2)
     terms = {"r1": loss.r1 / 2 * weighted(image)}
