@@ -135,7 +135,7 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1)), main], [warmup])
 
 
-def ending(config: ConfigDict, updates: int) -> ConfigDict:
+def with_total_steps(config: ConfigDict, updates: int) -> ConfigDict:
     """Return the config with `total_steps` filled in if it is 0, so that the decay ends with the training.
 
     Args:
@@ -148,7 +148,7 @@ def ending(config: ConfigDict, updates: int) -> ConfigDict:
     return filled
 
 
-def lazy(config: ConfigDict, interval: int) -> ConfigDict:
+def for_lazy_regularization(config: ConfigDict, interval: int) -> ConfigDict:
     """Return the config of a network whose regulariser runs as its own update every `interval` updates.
 
     With c = k / (k + 1): learning_rate * c, b1^c, b2^c, so that k + 1 updates have the effect of k (StyleGAN2, Karras

@@ -99,7 +99,7 @@ def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
 
 
 def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyTree]) -> cost.Cost:
-    return cost.of(lambda state, batch, frozen: step(state, batch, WHOLE_BATCH, **frozen), state, batch, frozen)
+    return cost.estimate(lambda state, batch, frozen: step(state, batch, WHOLE_BATCH, **frozen), state, batch, frozen)
 
 
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:

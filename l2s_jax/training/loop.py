@@ -27,8 +27,8 @@ from l2s_jax import config as configs
 from l2s_jax.training import checkpoints, finite, parallel, progress, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint, tree_digest
-from l2s_jax.training.metric_buffer import Window
-from l2s_jax.training.prefetch import Batches, Feed
+from l2s_jax.training.metric_buffer import MetricBuffer
+from l2s_jax.training.prefetch import Batches, DevicePrefetcher
 from l2s_jax.training.signals import Interrupted, StopRequest
 from l2s_jax.types import PyTree, System, TrainState
 
@@ -99,8 +99,10 @@ def train(
             name: parallel.data_parallel(function, mesh, config.parallel.mode, placed)
             for name, function in system.steps.items()
         }
-        feed = Feed(batches, functools.partial(parallel.global_batch, mesh=mesh), max(config.train.steps - step, 0))
-        with contextlib.closing(feed), contextlib.closing(_writer(config, root, step, display.message)) as writer:
+        place = functools.partial(parallel.global_batch, mesh=mesh)
+        prefetcher = DevicePrefetcher(batches, place, max(config.train.steps - step, 0))
+        writer = _writer(config, root, step, display.message)
+        with contextlib.closing(prefetcher), contextlib.closing(writer):
             return _loop(
                 _Run(
                     config=config,
@@ -108,7 +110,7 @@ def train(
                     system=system,
                     steps=steps,
                     evaluate=evaluate,
-                    feed=feed,
+                    batches=prefetcher,
                     writer=writer,
                     display=display,
                     stop=stop,
@@ -167,7 +169,7 @@ class _Run:
     Attributes:
       config, root, system, evaluate: the config, the workdir, and arguments of `train`.
       steps: the system's steps for the devices, compiled when they are first called.
-      feed: the next batches, on the devices.
+      batches: the next batches, on the devices.
       writer, display, meter: what is written to files, shown to the user, and measured.
       stop: the signals received.
       started: `time.monotonic()` of the beginning.
@@ -185,7 +187,7 @@ class _Run:
     system: System
     steps: Mapping[str, parallel.ParallelStep]
     evaluate: Evaluate
-    feed: Feed
+    batches: DevicePrefetcher
     writer: writers.MultiWriter
     display: progress.PlainDisplay | progress.LiveDisplay
     meter: progress.Meter
@@ -195,7 +197,7 @@ class _Run:
     step: int
     saved: int
     memory: _Memory
-    metrics: Window = dataclasses.field(default_factory=Window)
+    metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
     compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
 
@@ -225,7 +227,7 @@ def _loop(run: _Run) -> TrainResult:
 
         # Next batch.
         with run.meter.waiting():
-            batch = run.feed.take()
+            batch = next(run.batches)
 
         # Step.
         names = run.system.schedule(run.step)
@@ -378,7 +380,7 @@ def _save(run: _Run, kind: str, keep: int) -> None:
     _check_finite(run)
     with run.meter.excluded():
         run.writer.flush()
-        checkpoint = Checkpoint(run.state, run.feed.get_state(), dataclasses.asdict(run.memory))
+        checkpoint = Checkpoint(run.state, run.batches.get_state(), dataclasses.asdict(run.memory))
         checkpoints.save(run.root / kind, checkpoint, keep)
 
 

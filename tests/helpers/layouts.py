@@ -62,7 +62,7 @@ def _difference(expected, found) -> float:
 def penalty():
     """R1 of a conditional discriminator of regions and nothing else: the case that was twice too large."""
     network = Discriminator(channel_base=32, max_width=16, regions=REGIONS, lowering="folded")
-    optimiser = optim.build(optim.lazy(optim.default_config(), 4))
+    optimiser = optim.build(optim.for_lazy_regularization(optim.default_config(), 4))
 
     def judge(params, regions):
         ids = jnp.tile(jnp.arange(REGIONS), regions.shape[0])

@@ -29,7 +29,7 @@ def toy_config(**train):
     config.image_size = SIDE
     config.data.batch_size = 8
     config.model = {"noise": 0.1, "scale": 0.1}
-    config.optim = {"auto": optim.default_config(), "critic": optim.lazy(optim.default_config(), 4)}
+    config.optim = {"auto": optim.default_config(), "critic": optim.for_lazy_regularization(optim.default_config(), 4)}
     config.train.update({"steps": 6, "log_every": 2, "eval_every": 0, "save_every": 0, "best_metric": "score"} | train)
     return config.lock()
 

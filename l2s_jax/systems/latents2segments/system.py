@@ -85,10 +85,10 @@ def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
     every = config.schedule.discriminator_every
     updates = {"encoder": config.train.steps - (config.train.steps // every if every else 0)}
     updates["generator"] = updates["encoder"] // config.schedule.autoencode_every
-    groups = {name: optim.ending(config.optim[name], count) for name, count in updates.items()}
+    groups = {name: optim.with_total_steps(config.optim[name], count) for name, count in updates.items()}
     if every:
-        own = optim.ending(config.optim.discriminator, config.train.steps // every)
-        groups["discriminator"] = optim.lazy(own, config.schedule.r1_every)
+        own = optim.with_total_steps(config.optim.discriminator, config.train.steps // every)
+        groups["discriminator"] = optim.for_lazy_regularization(own, config.schedule.r1_every)
     return {name: optim.build(group) for name, group in groups.items()}
 
 

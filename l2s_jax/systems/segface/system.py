@@ -64,7 +64,7 @@ def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransforma
     decay = config.optim.stage_decay
     if not 0 < decay <= 1:
         raise UserError(f"optim.stage_decay={decay} must be above 0 and at most 1")
-    own = optim.ending(config.optim.network, config.train.steps)
+    own = optim.with_total_steps(config.optim.network, config.train.steps)
     if decay == 1:
         return optim.build(own)
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)

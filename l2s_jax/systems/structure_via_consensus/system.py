@@ -38,7 +38,7 @@ def build(config: ConfigDict) -> System:
     label_set = labels.get(config.label_set)
     dtype = jnp.dtype(config.precision.compute)
     network = FaceOccNet(len(label_set), config.model.width, config.model.dropout, dtype)
-    optimiser = optim.build(optim.ending(config.optim.network, config.train.steps))
+    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
     step, frozen = functools.partial(_learn, network, optimiser, config), None
     if config.stage == "teacher":
         step = functools.partial(_learn_from, config, step)
