@@ -60,17 +60,17 @@ class Axis(NamedTuple):
     local_rows: Callable[[jax.Array], jax.Array]
 
     @property
-    def whole_batch(self) -> bool:
+    def global_view(self) -> bool:
         """Return whether the step sees all rows of the global batch, not only those of its device."""
-        return self.all_gather is WHOLE_BATCH.all_gather
+        return self.all_gather is GLOBAL_VIEW.all_gather
 
 
 def _same(x):
     return x
 
 
-WHOLE_BATCH = Axis(psum=_same, all_gather=_same, local_rows=_same)
-"""The axis under jit, where the step already sees the global batch."""
+GLOBAL_VIEW = Axis(psum=_same, all_gather=_same, local_rows=_same)
+"""The axis of JAX's global-view programming, under jit: the step already sees the global batch."""
 
 Step = Callable[..., tuple[TrainState, Metrics]]
 """(TrainState, Batch, Axis) -> (TrainState, Metrics); the arrays of `System.frozen` are passed as keyword arguments."""

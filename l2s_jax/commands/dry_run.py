@@ -19,7 +19,7 @@ from l2s_jax import cost, systems
 from l2s_jax.commands import console
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH, PyTree, System, TrainState
+from l2s_jax.types import GLOBAL_VIEW, PyTree, System, TrainState
 
 GIB = 2**30
 _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
@@ -99,7 +99,7 @@ def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
 
 
 def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyTree]) -> cost.Cost:
-    return cost.estimate(lambda state, batch, frozen: step(state, batch, WHOLE_BATCH, **frozen), state, batch, frozen)
+    return cost.estimate(lambda state, batch, frozen: step(state, batch, GLOBAL_VIEW, **frozen), state, batch, frozen)
 
 
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:

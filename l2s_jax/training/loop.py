@@ -100,9 +100,10 @@ def train(
             for name, function in system.steps.items()
         }
         place = functools.partial(parallel.global_batch, mesh=mesh)
-        prefetcher = DevicePrefetcher(batches, place, max(config.train.steps - step, 0))
-        writer = _writer(config, root, step, display.message)
-        with contextlib.closing(prefetcher), contextlib.closing(writer):
+        with (
+            contextlib.closing(_writer(config, root, step, display.message)) as writer,
+            contextlib.closing(DevicePrefetcher(batches, place, max(config.train.steps - step, 0))) as prefetcher,
+        ):
             return _loop(
                 _Run(
                     config=config,

@@ -23,7 +23,7 @@ from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
 from l2s_jax.config import MODES
-from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, TrainState
+from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, Step, TrainState
 
 BATCH_AXES = ("data", "fsdp")
 FSDP_MIN_SIZE = 2**14
@@ -195,7 +195,7 @@ class Throttle:
 def _jit(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     # Outputs with the inputs' shardings, or the next call might compile again.
     whole = NamedSharding(mesh, P())
-    compiled = jax.jit(functools.partial(step, axis=WHOLE_BATCH), donate_argnums=1, out_shardings=whole)
+    compiled = jax.jit(functools.partial(step, axis=GLOBAL_VIEW), donate_argnums=1, out_shardings=whole)
     return functools.partial(compiled, frozen)
 
 
@@ -208,7 +208,7 @@ def _fsdp(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     def whole(tree: PyTree) -> PyTree:
         return lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
-    axis = WHOLE_BATCH._replace(psum=whole)
+    axis = GLOBAL_VIEW._replace(psum=whole)
 
     def run(frozen, state, batch, last):
         state = state.replace(params=whole(state.params), stats=whole(state.stats))

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2s_jax.losses.distillation import divergence
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 
-PSUM = WHOLE_BATCH.psum
+PSUM = GLOBAL_VIEW.psum
 
 
 def pixels(values):

@@ -9,7 +9,7 @@ from l2s_jax import systems
 from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.systems import consensus_term
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH, TrainState
+from l2s_jax.types import GLOBAL_VIEW, TrainState
 from tests.helpers import tiny_l2s, tiny_segface
 
 CLASSES, BLOBS = 3, 4
@@ -40,11 +40,11 @@ def batch():
 
 
 def published(logits, mask, blobs, weight, **options):
-    return published_consensus(logits, mask, blobs, weight, WHOLE_BATCH.psum, **options)
+    return published_consensus(logits, mask, blobs, weight, GLOBAL_VIEW.psum, **options)
 
 
 def clean(logits, mask, blobs, weight, **options):
-    return consensus(logits, mask, blobs, weight, WHOLE_BATCH.psum, **options)
+    return consensus(logits, mask, blobs, weight, GLOBAL_VIEW.psum, **options)
 
 
 def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):

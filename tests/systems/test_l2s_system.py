@@ -19,7 +19,7 @@ from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def state(system):
 
 @functools.cache
 def compiled(step):
-    return jax.jit(lambda state, batch: step(state, batch, WHOLE_BATCH))
+    return jax.jit(lambda state, batch: step(state, batch, GLOBAL_VIEW))
 
 
 def run(system, name, state, batch):
@@ -118,7 +118,7 @@ def penalties(config):
         return {name: params[name] for name in ("discriminator", "patch")}
 
     params = judges(jax.random.key(2))
-    return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), WHOLE_BATCH))
+    return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), GLOBAL_VIEW))
 
 
 def test_every_region_has_the_same_weight_in_the_image_penalty():

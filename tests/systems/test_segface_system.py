@@ -13,7 +13,7 @@ from l2s_jax.models import backbones
 from l2s_jax.systems.segface import config as segface_config
 from l2s_jax.systems.segface import system as segface_system
 from l2s_jax.training import checkpoints, parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s, tiny_segface
 
 BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
@@ -34,14 +34,14 @@ def state(system):
 @pytest.fixture(scope="module")
 def step(system):
     """The step of `system` on one device, compiled; it donates nothing."""
-    return jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    return jax.jit(lambda state, batch: system.steps["train"](state, batch, GLOBAL_VIEW))
 
 
 @pytest.fixture(scope="module")
 def plain():
     """A system without batch normalisation and stochastic depth, with all terms, its state and its compiled step."""
     system = systems.build(tiny_segface.config(**tiny_segface.AGREEING))
-    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, GLOBAL_VIEW))
     # Placed as checkpoints are restored, or the step would compile again for them.
     return system, parallel.init_state(system.init, jax.random.key(0), one_device()), step
 
@@ -72,7 +72,7 @@ def test_a_loss_without_terms():
     state = jax.eval_shape(nothing.init, jax.random.key(0))
     with pytest.raises(UserError, match=r"no weight of config\.loss is above 0"):
         jax.eval_shape(
-            lambda state, batch: nothing.steps["train"](state, batch, WHOLE_BATCH), state, tiny_segface.faces(2)
+            lambda state, batch: nothing.steps["train"](state, batch, GLOBAL_VIEW), state, tiny_segface.faces(2)
         )
 
 
@@ -163,7 +163,7 @@ def check_moments(found, expected):
 def test_what_needs_the_global_batch_needs_jit(changes):
     system = systems.build(tiny_segface.config(**changes))
     state = jax.eval_shape(system.init, jax.random.key(0))
-    local = WHOLE_BATCH._replace(all_gather=lambda rows: rows)
+    local = GLOBAL_VIEW._replace(all_gather=lambda rows: rows)
     with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
         jax.eval_shape(lambda s, b: system.steps["train"](s, b, local), state, tiny_segface.faces(2))
 
@@ -216,7 +216,7 @@ def aligning(plain):
 
 def test_warped_training_happens_in_the_pixels_of_the_picture(aligning):
     system, state = aligning
-    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    step = jax.jit(lambda state, batch: system.steps["train"](state, batch, GLOBAL_VIEW))
     batch = tiny_segface.faces(4)
     batch["weight"][-1], batch["landmarks"][-1] = 0, 0  # padding
     losses = []
@@ -262,7 +262,7 @@ def test_the_published_recipe_exports_raw_weights():
     variables = jax.eval_shape(system.variables, state)["network"]
     assert set(variables) == {"params", "constants"}
     train = system.steps["train"]
-    after, _ = jax.eval_shape(lambda s, b: train(s, b, WHOLE_BATCH), state, tiny_segface.faces(2))
+    after, _ = jax.eval_shape(lambda s, b: train(s, b, GLOBAL_VIEW), state, tiny_segface.faces(2))
     assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
@@ -291,7 +291,7 @@ def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
     _, state, step = plain
     batch = tiny_segface.faces(4)
     own = state.replace(opt_state=jax.jit(lambda key: system.init(key).opt_state)(jax.random.key(0)))
-    slow_step = jax.jit(lambda state, batch: system.steps["train"](state, batch, WHOLE_BATCH))
+    slow_step = jax.jit(lambda state, batch: system.steps["train"](state, batch, GLOBAL_VIEW))
     slow, fast = (
         jax.tree.map(jnp.subtract, run(before, batch)[0].params["network"], before.params["network"])
         for run, before in ((slow_step, own), (step, state))

@@ -18,7 +18,7 @@ from l2s_jax.systems.structure_via_consensus import config as svc_config
 from l2s_jax.systems.structure_via_consensus import system as svc_system
 from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_svc
 from tests.systems.test_segface_system import check_moments, one_device
 
@@ -40,7 +40,7 @@ def student(place):
     """Stage 1 with soft labels and all terms, its state, the teacher's weights, and its compiled step."""
     system = systems.build(tiny_svc.config(**tiny_svc.TAUGHT, teacher__model=str(place / "teacher")))
     state = parallel.init_state(system.init, jax.random.key(0), one_device())
-    step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, WHOLE_BATCH, **frozen))
+    step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, GLOBAL_VIEW, **frozen))
     return system, state, frozen_arguments(system), step
 
 
@@ -98,7 +98,7 @@ def test_the_teacher_is_an_argument_and_neither_saved_nor_compiled_in(student, t
     saved = json.loads((path / checkpoints.META).read_text())["arrays"]
     assert not any("teacher" in name or shape in ([3, 6], [6]) for name, (shape, _) in saved.items())
     assert set(frozen) == {"teacher"}
-    traced = jax.make_jaxpr(lambda s, b, f: system.steps["teacher"](s, b, WHOLE_BATCH, **f))(
+    traced = jax.make_jaxpr(lambda s, b, f: system.steps["teacher"](s, b, GLOBAL_VIEW, **f))(
         state, tiny_svc.faces(2), frozen
     )
     given = {np.asarray(leaf).tobytes() for leaf in teacher}
@@ -200,7 +200,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
     assert difference(mine, theirs) == 0
     assert difference(started.params["network"], theirs["network"]["params"]) == 0
     assert difference(started.opt_state, fresh.opt_state) == 0
-    after, scores = jax.eval_shape(lambda s, b: second.steps["labels"](s, b, WHOLE_BATCH), started, tiny_svc.faces(4))
+    after, scores = jax.eval_shape(lambda s, b: second.steps["labels"](s, b, GLOBAL_VIEW), started, tiny_svc.faces(4))
     assert set(scores) == {"loss", "cross_entropy", "dice", "consensus"}
     assert jax.tree.structure(after) == jax.tree.structure(started)
 
@@ -232,7 +232,7 @@ def test_the_published_recipe():
     system = systems.build(config.lock())
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert state.ema == {}
-    after, scores = jax.eval_shape(lambda s, b: system.steps["labels"](s, b, WHOLE_BATCH), state, tiny_svc.faces(2))
+    after, scores = jax.eval_shape(lambda s, b: system.steps["labels"](s, b, GLOBAL_VIEW), state, tiny_svc.faces(2))
     assert set(scores) == {"loss", "consensus"}
     assert jax.tree.structure(after) == jax.tree.structure(state)
     only_flips = Augment.from_dict(config.data.augment.to_dict())
@@ -241,7 +241,7 @@ def test_the_published_recipe():
 
 def test_batch_statistics_need_jit(student):
     system, state, frozen, _ = student
-    local = WHOLE_BATCH._replace(all_gather=lambda rows: rows)
+    local = GLOBAL_VIEW._replace(all_gather=lambda rows: rows)
     with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
         jax.eval_shape(lambda s, b: system.steps["teacher"](s, b, local, **frozen), state, tiny_svc.faces(2))
 

@@ -152,7 +152,7 @@ def _terms(
 
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
     """Raise UserError if batch statistics or stochastic depth are used without the global batch, which only jit has."""
-    if not axis.whole_batch and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
+    if not axis.global_view and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
         raise UserError(
             "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
             "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"

@@ -115,7 +115,7 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    if not axis.whole_batch:
+    if not axis.global_view:
         raise UserError(
             "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
             "number of devices)"
