@@ -7,6 +7,7 @@ are its schema (schema.py).
 """
 
 import ast
+import dataclasses
 import importlib.util
 import json
 import os
@@ -83,7 +84,7 @@ def base() -> ConfigDict:
     config.data.threads = 2  # number of loading threads if workers is 0
     config.data.prefetch = 4  # batches prefetched in memory, by each worker or by all threads together
     config.data.cache = False  # keep decoded examples in memory
-    config.data.augment = _augment()
+    config.data.augment = ConfigDict(dataclasses.asdict(Augment()))  # explained there: images/augment.py
 
     config.train = ConfigDict()
     config.train.steps = 10_000  # number of batches to train on
@@ -108,36 +109,6 @@ def base() -> ConfigDict:
     config.precision = ConfigDict()
     config.precision.compute = "float32"  # float32 | bfloat16: dtype of the networks; parameters and losses are float32
     return config.lock()
-
-
-def _augment() -> ConfigDict:
-    """Return the random changes of training faces: the fields of `images.augment.Augment`, limits of uniform draws."""
-    augment = ConfigDict()
-    augment.flip = 0.5  # probability of mirroring, which also swaps left and right classes
-    augment.rotate = 12.0  # largest rotation in degrees, to either side
-    augment.scale_min = 0.85  # smallest magnification
-    augment.scale_max = 1.2  # largest magnification
-    augment.scale_log = True  # draw the logarithm of the magnification uniformly; False: the magnification itself
-    augment.shift = 0.06  # largest shift in x and in y, as a fraction of the side
-    augment.shear = 0.0  # largest shear: pixels sideways per pixel of height, and upwards per pixel of width
-    augment.edge = True  # outside the photo: repeat its border; False = use `fill`
-    augment.fill = 128  # grey level outside the photo where `edge` is False: 0 = black, 255 = white
-    augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
-    augment.occlude = 0.0  # probability of one to three occluding patches over the face
-    augment.occlude_size = 0.3  # length of the longest patch, as a fraction of the side
-    augment.occlude_ignore = False  # mask under a patch: ignored; False = unchanged
-    augment.brightness = 0.2  # brightness is multiplied by a factor within 1 +- this
-    augment.contrast = 0.2  # contrast is multiplied by a factor within 1 +- this
-    augment.saturation = 0.3  # saturation is multiplied by a factor within 1 +- this
-    augment.tint = 0.05  # each colour channel is multiplied by a factor within 1 +- this, independently
-    augment.grey = 0.05  # probability of conversion to greyscale
-    augment.blur = 0.1  # probability of a Gaussian blur
-    augment.blur_sigma = 1.0  # largest standard deviation of the blur, in pixels
-    augment.jpeg = 0.1  # probability of JPEG compression
-    augment.jpeg_quality = 30  # lowest JPEG quality; the highest is 95
-    augment.noise = 0.25  # probability of Gaussian sensor noise
-    augment.noise_sigma = 6.0  # largest standard deviation of the noise, on a scale of 255
-    return augment
 
 
 def default(system_name: str) -> ConfigDict:

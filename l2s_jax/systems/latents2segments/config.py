@@ -7,6 +7,7 @@ The default is `l2s`: the published method without the published defects and wit
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import MOST, Range, within
@@ -181,11 +182,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.optim.ema = 0.0
     # The authors only resize and mirror the images.
     config.data.resize = STRETCH.name
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF | {"flip": config.data.augment.flip})
     return add_gan(config)
 
 

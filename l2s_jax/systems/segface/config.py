@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
 from l2s_jax.schema import Range, within
@@ -73,11 +74,7 @@ def published(config: ConfigDict) -> ConfigDict:
     See docs/methods/segface.md, "Preprocessing and augmentation", "Loss" and "Training".
     `published_schedule` adds the fields that depend on the number of faces.
     """
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.flip = augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF)
     config.loss.dice_present_only = False
     config.optim.network = optim.default_config()
     config.optim.network.name = "adamw"

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from l2s_jax import optim
 from l2s_jax.schema import Range, within
 from l2s_jax.systems import consensus_term
@@ -56,11 +57,7 @@ def published(config: ConfigDict) -> ConfigDict:
     Optimiser, learning rate, batch size and data are not published: plain Adam at 1e-3 is ours. A blob is all pixels of
     a class, as in the authors' instructions.
     """
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF | {"flip": config.data.augment.flip})
     config.image_size = 128
     config.teacher.labels = "hard"
     config.loss.divergence = config.loss.cross_entropy = config.loss.dice = 0.0
