@@ -26,12 +26,11 @@ from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FRAMINGS
 from input_pipeline.loading.resolution_schedule import check_smaller_first, named_sides
 from l2s_jax import schema, systems
-from l2s_jax.schema import MOST, Range
+from l2s_jax.schema import MOST, OneOf, Range, require
 
 MODES = ("jit", "pmap", "shard_map")
 """How a step is distributed over devices, see training/parallel.py."""
 PRECISIONS = ("float32", "bfloat16")
-EXPORTS = ("best", "last")
 MOST_PIXELS = 16384
 """Largest side of an image in pixels."""
 MAX_JSON_BYTES = 4 * 2**20
@@ -45,16 +44,21 @@ RANGES = {
     "data.workers": Range(0, 1024),
     "data.threads": Range(1, 1024),
     "data.prefetch": Range(1, 4096),
+    "data.framing": OneOf(FRAMINGS),
     "data.require": str,
+    "data.resize": OneOf(tuple(resize_rules.RULES)),
     "data.augment": Range(-255.0, 255.0),  # narrower ranges: input_pipeline.images.augment.Augment
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),
     "train.log_every": Range(1, MOST),
     "train.keep": Range(1, 10_000),
+    "train.export": OneOf(("best", "last")),
+    "parallel.mode": OneOf(MODES),
     "parallel.fsdp": Range(1, 2**16),
     "eval.batch_size": Range(1, 2**20),
+    "precision.compute": OneOf(PRECISIONS),
 }
-"""Allowed ranges of the numbers in `base()`; systems have their own."""
+"""Allowed values of the fields of `base()`; systems have their own."""
 
 
 def base() -> ConfigDict:
@@ -266,45 +270,32 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 
 def validate(config: ConfigDict) -> None:
-    """Check the fields that do not depend on a system.
+    """Check the fields that do not depend on a system: their types and values, and that they fit together.
 
     Raises:
       UserError: a field has an invalid value; names the first one.
     """
     _conformed(config.to_dict())
-    choices_of = {
-        "data.framing": FRAMINGS,
-        "data.resize": resize_rules.RULES,
-        "parallel.mode": MODES,
-        "precision.compute": PRECISIONS,
-        "train.export": EXPORTS,
-    }
-    flat = flatten(config)
-    for field, choices in choices_of.items():
-        if flat[field] not in choices:
-            raise UserError(f"{field}='{clipped(flat[field])}' must be one of: {', '.join(choices)}")
-    _validate_sizes(config)
-    if flat["train.profile_step"] > flat["train.steps"]:
-        raise UserError(
-            f"train.profile_step={flat['train.profile_step']} comes after the last step, train.steps="
-            f"{flat['train.steps']}: set an earlier one, or 0 for none"
-        )
-    if flat["train.patience"] and not flat["train.eval_every"]:
-        raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
-    Augment.from_dict(config.data.augment.to_dict())
-
-
-def _validate_sizes(config: ConfigDict) -> None:
-    pairs = config.data.smaller_first
+    train, pairs = config.train, config.data.smaller_first
     check_smaller_first(pairs)
     for field, side in named_sides(config.image_size, pairs):
-        if side > MOST_PIXELS:
-            raise UserError(f"{field}={side} must be at most {MOST_PIXELS} pixels")
-    if pairs and pairs[-1][0] >= config.train.steps:
-        raise UserError(
-            f"data.smaller_first ends at step {pairs[-1][0]} and the training at train.steps={config.train.steps}: no "
-            "batch would have image_size; set data.smaller_first=[] or earlier steps in it"
-        )
+        require(side <= MOST_PIXELS, f"{field}={side} must be at most {MOST_PIXELS} pixels")
+    last = pairs[-1][0] if pairs else 0
+    require(
+        last < train.steps,
+        f"data.smaller_first ends at step {last} and the training at train.steps={train.steps}: no batch would have "
+        "image_size; set data.smaller_first=[] or earlier steps in it",
+    )
+    require(
+        train.profile_step <= train.steps,
+        f"train.profile_step={train.profile_step} comes after the last step, train.steps={train.steps}: set an earlier "
+        "one, or 0 for none",
+    )
+    require(
+        train.eval_every or not train.patience,
+        f"train.patience={train.patience} counts evaluations: set train.eval_every above 0",
+    )
+    Augment.from_dict(config.data.augment.to_dict())
 
 
 def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

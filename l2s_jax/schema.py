@@ -1,5 +1,7 @@
 """Validation of config fields: plain values are checked against a default config, which is their schema.
 
+A system declares the allowed values of its fields; what fields must fulfil together, it checks with `require`.
+
 Config files, command lines, saved runs and model descriptions are untrusted input. A config that has passed here has
 all fields of its schema and no others, each of the type of its default and within its range.
 """
@@ -29,8 +31,14 @@ class Range(NamedTuple):
     most: float
 
 
-Ranges = Mapping[str, Range | type[str]]
-"""Ranges by dotted name (`str` for a list of texts); a group's range applies to the numbers inside it without one."""
+class OneOf(NamedTuple):
+    """The allowed values of a text."""
+
+    words: tuple[str, ...]
+
+
+Ranges = Mapping[str, Range | OneOf | type[str]]
+"""Allowed values by dotted name (`str` for a list of texts); a group's range applies to its numbers without one."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
@@ -40,8 +48,8 @@ def within(prefix: str, ranges: Ranges) -> dict[str, Range]:
     return {f"{prefix}.{name}": allowed for name, allowed in ranges.items()}
 
 
-def limits(field: str, ranges: Ranges) -> Range | None:
-    """Return the range of a field or of the nearest enclosing group; None if there is none."""
+def limits(field: str, ranges: Ranges) -> Range | OneOf | type[str] | None:
+    """Return the allowed values of a field or of the nearest enclosing group; None if there are none."""
     while field and field not in ranges:
         field = field.rpartition(".")[0]
     return ranges.get(field)
@@ -64,6 +72,29 @@ def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, ext
         strangers = _plain("", {name: value for name, value in content.items() if name not in like}, DEEPEST)
         content = {name: value for name, value in content.items() if name in like}
     return ConfigDict(_group("", content, like, ranges) | strangers).lock()
+
+
+def check(config: ConfigDict, ranges: Ranges) -> None:
+    """Check that the fields of a config have allowed values, whatever its origin.
+
+    Raises:
+      UserError: a field has a value out of its range; names the first such field.
+    """
+    _check_values("", config, ranges)
+
+
+def require(holds: object, sentence: str) -> None:
+    """Raise UserError with a sentence that names the fields and the way out, unless they fit together."""
+    if not holds:
+        raise UserError(sentence)
+
+
+def _check_values(prefix: str, group: ConfigDict, ranges: Ranges) -> None:
+    for name, value in group.items():
+        if isinstance(value, ConfigDict):
+            _check_values(f"{prefix}{name}.", value, ranges)
+        elif limits(f"{prefix}{name}", ranges) is not None:
+            _leaf(f"{prefix}{name}", value, value, ranges)
 
 
 def _check_name(name: object) -> None:
@@ -111,6 +142,8 @@ def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
         raise UserError(f"{field}={_shown(value)} must be {_WORDS[kind]}")
     if kind is str and len(value) > MOST_CHARACTERS:
         raise UserError(f"{field}={_shown(value)} is longer than {MOST_CHARACTERS} characters")
+    if isinstance(allowed, OneOf) and value not in allowed.words:
+        raise UserError(f"{field}='{clipped(value)}' must be one of: {', '.join(allowed.words)}")
     if kind in (int, float):
         least, most = allowed or Range(-MOST, MOST)
         for right, bound in ((value >= least, f"least {least}"), (value <= most, f"most {most}")):

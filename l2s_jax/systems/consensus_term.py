@@ -1,18 +1,21 @@
 """The loss term `loss.consensus` (losses/consensus.py), for any system that predicts class logits."""
 
-import math
-
 import jax
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
 from l2s_jax.losses.consensus import consensus, published_consensus
-from l2s_jax.schema import Range
+from l2s_jax.schema import OneOf, Range, require
 from l2s_jax.types import Axis, Batch
 
-CHOICES = {"blobs": ("components", "classes"), "normalisation": ("clean", "published", "published_all")}
-RANGES = {"weight": Range(0.0, 1e6), "alpha": Range(0.0, 1e6), "beta": Range(0.0, 1e6), "size_power": Range(0.0, 16.0)}
-"""Allowed ranges of the numbers in `default_config()`."""
+RANGES = {
+    "weight": Range(0.0, 1e6),
+    "alpha": Range(0.0, 1e6),
+    "beta": Range(0.0, 1e6),
+    "blobs": OneOf(("components", "classes")),
+    "normalisation": OneOf(("clean", "published", "published_all")),
+    "size_power": Range(0.0, 16.0),
+}
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:
@@ -28,27 +31,22 @@ def default_config() -> ConfigDict:
 
 
 def check(config: ConfigDict) -> None:
-    """Check that `config.loss.consensus` is valid and that `config.data` provides its blobs.
+    """Check that the fields of `config.loss.consensus` fit together and that `config.data` provides its blobs.
 
     Raises:
-      UserError: it is not.
+      UserError: they do not.
     """
     group = config.loss.consensus
-    for field, choices in CHOICES.items():
-        if group[field] not in choices:
-            raise UserError(f"loss.consensus.{field}='{group[field]}' must be one of: {', '.join(choices)}")
-    if not 0 <= group.size_power < math.inf:
-        raise UserError(f"loss.consensus.size_power={group.size_power} must be a number from 0 on")
-    if group.size_power and group.normalisation != "clean":
-        raise UserError(
-            f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, "
-            f"not with {group.normalisation}"
-        )
-    if needs(config) and not config.data.blobs:
-        raise UserError(
-            f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to "
-            "the most that an image may have (64 for faces), or loss.consensus.blobs=classes"
-        )
+    require(
+        group.normalisation == "clean" or not group.size_power,
+        f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, not with "
+        f"{group.normalisation}",
+    )
+    require(
+        config.data.blobs or not needs(config),
+        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
+        "most that an image may have (64 for faces), or loss.consensus.blobs=classes",
+    )
 
 
 def needs(config: ConfigDict) -> tuple[str, ...]:

@@ -97,8 +97,8 @@ def test_blobs_are_needed_by_a_loss_over_components():
         ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected pieces .* set data\.blobs"),
         ({"blobs": "superpixels"}, "loss.consensus.blobs='superpixels' must be one of: components, classes"),
         ({"normalisation": "idx"}, "loss.consensus.normalisation='idx' must be one of: clean"),
-        ({"size_power": -1.0}, r"loss.consensus.size_power=-1.0 must be a number from 0 on"),
-        ({"size_power": float("nan")}, r"loss.consensus.size_power=nan must be a number from 0 on"),
+        ({"size_power": -1.0}, "loss.consensus.size_power=-1.0 must be at least 0"),
+        ({"size_power": float("nan")}, "loss.consensus.size_power=nan must be at least 0"),
         ({"normalisation": "published", "size_power": 0.5}, "loss.consensus.size_power=0.5 goes with"),
     ],
 )

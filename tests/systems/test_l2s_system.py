@@ -288,7 +288,7 @@ def test_painter_takes_the_tolerance_of_the_config():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model__painter_tolerance": 255}, "from 0 to 254"),
+        ({"model__painter_tolerance": 255}, "model.painter_tolerance=255 must be at most 254"),
         (
             {
                 "label_set": "subspace_parts",
@@ -302,7 +302,7 @@ def test_painter_takes_the_tolerance_of_the_config():
         ({"model__slices": (2, 2, 2, 2, 2, 1)}, "at least 2 channels"),
         ({"model__generator__widths": (8,)}, "model.generator.widths needs 2 entries"),
         ({"image_size": 30}, "multiple of 4"),
-        ({"model__encoder": "vgg"}, "choose pyramid or residual"),
+        ({"model__encoder": "vgg"}, "model.encoder='vgg' must be one of: pyramid, residual"),
         ({"model__slices": (2, 2, 2, 2, 2, 3)}, "slices of equal width"),
         ({"model__background": False, "model__slices": (2,) * 5}, "needs a background slice"),
         ({"model__presence__width": 0}, "need the light head"),

@@ -254,7 +254,7 @@ def test_batch_statistics_need_jit(student):
         ({"image_size": 30}, "image_size=30 must be a multiple of 4"),
         ({"data__smaller_first": ((10, 16),)}, "data.smaller_first=16 must be a multiple of 4, at least 20"),
         ({"model__width": 5}, r"model\.width=5 must be an even number"),
-        ({"model__dropout": 1.0}, r"model\.dropout=1\.0 must be a rate"),
+        ({"model__dropout": 1.0}, r"model\.dropout=1\.0 must be at most 0\.999"),
         ({"loss__consensus__blobs": "components"}, r"set data\.blobs"),
     ],
 )

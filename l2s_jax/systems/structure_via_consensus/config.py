@@ -4,19 +4,20 @@ from ml_collections import ConfigDict
 
 from input_pipeline.images.augment import OFF
 from l2s_jax import optim
-from l2s_jax.schema import Range, within
+from l2s_jax.schema import OneOf, Range, within
 from l2s_jax.systems import consensus_term
 
-CHOICES = {"stage": ("labels", "teacher"), "teacher.labels": ("soft", "hard")}
 RANGES = {
+    "stage": OneOf(("labels", "teacher")),
+    "teacher.labels": OneOf(("soft", "hard")),
     "model.width": Range(2, 16384),
-    "model.dropout": Range(0.0, 1.0),
+    "model.dropout": Range(0.0, 0.999),
     "loss": Range(0.0, 1e6),
     **within("loss.consensus", consensus_term.RANGES),
     **within("optim.network", optim.RANGES),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Allowed ranges of the numbers in `default_config()`."""
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:

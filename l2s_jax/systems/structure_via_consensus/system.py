@@ -21,8 +21,8 @@ from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
+from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
-from l2s_jax.systems.structure_via_consensus.config import CHOICES
 from l2s_jax.systems.structure_via_consensus.initial import with_model
 from l2s_jax.systems.structure_via_consensus.teacher import Teacher, open_teacher
 from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
@@ -32,7 +32,7 @@ def build(config: ConfigDict) -> System:
     """Build the system of one config. The teacher is not opened until the steps need it.
 
     Raises:
-      UserError: unknown label set, stage or kind of labels, or sizes that the network does not support.
+      UserError: unknown label set, or sizes that the network does not support.
     """
     _check(config)
     label_set = labels.get(config.label_set)
@@ -60,17 +60,9 @@ def build(config: ConfigDict) -> System:
 
 
 def _check(config: ConfigDict) -> None:
-    chosen = {"stage": config.stage, "teacher.labels": config.teacher.labels}
-    for field, choices in CHOICES.items():
-        if chosen[field] not in choices:
-            raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
     for field, side in named_sides(config.image_size, config.data.smaller_first):
-        if side % 4 or side < 20:
-            raise UserError(f"{field}={side} must be a multiple of 4, at least 20")
-    if config.model.width < 2 or config.model.width % 2:
-        raise UserError(f"model.width={config.model.width} must be an even number above 0")
-    if not 0 <= config.model.dropout < 1:
-        raise UserError(f"model.dropout={config.model.dropout} must be a rate from 0 to below 1")
+        require(side % 4 == 0 and side >= 20, f"{field}={side} must be a multiple of 4, at least 20")
+    require(config.model.width % 2 == 0, f"model.width={config.model.width} must be an even number")
     consensus_term.check(config)
 
 
