@@ -210,14 +210,6 @@ def _is_experiment(file: Path) -> bool:
         return False
 
 
-def describe(name_or_path: str) -> str:
-    """Return the description of an experiment: its file's docstring, parsed without running it; "" if none."""
-    path = find(name_or_path)
-    if path.suffix == ".json":
-        return ""
-    return ast.get_docstring(_parse(path)) or ""
-
-
 def save(config: ConfigDict, path: str | os.PathLike) -> None:
     """Write the resolved config as JSON, atomically through a temporary file.
 
@@ -373,7 +365,7 @@ def _parse_value(field: str, text: str, default: Any) -> Any:
 
 def _run(path: Path) -> ConfigDict:
     """Execute a config file and call its `get_config()`."""
-    _parse(path)
+    _check_syntax(path)
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
@@ -403,9 +395,9 @@ def _refusal(error: Exception) -> str:
     return words if isinstance(error, AttributeError | KeyError | TypeError) else f"{type(error).__name__}: {words}"
 
 
-def _parse(path: Path) -> ast.Module:
+def _check_syntax(path: Path) -> None:
     try:
-        return ast.parse(path.read_bytes(), filename=str(path))
+        ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise UserError(f"config file {path}{line}: {getattr(error, 'msg', error)}") from error

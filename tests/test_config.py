@@ -190,7 +190,6 @@ def test_a_byte_order_mark_is_no_part_of_a_file(folder, name):
     path = folder / ("configs" if name.endswith(".py") else ".") / name
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert configs.load(str(path)) == configs.load("small")
-    assert configs.describe(str(path)) == (configs.describe("small") if name.endswith(".py") else "")
 
 
 def test_json_round_trip_is_exact(folder):
@@ -243,12 +242,6 @@ def test_json_that_is_no_config(folder, text, message):
 def test_save_where_nothing_can_be_written(folder):
     with pytest.raises(UserError, match="cannot write"):
         configs.save(configs.load("small"), folder / "none" / "config.json")
-
-
-def test_describe_reads_the_card_without_running_the_file(folder):
-    assert configs.describe("small") == "A card.\n\nCommand: l2s train --config small"
-    assert configs.describe(write(folder, '"""Card."""\nraise SystemExit')) == "Card."
-    assert configs.describe(write(folder, "x = 1")) == ""
 
 
 def test_default_joins_the_loop_and_the_system():
