@@ -176,10 +176,10 @@ class System:
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
         another model), or None. They are put on the devices once, when training starts or resumes, and are neither
         donated nor saved. It reads files, so it is not traced.
-      start: state -> state, loads pretrained weights from files into a newly initialised state, or None. It reads
+      init_from: state -> state, loads pretrained weights from files into a newly initialised state, or None. It reads
         files, so it is not traced; it is not called when training resumes.
-      learns_from: the models (names, bundles, workdirs) and weight files that `frozen` and `start` read, as named in
-        the config: the trained model inherits their licences.
+      learns_from: the models (names, bundles, workdirs) and weight files that `frozen` and `init_from` read, as
+        named in the config: the trained model inherits their licences.
     """
 
     name: str
@@ -193,7 +193,7 @@ class System:
     needs: tuple[str, ...] = ("mask",)
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
-    start: Callable[[TrainState], TrainState] | None = None
+    init_from: Callable[[TrainState], TrainState] | None = None
     learns_from: tuple[str, ...] = ()
 
 

@@ -281,7 +281,7 @@ def _begin(
     found = checkpoints.restore(root / layout.LATEST, like, message)
     if found is None:
         state = parallel.init_state(system.init, key, mesh)
-        return state if system.start is None else parallel.put_state(system.start(state), mesh), memory
+        return state if system.init_from is None else parallel.put_state(system.init_from(state), mesh), memory
     step = int(found.state.step)
     if name := finite.first_not_finite(found.state):
         raise UserError(

@@ -323,7 +323,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     source = str(tmp_path / "other")
     pretrained = systems.build(tiny_segface.config(**BOTH, label_set="farl19", model__init_from=source))
     fresh = numbered(pretrained)
-    started = pretrained.start(fresh)
+    started = pretrained.init_from(fresh)
     for mine, theirs in ((started.params, state.params), (started.ema, state.ema), (started.stats, state.stats)):
         node, other = mine["network"], theirs["network"]
         node, other = (n.get("params", n.get("batch_stats", n)) for n in (node, other))
@@ -331,10 +331,10 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
     assert tiny_l2s.difference(started.params["network"]["decoder"], fresh.params["network"]["decoder"]) == 0
     stranger = systems.build(tiny_segface.config(model__init_from=source))
     with pytest.raises(UserError, match="is of another backbone"):
-        stranger.start(numbered(stranger))
+        stranger.init_from(numbered(stranger))
     (tmp_path / "weights.pth").write_bytes(b"nothing")
     with pytest.raises(UserError):
-        systems.build(tiny_segface.config(model__init_from=str(tmp_path / "weights.pth"))).start(fresh)
+        systems.build(tiny_segface.config(model__init_from=str(tmp_path / "weights.pth"))).init_from(fresh)
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
     assert (second.frozen, second.needs) == (None, ("mask",))
     fresh = fresh_state(second)
-    started = second.start(fresh)
+    started = second.init_from(fresh)
     mine, theirs = second.variables(started), system.variables(state)
     assert jax.tree.structure(started) == jax.tree.structure(fresh)
     assert difference(mine, theirs) == 0
@@ -206,14 +206,14 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
 
     other = systems.build(tiny_svc.config(model__init_from=str(place / "stage1"), label_set="lapa"))
     fresh = fresh_state(other)
-    params = other.start(fresh).params["network"]
+    params = other.init_from(fresh).params["network"]
     assert difference(params["classes"], fresh.params["network"]["classes"]) == 0
     assert difference(params["dec4"], theirs["network"]["params"]["dec4"]) == 0
     wide = systems.build(tiny_svc.config(model__init_from=str(place / "stage1"), model__width=6))
     with pytest.raises(UserError, match=r"tensor 'network/params/\S+' has shape"):
-        wide.start(fresh_state(wide))
+        wide.init_from(fresh_state(wide))
     with pytest.raises(UserError, match="is a model of 'fake'"):
-        systems.build(tiny_svc.config(model__init_from=str(place / "teacher"))).start(fresh)
+        systems.build(tiny_svc.config(model__init_from=str(place / "teacher"))).init_from(fresh)
 
 
 def test_predict_speaks_of_every_pixel_of_any_size():

@@ -361,10 +361,10 @@ def test_a_run_goes_on_though_its_config_is_older_than_a_field(tmp_path):
 
 
 def test_a_head_start_is_taken_once(tmp_path):
-    def start(state):
+    def pretrained(state):
         return state.replace(params={"net": {"count": state.params["net"]["count"] + 100}})
 
-    system = dataclasses.replace(counter(), start=start)
+    system = dataclasses.replace(counter(), init_from=pretrained)
     result, _, _ = train(tmp_path, steps=2, system=system)
     assert int(result.state.params["net"]["count"]) == 102
     result, _, _ = train(tmp_path, steps=3, system=system)

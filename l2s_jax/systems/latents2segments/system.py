@@ -53,7 +53,7 @@ def build(config: ConfigDict) -> System:
         steps=steps,
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
-        start=functools.partial(with_weights, config) if config.model.init_from else None,
+        init_from=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("mask", *consensus_term.needs(config)),
         predict=functools.partial(_predict, inferring),

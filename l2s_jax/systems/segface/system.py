@@ -54,7 +54,7 @@ def build(config: ConfigDict) -> System:
         schedule=lambda step: ("train",),
         variables=single_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
-        start=functools.partial(with_backbone, config) if config.model.init_from else None,
+        init_from=functools.partial(with_backbone, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,

@@ -51,7 +51,7 @@ def build(config: ConfigDict) -> System:
         schedule=lambda number: (config.stage,),
         variables=single_network.exported,
         predict=functools.partial(_predict, network),
-        start=functools.partial(with_model, config) if config.model.init_from else None,
+        init_from=functools.partial(with_model, config) if config.model.init_from else None,
         needs=("mask", *consensus_term.needs(config)) if config.stage == "labels" else (),
         any_size=True,
         frozen=frozen,
