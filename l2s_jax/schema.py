@@ -99,13 +99,12 @@ def _check_values(prefix: str, group: ConfigDict, ranges: Ranges) -> None:
 
 def _check_name(name: object) -> None:
     """Raise UserError if a config cannot have a field of this name."""
-    if not (isinstance(name, str) and name.isidentifier() and name[0] != "_") or hasattr(ConfigDict, name):
-        raise UserError(f"'{clipped(name)}' cannot be the name of a field")
+    allowed = isinstance(name, str) and name.isidentifier() and name[0] != "_" and not hasattr(ConfigDict, name)
+    require(allowed, f"'{clipped(name)}' cannot be the name of a field")
 
 
 def _group(prefix: str, content: Any, like: ConfigDict, ranges: Ranges) -> dict[str, Any]:
-    if not isinstance(content, Mapping):
-        raise UserError(f"{prefix[:-1]}={_shown(content)} must be a group of fields")
+    require(isinstance(content, Mapping), f"{prefix[:-1]}={_shown(content)} must be a group of fields")
     stranger = next((name for name in content if name not in like), None)
     if stranger is not None:
         hint = nearest(str(stranger)[:80], [*like], "", cutoff=0.6)
@@ -123,10 +122,8 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
     allowed = limits(field, ranges)
     if not isinstance(default, tuple):
         return _scalar(field, value, type(default), allowed)
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{field}={_shown(value)} must be a list")
-    if len(value) > MOST_ENTRIES:
-        raise UserError(f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
+    require(isinstance(value, list | tuple), f"{field}={_shown(value)} must be a list")
+    require(len(value) <= MOST_ENTRIES, f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
     if default:
         return tuple(_scalar(field, entry, type(default[0]), allowed) for entry in value)
     if allowed is not None:
@@ -138,32 +135,30 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
 def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = whole or isinstance(value, float) if kind is float else whole if kind is int else isinstance(value, kind)
-    if not fits:
-        raise UserError(f"{field}={_shown(value)} must be {_WORDS[kind]}")
-    if kind is str and len(value) > MOST_CHARACTERS:
-        raise UserError(f"{field}={_shown(value)} is longer than {MOST_CHARACTERS} characters")
-    if isinstance(allowed, OneOf) and value not in allowed.words:
-        raise UserError(f"{field}='{clipped(value)}' must be one of: {', '.join(allowed.words)}")
+    shown = _shown(value)
+    require(fits, f"{field}={shown} must be {_WORDS[kind]}")
+    if kind is str:
+        require(len(value) <= MOST_CHARACTERS, f"{field}={shown} is longer than {MOST_CHARACTERS} characters")
+    if isinstance(allowed, OneOf):
+        require(value in allowed.words, f"{field}='{shown}' must be one of: {', '.join(allowed.words)}")
     if kind in (int, float):
         least, most = allowed or Range(-MOST, MOST)
-        for right, bound in ((value >= least, f"least {least}"), (value <= most, f"most {most}")):
-            if not right:
-                raise UserError(f"{field}={_shown(value)} must be at {bound}")
+        require(value >= least, f"{field}={shown} must be at least {least}")
+        require(value <= most, f"{field}={shown} must be at most {most}")
     return float(value) if kind is float else value
 
 
 def _plain(field: str, value: Any, levels: int) -> Any:
     """Validate a value that has no schema: nested mappings, lists and scalars, at most `levels` levels deep."""
-    if not levels:
-        raise UserError(f"{field.strip('.')} is nested too deeply")
+    require(levels, f"{field.strip('.')} is nested too deeply")
     if isinstance(value, Mapping):
         for name in value:
             _check_name(name)
         return {name: _plain(f"{field}.{name}", item, levels - 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(_plain(field, item, levels - 1) for item in value)
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise UserError(f"{field}={_shown(value)} must be a number, a text, true, false, or a list of those")
+    plain = value is None or isinstance(value, bool | int | float | str)
+    require(plain, f"{field}={_shown(value)} must be a number, a text, true, false, or a list of those")
     return value
 
 

@@ -14,7 +14,6 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import named_sides
 from l2s_jax import optim
@@ -107,11 +106,11 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    if not axis.global_view:
-        raise UserError(
-            "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
-            "number of devices)"
-        )
+    require(
+        axis.global_view,
+        "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
+        "number of devices)",
+    )
 
     def terms(variables):
         rngs = {"dropout": step_rng(state, config.stage)}
@@ -136,11 +135,11 @@ def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> d
         terms["dice"] = segmentation.dice(*arrays)
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
-    if not terms:
-        raise UserError(
-            f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
-            "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones"
-        )
+    require(
+        terms,
+        f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
+        "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones",
+    )
     return terms
 
 
