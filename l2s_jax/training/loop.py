@@ -10,37 +10,27 @@ import dataclasses
 import functools
 import math
 import os
-import shutil
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.training import checkpoints, finite, parallel, progress, writers
+from l2s_jax.training import checkpoints, finite, parallel, progress, resume, writers
 from l2s_jax.training import workdir as layout
-from l2s_jax.training.checkpoints import Checkpoint, tree_digest
+from l2s_jax.training.checkpoints import Checkpoint
 from l2s_jax.training.metric_buffer import MetricBuffer
 from l2s_jax.training.prefetch import Batches, DevicePrefetcher
+from l2s_jax.training.resume import Best, Memory
 from l2s_jax.training.signals import Interrupted, StopRequest
 from l2s_jax.types import PyTree, System, TrainState
 
 Evaluate = Callable[[PyTree], Mapping[str, float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Best:
-    """The evaluation with the highest `config.train.best_metric`."""
-
-    step: int
-    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +83,7 @@ def train(
         mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
         _check_batch_size(config.data.batch_size, mesh.size)
         root = layout.claim(workdir, config)
-        state, memory = _begin(config, root, system, batches, mesh, _fresh_memory(config, frozen), display.message)
+        state, memory = resume.begin(config, root, system, batches, mesh, frozen, display.message)
         step, placed = int(state.step), parallel.put_state(dict(frozen), mesh)
         steps = {
             name: parallel.data_parallel(function, mesh, config.parallel.mode, placed)
@@ -147,23 +137,6 @@ def exported_state(
 
 
 @dataclasses.dataclass
-class _Memory:
-    """The loop's own state, saved with every checkpoint.
-
-    Attributes:
-      judged: values of the fields that decide which checkpoint is the best.
-      frozen: digests of the arrays that training uses and does not change, by name.
-      evaluated: step of the latest evaluation; 0 = none.
-      best: the best evaluation, if there is one.
-    """
-
-    judged: dict[str, Any]
-    frozen: dict[str, str]
-    evaluated: int = 0
-    best: Best | None = None
-
-
-@dataclasses.dataclass
 class _Run:
     """One call of `train`: what it works with and how far it is.
 
@@ -197,7 +170,7 @@ class _Run:
     state: TrainState
     step: int
     saved: int
-    memory: _Memory
+    memory: Memory
     metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
     compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
@@ -257,62 +230,6 @@ def _check_batch_size(size: int, devices: int) -> None:
     if size != below:
         nearest = " or ".join(str(choice) for choice in (below, below + devices) if choice)
         raise UserError(f"data.batch_size={size} must be a multiple of the {devices} devices; choose {nearest}")
-
-
-def _fresh_memory(config: ConfigDict, frozen: Mapping[str, PyTree]) -> _Memory:
-    """Return what a run remembers before its first step."""
-    fields = configs.flatten(config)
-    judged = {field: fields[field] for field in layout.JUDGING_FIELDS}
-    return _Memory(judged, {name: tree_digest(arrays) for name, arrays in frozen.items()})
-
-
-def _begin(
-    config: ConfigDict,
-    root: Path,
-    system: System,
-    batches: Batches,
-    mesh: Mesh,
-    memory: _Memory,
-    message: Callable[[str], None],
-) -> tuple[TrainState, _Memory]:
-    """Return state and memory of the latest checkpoint and move the batches there; else a new state and `memory`."""
-    key = jax.random.key(config.seed)
-    like = parallel.abstract_state(system.init, key, mesh)
-    found = checkpoints.restore(root / layout.LATEST, like, message)
-    if found is None:
-        state = parallel.init_state(system.init, key, mesh)
-        return state if system.init_from is None else parallel.put_state(system.init_from(state), mesh), memory
-    step = int(found.state.step)
-    if name := finite.first_not_finite(found.state):
-        raise UserError(
-            f"{name} of the checkpoint of step {step} in {root / layout.LATEST} holds numbers that are not finite; "
-            "delete it to go on from the one before"
-        )
-    _check_frozen(root, step, found.progress.get("frozen", memory.frozen), memory.frozen)
-    batches.set_state(found.loader)
-    before = found.progress.get("judged", memory.judged)
-    changed = next((field for field, value in memory.judged.items() if before.get(field) != value), None)
-    if changed is None:
-        best = found.progress["best"]
-        memory = dataclasses.replace(
-            memory, evaluated=found.progress["evaluated"], best=None if best is None else Best(**best)
-        )
-    else:  # the best so far was chosen by another score or on other faces
-        if jax.process_index() == 0:
-            shutil.rmtree(root / layout.BEST, ignore_errors=True)
-        message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
-    message(f"resuming at step {step} of {config.train.steps} in {root}")
-    return found.state, memory
-
-
-def _check_frozen(root: Path, step: int, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Check that the frozen arrays are those that the run began with, by their digests."""
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"the {name} of {root} is another than at step {step}: put the one of before back in its place, or "
-                "train with another --workdir"
-            )
 
 
 def _writer(config: ConfigDict, root: Path, step: int, message: Callable[[str], None]) -> writers.MultiWriter:

@@ -124,7 +124,7 @@ def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
     train(tmp_path, steps=2, **with_teacher(0.5))
     assert train(tmp_path, steps=4, **with_teacher(0.5))[0].step == 4
     before = history(tmp_path)
-    message = f"the teacher of {re.escape(str(tmp_path))} is another than at step 4: put the one of before back"
+    message = f"the teacher in {re.escape(str(tmp_path))} differs from the one used up to step 4: restore it"
     for other in (with_teacher(0.25), {"system": counter()}):
         with pytest.raises(UserError, match=message):
             train(tmp_path, steps=6, **other)
