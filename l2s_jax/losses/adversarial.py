@@ -32,11 +32,6 @@ def generator_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Arra
     return real_loss(logits, weight, psum)
 
 
-def discriminator_loss(real: jax.Array, fake: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
-    """Return mean softplus(-D(real)) plus mean softplus(D(fake)), float32 scalar; both share `weight`."""
-    return real_loss(real, weight, psum) + fake_loss(fake, weight, psum)
-
-
 def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:
     """Sum the squares of each example's gradient.
 

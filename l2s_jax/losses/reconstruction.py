@@ -31,11 +31,6 @@ def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
     return image[:, None] * masks + BLACK * (1 - masks)
 
 
-def region_targets(image: jax.Array, mask: jax.Array, regions: int) -> jax.Array:
-    """Return `region_images` of the classes of `mask` (int [B, H, W]): float [B, regions, H, W, 3]."""
-    return region_images(image, region_masks(mask, regions))
-
-
 def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum, *, where: jax.Array | None = None) -> jax.Array:
     """Compute the global mean of |x - y|.
 
