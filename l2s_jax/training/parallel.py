@@ -193,7 +193,7 @@ class Throttle:
 
 
 def _jit(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
-    # Outputs with the inputs' shardings, or the next call might compile again.
+    # Only rows of the batch are sharded; the outputs are replicated as the inputs are, or the next call would compile.
     whole = NamedSharding(mesh, P())
     compiled = jax.jit(functools.partial(step, axis=GLOBAL_VIEW), donate_argnums=1, out_shardings=whole)
     return functools.partial(compiled, frozen)
