@@ -280,7 +280,7 @@ def run(loss: str, seed: int, args: argparse.Namespace, scored: Scored, screen: 
         scores = measure(scored.predict, variables, scored.batches, scored.label_set.names).scores
         return {f"{name}.{ALL}": values[ALL] for name, values in scores.items()}
 
-    parts, frozen = recipe.training_parts(config, require_masks=system.needs_masks), frozen_arguments(system)
+    parts, frozen = recipe.training_parts(config, system.needs), frozen_arguments(system)
     batches = recipe.training_batches(config, system, parts)
     with contextlib.closing(batches), workdir.locked(folder, screen.print):
         trained = loop.train(

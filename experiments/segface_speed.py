@@ -102,7 +102,6 @@ def measure(args: argparse.Namespace, backbone: str, size: int, compiler: Compil
         def update(number: int):
             nonlocal state  # the step donates its buffers
             state, metrics = step(state, batches[number % 2])
-            state = state.replace(step=state.step + 1)
             return state, metrics
 
         result["train"] = timed(update, args.repeats, compiler)

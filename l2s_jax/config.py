@@ -7,6 +7,7 @@ are its schema (schema.py).
 """
 
 import ast
+import dataclasses
 import importlib.util
 import json
 import os
@@ -25,12 +26,11 @@ from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FRAMINGS
 from input_pipeline.loading.resolution_schedule import check_resolution_schedule, sides_by_field
 from l2s_jax import schema, systems
-from l2s_jax.schema import MOST, Range
+from l2s_jax.schema import MOST, OneOf, Range, require
 
 MODES = ("jit", "pmap", "shard_map")
 """How a step is distributed over devices, see training/parallel.py."""
 PRECISIONS = ("float32", "bfloat16")
-EXPORTS = ("best", "last")
 MOST_PIXELS = 16384
 """Largest side of an image in pixels."""
 MAX_JSON_BYTES = 4 * 2**20
@@ -44,16 +44,21 @@ RANGES = {
     "data.workers": Range(0, 1024),
     "data.threads": Range(1, 1024),
     "data.prefetch": Range(1, 4096),
+    "data.framing": OneOf(FRAMINGS),
     "data.require": str,
+    "data.resize": OneOf(tuple(resize_rules.RULES)),
     "data.augment": Range(-255.0, 255.0),  # narrower ranges: input_pipeline.images.augment.Augment
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),
     "train.log_every": Range(1, MOST),
     "train.keep": Range(1, 10_000),
+    "train.export": OneOf(("best", "last")),
+    "parallel.mode": OneOf(MODES),
     "parallel.fsdp": Range(1, 2**16),
     "eval.batch_size": Range(1, 2**20),
+    "precision.compute": OneOf(PRECISIONS),
 }
-"""Allowed ranges of the numbers in `base()`; systems have their own."""
+"""Allowed values of the fields of `base()`; systems have their own."""
 
 
 def base() -> ConfigDict:
@@ -83,7 +88,7 @@ def base() -> ConfigDict:
     config.data.threads = 2  # number of loading threads if workers is 0
     config.data.prefetch = 4  # batches prefetched in memory, by each worker or by all threads together
     config.data.cache = False  # keep decoded examples in memory
-    config.data.augment = _augment()
+    config.data.augment = ConfigDict(dataclasses.asdict(Augment()))  # explained there: images/augment.py
 
     config.train = ConfigDict()
     config.train.steps = 10_000  # number of batches to train on
@@ -108,36 +113,6 @@ def base() -> ConfigDict:
     config.precision = ConfigDict()
     config.precision.compute = "float32"  # float32 | bfloat16: dtype of the networks; parameters and losses are float32
     return config.lock()
-
-
-def _augment() -> ConfigDict:
-    """Return the random changes of training faces: the fields of `images.augment.Augment`, limits of uniform draws."""
-    augment = ConfigDict()
-    augment.flip = 0.5  # probability of mirroring, which also swaps left and right classes
-    augment.rotate = 12.0  # largest rotation in degrees, to either side
-    augment.scale_min = 0.85  # smallest magnification
-    augment.scale_max = 1.2  # largest magnification
-    augment.scale_log = True  # draw the logarithm of the magnification uniformly; False: the magnification itself
-    augment.shift = 0.06  # largest shift in x and in y, as a fraction of the side
-    augment.shear = 0.0  # largest shear: pixels sideways per pixel of height, and upwards per pixel of width
-    augment.edge = True  # outside the photo: repeat its border; False = use `fill`
-    augment.fill = 128  # grey level outside the photo where `edge` is False: 0 = black, 255 = white
-    augment.ignore_outside = True  # mask outside the photo: ignored; False = class 0
-    augment.occlude = 0.0  # probability of one to three occluding patches over the face
-    augment.occlude_size = 0.3  # length of the longest patch, as a fraction of the side
-    augment.occlude_ignore = False  # mask under a patch: ignored; False = unchanged
-    augment.brightness = 0.2  # brightness is multiplied by a factor within 1 +- this
-    augment.contrast = 0.2  # contrast is multiplied by a factor within 1 +- this
-    augment.saturation = 0.3  # saturation is multiplied by a factor within 1 +- this
-    augment.tint = 0.05  # each colour channel is multiplied by a factor within 1 +- this, independently
-    augment.grey = 0.05  # probability of conversion to greyscale
-    augment.blur = 0.1  # probability of a Gaussian blur
-    augment.blur_sigma = 1.0  # largest standard deviation of the blur, in pixels
-    augment.jpeg = 0.1  # probability of JPEG compression
-    augment.jpeg_quality = 30  # lowest JPEG quality; the highest is 95
-    augment.noise = 0.25  # probability of Gaussian sensor noise
-    augment.noise_sigma = 6.0  # largest standard deviation of the noise, on a scale of 255
-    return augment
 
 
 def default(system_name: str) -> ConfigDict:
@@ -235,14 +210,6 @@ def _is_experiment(file: Path) -> bool:
         return False
 
 
-def describe(name_or_path: str) -> str:
-    """Return the description of an experiment: its file's docstring, parsed without running it; "" if none."""
-    path = find(name_or_path)
-    if path.suffix == ".json":
-        return ""
-    return ast.get_docstring(_parse(path)) or ""
-
-
 def save(config: ConfigDict, path: str | os.PathLike) -> None:
     """Write the resolved config as JSON, atomically through a temporary file.
 
@@ -295,46 +262,32 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 
 def validate(config: ConfigDict) -> None:
-    """Check the fields that do not depend on a system.
+    """Check the fields that do not depend on a system: their types and values, and that they fit together.
 
     Raises:
       UserError: a field has an invalid value; names the first one.
     """
     _conformed(config.to_dict())
-    choices_of = {
-        "data.framing": FRAMINGS,
-        "data.resize": resize_rules.RULES,
-        "parallel.mode": MODES,
-        "precision.compute": PRECISIONS,
-        "train.export": EXPORTS,
-    }
-    flat = flatten(config)
-    for field, choices in choices_of.items():
-        if flat[field] not in choices:
-            raise UserError(f"{field}='{clipped(flat[field])}' must be one of: {', '.join(choices)}")
-    _validate_sizes(config)
-    if flat["train.profile_step"] > flat["train.steps"]:
-        raise UserError(
-            f"train.profile_step={flat['train.profile_step']} comes after the last step, train.steps="
-            f"{flat['train.steps']}: set an earlier one, or 0 for none"
-        )
-    if flat["train.patience"] and not flat["train.eval_every"]:
-        raise UserError(f"train.patience={flat['train.patience']} counts evaluations: set train.eval_every above 0")
-    Augment.from_dict(config.data.augment.to_dict())
-
-
-def _validate_sizes(config: ConfigDict) -> None:
-    pairs = config.data.resolution_schedule
+    train, pairs = config.train, config.data.resolution_schedule
     check_resolution_schedule(pairs)
     for field, side in sides_by_field(config.image_size, pairs):
-        if side > MOST_PIXELS:
-            raise UserError(f"{field}={side} must be at most {MOST_PIXELS} pixels")
-    if pairs and pairs[-1][0] >= config.train.steps:
-        raise UserError(
-            f"data.resolution_schedule ends at step {pairs[-1][0]} and the training at train.steps="
-            f"{config.train.steps}: no batch would have image_size; set data.resolution_schedule=[] or "
-            "earlier steps in it"
-        )
+        require(side <= MOST_PIXELS, f"{field}={side} must be at most {MOST_PIXELS} pixels")
+    last = pairs[-1][0] if pairs else 0
+    require(
+        last < train.steps,
+        f"data.resolution_schedule ends at step {last} and the training at train.steps={train.steps}: no batch would have "
+        "image_size; set data.resolution_schedule=[] or earlier steps in it",
+    )
+    require(
+        train.profile_step <= train.steps,
+        f"train.profile_step={train.profile_step} comes after the last step, train.steps={train.steps}: set an earlier "
+        "one, or 0 for none",
+    )
+    require(
+        train.eval_every or not train.patience,
+        f"train.patience={train.patience} counts evaluations: set train.eval_every above 0",
+    )
+    Augment.from_dict(config.data.augment.to_dict())
 
 
 def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
@@ -412,7 +365,7 @@ def _parse_value(field: str, text: str, default: Any) -> Any:
 
 def _run(path: Path) -> ConfigDict:
     """Execute a config file and call its `get_config()`."""
-    _parse(path)
+    _check_syntax(path)
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
@@ -442,9 +395,9 @@ def _refusal(error: Exception) -> str:
     return words if isinstance(error, AttributeError | KeyError | TypeError) else f"{type(error).__name__}: {words}"
 
 
-def _parse(path: Path) -> ast.Module:
+def _check_syntax(path: Path) -> None:
     try:
-        return ast.parse(path.read_bytes(), filename=str(path))
+        ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise UserError(f"config file {path}{line}: {getattr(error, 'msg', error)}") from error

@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     workspace: int
 
 
-def of(function: Callable, *inputs: PyTree) -> Cost:
+def estimate(function: Callable, *inputs: PyTree) -> Cost:
     """Estimate the cost of `function(*inputs)`; inputs may be `jax.ShapeDtypeStruct`s."""
     traced = jax.jit(function).trace(*inputs)
     return Cost(traced.lower().cost_analysis().get("flops", 0.0), workspace(traced.jaxpr.jaxpr))

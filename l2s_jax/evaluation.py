@@ -79,7 +79,6 @@ def score(
     *,
     image_size: int,
     batch_size: int,
-    seed: int,
     resize: ResizeRule = PAD_SQUARE,
 ) -> dict[str, float]:
     """Compute segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
@@ -92,13 +91,11 @@ def score(
       source: labelled examples.
       image_size: network resolution.
       batch_size: examples a call, over all processes.
-      seed: unused here; all evaluations share one signature.
       resize: rule that makes a face a square of the network's size.
 
     Raises:
       UserError: unreadable or empty data.
     """
-    del seed
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
@@ -126,7 +123,6 @@ def evaluate(
     batch_size: int,
     seed: int,
     resize: ResizeRule = PAD_SQUARE,
-    full: bool = True,
     panels: int = 8,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -140,14 +136,13 @@ def evaluate(
       batch_size: examples a call; the scores do not depend on it, except through the noise drawn and the swap partners.
       seed: seed of the region effects' noise.
       resize: rule that makes a face a square, as the model was trained.
-      full: with a codec, also measure reconstruction and region effects, the latter of a random generator too.
       panels: examples whose images go into `arrays`.
       progress: called with (examples done, examples in total).
 
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), resize, full and system.codec is not None, panels)
+    tally = _Tally(system, variables, jax.random.key(seed), resize, system.codec is not None, panels)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for number, (batch, natives) in enumerate(eval_batches(source, **data)):

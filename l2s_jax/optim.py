@@ -1,5 +1,6 @@
 """Optimisers, learning-rate schedules, the correction for lazy regularisation, running averages of weights."""
 
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -7,13 +8,12 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
-from l2s_jax.schema import MOST, Range
+from l2s_jax.schema import MOST, OneOf, Range, require
 from l2s_jax.types import PyTree
 
-OPTIMISERS = ("adam", "adamw")
-DECAYS = ("constant", "cosine", "linear", "steps")
 RANGES = {
+    "name": OneOf(("adam", "adamw")),
+    "decay": OneOf(("constant", "cosine", "linear", "steps")),
     "learning_rate": Range(0.0, 100.0),
     "b1": Range(0.0, 0.999999),
     "b2": Range(0.0, 0.99999999),
@@ -25,7 +25,7 @@ RANGES = {
     "step_factor": Range(0.0, 100.0),
     "clip_norm": Range(0.0, 1e9),
 }
-"""Allowed ranges of the numbers in `default_config()`."""
+"""Allowed values of the fields of `default_config()`."""
 
 RateFactor = Callable[[tuple[str, ...]], float]
 """Path of a parameter in its tree -> factor of its learning rate."""
@@ -59,20 +59,18 @@ def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.Gr
         scales the weight decay, as a separate learning rate would.
 
     Raises:
-      UserError: unknown name or decay, or contradictory numbers.
+      UserError: contradictory numbers.
     """
-    if config.name not in OPTIMISERS:
-        raise UserError(f"unknown optimiser '{config.name}'; there are: {', '.join(OPTIMISERS)}")
-    if config.name == "adam" and config.weight_decay:
-        raise UserError(f"weight_decay={config.weight_decay} has no effect with adam; use name=adamw")
-    rate = schedule(config)
-    if config.name == "adam":
-        update = optax.adam(rate, b1=config.b1, b2=config.b2, eps=config.eps)
-    else:
-        decayed = None if config.decay_vectors else _matrices
-        update = optax.adamw(
-            rate, b1=config.b1, b2=config.b2, eps=config.eps, weight_decay=config.weight_decay, mask=decayed
-        )
+    require(
+        config.name == "adamw" or not config.weight_decay,
+        f"weight_decay={config.weight_decay} has no effect with {config.name}; use name=adamw",
+    )
+    rate, moments = schedule(config), {"b1": config.b1, "b2": config.b2, "eps": config.eps}
+    decayed = None if config.decay_vectors else _matrices
+    update = {
+        "adam": lambda: optax.adam(rate, **moments),
+        "adamw": lambda: optax.adamw(rate, **moments, weight_decay=config.weight_decay, mask=decayed),
+    }[config.name]()
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     scale = [_scaled(rate_factor)] if rate_factor is not None else []
     return optax.chain(*clip, update, *scale) if clip or scale else update
@@ -108,19 +106,22 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     """Return the learning rate as a function of the number of updates made so far.
 
     Raises:
-      UserError: unknown decay, a decay that would end before the warm-up does, or milestones that do not fit.
+      UserError: a decay that would end before the warm-up does, or milestones that do not fit.
     """
-    if config.decay not in DECAYS:
-        raise UserError(f"unknown decay '{config.decay}'; there are: {', '.join(DECAYS)}")
-    peak, warmup = config.learning_rate, config.warmup_steps
+    peak, warmup, milestones = config.learning_rate, config.warmup_steps, tuple(config.milestones)
     span = config.total_steps - warmup
-    if config.decay in ("cosine", "linear") and span <= 0:
-        raise UserError(f"{config.decay} decay needs total_steps > warmup_steps, not {config.total_steps} and {warmup}")
-    milestones = tuple(config.milestones)
-    if (config.decay == "steps") != bool(milestones):
-        raise UserError(f"decay='{config.decay}' with milestones={milestones}: decay=steps is what needs milestones")
-    if any(b <= a for a, b in zip((warmup, *milestones), milestones, strict=False)):
-        raise UserError(f"milestones={milestones} must grow and come after the {warmup} updates of the warm-up")
+    require(
+        span > 0 or config.decay not in ("cosine", "linear"),
+        f"{config.decay} decay needs total_steps > warmup_steps, not {config.total_steps} and {warmup}",
+    )
+    require(
+        (config.decay == "steps") == bool(milestones),
+        f"decay='{config.decay}' with milestones={milestones}: decay=steps is what needs milestones",
+    )
+    require(
+        all(before < after for before, after in itertools.pairwise((warmup, *milestones))),
+        f"milestones={milestones} must grow and come after the {warmup} updates of the warm-up",
+    )
     main = {
         "constant": lambda: optax.constant_schedule(peak),
         "cosine": lambda: optax.cosine_decay_schedule(peak, span),
@@ -135,7 +136,7 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1)), main], [warmup])
 
 
-def ending(config: ConfigDict, updates: int) -> ConfigDict:
+def with_total_steps(config: ConfigDict, updates: int) -> ConfigDict:
     """Return the config with `total_steps` filled in if it is 0, so that the decay ends with the training.
 
     Args:
@@ -148,7 +149,7 @@ def ending(config: ConfigDict, updates: int) -> ConfigDict:
     return filled
 
 
-def lazy(config: ConfigDict, interval: int) -> ConfigDict:
+def for_lazy_regularization(config: ConfigDict, interval: int) -> ConfigDict:
     """Return the config of a network whose regulariser runs as its own update every `interval` updates.
 
     With c = k / (k + 1): learning_rate * c, b1^c, b2^c, so that k + 1 updates have the effect of k (StyleGAN2, Karras

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading import train
+from input_pipeline.loading.collate import OPTIONAL
 from input_pipeline.loading.views import FacesShowing, RepeatFactorSource
 from input_pipeline.types import Source, Weighted
 from l2s_jax import bundle, evaluation, inheritance, systems
@@ -77,9 +78,9 @@ def run(
     if config.train.eval_examples:
         val_source = selection.Subset(val_source, 0, config.train.eval_examples)
     _check_scored(config, system, val_source, test_source)
-    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size}
     options["resize"] = resize_rules.find(config.data.resize)
-    parts = training_parts(config, require_masks=system.needs_masks)
+    parts = training_parts(config, system.needs)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
     with contextlib.closing(training_batches(config, system, parts)) as batches, layout.locked(workdir, warn):
         result = loop.train(
@@ -102,7 +103,7 @@ def run(
             if jax.process_index() == 0:
                 model = workdir / bundle.WORKDIR_MODEL
                 bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
-                measured = measure(system, variables, test_source, test, options, progress)
+                measured = measure(system, variables, test_source, test, options | {"seed": config.seed}, progress)
                 measured.save(workdir)
                 scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
                 bundle.rescore(model, scores)
@@ -149,15 +150,20 @@ def open_data(spec: str, config: ConfigDict) -> Source:
     return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
-def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[Weighted]:
+def training_parts(config: ConfigDict, needs: Sequence[str] = ("mask",)) -> list[Weighted]:
     """Open the training data (one source, or those of a mixture) and filter, balance, side-correct and frame each.
 
+    Args:
+      config: the resolved config.
+      needs: `System.needs`, the arrays that the data must have.
+
     Raises:
-      UserError: the data cannot be opened, or too few faces show the classes of `data.require`.
+      UserError: the data cannot be opened, lack an array, or too few faces show the classes of `data.require`.
     """
     opened = datasets.open_mixture(
-        config.data.train, root=config.data.root, size=config.image_size, require_masks=require_masks
+        config.data.train, root=config.data.root, size=config.image_size, require_masks="mask" in needs
     )
+    _check_held(config, needs, opened)
     parts = [Weighted(weight, _required(source, config)) for weight, source in opened]
     before, left = (sum(len(source) for _, source in some) for some in (opened, parts))
     if config.data.require and left < config.data.batch_size:
@@ -169,6 +175,16 @@ def training_parts(config: ConfigDict, *, require_masks: bool = True) -> list[We
         Weighted(weight, _framed(_side_corrected(_balanced(source, config), config), config))
         for weight, source in parts
     ]
+
+
+def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weighted]) -> None:
+    """Check that the first face of every source has the arrays that the steps read; masks were checked on opening."""
+    for name in needs:
+        if name in OPTIONAL and any(len(source) and name not in source[0] for _, source in parts):
+            raise UserError(
+                f"{config.system} with this config learns from {name}, and data.train='{clipped(config.data.train)}' "
+                f"has faces without: train on data with {name}, or change the fields of `model` that ask for them"
+            )
 
 
 def _required(source: Source, config: ConfigDict) -> Source:
@@ -201,7 +217,7 @@ def training_batches(config: ConfigDict, system: System, parts: list[Weighted]) 
         augment=Augment.from_dict(data.augment.to_dict()),
         resize=resize_rules.find(data.resize),
         resolution_schedule=data.resolution_schedule,
-        blobs=data.blobs if system.needs_masks else 0,
+        blobs=data.blobs if "blobs" in system.needs else 0,
         blob_pixels=data.blob_pixels,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

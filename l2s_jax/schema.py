@@ -1,5 +1,7 @@
 """Validation of config fields: plain values are checked against a default config, which is their schema.
 
+A system declares the allowed values of its fields; what fields must fulfil together, it checks with `require`.
+
 Config files, command lines, saved runs and model descriptions are untrusted input. A config that has passed here has
 all fields of its schema and no others, each of the type of its default and within its range.
 """
@@ -29,8 +31,14 @@ class Range(NamedTuple):
     most: float
 
 
-Ranges = Mapping[str, Range | type[str]]
-"""Ranges by dotted name (`str` for a list of texts); a group's range applies to the numbers inside it without one."""
+class OneOf(NamedTuple):
+    """The allowed values of a text."""
+
+    words: tuple[str, ...]
+
+
+Ranges = Mapping[str, Range | OneOf | type[str]]
+"""Allowed values by dotted name (`str` for a list of texts); a group's range applies to its numbers without one."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
@@ -40,8 +48,8 @@ def within(prefix: str, ranges: Ranges) -> dict[str, Range]:
     return {f"{prefix}.{name}": allowed for name, allowed in ranges.items()}
 
 
-def limits(field: str, ranges: Ranges) -> Range | None:
-    """Return the range of a field or of the nearest enclosing group; None if there is none."""
+def limits(field: str, ranges: Ranges) -> Range | OneOf | type[str] | None:
+    """Return the allowed values of a field or of the nearest enclosing group; None if there are none."""
     while field and field not in ranges:
         field = field.rpartition(".")[0]
     return ranges.get(field)
@@ -66,15 +74,37 @@ def conform(content: Mapping[str, Any], like: ConfigDict, ranges: Ranges, *, ext
     return ConfigDict(_group("", content, like, ranges) | strangers).lock()
 
 
+def check(config: ConfigDict, ranges: Ranges) -> None:
+    """Check that the fields of a config have allowed values, whatever its origin.
+
+    Raises:
+      UserError: a field has a value out of its range; names the first such field.
+    """
+    _check_values("", config, ranges)
+
+
+def require(holds: object, sentence: str) -> None:
+    """Raise UserError with a sentence that names the fields and the way out, unless they fit together."""
+    if not holds:
+        raise UserError(sentence)
+
+
+def _check_values(prefix: str, group: ConfigDict, ranges: Ranges) -> None:
+    for name, value in group.items():
+        if isinstance(value, ConfigDict):
+            _check_values(f"{prefix}{name}.", value, ranges)
+        elif limits(f"{prefix}{name}", ranges) is not None:
+            _leaf(f"{prefix}{name}", value, value, ranges)
+
+
 def _check_name(name: object) -> None:
     """Raise UserError if a config cannot have a field of this name."""
-    if not (isinstance(name, str) and name.isidentifier() and name[0] != "_") or hasattr(ConfigDict, name):
-        raise UserError(f"'{clipped(name)}' cannot be the name of a field")
+    allowed = isinstance(name, str) and name.isidentifier() and name[0] != "_" and not hasattr(ConfigDict, name)
+    require(allowed, f"'{clipped(name)}' cannot be the name of a field")
 
 
 def _group(prefix: str, content: Any, like: ConfigDict, ranges: Ranges) -> dict[str, Any]:
-    if not isinstance(content, Mapping):
-        raise UserError(f"{prefix[:-1]}={_shown(content)} must be a group of fields")
+    require(isinstance(content, Mapping), f"{prefix[:-1]}={_shown(content)} must be a group of fields")
     stranger = next((name for name in content if name not in like), None)
     if stranger is not None:
         hint = nearest(str(stranger)[:80], [*like], "", cutoff=0.6)
@@ -92,10 +122,8 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
     allowed = limits(field, ranges)
     if not isinstance(default, tuple):
         return _scalar(field, value, type(default), allowed)
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{field}={_shown(value)} must be a list")
-    if len(value) > MOST_ENTRIES:
-        raise UserError(f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
+    require(isinstance(value, list | tuple), f"{field}={_shown(value)} must be a list")
+    require(len(value) <= MOST_ENTRIES, f"{field} has {len(value)} entries: at most {MOST_ENTRIES} make sense")
     if default:
         return tuple(_scalar(field, entry, type(default[0]), allowed) for entry in value)
     if allowed is not None:
@@ -107,30 +135,30 @@ def _leaf(field: str, value: Any, default: Any, ranges: Ranges) -> Any:
 def _scalar(field: str, value: Any, kind: type, allowed: Range | None) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = whole or isinstance(value, float) if kind is float else whole if kind is int else isinstance(value, kind)
-    if not fits:
-        raise UserError(f"{field}={_shown(value)} must be {_WORDS[kind]}")
-    if kind is str and len(value) > MOST_CHARACTERS:
-        raise UserError(f"{field}={_shown(value)} is longer than {MOST_CHARACTERS} characters")
+    shown = _shown(value)
+    require(fits, f"{field}={shown} must be {_WORDS[kind]}")
+    if kind is str:
+        require(len(value) <= MOST_CHARACTERS, f"{field}={shown} is longer than {MOST_CHARACTERS} characters")
+    if isinstance(allowed, OneOf):
+        require(value in allowed.words, f"{field}='{shown}' must be one of: {', '.join(allowed.words)}")
     if kind in (int, float):
         least, most = allowed or Range(-MOST, MOST)
-        for right, bound in ((value >= least, f"least {least}"), (value <= most, f"most {most}")):
-            if not right:
-                raise UserError(f"{field}={_shown(value)} must be at {bound}")
+        require(value >= least, f"{field}={shown} must be at least {least}")
+        require(value <= most, f"{field}={shown} must be at most {most}")
     return float(value) if kind is float else value
 
 
 def _plain(field: str, value: Any, levels: int) -> Any:
     """Validate a value that has no schema: nested mappings, lists and scalars, at most `levels` levels deep."""
-    if not levels:
-        raise UserError(f"{field.strip('.')} is nested too deeply")
+    require(levels, f"{field.strip('.')} is nested too deeply")
     if isinstance(value, Mapping):
         for name in value:
             _check_name(name)
         return {name: _plain(f"{field}.{name}", item, levels - 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(_plain(field, item, levels - 1) for item in value)
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise UserError(f"{field}={_shown(value)} must be a number, a text, true, false, or a list of those")
+    plain = value is None or isinstance(value, bool | int | float | str)
+    require(plain, f"{field}={_shown(value)} must be a number, a text, true, false, or a list of those")
     return value
 
 

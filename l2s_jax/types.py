@@ -25,7 +25,8 @@ class TrainState(struct.PyTreeNode):
     """The variables that training changes, and no others.
 
     Attributes:
-      step: int32 scalar, number of batches consumed so far. The loop advances it; steps do not change it.
+      step: int32 scalar, number of batches consumed so far. Steps do not change it: the last one of a batch advances it
+        where it is compiled (training/parallel.py).
       rng: typed PRNG key, never advanced: randomness is `step_rng(state, name)`.
       params: trained parameters, float32, by network name.
       stats: variables that are updated without a gradient (batch statistics, w_avg ...), by network name.
@@ -45,31 +46,31 @@ class Axis(NamedTuple):
     """The collective operations of a step over the devices that share its batch (built by training/parallel.py).
 
     The rule that makes one pure step right under jit, pmap and shard_map: write every loss as a function of GLOBAL
-    sums, `total(sum) / total(count)`, differentiate it, then `total` the gradients.
+    sums, `psum(sum) / psum(count)`, differentiate it, then `psum` the gradients.
 
     Attributes:
-      total: pytree -> pytree, the sum over devices, replicated on each. Its derivative is the IDENTITY, not another
-        sum, because the gradients are summed once afterwards.
-      gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
-      local: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
+      psum: pytree -> pytree, the sum over devices, replicated on each. Unlike that of `jax.lax.psum`, its derivative is
+        the IDENTITY, not another sum, because the gradients are summed once afterwards.
+      all_gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
+      local_rows: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
     """
 
-    total: Callable[[PyTree], PyTree]
-    gather: Callable[[jax.Array], jax.Array]
-    local: Callable[[jax.Array], jax.Array]
+    psum: Callable[[PyTree], PyTree]
+    all_gather: Callable[[jax.Array], jax.Array]
+    local_rows: Callable[[jax.Array], jax.Array]
 
     @property
-    def whole_batch(self) -> bool:
+    def global_view(self) -> bool:
         """Return whether the step sees all rows of the global batch, not only those of its device."""
-        return self.gather is WHOLE_BATCH.gather
+        return self.all_gather is GLOBAL_VIEW.all_gather
 
 
 def _same(x):
     return x
 
 
-WHOLE_BATCH = Axis(total=_same, gather=_same, local=_same)
-"""The axis under jit, where the step already sees the global batch."""
+GLOBAL_VIEW = Axis(psum=_same, all_gather=_same, local_rows=_same)
+"""The axis of JAX's global-view programming, under jit: the step already sees the global batch."""
 
 Step = Callable[..., tuple[TrainState, Metrics]]
 """(TrainState, Batch, Axis) -> (TrainState, Metrics); the arrays of `System.frozen` are passed as keyword arguments."""
@@ -164,22 +165,21 @@ class System:
       label_set: classes of `batch["mask"]` and of `Prediction.logits`.
       init: rng -> TrainState. Shapes come from the config; usable under `jax.eval_shape`.
       steps: pure training steps by name. Each is compiled separately; all take the same batch.
-      schedule: batch number (a Python int) -> names of the steps to run on it, in order. Alternation and lazy
-        regularisation are expressed here, never with `lax.cond`.
+      schedule: batch number (a Python int) -> names of the steps to run on it, in order, at least one. Alternation and
+        lazy regularisation are expressed here, never with `lax.cond`.
       variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       codec: encode and decode, or None for a pure parser.
-      batch_multiple: the global batch size must be a multiple of this.
-      needs_landmarks: the steps read `batch["landmarks"]`.
-      needs_masks: the steps read `batch["mask"]`; if False, photos without masks can be used for training.
+      needs: the arrays that the steps read from a batch besides `image` and `weight`: of `mask`, `blobs`, `landmarks`,
+        `identity`, `attributes`. Training data must have them (blobs are made from the masks); others may be absent.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
         another model), or None. They are put on the devices once, when training starts or resumes, and are neither
         donated nor saved. It reads files, so it is not traced.
-      start: state -> state, loads pretrained weights from files into a newly initialised state, or None. It reads
+      init_from: state -> state, loads pretrained weights from files into a newly initialised state, or None. It reads
         files, so it is not traced; it is not called when training resumes.
-      learns_from: the models (names, bundles, workdirs) and weight files that `frozen` and `start` read, as named in
-        the config: the trained model inherits their licences.
+      learns_from: the models (names, bundles, workdirs) and weight files that `frozen` and `init_from` read, as
+        named in the config: the trained model inherits their licences.
     """
 
     name: str
@@ -190,12 +190,10 @@ class System:
     variables: Callable[[TrainState], PyTree]
     predict: Predict
     codec: Codec | None = None
-    batch_multiple: int = 1
-    needs_landmarks: bool = False
-    needs_masks: bool = True
+    needs: tuple[str, ...] = ("mask",)
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
-    start: Callable[[TrainState], TrainState] | None = None
+    init_from: Callable[[TrainState], TrainState] | None = None
     learns_from: tuple[str, ...] = ()
 
 
@@ -233,5 +231,5 @@ def example_rngs(key: jax.Array, axis: Axis, local_batch: int) -> jax.Array:
     Returns:
       typed keys [local_batch].
     """
-    position = axis.local(jnp.arange(axis.gather(jnp.zeros(local_batch)).shape[0]))
+    position = axis.local_rows(jnp.arange(axis.all_gather(jnp.zeros(local_batch)).shape[0]))
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, position)

@@ -190,7 +190,6 @@ def test_a_byte_order_mark_is_no_part_of_a_file(folder, name):
     path = folder / ("configs" if name.endswith(".py") else ".") / name
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert configs.load(str(path)) == configs.load("small")
-    assert configs.describe(str(path)) == (configs.describe("small") if name.endswith(".py") else "")
 
 
 def test_json_round_trip_is_exact(folder):
@@ -245,12 +244,6 @@ def test_save_where_nothing_can_be_written(folder):
         configs.save(configs.load("small"), folder / "none" / "config.json")
 
 
-def test_describe_reads_the_card_without_running_the_file(folder):
-    assert configs.describe("small") == "A card.\n\nCommand: l2s train --config small"
-    assert configs.describe(write(folder, '"""Card."""\nraise SystemExit')) == "Card."
-    assert configs.describe(write(folder, "x = 1")) == ""
-
-
 def test_default_joins_the_loop_and_the_system():
     config = configs.default("latents2segments")
     assert config.system == "latents2segments"
@@ -263,16 +256,13 @@ def test_default_joins_the_loop_and_the_system():
         configs.default("latents")
 
 
-def test_augmentation_fields_are_those_of_the_pipeline():
-    assert Augment.from_dict(configs.base().data.augment.to_dict()) == Augment()
-    assert set(configs.base().data.augment) == set(vars(Augment()))
-
-
 def test_every_field_has_a_comment():
-    source = inspect.getsource(configs.base) + inspect.getsource(configs._augment)
-    lines = [line for line in source.splitlines() if re.match(r"    (config|augment)\.[\w.]+ = (?!_|ConfigDict)", line)]
-    assert len(lines) == len(configs.flatten(configs.base()))
+    lines = re.findall(r"^    config\.[\w.]+ = (?!ConfigDict).*", inspect.getsource(configs.base), re.MULTILINE)
+    augment = configs.base().data.augment
+    assert len(lines) == len(configs.flatten(configs.base())) - len(augment)
     assert [line for line in lines if "  # " not in line] == []
+    explained = " ".join(re.findall(r"^ +([\w, ]+): ", Augment.__doc__, re.MULTILINE)).replace(",", "").split()
+    assert set(augment) <= set(explained)
 
 
 def test_flatten_names_nested_fields():

@@ -12,7 +12,7 @@ CELL = 64 * 128 * 4  # bytes of A
 
 
 def test_a_matrix_product():
-    found = cost.of(lambda a, b: a @ b, A, B)
+    found = cost.estimate(lambda a, b: a @ b, A, B)
     assert found.flops == 2 * 64 * 128 * 32
     assert found.workspace == 64 * 32 * 4
 
@@ -24,7 +24,7 @@ def test_a_chain_frees_what_it_no_longer_needs():
         return a
 
     for length in (3, 30):  # the input dies with the first use, so two values live at most
-        assert cost.of(lambda a, n=length: chain(a, n), A).workspace == CELL
+        assert cost.estimate(lambda a, n=length: chain(a, n), A).workspace == CELL
 
 
 def test_gradients_keep_the_activations():
@@ -33,7 +33,7 @@ def test_gradients_keep_the_activations():
             a = jnp.sin(a)
         return a.sum()
 
-    small, large = (cost.of(jax.grad(lambda a, d=depth: loss(a, d)), A).workspace for depth in (4, 12))
+    small, large = (cost.estimate(jax.grad(lambda a, d=depth: loss(a, d)), A).workspace for depth in (4, 12))
     assert large - small == 8 * CELL  # one residual for each further layer
 
 
@@ -41,14 +41,14 @@ def test_loop_bodies_and_calls_count():
     def body(carry, _):
         return jnp.sin(carry) @ jnp.ones((128, 128)), None
 
-    looped = cost.of(lambda a: jax.lax.scan(body, a, None, length=5)[0], A)
-    called = cost.of(lambda a: jax.jit(lambda x: jnp.sin(jnp.cos(x)) + x)(a), A)
+    looped = cost.estimate(lambda a: jax.lax.scan(body, a, None, length=5)[0], A)
+    called = cost.estimate(lambda a: jax.jit(lambda x: jnp.sin(jnp.cos(x)) + x)(a), A)
     assert looped.workspace >= 2 * CELL
     assert called.workspace == 3 * CELL  # beside its input: the call's own worst moment and the result
 
 
 def test_broadcasts_are_free():
-    assert cost.of(lambda a: a + jnp.ones((64, 128)), A).workspace == CELL
+    assert cost.estimate(lambda a: a + jnp.ones((64, 128)), A).workspace == CELL
 
 
 def test_parameters_and_bytes():
@@ -71,4 +71,4 @@ def test_the_estimate_is_an_upper_bound_near_what_xla_allocates():
         return kernel - jax.grad(loss)(kernel)
 
     truth = jax.jit(step, donate_argnums=0).lower(kernel, batch).compile().memory_analysis().temp_size_in_bytes
-    assert truth <= cost.of(step, kernel, batch).workspace <= 2 * truth
+    assert truth <= cost.estimate(step, kernel, batch).workspace <= 2 * truth

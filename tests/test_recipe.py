@@ -1,5 +1,8 @@
 """What a config makes of its data: mixtures, balance and framing for training, framing alone for what is scored."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,13 +83,31 @@ def test_a_system_of_one_size_takes_no_smaller_images():
         systems.build(conf)
 
 
-@pytest.mark.parametrize("blobs", [0, 3])
-def test_blobs_are_made_for_steps_that_read_masks(folder, blobs):
-    conf = config(folder, batch_size=4, blobs=3, threads=1, prefetch=1)
-    system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": bool(blobs)})
-    parts = recipe.training_parts(conf, require_masks=system.needs_masks)
-    with recipe.training_batches(conf, system, parts) as batches:
-        assert ("blobs" in next(batches)) == bool(blobs)
+def needing(*arrays):
+    """As much of a system as the data ask for."""
+    return type("System", (), {"label_set": CELEBAMASK, "needs": arrays})
+
+
+@pytest.mark.parametrize("needs", [(), ("mask",), ("mask", "blobs")])
+def test_blobs_are_made_for_steps_that_need_them(folder, needs):
+    conf, system = config(folder, batch_size=4, blobs=3, threads=1, prefetch=1), needing(*needs)
+    with recipe.training_batches(conf, system, recipe.training_parts(conf, system.needs)) as batches:
+        assert ("blobs" in next(batches)) == ("blobs" in needs)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "identity"])
+def test_data_without_an_array_that_the_steps_need_are_refused(folder, name):
+    assert recipe.training_parts(config("synthetic:8"), ("mask", name))
+    for train in (folder, f"synthetic:8 + {folder}"):
+        with pytest.raises(UserError, match=rf"fake .* learns from {name}, and data.train='.*folder:.*' has faces"):
+            recipe.training_parts(config(train), ("mask", name))
+
+
+def test_only_steps_that_need_masks_refuse_photos(folder):
+    shutil.rmtree(Path(folder.removeprefix("folder:")) / "masks")
+    assert len(recipe.training_parts(config(folder), ())[0].source) == 4
+    with pytest.raises(UserError, match="mask"):
+        recipe.training_parts(config(folder))
 
 
 def test_scored_data_are_framed_and_nothing_else(folder):
@@ -100,8 +121,8 @@ def test_scored_data_are_framed_and_nothing_else(folder):
 
 def test_the_config_decides_how_batches_are_made(folder):
     conf = config(f"{folder} + synthetic:8", batch_size=4, blobs=20, threads=1, prefetch=1)
-    system = type("System", (), {"label_set": CELEBAMASK, "needs_masks": True})
-    parts = recipe.training_parts(conf, require_masks=system.needs_masks)
+    system = needing("mask", "blobs")
+    parts = recipe.training_parts(conf, system.needs)
     with recipe.training_batches(conf, system, parts) as batches:
         batch = next(batches)
         assert batches.get_state()["shares"] == [1, 1]

@@ -7,7 +7,6 @@ import time
 
 import jax
 import pytest
-from systems import tiny_l2s, tiny_segface, tiny_svc
 
 from input_pipeline import licences
 from input_pipeline.errors import UserError
@@ -15,6 +14,7 @@ from l2s_jax import bundle, schema, systems
 from l2s_jax import config as configs
 from l2s_jax.inference import model as trained
 from l2s_jax.recipe import describe
+from tests.helpers import tiny_l2s, tiny_segface, tiny_svc
 
 TINY = {"latents2segments": tiny_l2s, "segface": tiny_segface, "structure_via_consensus": tiny_svc}
 HOSTILE = (
@@ -99,15 +99,15 @@ def admitted(plain: dict, ranges: schema.Ranges, rng: random.Random) -> dict:
 
 
 def _admitted(value, limits, rng: random.Random):
-    least, most = limits or (-schema.MOST, schema.MOST)
     if isinstance(value, bool):
         return not value
+    if isinstance(value, str):
+        return rng.choice(limits.words if isinstance(limits, schema.OneOf) else WORDS)
+    least, most = limits or (-schema.MOST, schema.MOST)
     if isinstance(value, int):
         return min(most, max(least, rng.choice((least, least + 1, most, most - 1, 2, 3, 4, 8, 16, 96, value * 2))))
     if isinstance(value, float):
         return rng.choice((least, most, (least + most) / 2, 1e-30 if least <= 0 else most, value))
-    if isinstance(value, str):
-        return rng.choice(WORDS)
     first = value[0] if value else least
     some = tuple(_admitted(first, limits, rng) for _ in range(rng.choice((1, 2, 3, schema.MOST_ENTRIES))))
     return rng.choice(
@@ -211,6 +211,9 @@ def test_every_range_is_of_a_field():
         ({"model": {"slices": [4, "a"]}}, "^model.slices=a must be a whole number$"),
         ({"model": {"slices": [1] * 65}}, "^model.slices has 65 entries: at most 64 make sense$"),
         ({"model": {"style": 10**9}}, "^model.style=1000000000 must be at most 16384$"),
+        ({"model": {"encoder": "vgg"}}, "^model.encoder='vgg' must be one of: pyramid, residual$"),
+        ({"model": {"encoder": 3}}, "^model.encoder=3 must be a text$"),
+        ({"optim": {"encoder": {"name": "sgd"}}}, "^optim.encoder.name='sgd' must be one of: adam, adamw$"),
         ({"optim": {"encoder": {"milestones": [[1]]}}}, r"^optim.encoder.milestones=\[1\] must be a whole number$"),
     ],
 )

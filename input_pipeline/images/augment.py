@@ -27,6 +27,11 @@ _NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)
 """The standard normal distribution as 256 equally likely values."""
 
 
+_MOVES, _COLORS = ("flip", "rotate", "shift", "shear"), ("brightness", "contrast", "saturation", "tint", "grey")
+OFF = dict.fromkeys((*_MOVES, *_COLORS, "occlude", "blur", "jpeg", "noise"), 0.0) | {"scale_min": 1.0, "scale_max": 1.0}
+"""Fields of `Augment` that turn every change off."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Augment:
     """Options of the augmentation; every magnitude is the limit of a uniform draw.
@@ -97,9 +102,7 @@ class Augment:
     @classmethod
     def none(cls) -> "Augment":
         """Return options without any change: the face as from `fit_square`, up to the resampling."""
-        moves, colors = ("flip", "rotate", "shift", "shear"), ("brightness", "contrast", "saturation", "tint", "grey")
-        off = dict.fromkeys((*moves, *colors, "occlude", "blur", "jpeg", "noise"), 0.0)
-        return cls(**off, scale_min=1.0, scale_max=1.0)
+        return cls(**OFF)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "Augment":

@@ -4,7 +4,6 @@ Everything comes from abstract evaluation: no parameter is allocated, so the lar
 """
 
 import collections
-import math
 from collections.abc import Mapping
 
 import jax
@@ -20,7 +19,7 @@ from l2s_jax import cost, systems
 from l2s_jax.commands import console
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH, PyTree, System, TrainState
+from l2s_jax.types import GLOBAL_VIEW, PyTree, System, TrainState
 
 GIB = 2**30
 _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
@@ -40,12 +39,7 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    # A device may hold fewer rows than a step needs (pairs are made across devices): trace the fewest that it accepts.
-    batch = abstract_batch(math.ceil(rows / system.batch_multiple) * system.batch_multiple, config.image_size)
-    if system.needs_landmarks:
-        batch["landmarks"] = jax.ShapeDtypeStruct((batch["image"].shape[0], 5, 2), jnp.float32)
-    if config.data.blobs:
-        batch["blobs"] = batch["mask"]
+    batch = abstract_batch(system, rows, config.image_size)
     frozen = frozen_arguments(system)
     costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
     share = frequencies(system, config.train.steps)
@@ -68,13 +62,21 @@ def run(config: ConfigDict, devices: int) -> int:
     return 0
 
 
-def abstract_batch(rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the batch of docs/architecture.md, without its optional arrays."""
-    return {
-        "image": jax.ShapeDtypeStruct((rows, side, side, 3), jnp.float32),
-        "mask": jax.ShapeDtypeStruct((rows, side, side), jnp.int32),
-        "weight": jax.ShapeDtypeStruct((rows,), jnp.float32),
+def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
+
+    Only the data know how many landmarks and factors a face has: five and one stand for them.
+    """
+    shapes = {
+        "image": ((rows, side, side, 3), jnp.float32),
+        "mask": ((rows, side, side), jnp.int32),
+        "blobs": ((rows, side, side), jnp.int32),
+        "weight": ((rows,), jnp.float32),
+        "landmarks": ((rows, 5, 2), jnp.float32),
+        "identity": ((rows, 1), jnp.float32),
+        "attributes": ((rows, 1), jnp.float32),
     }
+    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("image", "weight", *system.needs)}
 
 
 def frequencies(system: System, steps: int) -> dict[str, float]:
@@ -97,7 +99,7 @@ def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
 
 
 def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyTree]) -> cost.Cost:
-    return cost.of(lambda state, batch, frozen: step(state, batch, WHOLE_BATCH, **frozen), state, batch, frozen)
+    return cost.estimate(lambda state, batch, frozen: step(state, batch, GLOBAL_VIEW, **frozen), state, batch, frozen)
 
 
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:

@@ -12,29 +12,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Total, weighted_mean
+from l2s_jax.losses.reductions import Psum, global_mean
 
 PyTree = Any
 
 
-def real_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def real_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the mean of softplus(-D), the loss of logits that should be real."""
-    return weighted_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, total)
+    return global_mean(jax.nn.softplus(-logits.astype(jnp.float32)), weight, psum)
 
 
-def fake_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def fake_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the mean of softplus(D), the loss of logits that should be fake."""
-    return weighted_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, total)
+    return global_mean(jax.nn.softplus(logits.astype(jnp.float32)), weight, psum)
 
 
-def generator_loss(logits: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def generator_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the non-saturating generator loss, the mean of softplus(-D(fake)), float32 scalar."""
-    return real_loss(logits, weight, total)
-
-
-def discriminator_loss(real: jax.Array, fake: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
-    """Return mean softplus(-D(real)) plus mean softplus(D(fake)), float32 scalar; both share `weight`."""
-    return real_loss(real, weight, total) + fake_loss(fake, weight, total)
+    return real_loss(logits, weight, psum)
 
 
 def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.losses.blob_sums import Summation, blob_sums
-from l2s_jax.losses.reductions import Total, expand, ratio
+from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
 
 LOST = 1e-35
 """Smallest usable mean probability: its reciprocal times alpha must not overflow float32 in the backward pass."""
@@ -41,7 +41,7 @@ def consensus(
     mask: jax.Array,
     blobs: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     max_blobs: int,
     alpha: float,
@@ -60,7 +60,7 @@ def consensus(
       mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore: such pixels do not count.
       blobs: int32 [B, H, W] ids in 0..max_blobs-1, separate for each image; pixels of other ids (-1) do not count.
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       max_blobs: static number of ids.
       alpha: factor of the label term.
       beta: factor of the consensus.
@@ -78,8 +78,8 @@ def consensus(
     counts = (terms.size >= max(min_pixels, 1)) * share**size_power
     cost = jnp.sum(counts * (alpha * terms.label + beta * terms.consensus), axis=1)
     count = jnp.sum(counts, axis=1)
-    weight = expand(weight, 1) * (count > 0)
-    return ratio(*total((jnp.sum(weight * ratio(cost, count)), jnp.sum(weight))))
+    weight = append_axes(weight, 1) * (count > 0)
+    return safe_divide(*psum((jnp.sum(weight * safe_divide(cost, count)), jnp.sum(weight))))
 
 
 def published_consensus(
@@ -87,7 +87,7 @@ def published_consensus(
     mask: jax.Array,
     blobs: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     max_blobs: int,
     alpha: float,
@@ -111,7 +111,7 @@ def published_consensus(
       mask: as in `consensus`.
       blobs: as in `consensus`.
       weight: [B], 1, or 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       max_blobs: static number of ids.
       alpha: factor of the label term; published with beta as 10 : 5.
       beta: factor of the consensus.
@@ -124,7 +124,7 @@ def published_consensus(
       1000, also where those of the published code are not.
     """
     size, label, spread = blob_terms(logits, mask, blobs, max_blobs, summation)
-    pixels, weight = mask.shape[1] * mask.shape[2], expand(weight, 2)
+    pixels, weight = mask.shape[1] * mask.shape[2], append_axes(weight, 2)
     if reduce == "all":
         # Dividing by all pixels multiplies q by the blob's share of them; log q gains the logarithm of that share.
         share = jnp.where(size > 0, size, pixels) / pixels
@@ -132,17 +132,17 @@ def published_consensus(
     size, label, spread = weight * size, weight * label, weight * size * spread
 
     def per_blob(spread, size):
-        return ratio(spread, logits.shape[-1] * size) if reduce == "idx" else spread / pixels
+        return safe_divide(spread, logits.shape[-1] * size) if reduce == "idx" else spread / pixels
 
     images = jnp.sum(weight)
     if shared_ids:
-        size, label, spread, images = total((*(jnp.sum(x, axis=0) for x in (size, label, spread)), images))
+        size, label, spread, images = psum((*(jnp.sum(x, axis=0) for x in (size, label, spread)), images))
         label, spread, count = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0)
     else:
         local = jnp.sum(label), jnp.sum(per_blob(spread, size)), jnp.sum(size > 0), images
-        label, spread, count, images = total(local)
-    spread = spread if reduce == "idx" else ratio(spread, images)
-    return ratio(alpha * ratio(label, images) + beta * spread, count.astype(jnp.float32))
+        label, spread, count, images = psum(local)
+    spread = spread if reduce == "idx" else safe_divide(spread, images)
+    return safe_divide(alpha * safe_divide(label, images) + beta * spread, count.astype(jnp.float32))
 
 
 def blob_terms(
@@ -151,7 +151,7 @@ def blob_terms(
     """Compute label term and consensus of every blob; arguments as for `consensus`."""
     sums = blob_sums(logits.astype(jnp.float32), mask, blobs, max_blobs, summation)
     size = jnp.sum(sums.labels, axis=-1)
-    truth, q, log_p = (ratio(x, size[..., None]) for x in sums)
+    truth, q, log_p = (safe_divide(x, size[..., None]) for x in sums)
     # A mean probability below the smallest float32 is 0, but its logarithm is finite: mean log p is a lower bound
     # (Jensen) and has the gradient of plain cross entropy, which increases the probability again.
     lost = q < LOST

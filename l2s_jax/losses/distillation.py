@@ -3,10 +3,10 @@
 import jax
 import optax
 
-from l2s_jax.losses.reductions import Total, weighted_mean
+from l2s_jax.losses.reductions import Psum, global_mean
 
 
-def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute KL(target || softmax(logits)), the global weighted mean over pixels (Hinton et al., 2015, temperature 1).
 
     Its gradient in the logits is that of the cross entropy with soft labels; unlike the latter, it is 0 if both agree.
@@ -15,10 +15,10 @@ def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, total: T
       logits: [B, H, W, K], any float type; the arithmetic is float32.
       target: float32 [B, H, W, K], probabilities over K; a constant.
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
 
     Returns:
       float32 scalar in nats; 0 if all weights are 0.
     """
     log_p = jax.nn.log_softmax(logits.astype("float32"))
-    return weighted_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, total)
+    return global_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, psum)

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Total, expand, ratio
+from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
 
 
-def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsilon: float = 1e-8) -> jax.Array:
+def cross_covariance(codes: jax.Array, weight: jax.Array, psum: Psum, *, epsilon: float = 1e-8) -> jax.Array:
     """Compute the cross-covariance loss between the slices of standardised codes (XCov, Cheung et al. 2014).
 
     sum_{i<j} ||C_ij||_F^2 / D^2, with C_ij the [D, D] correlation block of slices i and j over the global batch. The
@@ -19,7 +19,7 @@ def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsil
     Args:
       codes: [N, K, D], any float type; the statistics are float32.
       weight: [N], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       epsilon: added to variances, so that a constant dimension scores 0.
 
     Returns:
@@ -27,15 +27,15 @@ def cross_covariance(codes: jax.Array, weight: jax.Array, total: Total, *, epsil
     """
     examples, slices, dims = codes.shape
     flat = codes.astype(jnp.float32).reshape(examples, slices * dims)
-    weight = expand(weight, 2)
-    # A covariance is invariant to a constant shift, so the codes can be centred by a total without a gradient (totals
+    weight = append_axes(weight, 2)
+    # A covariance is invariant to a constant shift, so the codes can be centred by a psum without a gradient (they
     # must not be nested where gradients flow); centring avoids cancellation in float32 second moments.
-    centre = ratio(*total(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
+    centre = safe_divide(*psum(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
     shifted = flat - centre[None]
     second = jnp.matmul((weight * shifted).T, shifted, precision="highest")
-    count, first, second = total((jnp.sum(weight), jnp.sum(weight * shifted, axis=0), second))
-    mean = ratio(first, count)
-    covariance = ratio(second, count) - mean[:, None] * mean[None, :]
+    count, first, second = psum((jnp.sum(weight), jnp.sum(weight * shifted, axis=0), second))
+    mean = safe_divide(first, count)
+    covariance = safe_divide(second, count) - mean[:, None] * mean[None, :]
     deviation = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance), 0.0) + epsilon)
     correlation = covariance / (deviation[:, None] * deviation[None, :])
     blocks = jnp.mean(jnp.square(correlation).reshape(slices, dims, slices, dims), axis=(1, 3))

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Total, expand, ratio, weighted_mean
+from l2s_jax.losses.reductions import Psum, append_axes, global_mean, safe_divide
 
 BLACK = -1.0
 """Black in the [-1, 1] range of images."""
@@ -27,34 +27,29 @@ def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
     Returns:
       float [B, K, H, W, 3].
     """
-    masks = expand(masks, 5).astype(image.dtype)
+    masks = append_axes(masks, 5).astype(image.dtype)
     return image[:, None] * masks + BLACK * (1 - masks)
 
 
-def region_targets(image: jax.Array, mask: jax.Array, regions: int) -> jax.Array:
-    """Return `region_images` of the classes of `mask` (int [B, H, W]): float [B, regions, H, W, 3]."""
-    return region_images(image, region_masks(mask, regions))
-
-
-def l1(x: jax.Array, y: jax.Array, weight: jax.Array, total: Total, *, where: jax.Array | None = None) -> jax.Array:
+def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum, *, where: jax.Array | None = None) -> jax.Array:
     """Compute the global mean of |x - y|.
 
     Args:
       x: [B, ...].
       y: the same shape.
       weight: [B], or more leading axes ([B, K] for single regions); 0 = absent.
-      total: sum over devices.
+      psum: sum over the devices.
       where: further weights, on the leading axes of x (such as [B, H, W] for images); None = 1 everywhere.
 
     Returns:
       float32 scalar; 0 if all weights are 0.
     """
     if where is not None:
-        weight = expand(weight, x.ndim) * expand(where, x.ndim)
-    return weighted_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, total)
+        weight = append_axes(weight, x.ndim) * append_axes(where, x.ndim)
+    return global_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, psum)
 
 
-def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute the L1 of every region inside its mask, divided by its area; mean over the regions present (ours).
 
     Loss_k = sum_{b,p} w_b M_bk(p) |decoded_bk(p) - image_b(p)| / (3 sum_{b,p} w_b M_bk(p)) with sums over the global
@@ -65,12 +60,12 @@ def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: ja
       image: [B, H, W, 3].
       masks: [B, K, H, W] in [0, 1].
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
 
     Returns:
       float32 scalar; 0 if no region is present.
     """
     error = jnp.mean(jnp.abs(decoded.astype(jnp.float32) - image[:, None].astype(jnp.float32)), axis=-1)
-    pixel = expand(weight, 4) * masks.astype(jnp.float32)
-    error, area = total((jnp.sum(pixel * error, axis=(0, 2, 3)), jnp.sum(pixel, axis=(0, 2, 3))))
-    return ratio(jnp.sum(ratio(error, area)), jnp.sum((area > 0).astype(jnp.float32)))
+    pixel = append_axes(weight, 4) * masks.astype(jnp.float32)
+    error, area = psum((jnp.sum(pixel * error, axis=(0, 2, 3)), jnp.sum(pixel, axis=(0, 2, 3))))
+    return safe_divide(jnp.sum(safe_divide(error, area)), jnp.sum((area > 0).astype(jnp.float32)))

@@ -1,8 +1,8 @@
 """Means as ratios of GLOBAL sums: the only reduction over examples that losses use.
 
-`total` is `Axis.total` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
-whose derivative is the identity. Totals must not be nested where gradients flow (a total of a function of a total):
-the gradients of the devices would miss their cross terms. Each loss therefore takes ONE total of raw sums.
+`psum` is `Axis.psum` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
+whose derivative is the identity. It must not be nested where gradients flow (a psum of a function of a psum): the
+gradients of the devices would miss their cross terms. Each loss therefore takes ONE psum of raw sums.
 """
 
 from collections.abc import Callable
@@ -10,31 +10,31 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-Total = Callable[..., tuple]
+Psum = Callable[..., tuple]
 """pytree -> pytree, the sum over the devices that share the batch."""
 
 
-def expand(prefix: jax.Array, ndim: int) -> jax.Array:
+def append_axes(prefix: jax.Array, ndim: int) -> jax.Array:
     """Append axes of length 1 to `prefix` until it has `ndim` axes, [B] -> [B, 1, 1], as float32."""
     prefix = jnp.asarray(prefix, jnp.float32)
     return prefix.reshape(prefix.shape + (1,) * (ndim - prefix.ndim))
 
 
-def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return `numerator / denominator`, 0 with zero gradient where the denominator is 0 (nothing to average)."""
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
-def weighted_mean(values: jax.Array, weight: jax.Array, total: Total) -> jax.Array:
+def global_mean(values: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute the global weighted mean of `values`, in float32.
 
     Args:
       values: [B, ...].
       weight: the leading axes of `values` ([B], [B, K] ...) or anything that broadcasts to them; 0 = absent.
-      total: sum over devices.
+      psum: sum over the devices.
 
     Returns:
       float32 scalar, sum(weight * values) / sum(weight) over all elements of all devices; 0 if all weights are 0.
     """
-    weight = jnp.broadcast_to(expand(weight, values.ndim), values.shape)
-    return ratio(*total((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))
+    weight = jnp.broadcast_to(append_axes(weight, values.ndim), values.shape)
+    return safe_divide(*psum((jnp.sum(weight * values.astype(jnp.float32)), jnp.sum(weight))))

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from input_pipeline.labels import IGNORE
-from l2s_jax.losses.reductions import Total, expand, ratio
+from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
 
 
 def cross_entropy(
     logits: jax.Array,
     mask: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     class_weights: jax.Array | None = None,
     label_smoothing: float = 0.0,
@@ -25,7 +25,7 @@ def cross_entropy(
       logits: [B, H, W, K], any float type; the arithmetic is float32.
       mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore.
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       class_weights: [K], None = all 1.
       label_smoothing: s in [0, 1).
 
@@ -35,19 +35,19 @@ def cross_entropy(
     classes = logits.shape[-1]
     class_weights = jnp.ones(classes, jnp.float32) if class_weights is None else jnp.asarray(class_weights, jnp.float32)
     class_weights = class_weights.reshape(1, 1, 1, classes)
-    pixel = expand(weight, 3) * (mask != IGNORE)
+    pixel = append_axes(weight, 3) * (mask != IGNORE)
     truth = jax.nn.one_hot(mask, classes, dtype=jnp.float32)
     target = (1 - label_smoothing) * truth + label_smoothing / classes
     cost = -jnp.sum(class_weights * target * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
     size = jnp.sum(class_weights * truth, axis=-1)
-    return ratio(*total((jnp.sum(pixel * cost), jnp.sum(pixel * size))))
+    return safe_divide(*psum((jnp.sum(pixel * cost), jnp.sum(pixel * size))))
 
 
 def dice(
     logits: jax.Array,
     mask: jax.Array,
     weight: jax.Array,
-    total: Total,
+    psum: Psum,
     *,
     smooth: float = 1.0,
     squared: bool = False,
@@ -64,7 +64,7 @@ def dice(
       logits: [B, H, W, K], any float type; the arithmetic is float32.
       mask: int32 [B, H, W] class ids in 0..K-1, or 255 = ignore.
       weight: [B], 0 = padding.
-      total: sum over devices.
+      psum: sum over the devices.
       smooth: in pixels, added to numerator and denominator.
       squared: whether to square the probabilities in the denominator.
       present_only: average over the classes that have a valid pixel in the global batch, not over all K.
@@ -72,13 +72,13 @@ def dice(
     Returns:
       float32 scalar in [0, 1]; 0 if no class is present.
     """
-    pixel = expand(expand(weight, 3) * (mask != IGNORE), 4)
+    pixel = append_axes(append_axes(weight, 3) * (mask != IGNORE), 4)
     probability = jax.nn.softmax(logits.astype(jnp.float32))
     truth = jax.nn.one_hot(mask, logits.shape[-1], dtype=jnp.float32)
     spread = probability**2 if squared else probability
-    overlap, predicted, present = total(
+    overlap, predicted, present = psum(
         tuple(jnp.sum(pixel * x, axis=(0, 1, 2)) for x in (probability * truth, spread, truth))
     )
     loss = 1 - (2 * overlap + smooth) / (predicted + present + smooth)
     counted = (present > 0).astype(jnp.float32) if present_only else jnp.ones_like(present)
-    return ratio(jnp.sum(counted * loss), jnp.sum(counted))
+    return safe_divide(jnp.sum(counted * loss), jnp.sum(counted))

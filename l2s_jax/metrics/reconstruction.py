@@ -13,7 +13,7 @@ import numpy as np
 
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
-from l2s_jax.losses.reductions import ratio
+from l2s_jax.losses.reductions import safe_divide
 
 PSNR_CEILING = 100.0
 """Upper limit of the PSNR in dB, so that means stay finite for perfect reconstructions."""
@@ -53,7 +53,7 @@ def error_sums(x: jax.Array, y: jax.Array, where: jax.Array, weight: jax.Array) 
     area = jnp.sum(where, axis=(2, 3))
 
     def mean(error):
-        return ratio(jnp.einsum("brhw,bhw->br", where, jnp.mean(error, axis=-1), precision="highest"), area)
+        return safe_divide(jnp.einsum("brhw,bhw->br", where, jnp.mean(error, axis=-1), precision="highest"), area)
 
     psnr = -10 * jnp.log10(jnp.maximum(mean(jnp.square(difference / 2)), 10 ** (-PSNR_CEILING / 10)))
     present = weight.astype(jnp.float32)[:, None] * (area > 0)

@@ -20,7 +20,7 @@ import numpy as np
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
-from l2s_jax.losses.reductions import expand, ratio
+from l2s_jax.losses.reductions import append_axes, safe_divide
 from l2s_jax.types import Code, Codec, Decoded, PyTree
 
 KINDS = ("noise", "swap", "zero")
@@ -155,10 +155,10 @@ def _change(codec, kind, variables, code, unchanged, index, partner, weight, key
 
 def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
     """Compute the standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C]."""
-    weight = jnp.broadcast_to(expand(weight, 4), slice_.shape)
+    weight = jnp.broadcast_to(append_axes(weight, 4), slice_.shape)
     count = jnp.sum(weight, axis=(0, 1, 2), keepdims=True)
-    mean = ratio(jnp.sum(weight * slice_, axis=(0, 1, 2), keepdims=True), count)
-    return jnp.sqrt(ratio(jnp.sum(weight * (slice_ - mean) ** 2, axis=(0, 1, 2), keepdims=True), count))
+    mean = safe_divide(jnp.sum(weight * slice_, axis=(0, 1, 2), keepdims=True), count)
+    return jnp.sqrt(safe_divide(jnp.sum(weight * (slice_ - mean) ** 2, axis=(0, 1, 2), keepdims=True), count))
 
 
 @jax.jit
@@ -190,7 +190,7 @@ def _region_sums(energy, masks, valid, weight, index):
     everywhere = jnp.sum(valid * energy, axis=(1, 2))
     has_own = weight * (size[:, index] > 0)
     return (
-        jnp.sum(weight[:, None] * ratio(moved, size), axis=0),
+        jnp.sum(weight[:, None] * safe_divide(moved, size), axis=0),
         jnp.sum(weight[:, None] * moved, axis=0),
         jnp.sum(weight * moved[:, index]),
         jnp.sum(has_own * everywhere),

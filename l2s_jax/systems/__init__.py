@@ -2,7 +2,7 @@
 
 A system is a package with the modules
 
-    config.py      `default_config() -> ConfigDict` and `RANGES` of its numbers (l2s_jax/schema.py)
+    config.py      `default_config() -> ConfigDict` and `RANGES`, the values they may have (l2s_jax/schema.py)
     system.py      `build(config) -> System`
     published.py   optional: `PUBLISHED`, the authors' weights and scores (systems/base.py)
     convert.py     if there are published weights: `read(state, head, config) -> Converted`
@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError, clipped
 from input_pipeline.labels import LabelSet
+from l2s_jax import schema
 from l2s_jax.schema import Ranges
 from l2s_jax.systems.base import Published, Result, nearest_result
 
@@ -49,9 +50,12 @@ def build(config: ConfigDict):
     Raises:
       UserError: no such system, or a config it cannot be built from.
     """
+    schema.check(config, ranges(config.system))
     system = _module(config.system, "system").build(config)
-    if config.data.resolution_schedule and not system.any_size:
-        raise UserError(f"data.resolution_schedule must be []: {system.name} trains at one image size")
+    schema.require(
+        system.any_size or not config.data.resolution_schedule,
+        f"data.resolution_schedule must be []: {system.name} trains at one image size",
+    )
     return system
 
 
@@ -65,7 +69,7 @@ def default_config(name: str) -> ConfigDict:
 
 
 def ranges(name: str) -> Ranges:
-    """Return the ranges of the numbers among `default_config(name)`.
+    """Return the allowed values of the fields of `default_config(name)`.
 
     Raises:
       UserError: no such system.

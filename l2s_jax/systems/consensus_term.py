@@ -1,18 +1,21 @@
 """The loss term `loss.consensus` (losses/consensus.py), for any system that predicts class logits."""
 
-import math
-
 import jax
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
 from l2s_jax.losses.consensus import consensus, published_consensus
-from l2s_jax.schema import Range
+from l2s_jax.schema import OneOf, Range, require
 from l2s_jax.types import Axis, Batch
 
-CHOICES = {"blobs": ("components", "classes"), "normalisation": ("clean", "published", "published_all")}
-RANGES = {"weight": Range(0.0, 1e6), "alpha": Range(0.0, 1e6), "beta": Range(0.0, 1e6), "size_power": Range(0.0, 16.0)}
-"""Allowed ranges of the numbers in `default_config()`."""
+RANGES = {
+    "weight": Range(0.0, 1e6),
+    "alpha": Range(0.0, 1e6),
+    "beta": Range(0.0, 1e6),
+    "blobs": OneOf(("components", "classes")),
+    "normalisation": OneOf(("clean", "published", "published_all")),
+    "size_power": Range(0.0, 16.0),
+}
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:
@@ -28,24 +31,28 @@ def default_config() -> ConfigDict:
 
 
 def check(config: ConfigDict) -> None:
-    """Check that `config.loss.consensus` is valid and that `config.data` provides its blobs.
+    """Check that the fields of `config.loss.consensus` fit together and that `config.data` provides its blobs.
 
     Raises:
-      UserError: it is not.
+      UserError: they do not.
     """
     group = config.loss.consensus
-    for field, choices in CHOICES.items():
-        if group[field] not in choices:
-            raise UserError(f"loss.consensus.{field}='{group[field]}' must be one of: {', '.join(choices)}")
-    if not 0 <= group.size_power < math.inf:
-        raise UserError(f"loss.consensus.size_power={group.size_power} must be a number from 0 on")
-    if group.size_power and group.normalisation != "clean":
-        raise UserError(
-            f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, "
-            f"not with {group.normalisation}"
-        )
-    if group.weight and group.blobs == "components" and not config.data.blobs:
-        raise _without_blobs(group)
+    require(
+        group.normalisation == "clean" or not group.size_power,
+        f"loss.consensus.size_power={group.size_power} goes with loss.consensus.normalisation=clean, not with "
+        f"{group.normalisation}",
+    )
+    require(
+        config.data.blobs or not needs(config),
+        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
+        "most that an image may have (64 for faces), or loss.consensus.blobs=classes",
+    )
+
+
+def needs(config: ConfigDict) -> tuple[str, ...]:
+    """Return the arrays that the term reads from a batch besides its labels, for `System.needs`."""
+    group = config.loss.consensus
+    return ("blobs",) if group.weight and group.blobs == "components" else ()
 
 
 def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax.Array:
@@ -60,16 +67,11 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
 
     Returns:
       float32 scalar in nats, the same on all devices.
-
-    Raises:
-      UserError: the batch has no blobs.
     """
     group, mask = config.loss.consensus, batch["mask"]
     by_class = group.blobs == "classes"
-    if not by_class and "blobs" not in batch:
-        raise _without_blobs(group)
     blobs, max_blobs = (mask, logits.shape[-1]) if by_class else (batch["blobs"], config.data.blobs)
-    arrays = logits, mask, blobs, batch["weight"], axis.total
+    arrays = logits, mask, blobs, batch["weight"], axis.psum
     options = {"max_blobs": max_blobs, "alpha": group.alpha, "beta": group.beta}
     if group.normalisation == "clean":
         return consensus(*arrays, **options, size_power=group.size_power)
@@ -80,10 +82,3 @@ def term(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> jax
 def weights(loss: ConfigDict) -> dict[str, float]:
     """Return the factor of each term of `config.loss` by its name: the field itself, or `weight` of a group."""
     return {name: value.weight if isinstance(value, ConfigDict) else value for name, value in loss.items()}
-
-
-def _without_blobs(group: ConfigDict) -> UserError:
-    return UserError(
-        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
-        "most that an image may have (64 for faces), or loss.consensus.blobs=classes"
-    )

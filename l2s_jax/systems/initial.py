@@ -1,12 +1,45 @@
 """Initialisation from pretrained weights: arrays that replace those of a newly initialised state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
+from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
+from l2s_jax import bundle
+from l2s_jax.schema import require
+from l2s_jax.torch_weights.torch_file import read_state_dict
+
+T = TypeVar("T")
+
+
+def load_model(config: ConfigDict) -> bundle.Bundle:
+    """Load `config.model.init_from`, a model of the config's system.
+
+    Raises:
+      UserError: no such model, or one of another system.
+    """
+    source = config.model.init_from
+    model = bundle.load(bundle.resolve(source))
+    system = model.meta.system
+    require(system == config.system, f"model.init_from='{source}' is a model of '{system}', not of '{config.system}'")
+    return model
+
+
+def load_file(config: ConfigDict, convert: Callable[[dict], T]) -> T:
+    """Convert the PyTorch state dict in the file `config.model.init_from`.
+
+    Raises:
+      UserError: the file cannot be read, or `convert` refuses its tensors.
+    """
+    source = config.model.init_from
+    try:
+        return convert(read_state_dict(source))
+    except UserError as error:
+        raise UserError(f"model.init_from='{source}': {error}") from error
 
 
 def misfit(fresh: Mapping, found: Mapping) -> str:
@@ -35,8 +68,8 @@ def filled(fresh: Mapping, found: Mapping, wrong: str) -> dict:
     Raises:
       UserError: their names or shapes differ.
     """
-    if reason := misfit(fresh, found):
-        raise UserError(f"{wrong}: {reason}")
+    reason = misfit(fresh, found)
+    require(not reason, f"{wrong}: {reason}")
     want, have = flatten_dict(fresh, sep="/"), flatten_dict(found, sep="/")
     placed = {name: jax.device_put(jnp.asarray(have[name], a.dtype), a.sharding) for name, a in want.items()}
     return unflatten_dict(placed, sep="/")

@@ -1,4 +1,6 @@
-"""Shared code of systems with one network and one optimiser: the first state, the update, the export."""
+"""Shared code of systems with one network and one optimiser: the first state, the training step, the export."""
+
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,7 @@ import optax
 from flax import linen as nn
 
 from l2s_jax import optim
-from l2s_jax.types import Axis, PyTree, TrainState
+from l2s_jax.types import Axis, Metrics, PyTree, TrainState
 
 NAME = "network"
 """Key of the network in every part of the state."""
@@ -39,30 +41,45 @@ def first_state(
     )
 
 
-def updated(
-    state: TrainState,
+Terms = dict[str, jax.Array]
+"""Loss terms by name, scalars over the global batch."""
+
+
+def train_step(
+    terms: Callable[[PyTree], tuple[Terms, PyTree]],
+    weights: Mapping[str, float],
     optimiser: optax.GradientTransformation,
     ema: float,
-    grads: PyTree,
-    moved: PyTree,
+    state: TrainState,
     axis: Axis,
-) -> TrainState:
-    """Return the state after one update.
+) -> tuple[TrainState, Metrics]:
+    """Update the network once on a weighted sum of loss terms.
 
     Args:
-      state: the state before the update; `step` does not change.
+      terms: variables of the network -> (unweighted terms, collections that the forward pass updates, such as batch
+        statistics).
+      weights: factor of each term by its name.
       optimiser, ema: as for `first_state`.
-      grads: gradients of the parameters, this device's part of the sum.
-      moved: collections that the network has updated (batch statistics).
+      state: the state before the update; `step` does not change.
       axis: collective operations over the devices that share the batch.
+
+    Returns:
+      the new state, and the metrics: `loss` and the terms.
     """
-    params = state.params[NAME]
-    updates, opt_state = optimiser.update(axis.total(grads), state.opt_state[NAME], params)
-    params, stats = optax.apply_updates(params, updates), state.stats[NAME] | moved
+    params, stats = state.params[NAME], state.stats[NAME]
+
+    def objective(params):
+        values, updated = terms({"params": params, **stats})
+        return sum(weights[name] * value for name, value in values.items()), (values, updated)
+
+    (loss, (values, updated)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    updates, opt_state = optimiser.update(axis.psum(grads), state.opt_state[NAME], params)
+    params, stats = optax.apply_updates(params, updates), stats | updated
     average = {}
     if ema:
         average = {NAME: optim.ema_update(state.ema[NAME], {"params": params, **stats}, state.step, ema)}
-    return state.replace(params={NAME: params}, stats={NAME: stats}, opt_state={NAME: opt_state}, ema=average)
+    state = state.replace(params={NAME: params}, stats={NAME: stats}, opt_state={NAME: opt_state}, ema=average)
+    return state, {"loss": loss, **values}
 
 
 def exported(state: TrainState) -> dict[str, PyTree]:

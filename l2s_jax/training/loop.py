@@ -10,10 +10,10 @@ import dataclasses
 import functools
 import math
 import os
-import shutil
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import jax
 from ml_collections import ConfigDict
@@ -21,23 +21,16 @@ from rich.console import Console
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.training import checkpoints, finite, parallel, progress, writers
+from l2s_jax.training import checkpoints, finite, parallel, progress, resume, writers
 from l2s_jax.training import workdir as layout
-from l2s_jax.training.checkpoints import Checkpoint, tree_digest
-from l2s_jax.training.metric_buffer import Window
-from l2s_jax.training.prefetch import Batches, Feed
+from l2s_jax.training.checkpoints import Checkpoint
+from l2s_jax.training.metric_buffer import MetricBuffer
+from l2s_jax.training.prefetch import Batches, DevicePrefetcher
+from l2s_jax.training.resume import Best, Memory
 from l2s_jax.training.signals import Interrupted, StopRequest
 from l2s_jax.types import PyTree, System, TrainState
 
 Evaluate = Callable[[PyTree], Mapping[str, float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Best:
-    """The evaluation with the highest `config.train.best_metric`."""
-
-    step: int
-    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +75,44 @@ def train(
       UserError: the config does not fit the devices or the workdir, the workdir is not writable, all checkpoints are
         damaged, or a loss or the weights are not finite.
     """
+    started = time.monotonic()
     if jax.process_index() != 0:
         console = Console(quiet=True)
     display = progress.display(console or Console(), config.train.steps)
     with contextlib.closing(batches), display, StopRequest(at_once=jax.process_count() == 1) as stop:
         mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
-        _check_batch_size(config, system, mesh.size)
+        _check_batch_size(config.data.batch_size, mesh.size)
         root = layout.claim(workdir, config)
-        return _Run(config, root, system, batches, evaluate, frozen, mesh, display, stop).run()
+        state, memory = resume.begin(config, root, system, batches, mesh, frozen, display.message)
+        step, placed = int(state.step), parallel.put_state(dict(frozen), mesh)
+        steps = {
+            name: parallel.data_parallel(function, mesh, config.parallel.mode, placed)
+            for name, function in system.steps.items()
+        }
+        place = functools.partial(parallel.global_batch, mesh=mesh)
+        with (
+            contextlib.closing(_writer(config, root, step, display.message)) as writer,
+            contextlib.closing(DevicePrefetcher(batches, place, max(config.train.steps - step, 0))) as prefetcher,
+        ):
+            return _loop(
+                _Run(
+                    config=config,
+                    root=root,
+                    system=system,
+                    steps=steps,
+                    evaluate=evaluate,
+                    batches=prefetcher,
+                    writer=writer,
+                    display=display,
+                    stop=stop,
+                    started=started,
+                    meter=progress.Meter(config.data.batch_size),
+                    state=state,
+                    step=step,
+                    saved=step,
+                    memory=memory,
+                )
+            )
 
 
 def exported_state(
@@ -113,215 +136,190 @@ def exported_state(
     raise UserError(f"{workdir} holds no checkpoint; train there first")
 
 
+@dataclasses.dataclass
 class _Run:
-    """The mutable state of one call of `train`."""
+    """One call of `train`: what it works with and how far it is.
 
-    def __init__(self, config, root, system, batches, evaluate, frozen, mesh, display, stop):
-        self.config, self.root, self.system, self.mesh = config, root, system, mesh
-        self.batches, self.evaluate, self.display, self.stop = batches, evaluate, display, stop
-        self.started = time.monotonic()
-        self.frozen = {name: tree_digest(arrays) for name, arrays in frozen.items()}
-        frozen = parallel.put_state(dict(frozen), mesh)
-        self.steps = {
-            name: parallel.data_parallel(step, mesh, config.parallel.mode, frozen)
-            for name, step in system.steps.items()
-        }
-        self.compiled: set[tuple[str, int]] = set()
-        self.throttle = parallel.Throttle()
-        self.window = Window()
-        self.meter = progress.Meter(config.data.batch_size)
-        self._begin()
+    Attributes:
+      config, root, system, evaluate: the config, the workdir, and arguments of `train`.
+      steps: the system's steps for the devices, compiled when they are first called.
+      batches: the next batches, on the devices.
+      writer, display, meter: what is written to files, shown to the user, and measured.
+      stop: the signals received.
+      started: `time.monotonic()` of the beginning.
+      state: the current train state.
+      step: `state.step`, without waiting for the devices.
+      saved: step of the latest checkpoint; without one, the step at which the run began.
+      memory: what the loop remembers in checkpoints.
+      metrics: metrics of the steps since the last log.
+      throttle: limit on the number of steps in flight.
+      compiled: names and image sizes of the steps called so far.
+    """
 
-    def _begin(self) -> None:
-        """Take the state of the latest checkpoint, or initialise one."""
-        key = jax.random.key(self.config.seed)
-        like = parallel.abstract_state(self.system.init, key, self.mesh)
-        restored = checkpoints.restore(self.root / layout.LATEST, like, self.display.message)
-        self.judged = {field: configs.flatten(self.config)[field] for field in layout.JUDGING_FIELDS}
-        self.step = self.evaluated = 0
-        self.best: Best | None = None
-        if restored is None:
-            self.state = parallel.init_state(self.system.init, key, self.mesh)
-            if self.system.start is not None:
-                self.state = parallel.put_state(self.system.start(self.state), self.mesh)
-        else:
-            self.state = restored.state
-            self.step = int(self.state.step)
-            if name := finite.first_not_finite(self.state):
-                raise UserError(
-                    f"{name} of the checkpoint of step {self.step} in {self.root / layout.LATEST} holds numbers that "
-                    "are not finite; delete it to go on from the one before"
-                )
-            self._check_frozen(restored.progress.get("frozen", self.frozen))
-            self.evaluated = restored.progress["evaluated"]
-            self.best = Best(**restored.progress["best"]) if restored.progress["best"] else None
-            self._check_judged(restored.progress.get("judged", self.judged))
-            self.batches.set_state(restored.loader)
-            self.display.message(f"resuming at step {self.step} of {self.config.train.steps} in {self.root}")
-        self.saved = self.step
+    config: ConfigDict
+    root: Path
+    system: System
+    steps: Mapping[str, parallel.ParallelStep]
+    evaluate: Evaluate
+    batches: DevicePrefetcher
+    writer: writers.MultiWriter
+    display: progress.PlainDisplay | progress.LiveDisplay
+    meter: progress.Meter
+    stop: StopRequest
+    started: float
+    state: TrainState
+    step: int
+    saved: int
+    memory: Memory
+    metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
+    throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
+    compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
 
-    def _check_judged(self, before: Mapping[str, object]) -> None:
-        """Forget the best checkpoint if it was chosen by another score or on other faces."""
-        changed = next((field for field, value in self.judged.items() if before.get(field) != value), None)
-        if changed is None:
-            return
-        self.best, self.evaluated = None, 0
-        if jax.process_index() == 0:
-            shutil.rmtree(self.root / layout.BEST, ignore_errors=True)
-        self.display.message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
-
-    def _check_frozen(self, before: Mapping[str, str]) -> None:
-        """Check that the frozen arrays are those that the run began with."""
-        for name in sorted({*before, *self.frozen}):
-            if before.get(name) != self.frozen.get(name):
-                raise UserError(
-                    f"the {name} of {self.root} is another than at step {self.step}: put the one of before back in its "
-                    "place, or train with another --workdir"
-                )
-
-    def run(self) -> TrainResult:
-        train = self.config.train
-        with contextlib.closing(self._writer()) as self.writer, contextlib.closing(self._feed()) as self.feed:
-            while True:
-                signal, timed_out = self._ending()
-                finished = timed_out or self.step >= train.steps
-                if not signal and self._due(train.eval_every, finished) and self.evaluated != self.step:
-                    signal = self._evaluate()
-                finished = finished or self._out_of_patience()
-                if (signal or self._due(train.save_every, finished)) and self.saved != self.step:
-                    self._save(layout.LATEST, train.keep)
-                    self.saved = self.step
-                if signal or finished:
-                    break
-                self._train_on(self._next_batch())
-        if signal:
-            self.display.message(f"stopped and saved at step {self.step} of {train.steps}; the same command resumes")
-        return TrainResult(self.state, self.step, self.best, signal)
-
-    def _writer(self) -> writers.MultiWriter:
-        """Return the writers of this process; only the first process writes."""
-        if jax.process_index() != 0:
-            return writers.MultiWriter([])
-        lines = writers.JsonlWriter(self.root / layout.METRICS, self.step, self.display.message)
-        board = writers.TensorBoardWriter(self.root / layout.TENSORBOARD, self.step)
-        writer = writers.MultiWriter([lines, board])
-        writer.write_hparams(configs.flatten(self.config))
-        return writer
-
-    def _feed(self) -> Feed:
-        place = functools.partial(parallel.global_batch, mesh=self.mesh)
-        return Feed(self.batches, place, count=max(self.config.train.steps - self.step, 0))
-
-    def _due(self, every: int, finished: bool) -> bool:
-        return finished or (every > 0 and self.step % every == 0)
-
-    def _out_of_patience(self) -> bool:
-        """Tell whether `train.patience` evaluations gave no new best; those at a smaller image size do not count."""
-        train, small = self.config.train, self.config.data.resolution_schedule
-        if not train.patience or self.best is None:
-            return False
-        since = max(self.best.step, small[-1][0] if small else 0)
-        return self.evaluated - since >= train.patience * train.eval_every
-
-    def _ending(self) -> tuple[int, bool]:
-        """Return (signal or 0, whether time is up). Several processes agree only at steps that log: it costs time."""
-        if jax.process_count() > 1 and self.step % self.config.train.log_every:
-            return 0, False
-        limit = self.config.train.max_minutes * 60
-        timed_out = self.step > 0 and 0 < limit <= time.monotonic() - self.started
-        return (
-            parallel.largest_over_processes(self.stop.signal),
-            bool(parallel.largest_over_processes(int(timed_out))),
-        )
-
-    def _evaluate(self) -> int:
-        """Score the state and keep it if it is the best; return the signal that interrupted it, or 0."""
-        self._check_finite()
-        try:
-            with self.meter.excluded(), self.stop.interruptible():
-                scores = self.evaluate(self.system.variables(self.state))
-        except Interrupted:
-            return self.stop.signal
-        self.evaluated = self.step
-        self.writer.write_scalars(self.step, {f"eval/{name}": value for name, value in scores.items()})
-        metric = self.config.train.best_metric
-        if metric not in scores:
-            self.display.message(f"step {self.step}  no {metric}: these faces have no such score; no new best")
-            return 0
-        score = float(scores[metric])
-        if math.isfinite(score) and (self.best is None or score > self.best.score):
-            self.best = Best(self.step, score)
-            self._save(layout.BEST, 1)
-        best = f"best {self.best.score:.4f} at step {self.best.step}" if self.best else "no best yet"
-        self.display.message(f"step {self.step}  {metric} {score:.4f} ({best})")
-        return 0
-
-    def _check_finite(self) -> None:
-        """Refuse to score or save a state that is not finite: no training can resume from it."""
-        self.window.check()
-        if name := finite.first_not_finite(self.state):
-            raise UserError(
-                f"{name} became NaN or infinite at step {self.step}; the checkpoint before it is kept, lower the "
-                "learning rate or check the data"
-            )
-
-    def _save(self, kind: str, keep: int) -> None:
-        self._check_finite()
-        best = dataclasses.asdict(self.best) if self.best else None
-        memory = {"evaluated": self.evaluated, "best": best, "judged": self.judged, "frozen": self.frozen}
-        with self.meter.excluded():
-            self.writer.flush()
-            checkpoints.save(self.root / kind, Checkpoint(self.state, self.feed.get_state(), memory), keep)
-
-    def _next_batch(self) -> dict[str, jax.Array]:
-        with self.meter.waiting():
-            return self.feed.take()
-
-    def _train_on(self, batch: Mapping[str, jax.Array]) -> None:
-        number = self.step + 1
-        with self._profiled(number == self.config.train.profile_step):
-            for name in self.system.schedule(self.step):
-                with self._announced(name, batch["image"].shape[1]):
-                    self.state, metrics = self.steps[name](self.state, batch)
-                self.throttle(self.state, metrics)
-                self.window.add(number, name, metrics)
-        self.state = self.state.replace(step=self.state.step + 1)
-        self.step = number
-        self.meter.count_step()
-        self.display.advance(number)
-        if number % self.config.train.log_every == 0:
-            scalars = self.window.means() | self.meter.report()
-            self.writer.write_scalars(number, scalars)
-            self.display.write_scalars(number, scalars | ({"best": self.best.score} if self.best else {}))
-
-    @contextlib.contextmanager
-    def _announced(self, name: str, side: int) -> Iterator[None]:
-        """Announce that the first call of a step at an image size compiles, and exclude it from the speed."""
-        if (name, side) in self.compiled:
-            yield
-            return
-        self.compiled.add((name, side))
-        self.display.message(f"compiling step '{name}' for {side} px ...")
-        with self.meter.excluded():
-            yield
-
-    @contextlib.contextmanager
-    def _profiled(self, wanted: bool) -> Iterator[None]:
-        if not wanted:
-            yield
-            return
-        with jax.profiler.trace(str(self.root / layout.PROFILE)):
-            yield
-            jax.block_until_ready(self.state)
+    def due(self, every: int) -> bool:
+        """Return whether this step is a multiple of `every`; 0 = never."""
+        return every > 0 and self.step % every == 0
 
 
-def _check_batch_size(config: ConfigDict, system: System, devices: int) -> None:
-    size = config.data.batch_size
-    multiple = math.lcm(devices, system.batch_multiple)
-    below = size - size % multiple
+def _loop(run: _Run) -> TrainResult:
+    """Train to the end of the run. Resuming to the bit depends on this order: evaluate, save, next, step, write."""
+    train = run.config.train
+    while True:
+        signal, timed_out = _requested_end(run)
+        finished = timed_out or run.step >= train.steps
+
+        # Evaluate.
+        if not signal and (finished or run.due(train.eval_every)) and run.memory.evaluated != run.step:
+            signal = _evaluate(run)
+        finished = finished or _out_of_patience(run)
+
+        # Save.
+        if (signal or finished or run.due(train.save_every)) and run.saved != run.step:
+            _save(run, layout.LATEST, train.keep)
+            run.saved = run.step
+        if signal or finished:
+            break
+
+        # Next batch.
+        with run.meter.waiting():
+            batch = next(run.batches)
+
+        # Step.
+        names = run.system.schedule(run.step)
+        with _profiled(run, run.step + 1 == train.profile_step):
+            for place, name in enumerate(names, start=1):
+                with _announced(run, name, batch["image"].shape[1]):
+                    run.state, metrics = run.steps[name](run.state, batch, last=place == len(names))
+                run.throttle(run.state, metrics)
+                run.metrics.add(run.step + 1, name, metrics)
+        run.step += 1
+        run.meter.count_step()
+
+        # Write.
+        run.display.advance(run.step)
+        if run.step % train.log_every == 0:
+            scalars = run.metrics.means() | run.meter.report()
+            run.writer.write_scalars(run.step, scalars)
+            run.display.write_scalars(run.step, scalars | ({"best": run.memory.best.score} if run.memory.best else {}))
+    if signal:
+        run.display.message(f"stopped and saved at step {run.step} of {train.steps}; the same command resumes")
+    return TrainResult(run.state, run.step, run.memory.best, signal)
+
+
+def _check_batch_size(size: int, devices: int) -> None:
+    below = size - size % devices
     if size != below:
-        nearest = " or ".join(str(choice) for choice in (below, below + multiple) if choice)
+        nearest = " or ".join(str(choice) for choice in (below, below + devices) if choice)
+        raise UserError(f"data.batch_size={size} must be a multiple of the {devices} devices; choose {nearest}")
+
+
+def _writer(config: ConfigDict, root: Path, step: int, message: Callable[[str], None]) -> writers.MultiWriter:
+    """Return the writers of this process; only the first process writes."""
+    if jax.process_index() != 0:
+        return writers.MultiWriter([])
+    lines = writers.JsonlWriter(root / layout.METRICS, step, message)
+    writer = writers.MultiWriter([lines, writers.TensorBoardWriter(root / layout.TENSORBOARD, step)])
+    writer.write_hparams(configs.flatten(config))
+    return writer
+
+
+def _requested_end(run: _Run) -> tuple[int, bool]:
+    """Return (signal or 0, whether time is up). Several processes agree only at steps that log: it costs time."""
+    if jax.process_count() > 1 and run.step % run.config.train.log_every:
+        return 0, False
+    limit = run.config.train.max_minutes * 60
+    timed_out = run.step > 0 and 0 < limit <= time.monotonic() - run.started
+    return parallel.largest_over_processes(run.stop.signal), bool(parallel.largest_over_processes(int(timed_out)))
+
+
+def _out_of_patience(run: _Run) -> bool:
+    """Tell whether `train.patience` evaluations gave no new best; those at a smaller image size do not count."""
+    train, small, best = run.config.train, run.config.data.resolution_schedule, run.memory.best
+    if not train.patience or best is None:
+        return False
+    since = max(best.step, small[-1][0] if small else 0)
+    return run.memory.evaluated - since >= train.patience * train.eval_every
+
+
+def _evaluate(run: _Run) -> int:
+    """Score the state and keep it if it is the best; return the signal that interrupted it, or 0."""
+    _check_finite(run)
+    try:
+        with run.meter.excluded(), run.stop.interruptible():
+            scores = run.evaluate(run.system.variables(run.state))
+    except Interrupted:
+        return run.stop.signal
+    step, memory, metric = run.step, run.memory, run.config.train.best_metric
+    memory.evaluated = step
+    run.writer.write_scalars(step, {f"eval/{name}": value for name, value in scores.items()})
+    if metric not in scores:
+        run.display.message(f"step {step}  no {metric}: these faces have no such score; no new best")
+        return 0
+    score = float(scores[metric])
+    if math.isfinite(score) and (memory.best is None or score > memory.best.score):
+        memory.best = Best(step, score)
+        _save(run, layout.BEST, 1)
+    best = f"best {memory.best.score:.4f} at step {memory.best.step}" if memory.best else "no best yet"
+    run.display.message(f"step {step}  {metric} {score:.4f} ({best})")
+    return 0
+
+
+def _check_finite(run: _Run) -> None:
+    """Refuse to score or save a state that is not finite: no training can resume from it."""
+    run.metrics.check()
+    if name := finite.first_not_finite(run.state):
         raise UserError(
-            f"data.batch_size={size} must be a multiple of {multiple} ({devices} devices; {system.name} needs "
-            f"multiples of {system.batch_multiple}); choose {nearest}"
+            f"{name} became NaN or infinite at step {run.step}; the checkpoint before it is kept, lower the learning "
+            "rate or check the data"
         )
+
+
+def _save(run: _Run, kind: str, keep: int) -> None:
+    """Write a checkpoint that continues after the last batch trained on."""
+    _check_finite(run)
+    with run.meter.excluded():
+        run.writer.flush()
+        checkpoint = Checkpoint(run.state, run.batches.get_state(), dataclasses.asdict(run.memory))
+        checkpoints.save(run.root / kind, checkpoint, keep)
+
+
+@contextlib.contextmanager
+def _announced(run: _Run, name: str, side: int) -> Iterator[None]:
+    """Announce that the first call of a step at an image size compiles, and exclude it from the speed."""
+    if (name, side) in run.compiled:
+        yield
+        return
+    run.compiled.add((name, side))
+    run.display.message(f"compiling step '{name}' for {side} px ...")
+    with run.meter.excluded():
+        yield
+
+
+@contextlib.contextmanager
+def _profiled(run: _Run, wanted: bool) -> Iterator[None]:
+    """Write a profiler trace of the block into the workdir if it is wanted."""
+    if not wanted:
+        yield
+        return
+    with jax.profiler.trace(str(run.root / layout.PROFILE)):
+        yield
+        jax.block_until_ready(run.state)

@@ -9,7 +9,7 @@ from input_pipeline.errors import UserError
 from l2s_jax.types import Metrics
 
 
-class Window:
+class MetricBuffer:
     """A buffer of step metrics, filled without waiting for them."""
 
     def __init__(self):

@@ -12,6 +12,7 @@ import collections
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -22,13 +23,24 @@ from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
 from l2s_jax.config import MODES
-from l2s_jax.types import WHOLE_BATCH, Axis, Batch, Metrics, PyTree, Step, TrainState
+from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, Step, TrainState
 
 BATCH_AXES = ("data", "fsdp")
 FSDP_MIN_SIZE = 2**14
 """Arrays with fewer elements are replicated: gathering them would cost more than holding them."""
 
-ParallelStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+class ParallelStep(Protocol):
+    """A step for the devices of a mesh."""
+
+    def __call__(self, state: TrainState, batch: Batch, *, last: bool = True) -> tuple[TrainState, Metrics]:
+        """Run the step on global arrays.
+
+        Args:
+          state: DONATED: use the returned one. It has no device axis in any mode.
+          batch: from `global_batch`.
+          last: the schedule has no further step for this batch: `state.step` advances by one.
+        """
 
 
 def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -67,11 +79,20 @@ def data_parallel(
       frozen: keyword arguments of the step that are neither trained nor donated, placed by `put_state`.
 
     Returns:
-      `(state, batch) -> (state, metrics)` on global arrays. The input state is DONATED: use the returned one. It has no
-      device axis in any mode.
+      the compiled step. The last one of a batch advances `state.step`, whichever it is: they are one program.
     """
-    compilers = {"jit": _jit, "pmap": _pmap, "shard_map": _shard_map}
-    return compilers[mode](step, mesh, dict(frozen))
+
+    def counted(frozen, state, batch, last, axis):
+        state, metrics = step(state, batch, axis, **frozen)
+        return state.replace(step=state.step + last), metrics
+
+    compilers = {"jit": _jit if mesh.shape["fsdp"] == 1 else _fsdp, "pmap": _pmap, "shard_map": _shard_map}
+    compiled = compilers[mode](counted, mesh, dict(frozen))
+
+    def run(state, batch, *, last=True):
+        return compiled(state, batch, np.int32(last))
+
+    return run
 
 
 def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
@@ -171,7 +192,14 @@ class Throttle:
 # Frozen arrays are arguments of the programs: as constants, the compiler would hold, and fold, copies of them.
 
 
-def _jit(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
+def _jit(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
+    # Only rows of the batch are sharded; the outputs are replicated as the inputs are, or the next call would compile.
+    whole = NamedSharding(mesh, P())
+    compiled = jax.jit(functools.partial(step, axis=GLOBAL_VIEW), donate_argnums=1, out_shardings=whole)
+    return functools.partial(compiled, frozen)
+
+
+def _fsdp(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     # "fsdp" is how arrays are STORED. If a sharded kernel reached a convolution, the partitioner would split the
     # computation by kernel or by image and get second derivatives wrong (jax 0.10.2: twice the R1 gradients with 8
     # devices and fsdp=4). Therefore parameters are gathered before the networks use them, gradients are gathered before
@@ -180,48 +208,46 @@ def _jit(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
     def whole(tree: PyTree) -> PyTree:
         return lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
-    axis = WHOLE_BATCH._replace(total=whole)
+    axis = GLOBAL_VIEW._replace(psum=whole)
 
-    def run(frozen, state, batch):
+    def run(frozen, state, batch, last):
         state = state.replace(params=whole(state.params), stats=whole(state.stats))
-        state, metrics = step(state, batch, axis, **whole(frozen))
+        state, metrics = step(whole(frozen), state, batch, last, axis)
         # The outputs need exactly the inputs' shardings, or the next call would compile again.
         return lax.with_sharding_constraint(state, state_shardings(state, mesh)), whole(metrics)
 
     return functools.partial(jax.jit(run, donate_argnums=1), frozen)
 
 
-def _shard_map(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
-    axis = _device_axis(BATCH_AXES)
-
-    def run(frozen, state, batch):
-        return step(state, batch, axis, **frozen)
-
+def _shard_map(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     # check_vma=False: with replication tracking, JAX itself would sum the gradients a second time.
-    mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P(), P(BATCH_AXES)), out_specs=P(), check_vma=False)
+    mapped = jax.shard_map(
+        functools.partial(step, axis=_device_axis(BATCH_AXES)),
+        mesh=mesh,
+        in_specs=(P(), P(), P(BATCH_AXES), P()),
+        out_specs=P(),
+        check_vma=False,
+    )
     return functools.partial(jax.jit(mapped, donate_argnums=1), frozen)
 
 
-def _pmap(step: Step, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
+def _pmap(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     devices = mesh.devices.flatten()
     line = Mesh(devices, "devices", axis_types=(AxisType.Auto,))  # as pmap makes it
     whole, rows = NamedSharding(line, P()), NamedSharding(line, P("devices"))
-    frozen, axis = jax.device_put(frozen, whole), _device_axis("devices")
-
-    def run(frozen, state, batch):
-        return step(state, batch, axis, **frozen)
-
-    options = {"in_axes": (None, None, 0), "out_axes": None, "devices": devices.tolist()}
-    mapped = jax.pmap(run, "devices", **options, donate_argnums=1)
+    frozen = jax.device_put(frozen, whole)
+    options = {"in_axes": (None, None, 0, None), "out_axes": None, "devices": devices.tolist()}
+    own = functools.partial(step, axis=_device_axis("devices"))
+    mapped = jax.pmap(own, "devices", **options, donate_argnums=1)
 
     @functools.partial(jax.jit, out_shardings=rows)
     def split(batch):
         return jax.tree.map(lambda x: x.reshape(devices.size, x.shape[0] // devices.size, *x.shape[1:]), batch)
 
-    def call(state, batch):
+    def call(state, batch, last):
         if jax.tree.leaves(state)[0].sharding != whole:  # at the first call only, or it compiles twice
             state = jax.device_put(state, whole, donate=True)
-        return mapped(frozen, state, split(batch))
+        return mapped(frozen, state, split(batch), last)
 
     return call
 
@@ -230,23 +256,23 @@ def _device_axis(names: str | tuple[str, ...]) -> Axis:
     """Return the axis of a step that sees only its device's rows, inside a map over the named mesh axes.
 
     A value that every device computes from the same GATHERED rows would count once per device in the summed gradients;
-    losses are therefore sums over LOCAL rows, passed through `total`.
+    losses are therefore sums over LOCAL rows, passed through `psum`.
     """
 
     @jax.custom_jvp
-    def total(tree):
+    def psum(tree):
         return lax.psum(tree, names)
 
-    @total.defjvp
-    def total_jvp(primals, tangents):
-        # Identity, see `types.Axis.total`; a JVP rule serves forward, reverse and nested derivatives.
-        return total(*primals), tangents[0]
+    @psum.defjvp
+    def psum_jvp(primals, tangents):
+        # Identity, see `types.Axis.psum`; a JVP rule serves forward, reverse and nested derivatives.
+        return psum(*primals), tangents[0]
 
-    def gather(x):
+    def all_gather(x):
         return lax.all_gather(x, names, tiled=True)
 
-    def local(x):
+    def local_rows(x):
         rows = x.shape[0] // lax.axis_size(names)
         return lax.dynamic_slice_in_dim(x, lax.axis_index(names) * rows, rows)
 
-    return Axis(total=total, gather=gather, local=local)
+    return Axis(psum, all_gather, local_rows)

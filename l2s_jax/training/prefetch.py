@@ -1,14 +1,14 @@
 """Device prefetch: the next batches are read and transferred while the devices compute."""
 
 import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-AHEAD = 2
+DEPTH = 2
 """Batches on the devices that no step has taken yet; with those of the steps in flight (`parallel.Throttle`), five."""
 
 GlobalBatch = dict[str, jax.Array]
@@ -30,8 +30,8 @@ class Batches(Protocol):
         """Stop the workers."""
 
 
-class Feed:
-    """A prefetcher: takes batches from a stream, in order, and holds the next `AHEAD` ready on the devices.
+class DevicePrefetcher(Iterator[GlobalBatch]):
+    """An iterator that takes batches from a stream, in order, and holds the next `DEPTH` ready on the devices.
 
     One thread reads and transfers; nothing else may use the stream until `close`, which resets it to the position after
     the last batch TAKEN. Batches that were only prefetched are read again on resume, so none is lost.
@@ -46,16 +46,18 @@ class Feed:
         self._batches, self._place, self._left = batches, place, count
         self._state = batches.get_state()
         self._broken = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         self._pending: collections.deque[Future] = collections.deque()
         self._read_ahead()
 
-    def take(self) -> GlobalBatch:
+    def __next__(self) -> GlobalBatch:
         """Return the next batch, at once unless the data are slower than the steps.
 
         Raises:
           whatever the stream raised at this batch, once all batches before it were taken.
         """
+        if not self._pending:
+            raise StopIteration
         batch, self._state = self._pending.popleft().result()
         self._read_ahead()
         return batch
@@ -70,7 +72,7 @@ class Feed:
         self._batches.set_state(self._state)
 
     def _read_ahead(self) -> None:
-        while self._left and len(self._pending) < AHEAD:
+        while self._left and len(self._pending) < DEPTH:
             self._pending.append(self._pool.submit(self._read))
             self._left -= 1
 

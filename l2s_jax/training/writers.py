@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
@@ -16,7 +15,6 @@ from input_pipeline import files
 from input_pipeline.errors import UserError
 
 Scalars = Mapping[str, float]
-Images = Mapping[str, np.ndarray]
 
 
 class Writer:
@@ -24,9 +22,6 @@ class Writer:
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
         """Record numbers by name, e.g. `train/loss`."""
-
-    def write_images(self, step: int, images: Images) -> None:
-        """Record images by name, uint8 [N, H, W, 3]."""
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Record the flat config."""
@@ -77,7 +72,7 @@ class JsonlWriter(Writer):
 
 
 class TensorBoardWriter(Writer):
-    """A writer of the same scalars, and images, as TensorBoard event files."""
+    """A writer of the same scalars as TensorBoard event files."""
 
     def __init__(self, folder: str | os.PathLike, resumed_step: int):
         """Continue a history: TensorBoard hides events after `resumed_step`.
@@ -94,11 +89,6 @@ class TensorBoardWriter(Writer):
         """Write one event per number."""
         for name, value in scalars.items():
             self._summary.add_scalar(name, value, step)
-
-    def write_images(self, step: int, images: Images) -> None:
-        """Write one grid per name, uint8 [N, H, W, 3]."""
-        for name, batch in images.items():
-            self._summary.add_images(name, batch, step, dataformats="NHWC")
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Write the config as a text panel."""
@@ -136,11 +126,6 @@ class MultiWriter(Writer):
         """Write to all writers."""
         for writer in self._writers:
             writer.write_scalars(step, scalars)
-
-    def write_images(self, step: int, images: Images) -> None:
-        """Write to all writers."""
-        for writer in self._writers:
-            writer.write_images(step, images)
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Write to all writers."""

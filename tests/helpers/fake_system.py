@@ -68,10 +68,10 @@ def build(conf) -> System:
         def loss(params):
             hot = jax.nn.one_hot(batch["mask"], classes)
             ce = -(hot * jax.nn.log_softmax(logits(params, batch["image"]))).sum()
-            return axis.total(ce) / axis.total(jnp.float32(hot[..., 0].size))
+            return axis.psum(ce) / axis.psum(jnp.float32(hot[..., 0].size))
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        params = jax.tree.map(lambda p, g: p - 1.0 * g, state.params, axis.total(grads))
+        params = jax.tree.map(lambda p, g: p - 1.0 * g, state.params, axis.psum(grads))
         return state.replace(params=params, ema=params), {"loss": value}
 
     return System(

@@ -62,7 +62,7 @@ def _difference(expected, found) -> float:
 def penalty():
     """R1 of a conditional discriminator of regions and nothing else: the case that was twice too large."""
     network = Discriminator(channel_base=32, max_width=16, regions=REGIONS, lowering="folded")
-    optimiser = optim.build(optim.lazy(optim.default_config(), 4))
+    optimiser = optim.build(optim.for_lazy_regularization(optim.default_config(), 4))
 
     def judge(params, regions):
         ids = jnp.tile(jnp.arange(REGIONS), regions.shape[0])
@@ -80,10 +80,10 @@ def penalty():
 
         def loss(params):
             penalties = adversarial.r1(lambda x: judge(params, x), regions, batch_axes=2)
-            return axis.total((present * penalties).sum()) / axis.total(present.sum())
+            return axis.psum((present * penalties).sum()) / axis.psum(present.sum())
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        _, opt_state = optimiser.update(axis.total(grads), state.opt_state, state.params)
+        _, opt_state = optimiser.update(axis.psum(grads), state.opt_state, state.params)
         return state.replace(opt_state=opt_state), {"loss": value}
 
     draws = np.random.default_rng(0)

@@ -29,7 +29,7 @@ def toy_config(**train):
     config.image_size = SIDE
     config.data.batch_size = 8
     config.model = {"noise": 0.1, "scale": 0.1}
-    config.optim = {"auto": optim.default_config(), "critic": optim.lazy(optim.default_config(), 4)}
+    config.optim = {"auto": optim.default_config(), "critic": optim.for_lazy_regularization(optim.default_config(), 4)}
     config.train.update({"steps": 6, "log_every": 2, "eval_every": 0, "save_every": 0, "best_metric": "score"} | train)
     return config.lock()
 
@@ -76,49 +76,49 @@ def build(config) -> System:
         weight, truth = batch["weight"], (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
         keys = example_rngs(step_rng(state, "autoencoder"), axis, weight.shape[0])
         noise = jax.vmap(lambda key: jax.random.uniform(key, (HIDDEN,)))(keys)
-        count = axis.total(weight.sum())
+        count = axis.psum(weight.sum())
 
         def loss_of(params):
             hidden = encode(params, batch["image"]) + config.model.noise * noise
             logits = decode(params, hidden)
-            mean = axis.total((weight[:, None] * hidden).sum(0)) / count
+            mean = axis.psum((weight[:, None] * hidden).sum(0)) / count
             probability = jax.nn.sigmoid(logits) * weight[:, None]
-            overlap, size = axis.total(((probability * truth).sum(), (probability + truth * weight[:, None]).sum()))
-            # The gradient through the mean of a covariance is zero: stop it, so that no total is nested in another.
+            overlap, size = axis.psum(((probability * truth).sum(), (probability + truth * weight[:, None]).sum()))
+            # The gradient through the mean of a covariance is zero: stop it, so that no psum is nested in another.
             centred = (hidden - jax.lax.stop_gradient(mean[None]))[:, :8]
-            cross = axis.total((centred[:, :4] * weight[:, None]).T @ centred[:, 4:]) / count
-            partner = axis.local(jnp.roll(axis.gather(hidden), 3, axis=0))
-            swap = axis.total((weight * jnp.square(decode(params, partner) - truth).mean(1)).sum()) / count
-            adversary = axis.total((weight * fooled(state.params["critic"], logits)).sum()) / count
+            cross = axis.psum((centred[:, :4] * weight[:, None]).T @ centred[:, 4:]) / count
+            partner = axis.local_rows(jnp.roll(axis.all_gather(hidden), 3, axis=0))
+            swap = axis.psum((weight * jnp.square(decode(params, partner) - truth).mean(1)).sum()) / count
+            adversary = axis.psum((weight * fooled(state.params["critic"], logits)).sum()) / count
             return 1 - 2 * overlap / size + 10 * jnp.square(cross).sum() + swap + 0.1 * adversary, mean
 
         (loss, mean), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params["auto"])
-        state = update(state, "auto", axis.total(gradients), stats={"auto": {"mean": mean}})
+        state = update(state, "auto", axis.psum(gradients), stats={"auto": {"mean": mean}})
         average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99)
         return state.replace(ema={"auto": average}), {"loss": loss}
 
     def critic(state, batch, axis):
         TRACES["critic"] += 1
         fake = decode(state.params["auto"], encode(state.params["auto"], batch["image"]))
-        count = axis.total(batch["weight"].sum())
+        count = axis.psum(batch["weight"].sum())
 
         def loss_of(params):
-            return axis.total((batch["weight"] * fooled(params, -fake)).sum()) / count
+            return axis.psum((batch["weight"] * fooled(params, -fake)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.total(gradients)), {"critic_loss": loss}
+        return update(state, "critic", axis.psum(gradients)), {"critic_loss": loss}
 
     def critic_r1(state, batch, axis):
         TRACES["critic_r1"] += 1
         real = (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
-        count = axis.total(batch["weight"].sum())
+        count = axis.psum(batch["weight"].sum())
 
         def loss_of(params):
             slopes = jax.grad(lambda masks: fooled(params, masks).sum())(real)
-            return axis.total((batch["weight"] * jnp.square(slopes).sum(1)).sum()) / count
+            return axis.psum((batch["weight"] * jnp.square(slopes).sum(1)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.total(gradients)), {"r1": loss}
+        return update(state, "critic", axis.psum(gradients)), {"r1": loss}
 
     def schedule(step):
         if step % 2:
@@ -137,7 +137,6 @@ def build(config) -> System:
         schedule=schedule,
         variables=lambda state: state.ema["auto"],
         predict=predict,
-        batch_multiple=2,
     )
 
 

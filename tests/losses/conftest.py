@@ -15,7 +15,7 @@ _total.defvjp(lambda tree: (_total(tree), None), lambda _, cotangent: (cotangent
 
 @pytest.fixture(scope="session")
 def on_two_devices():
-    """(loss(x, *rows, total), x, *rows) -> (loss, gradient in x) with the rows of all arrays on two devices."""
+    """(loss(x, *rows, psum), x, *rows) -> (loss, gradient in x) with the rows of all arrays on two devices."""
     mesh = jax.make_mesh((2,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
 
     def run(loss, scale, *arrays):

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.losses.adversarial import discriminator_loss, fake_loss, generator_loss, r1, r1_penalty, real_loss
+from l2s_jax.losses.adversarial import fake_loss, generator_loss, r1, r1_penalty, real_loss
 
 r1_of = jax.jit(r1, static_argnums=0, static_argnames="batch_axes")
 
@@ -20,9 +20,7 @@ def test_known_answers():
     logits = jnp.array([0.0, 2.0, 50.0])
     np.testing.assert_allclose(generator_loss(logits, weight, same), np.log1p(np.exp([0, -2.0])).mean(), rtol=1e-6)
     np.testing.assert_allclose(fake_loss(logits, weight, same), np.log1p(np.exp([0, 2.0])).mean(), rtol=1e-6)
-    np.testing.assert_allclose(
-        discriminator_loss(logits, -logits, weight, same), 2 * real_loss(logits, weight, same), rtol=1e-6
-    )
+    np.testing.assert_allclose(fake_loss(-logits, weight, same), real_loss(logits, weight, same), rtol=1e-6)
 
 
 def test_large_logits_neither_overflow_nor_saturate():
@@ -89,8 +87,8 @@ def test_r1_is_differentiable_in_the_discriminator():
 
 
 def test_two_devices_agree_with_one(on_two_devices):
-    def loss(scale, real, fake, weight, total):
-        return discriminator_loss(scale * real, scale * fake, weight, total)
+    def loss(scale, real, fake, weight, psum):
+        return real_loss(scale * real, weight, psum) + fake_loss(scale * fake, weight, psum)
 
     arrays = (images(4, 2), 2 * images(4, 2), jnp.array([1.0, 0, 1, 1]))
     value, gradient = jax.value_and_grad(loss)(1.7, *arrays, same)

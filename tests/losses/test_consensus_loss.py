@@ -276,8 +276,8 @@ def test_a_huge_blob_keeps_its_digits():
 def test_two_devices_agree_with_one(batch, loss, on_two_devices):
     for options in ({}, {"shared_ids": False}, {"reduce": "all"}) if loss is published_consensus else ({},):
 
-        def scaled(scale, logits, mask, blobs, weight, total, options=options):
-            return loss(scale * logits, mask, blobs, weight, total, **OPTIONS, **options)
+        def scaled(scale, logits, mask, blobs, weight, psum, options=options):
+            return loss(scale * logits, mask, blobs, weight, psum, **OPTIONS, **options)
 
         alone = jax.jit(jax.value_and_grad(lambda s, *rows, f=scaled: f(s, *rows, same)))
         value, gradient = alone(1.3, *batch)

@@ -54,8 +54,8 @@ def test_gradient_is_exact_although_the_centre_has_none():
 
 @pytest.mark.parametrize("offset", [0.0, 4.0])
 def test_two_devices_agree_with_one(on_two_devices, offset):
-    def loss(scale, codes, weight, total):
-        return cross_covariance(jnp.tanh(scale * codes) + offset, weight, total)
+    def loss(scale, codes, weight, psum):
+        return cross_covariance(jnp.tanh(scale * codes) + offset, weight, psum)
 
     # The halves differ in mean: statistics of one device's half would give another value.
     codes = gaussian(8, 3, 2) + np.repeat([0.0, 0.7], 4).astype(np.float32)[:, None, None]

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2s_jax.losses.reconstruction import l1, region_images, region_l1, region_masks, region_targets
+from l2s_jax.losses.reconstruction import l1, region_images, region_l1, region_masks
 
 REGIONS = 3
 
@@ -22,9 +22,9 @@ def batch():
     return image, mask, decoded, np.array([1, 0, 1, 1], np.float32)
 
 
-def test_region_targets_hold_the_region_on_black(batch):
+def test_region_images_hold_the_region_on_black(batch):
     image, mask, _, _ = batch
-    targets = np.asarray(region_targets(image, mask, REGIONS))
+    targets = np.asarray(region_images(image, region_masks(mask, REGIONS)))
     assert targets.shape == (4, REGIONS, 5, 6, 3)
     for k in range(REGIONS):
         np.testing.assert_array_equal(targets[:, k][mask == k], image[mask == k])
@@ -71,9 +71,9 @@ def test_weight_zero_is_dropping(batch):
 
 
 def test_two_devices_agree_with_one(batch, on_two_devices):
-    def loss(scale, image, mask, decoded, weight, total):
-        whole = l1(scale * image, decoded[:, 0], weight, total, where=mask != 255)
-        return whole + region_l1(scale * decoded, image, region_masks(mask, REGIONS), weight, total)
+    def loss(scale, image, mask, decoded, weight, psum):
+        whole = l1(scale * image, decoded[:, 0], weight, psum, where=mask != 255)
+        return whole + region_l1(scale * decoded, image, region_masks(mask, REGIONS), weight, psum)
 
     value, gradient = jax.value_and_grad(loss)(0.8, *batch, same)
     split_value, split_gradient = on_two_devices(loss, 0.8, *batch)

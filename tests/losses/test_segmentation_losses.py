@@ -108,8 +108,8 @@ def test_gradients(batch, loss):
 
 @pytest.mark.parametrize("loss", [cross_entropy, dice])
 def test_two_devices_agree_with_one(batch, loss, on_two_devices):
-    def scaled(scale, logits, mask, weight, total):
-        return loss(scale * logits, mask, weight, total)
+    def scaled(scale, logits, mask, weight, psum):
+        return loss(scale * logits, mask, weight, psum)
 
     value, gradient = jax.value_and_grad(scaled)(1.3, *batch, same)
     split_value, split_gradient = on_two_devices(scaled, 1.3, *batch)

@@ -9,7 +9,7 @@ from l2s_jax import systems
 from l2s_jax.losses.consensus import consensus, published_consensus
 from l2s_jax.systems import consensus_term
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW, TrainState
 from tests.helpers import tiny_l2s, tiny_segface
 
 CLASSES, BLOBS = 3, 4
@@ -40,11 +40,11 @@ def batch():
 
 
 def published(logits, mask, blobs, weight, **options):
-    return published_consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+    return published_consensus(logits, mask, blobs, weight, GLOBAL_VIEW.psum, **options)
 
 
 def clean(logits, mask, blobs, weight, **options):
-    return consensus(logits, mask, blobs, weight, WHOLE_BATCH.total, **options)
+    return consensus(logits, mask, blobs, weight, GLOBAL_VIEW.psum, **options)
 
 
 def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
@@ -67,25 +67,27 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
         value, gradient = jax.value_and_grad(
             lambda scale: consensus_term.term(config(group), scale * batch["logits"], batch, axis)
         )(scale)
-        return value, axis.total(gradient)
+        return value, axis.psum(gradient)
 
-    def step(scale, batch, axis):
-        return scale, {name: differentiated(group, scale, batch, axis) for name, group in GROUPS.items()}
+    def step(state, batch, axis):
+        scale = state.params["scale"]
+        return state, {name: differentiated(group, scale, batch, axis) for name, group in GROUPS.items()}
 
     scale, mesh = jnp.float32(1.3), parallel.make_mesh("shard_map", 1)
     assert mesh.size == 2
     expected = expect(scale)
-    _, found = parallel.data_parallel(step, mesh, "shard_map")(scale, parallel.global_batch(batch, mesh))
+    state = TrainState(jnp.int32(0), jax.random.key(0), {"scale": scale}, {}, {}, {})
+    _, found = parallel.data_parallel(step, mesh, "shard_map")(state, parallel.global_batch(batch, mesh))
     assert len({round(float(value), 4) for value, _ in expected.values()}) == len(GROUPS)
     for name, (value, gradient) in expected.items():
         np.testing.assert_allclose(found[name][0], value, rtol=1e-6, err_msg=name)
         np.testing.assert_allclose(found[name][1], gradient, rtol=1e-5, err_msg=name)
 
 
-def test_a_batch_without_blobs_is_one_sentence(batch):
-    bare = {name: value for name, value in batch.items() if name != "blobs"}
-    with pytest.raises(UserError, match=r"needs the connected pieces .* set data\.blobs"):
-        consensus_term.term(config({}), batch["logits"], bare, WHOLE_BATCH)
+def test_blobs_are_needed_by_a_loss_over_components():
+    off = {"weight": 0.0}
+    needed = [consensus_term.needs(config(group)) for group in ({}, {"blobs": "classes"}, off)]
+    assert needed == [("blobs",), (), ()]
 
 
 @pytest.mark.parametrize("tiny", [tiny_segface.config, tiny_l2s.config], ids=["segface", "latents2segments"])
@@ -95,8 +97,8 @@ def test_a_batch_without_blobs_is_one_sentence(batch):
         ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected pieces .* set data\.blobs"),
         ({"blobs": "superpixels"}, "loss.consensus.blobs='superpixels' must be one of: components, classes"),
         ({"normalisation": "idx"}, "loss.consensus.normalisation='idx' must be one of: clean"),
-        ({"size_power": -1.0}, r"loss.consensus.size_power=-1.0 must be a number from 0 on"),
-        ({"size_power": float("nan")}, r"loss.consensus.size_power=nan must be a number from 0 on"),
+        ({"size_power": -1.0}, "loss.consensus.size_power=-1.0 must be at least 0"),
+        ({"size_power": float("nan")}, "loss.consensus.size_power=nan must be at least 0"),
         ({"normalisation": "published", "size_power": 0.5}, "loss.consensus.size_power=0.5 goes with"),
     ],
 )

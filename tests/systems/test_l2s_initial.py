@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
@@ -13,7 +12,7 @@ from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
-from tests.helpers import l2s_weights, torch_writer
+from tests.helpers import l2s_weights, tiny_l2s, torch_writer
 
 
 def narrow(source, **changes):
@@ -56,7 +55,7 @@ def fresh():
 def test_a_swapping_autoencoder_is_taken_over_where_it_fits(checkpoint, published, fresh, image_size, anew):
     system = systems.build(narrow(checkpoint, image_size=image_size, optim__ema=0.5))
     fresh = fresh if image_size == 128 else numbered(system)
-    started = system.start(fresh)
+    started = system.init_from(fresh)
     for kind, name in {"E": "encoder", "G": "generator", "D": "discriminator", "Dpatch": "patch"}.items():
         expected = fresh.params[name] if name in anew else published[kind]
         assert tiny_l2s.difference(started.params[name], expected) == 0
@@ -70,7 +69,7 @@ def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, publi
     quiet = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
     system = systems.build(narrow(checkpoint, **changes, **quiet, schedule__discriminator_every=0))
     fresh = numbered(system)
-    started = system.start(fresh)
+    started = system.init_from(fresh)
     assert tiny_l2s.difference(started.params["encoder"], published["E"]) == 0
     assert tiny_l2s.difference(started.params["presence"], fresh.params["presence"]) == 0
 
@@ -81,11 +80,11 @@ def test_a_model_of_the_system_is_taken_over(tmp_path):
     variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s_system.EXPORTED}
     sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(32)}
     bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
-    started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).start(state)
+    started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).init_from(state)
     for name in l2s_system.EXPORTED:
         assert tiny_l2s.difference(started.params[name], variables[name]) == 0
     # Of other classes the light head starts anew.
-    other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).start(state)
+    other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).init_from(state)
     assert tiny_l2s.difference(other.params["encoder"], variables["encoder"]) == 0
     assert tiny_l2s.difference(other.params["presence"], state.params["presence"]) == 0
 
@@ -94,7 +93,7 @@ def test_what_cannot_be_taken_over_is_one_sentence(tmp_path, fresh):
     def start(state):
         path = tmp_path / "weights.pth"
         torch_writer.save(path, torch_writer.state_dict(state))
-        return systems.build(narrow(path)).start(fresh)
+        return systems.build(narrow(path)).init_from(fresh)
 
     half = {f"E.{name}": tensor for name, tensor in l2s_weights.published("E", width_divisor=32).items()}
     with pytest.raises(
@@ -106,4 +105,4 @@ def test_what_cannot_be_taken_over_is_one_sentence(tmp_path, fresh):
     with pytest.raises(UserError, match=r"weights.pth': tensor 'netF' belongs to none"):
         start({"netF": np.zeros(1, np.float32)})
     with pytest.raises(UserError, match="no model"):
-        systems.build(narrow(tmp_path / "none")).start(fresh)
+        systems.build(narrow(tmp_path / "none")).init_from(fresh)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
@@ -19,7 +18,8 @@ from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
+from tests.helpers import tiny_l2s
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def state(system):
 
 @functools.cache
 def compiled(step):
-    return jax.jit(lambda state, batch: step(state, batch, WHOLE_BATCH))
+    return jax.jit(lambda state, batch: step(state, batch, GLOBAL_VIEW))
 
 
 def run(system, name, state, batch):
@@ -118,7 +118,7 @@ def penalties(config):
         return {name: params[name] for name in ("discriminator", "patch")}
 
     params = judges(jax.random.key(2))
-    return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), WHOLE_BATCH))
+    return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), GLOBAL_VIEW))
 
 
 def test_every_region_has_the_same_weight_in_the_image_penalty():
@@ -166,7 +166,7 @@ def test_two_devices_compute_what_one_does(system, state, mode, names):
     for name in names:
         reference, expected = run(system, name, reference, batch)
         step = parallel.data_parallel(system.steps[name], mesh, mode)
-        placed, metrics = step(placed, parallel.global_batch(batch, mesh))
+        placed, metrics = step(placed, parallel.global_batch(batch, mesh), last=False)  # all steps on one batch
         for key, value in expected.items():
             np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
     assert tiny_l2s.difference(reference.ema, placed.ema) < 1e-5
@@ -288,7 +288,7 @@ def test_painter_takes_the_tolerance_of_the_config():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model__painter_tolerance": 255}, "from 0 to 254"),
+        ({"model__painter_tolerance": 255}, "model.painter_tolerance=255 must be at most 254"),
         (
             {
                 "label_set": "subspace_parts",
@@ -302,7 +302,7 @@ def test_painter_takes_the_tolerance_of_the_config():
         ({"model__slices": (2, 2, 2, 2, 2, 1)}, "at least 2 channels"),
         ({"model__generator__widths": (8,)}, "model.generator.widths needs 2 entries"),
         ({"image_size": 30}, "multiple of 4"),
-        ({"model__encoder": "vgg"}, "choose pyramid or residual"),
+        ({"model__encoder": "vgg"}, "model.encoder='vgg' must be one of: pyramid, residual"),
         ({"model__slices": (2, 2, 2, 2, 2, 3)}, "slices of equal width"),
         ({"model__background": False, "model__slices": (2,) * 5}, "needs a background slice"),
         ({"model__presence__width": 0}, "need the light head"),

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from l2s_jax import systems
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
+from tests.helpers import tiny_l2s
 
 STEPS = 40
 
@@ -42,7 +42,7 @@ def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
     system = systems.build(config)
     classes = len(system.label_set)
     state = jax.jit(system.init)(jax.random.key(0))
-    step = jax.jit(functools.partial(system.steps["autoencode"], axis=WHOLE_BATCH))
+    step = jax.jit(functools.partial(system.steps["autoencode"], axis=GLOBAL_VIEW))
     history, masks = [], []
     for number in range(STEPS):
         batch = painted(8, seed=number)
@@ -77,7 +77,7 @@ def three_steps(precision, state):
     batch = {name: x[:, ::2, ::2] if x.ndim > 1 else x for name, x in batch.items()}
     for name in ("discriminate", "r1", "autoencode"):
         before = state
-        state, metrics = jax.jit(functools.partial(system.steps[name], axis=WHOLE_BATCH))(before, batch)
+        state, metrics = jax.jit(functools.partial(system.steps[name], axis=GLOBAL_VIEW))(before, batch)
         seen[name] = before, state, metrics
     assert {name for number in range(2) for name in system.schedule(number)} == seen.keys()
     return seen

@@ -18,7 +18,7 @@ from l2s_jax.systems.structure_via_consensus import config as svc_config
 from l2s_jax.systems.structure_via_consensus import system as svc_system
 from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_svc
 from tests.systems.test_segface_system import check_moments, one_device
 
@@ -40,7 +40,7 @@ def student(place):
     """Stage 1 with soft labels and all terms, its state, the teacher's weights, and its compiled step."""
     system = systems.build(tiny_svc.config(**tiny_svc.TAUGHT, teacher__model=str(place / "teacher")))
     state = parallel.init_state(system.init, jax.random.key(0), one_device())
-    step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, WHOLE_BATCH, **frozen))
+    step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, GLOBAL_VIEW, **frozen))
     return system, state, frozen_arguments(system), step
 
 
@@ -98,7 +98,7 @@ def test_the_teacher_is_an_argument_and_neither_saved_nor_compiled_in(student, t
     saved = json.loads((path / checkpoints.META).read_text())["arrays"]
     assert not any("teacher" in name or shape in ([3, 6], [6]) for name, (shape, _) in saved.items())
     assert set(frozen) == {"teacher"}
-    traced = jax.make_jaxpr(lambda s, b, f: system.steps["teacher"](s, b, WHOLE_BATCH, **f))(
+    traced = jax.make_jaxpr(lambda s, b, f: system.steps["teacher"](s, b, GLOBAL_VIEW, **f))(
         state, tiny_svc.faces(2), frozen
     )
     given = {np.asarray(leaf).tobytes() for leaf in teacher}
@@ -143,7 +143,7 @@ def test_the_teacher_sees_its_own_size(place):
 def test_photos_without_masks_are_enough(place, student):
     """From files to labels."""
     system, state, frozen, step = student
-    assert not system.needs_masks
+    assert system.needs == ()
     (place / "photos" / "images").mkdir(parents=True)
     ids = tiny_svc.blocks(4)
     for number, face in enumerate(fake_system.LABELS.palette[ids]):
@@ -192,28 +192,28 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
     assert load_model(place / "stage1").system.label_set == labels.SKIN_HAIR
 
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
-    assert (second.frozen, second.needs_masks) == (None, True)
+    assert (second.frozen, second.needs) == (None, ("mask",))
     fresh = fresh_state(second)
-    started = second.start(fresh)
+    started = second.init_from(fresh)
     mine, theirs = second.variables(started), system.variables(state)
     assert jax.tree.structure(started) == jax.tree.structure(fresh)
     assert difference(mine, theirs) == 0
     assert difference(started.params["network"], theirs["network"]["params"]) == 0
     assert difference(started.opt_state, fresh.opt_state) == 0
-    after, scores = jax.eval_shape(lambda s, b: second.steps["labels"](s, b, WHOLE_BATCH), started, tiny_svc.faces(4))
+    after, scores = jax.eval_shape(lambda s, b: second.steps["labels"](s, b, GLOBAL_VIEW), started, tiny_svc.faces(4))
     assert set(scores) == {"loss", "cross_entropy", "dice", "consensus"}
     assert jax.tree.structure(after) == jax.tree.structure(started)
 
     other = systems.build(tiny_svc.config(model__init_from=str(place / "stage1"), label_set="lapa"))
     fresh = fresh_state(other)
-    params = other.start(fresh).params["network"]
+    params = other.init_from(fresh).params["network"]
     assert difference(params["classes"], fresh.params["network"]["classes"]) == 0
     assert difference(params["dec4"], theirs["network"]["params"]["dec4"]) == 0
     wide = systems.build(tiny_svc.config(model__init_from=str(place / "stage1"), model__width=6))
     with pytest.raises(UserError, match=r"tensor 'network/params/\S+' has shape"):
-        wide.start(fresh_state(wide))
+        wide.init_from(fresh_state(wide))
     with pytest.raises(UserError, match="is a model of 'fake'"):
-        systems.build(tiny_svc.config(model__init_from=str(place / "teacher"))).start(fresh)
+        systems.build(tiny_svc.config(model__init_from=str(place / "teacher"))).init_from(fresh)
 
 
 def test_predict_speaks_of_every_pixel_of_any_size():
@@ -232,7 +232,7 @@ def test_the_published_recipe():
     system = systems.build(config.lock())
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert state.ema == {}
-    after, scores = jax.eval_shape(lambda s, b: system.steps["labels"](s, b, WHOLE_BATCH), state, tiny_svc.faces(2))
+    after, scores = jax.eval_shape(lambda s, b: system.steps["labels"](s, b, GLOBAL_VIEW), state, tiny_svc.faces(2))
     assert set(scores) == {"loss", "consensus"}
     assert jax.tree.structure(after) == jax.tree.structure(state)
     only_flips = Augment.from_dict(config.data.augment.to_dict())
@@ -241,7 +241,7 @@ def test_the_published_recipe():
 
 def test_batch_statistics_need_jit(student):
     system, state, frozen, _ = student
-    local = WHOLE_BATCH._replace(gather=lambda rows: rows)
+    local = GLOBAL_VIEW._replace(all_gather=lambda rows: rows)
     with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
         jax.eval_shape(lambda s, b: system.steps["teacher"](s, b, local, **frozen), state, tiny_svc.faces(2))
 
@@ -257,7 +257,7 @@ def test_batch_statistics_need_jit(student):
             "data.resolution_schedule=16 must be a multiple of 4, at least 20",
         ),
         ({"model__width": 5}, r"model\.width=5 must be an even number"),
-        ({"model__dropout": 1.0}, r"model\.dropout=1\.0 must be a rate"),
+        ({"model__dropout": 1.0}, r"model\.dropout=1\.0 must be at most 0\.999"),
         ({"loss__consensus__blobs": "components"}, r"set data\.blobs"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from l2s_jax import systems
 from l2s_jax.inference import parser
-from l2s_jax.types import WHOLE_BATCH
+from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_svc
 
 
@@ -31,11 +31,11 @@ def wide():
 )
 def test_every_step_keeps_float32(wide, tiny, conf):
     system = systems.build(conf)
-    batch = tiny.faces(2 * system.batch_multiple)
+    batch = tiny.faces(2)
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert "float64" not in dtypes(state).values()
     for step in system.steps.values():
-        after, metrics = jax.eval_shape(lambda state, batch, step=step: step(state, batch, WHOLE_BATCH), state, batch)
+        after, metrics = jax.eval_shape(lambda state, batch, step=step: step(state, batch, GLOBAL_VIEW), state, batch)
         assert dtypes(after) == dtypes(state)
         assert set(dtypes(metrics).values()) == {"float32"}
     variables = jax.eval_shape(system.variables, state)
@@ -52,7 +52,7 @@ def test_a_step_and_a_parsing_are_the_same_with_and_without(monkeypatch, tmp_pat
     params, parsings = [], []
     for wide in (False, True):
         with jax.enable_x64(wide):
-            step = jax.jit(lambda state, batch: system.steps["g"](state, batch, WHOLE_BATCH))
+            step = jax.jit(lambda state, batch: system.steps["g"](state, batch, GLOBAL_VIEW))
             after, _ = step(system.init(jax.random.key(0)), batch)
             params.append(jax.tree.map(np.asarray, after.params))
             parsings.append(parser.Parser.load(tmp_path / "tiny")(image))

@@ -23,13 +23,14 @@ def run(config, mode, fsdp, devices):
     with CompilationCount() as compilations:
         for number in range(STEPS):
             batch = parallel.global_batch(next(batches), mesh)
-            for name in system.schedule(number):
-                state, metrics = steps[name](state, batch)
+            names = system.schedule(number)
+            for place, name in enumerate(names, start=1):
+                state, metrics = steps[name](state, batch, last=place == len(names))
                 throttle(state, metrics)
                 history.append(metrics)
-            state = state.replace(step=state.step + 1)
             compiled.append(compilations.count)
     assert compiled[0] >= 2
+    assert int(state.step) == STEPS
     return state, jax.device_get(history), compiled[-1] - compiled[1]
 
 
@@ -91,7 +92,7 @@ def test_the_state_is_donated_and_the_batch_is_not(mode):
     batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
 
     def step(state, batch, axis):
-        return state.replace(params={"w": state.params["w"] + axis.total(batch["x"].sum())}), {}
+        return state.replace(params={"w": state.params["w"] + axis.psum(batch["x"].sum())}), {}
 
     after, _ = parallel.data_parallel(step, mesh, mode)(state, batch)
     np.testing.assert_array_equal(after.params["w"], np.full(4, 5))
@@ -110,9 +111,9 @@ def test_fsdp_stores_in_parts_and_computes_with_whole_weights():
             return x
 
         def loss(w):
-            return axis.total((batch["x"] @ look("weights", w)).sum())
+            return axis.psum((batch["x"] @ look("weights", w)).sum())
 
-        gradient = look("gradient", axis.total(jax.grad(loss)(state.params["w"])))
+        gradient = look("gradient", axis.psum(jax.grad(loss)(state.params["w"])))
         return state.replace(params={"w": state.params["w"] - gradient}), {}
 
     batch = parallel.global_batch({"x": np.ones((4, 256), np.float32)}, mesh)
@@ -134,12 +135,13 @@ def test_frozen_arguments_reach_the_step_and_stay(mode):
     batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
 
     def step(state, batch, axis, scale):
-        return state.replace(params={"w": state.params["w"] + scale["by"] * axis.total(batch["x"].sum())}), {}
+        return state.replace(params={"w": state.params["w"] + scale["by"] * axis.psum(batch["x"].sum())}), {}
 
     run = parallel.data_parallel(step, mesh, mode, frozen)
     state = parallel.put_state(holding(jnp.zeros(4)), mesh)
-    for _ in range(2):
-        state, _ = run(state, batch)
+    for last in (False, True):  # two steps on one batch
+        state, _ = run(state, batch, last=last)
+        assert int(state.step) == last
     np.testing.assert_array_equal(state.params["w"], [0, 8, 16, 24])
     assert not frozen["scale"]["by"].is_deleted()
 
@@ -150,22 +152,22 @@ def test_axis_operations_on_two_devices():
 
     def step(state, batch, axis):
         x = batch["x"]
-        everyone = axis.gather(x)
-        slope = jax.grad(lambda v: jnp.square(axis.total((v**2).sum())))(x)
-        turned = jax.jvp(lambda v: axis.total(v.sum()), (x,), (jnp.ones_like(x),))
+        everyone = axis.all_gather(x)
+        slope = jax.grad(lambda v: jnp.square(axis.psum((v**2).sum())))(x)
+        turned = jax.jvp(lambda v: axis.psum(v.sum()), (x,), (jnp.ones_like(x),))
         weights = jnp.arange(4.0)
-        through = jax.grad(lambda v: (axis.local(axis.gather(v)[::-1]) * axis.local(weights)).sum())(x)
+        through = jax.grad(lambda v: (axis.local_rows(axis.all_gather(v)[::-1]) * axis.local_rows(weights)).sum())(x)
         return state, {
-            "total": axis.total({"x": x.sum()})["x"],
+            "total": axis.psum({"x": x.sum()})["x"],
             "everyone": everyone,
-            "local": axis.gather(axis.local(everyone * 10)),
-            "slope": axis.gather(slope),
-            "turned": axis.total(turned[1]),
-            "through": axis.gather(through),
+            "local": axis.all_gather(axis.local_rows(everyone * 10)),
+            "slope": axis.all_gather(slope),
+            "turned": axis.psum(turned[1]),
+            "through": axis.all_gather(through),
         }
 
     _, found = parallel.data_parallel(step, mesh, "shard_map")(
-        {"none": jnp.zeros(())}, parallel.global_batch({"x": rows}, mesh)
+        holding(jnp.zeros(())), parallel.global_batch({"x": rows}, mesh)
     )
     assert found["total"] == 6
     np.testing.assert_array_equal(found["everyone"], rows)

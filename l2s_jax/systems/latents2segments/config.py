@@ -7,9 +7,10 @@ The default is `l2s`: the published method without the published defects and wit
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
-from l2s_jax.schema import MOST, Range, within
+from l2s_jax.schema import MOST, OneOf, Range, within
 from l2s_jax.systems import consensus_term
 
 PUBLISHED_SLICES = (2, 2, 2, 1, 1)
@@ -19,8 +20,9 @@ HELEN_SLICES = (4, 4)
 
 RANGES = {
     "model": Range(1, 16384),
+    "model.encoder": OneOf(("pyramid", "residual")),
     "model.code_noise": Range(0.0, 100.0),
-    "model.painter_tolerance": Range(0, 255),
+    "model.painter_tolerance": Range(0, 254),
     "model.pyramid.widths": Range(8, 16384),
     "model.pyramid.depths": Range(1, 64),
     "model.residual.downsamplings": Range(1, 10),
@@ -32,13 +34,14 @@ RANGES = {
     "model.patch.crop_size": Range(8, 4096),
     "loss": Range(0.0, 1e6),
     **within("loss.consensus", consensus_term.RANGES),
-    "schedule": Range(0, MOST),
+    "schedule": Range(1, MOST),
+    "schedule.discriminator_every": Range(0, MOST),
     **within("optim.encoder", optim.RANGES),
     **within("optim.generator", optim.RANGES),
     **within("optim.discriminator", optim.RANGES),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Allowed ranges of the numbers in `default_config()`."""
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:
@@ -181,11 +184,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.optim.ema = 0.0
     # The authors only resize and mirror the images.
     config.data.resize = STRETCH.name
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF | {"flip": config.data.augment.flip})
     return add_gan(config)
 
 

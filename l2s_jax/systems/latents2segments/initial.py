@@ -7,11 +7,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
-from l2s_jax import bundle
-from l2s_jax.systems.initial import filled, misfit
+from l2s_jax.systems.initial import filled, load_file, load_model, misfit
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
-from l2s_jax.torch_weights.torch_file import read_state_dict
 from l2s_jax.types import PyTree, TrainState
 
 AUTOENCODER = ("encoder", "generator")
@@ -33,7 +30,7 @@ def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
       UserError: no such model or file, or one of another size.
     """
     source = config.model.init_from
-    found = _published(source) if Path(source).is_file() else _bundle(config)
+    found = _published(config) if Path(source).is_file() else _bundle(config)
     params = dict(state.params)
     for name in AUTOENCODER:
         wrong = f"model.init_from='{source}' is of another size than the config: its {name} does not fit"
@@ -45,18 +42,12 @@ def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
     return state.replace(params=params, ema=ema)
 
 
-def _published(source: str) -> dict[str, PyTree]:
-    try:
-        networks = convert_checkpoint(read_state_dict(source))
-    except UserError as error:
-        raise UserError(f"model.init_from='{source}': {error}") from error
+def _published(config: ConfigDict) -> dict[str, PyTree]:
+    networks = load_file(config, convert_checkpoint)
     return {NETWORKS[kind]: variables["params"] for kind, (_, variables) in networks.items()}
 
 
 def _bundle(config: ConfigDict) -> Mapping[str, PyTree]:
-    source = config.model.init_from
-    trained = bundle.load(bundle.resolve(source))
-    if trained.meta.system != config.system:
-        raise UserError(f"model.init_from='{source}' is a model of '{trained.meta.system}', not of '{config.system}'")
+    trained = load_model(config)
     same = trained.meta.label_set.name == config.label_set
     return {name: params for name, params in trained.variables.items() if same or name in AUTOENCODER}

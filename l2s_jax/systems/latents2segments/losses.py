@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
-from l2s_jax.losses.reductions import ratio
+from l2s_jax.losses.reductions import safe_divide
 from l2s_jax.systems import consensus_term
 from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.types import Axis, Batch, PyTree, example_rngs
@@ -54,10 +54,10 @@ def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces
 
 def partner(x: jax.Array, axis: Axis) -> jax.Array:
     """Exchange rows within pairs (0 and 1, 2 and 3 ...) of the GLOBAL batch; an odd last row gets the first one."""
-    rows = axis.gather(x)
+    rows = axis.all_gather(x)
     swapped = np.arange(rows.shape[0]) ^ 1
     swapped[swapped == rows.shape[0]] = 0
-    return axis.local(rows[swapped])
+    return axis.local_rows(rows[swapped])
 
 
 def autoencoder_terms(
@@ -71,12 +71,12 @@ def autoencoder_terms(
     logits = None
     if networks.presence is not None:
         logits = networks.parse(params, codes)
-        terms["cross_entropy"] = segmentation.cross_entropy(logits, face.mask, face.weight, axis.total)
-        terms["dice"] = segmentation.dice(logits, face.mask, face.weight, axis.total)
+        terms["cross_entropy"] = segmentation.cross_entropy(logits, face.mask, face.weight, axis.psum)
+        terms["dice"] = segmentation.dice(logits, face.mask, face.weight, axis.psum)
         if loss.consensus.weight:
             terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     if loss.independence:
-        terms["independence"] = independence.cross_covariance(pooled(networks, codes), face.weight, axis.total)
+        terms["independence"] = independence.cross_covariance(pooled(networks, codes), face.weight, axis.psum)
     if decode:
         terms |= _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis)
     if decode and (loss.gan_mix or loss.patch):
@@ -89,7 +89,7 @@ def _reconstructed(loss, face, codes, style, logits, axis):
     if not loss.first_half:
         return face, codes, style, logits
     # If the local batch is even, only half the rows are decoded; if not, all are, with the same result.
-    even = axis.local(jnp.arange(axis.gather(face.weight).shape[0]) % 2 == 0)
+    even = axis.local_rows(jnp.arange(axis.all_gather(face.weight).shape[0]) % 2 == 0)
     face = face._replace(weight=face.weight * even, present=face.present * even[:, None])
     rows = slice(None, None, 2) if even.shape[0] % 2 == 0 else slice(None)
     return jax.tree.map(lambda x: x[rows], (face, codes, style, logits))
@@ -103,12 +103,12 @@ def _reconstruction_terms(networks, loss, params, face, codes, style, logits, ax
         terms["region"] = _region_mean(jnp.abs(regions - face.targets), face, axis)
     if loss.image:
         image = jnp.sum(networks.presence_of(logits) * colours, axis=1)
-        terms["image"] = reconstruction.l1(image, face.image, face.weight, axis.total)
+        terms["image"] = reconstruction.l1(image, face.image, face.weight, axis.psum)
     if loss.region_inside:
-        terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.total)
+        terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.psum)
     if loss.gan_reconstruction:
         terms["gan_reconstruction"] = adversarial.generator_loss(
-            judge(networks, params, regions), face.present, axis.total
+            judge(networks, params, regions), face.present, axis.psum
         )
     return terms
 
@@ -116,20 +116,20 @@ def _reconstruction_terms(networks, loss, params, face, codes, style, logits, ax
 def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
     """Average [B, K, H, W, 3] over images, then over regions with equal weight (0.2 each as published)."""
     cost = jnp.sum(face.weight[:, None] * jnp.mean(error, axis=(2, 3, 4)), axis=0)
-    total, count = axis.total((cost, jnp.sum(face.weight)))
-    return jnp.mean(ratio(total, count))
+    total, count = axis.psum((cost, jnp.sum(face.weight)))
+    return jnp.mean(safe_divide(total, count))
 
 
 def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
     mixed, present, masks = mix(networks, params, face, codes, style, logits, axis)
     terms = {}
     if loss.gan_mix:
-        terms["gan_mix"] = adversarial.generator_loss(judge(networks, params, mixed), present, axis.total)
+        terms["gan_mix"] = adversarial.generator_loss(judge(networks, params, mixed), present, axis.psum)
     if loss.patch:
         reference = jax.lax.stop_gradient(_features(networks, params, face.targets, face.masks, _fold(face.rngs, 2)))
         features = _features(networks, params, mixed, masks, _fold(face.rngs, 3))
         logits = pair(networks, params, reference, features)
-        terms["patch"] = adversarial.generator_loss(logits, present, axis.total)
+        terms["patch"] = adversarial.generator_loss(logits, present, axis.psum)
     return terms
 
 
@@ -157,18 +157,18 @@ def discriminator_terms(
     _, regions = networks.paint(fixed, *decoded, _fold(shown.rngs, 1))
     regions, mixed = jax.lax.stop_gradient((regions, mixed))
 
-    total = axis.total
+    psum = axis.psum
     terms = {
-        "d_real": adversarial.real_loss(judge(networks, params, face.targets), face.present, total),
-        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), shown.present, total),
-        "d_mix": adversarial.fake_loss(judge(networks, params, mixed), present, total),
+        "d_real": adversarial.real_loss(judge(networks, params, face.targets), face.present, psum),
+        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), shown.present, psum),
+        "d_mix": adversarial.fake_loss(judge(networks, params, mixed), present, psum),
     }
     if loss.patch:
         reference = _features(networks, params, face.targets, face.masks, _fold(face.rngs, 2))
         real = _features(networks, params, face.targets, face.masks, _fold(face.rngs, 5))
         fake = _features(networks, params, mixed, masks, _fold(face.rngs, 3))
-        terms["patch_real"] = adversarial.real_loss(pair(networks, params, reference, real), face.present, total)
-        terms["patch_mix"] = adversarial.fake_loss(pair(networks, params, reference, fake), present, total)
+        terms["patch_real"] = adversarial.real_loss(pair(networks, params, reference, real), face.present, psum)
+        terms["patch_mix"] = adversarial.fake_loss(pair(networks, params, reference, fake), present, psum)
     return terms
 
 
@@ -178,7 +178,7 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
     b, k = face.present.shape
 
     def weighted(penalty: jax.Array) -> jax.Array:
-        return ratio(*axis.total((jnp.sum(face.present * penalty), jnp.sum(face.present))))
+        return safe_divide(*axis.psum((jnp.sum(face.present * penalty), jnp.sum(face.present))))
 
     image = adversarial.r1(lambda x: judge(networks, params, x), face.targets, batch_axes=2)
     terms = {"r1": loss.r1 / 2 * weighted(image)}

@@ -8,7 +8,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.layers.slices import SliceTable, masked_codes
 from l2s_jax.losses.reconstruction import BLACK, region_masks
@@ -19,6 +18,7 @@ from l2s_jax.models.painter import painter_map
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
 from l2s_jax.models.presence_head import PresenceHead
 from l2s_jax.models.pyramid_encoder import PyramidEncoder
+from l2s_jax.schema import require
 from l2s_jax.types import Decoded, PyTree
 
 HARD_LOGIT = 20.0
@@ -37,7 +37,7 @@ class Networks:
       discriminator, patch: None if the config trains without a GAN.
       keep_features: the target of the skin includes eyes and lips, as in Fig. 2 of the paper.
       painter_tolerance: 8-bit levels that the painter rule counts as black, see `painter.support`.
-      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check_together`).
+      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check`).
       generator_noise: whether the generator gets fresh pixel noise in training.
       crops: number of patch crops per region image, of side `crop_size` pixels, around the region or anywhere.
     """
@@ -202,12 +202,13 @@ def build(config: ConfigDict) -> Networks:
 def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator]:
     model, dtype = config.model, jnp.dtype(config.precision.compute)
     for field, size in (("image_size", config.image_size), ("model.patch.crop_size", model.patch.crop_size)):
-        if size < 8 or size & (size - 1):
-            raise UserError(f"{field}={size} must be a power of two, at least 8, for the discriminators")
+        require(
+            size >= 8 and not size & (size - 1),
+            f"{field}={size} must be a power of two, at least 8, for the discriminators",
+        )
     for group, side in (("discriminator", config.image_size), ("patch", model.patch.crop_size)):
-        if model[group].channel_base < side:
-            base = model[group].channel_base
-            raise UserError(f"model.{group}.channel_base={base} leaves no channels at {side} px; set {side} or more")
+        base = model[group].channel_base
+        require(base >= side, f"model.{group}.channel_base={base} leaves no channels at {side} px; set {side} or more")
     regions = slices if model.discriminator.conditional else 0
     patch = model.patch
     return (
@@ -221,81 +222,74 @@ def upsamplings(config: ConfigDict) -> int:
     return 2 if config.model.encoder == "pyramid" else config.model.residual.downsamplings
 
 
-def _check_together(config: ConfigDict, label_set: labels.LabelSet) -> None:
-    """Check for combinations of fields that are each valid but inconsistent."""
+def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
+    """Check that fields fit together that are each valid."""
     model, loss, schedule = config.model, config.loss, config.schedule
-    adversarial = [name for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]]
-    for wrong, sentence in (
+    adversarial = next((f"loss.{name}" for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]), "")
+    light_head, pyramid = model.presence.width > 0, model.encoder == "pyramid"
+    halvings = len(model.pyramid.widths) if pyramid else model.residual.downsamplings
+    for holds, sentence in (
         (
-            model.presence.width and not model.background,
+            len(model.slices) == len(classes),
+            f"model.slices has {len(model.slices)} entries, but label set '{label_set.name}' has {len(classes)} regions"
+            f"{'' if model.background else ' without the background'}; give one width per region",
+        ),
+        (
+            model.generator.renormalize or all(width >= 2 for width in model.slices),
+            f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels",
+        ),
+        (
+            model.background or not light_head,
             "a light head needs a background slice: set model.background=true or model.presence.width=0",
         ),
         (
-            not model.background and label_set.names[0] != "background",
+            model.background or label_set.names[0] == "background",
             f"model.background=false leaves out class 0, and that of '{label_set.name}' is {label_set.names[0]}",
         ),
         (
-            not 0 <= model.painter_tolerance < 255,
-            f"model.painter_tolerance={model.painter_tolerance} counts the levels of 8 bits: from 0 to 254",
-        ),
-        (
-            not model.presence.width and (loss.image or loss.region_inside),
+            light_head or not (loss.image or loss.region_inside),
             "loss.image and loss.region_inside need the light head: set them to 0 or model.presence.width above 0",
         ),
         (
-            not model.presence.width and loss.consensus.weight,
+            light_head or not loss.consensus.weight,
             "loss.consensus is about the light head's masks: set its weight to 0 or model.presence.width above 0",
         ),
         (
-            not model.presence.width and schedule.autoencode_every > 1,
+            light_head or schedule.autoencode_every == 1,
             "schedule.autoencode_every above 1 leaves batches to the light head: set model.presence.width above 0",
         ),
         (
-            adversarial and not schedule.discriminator_every,
-            f"loss.{next(iter(adversarial), '')} needs discriminators: set schedule.discriminator_every=2",
+            schedule.discriminator_every or not adversarial,
+            f"{adversarial} needs discriminators: set schedule.discriminator_every=2",
         ),
         (
-            schedule.discriminator_every == 1,
+            schedule.discriminator_every != 1,
             "schedule.discriminator_every=1 never trains the autoencoder: 2 alternates, 0 is without discriminators",
         ),
         (
-            min(schedule.autoencode_every, schedule.r1_every) < 1 or schedule.discriminator_every < 0,
-            "schedule.autoencode_every and schedule.r1_every count batches: they must be at least 1",
-        ),
-        (
-            model.code_noise and model.generator.renormalize,
+            not (model.code_noise and model.generator.renormalize),
             "model.code_noise is for codes of root mean square 1: set it to 0 with model.generator.renormalize",
         ),
         (
-            model.encoder == "pyramid" and (len(model.pyramid.widths) < 2 or any(w % 8 for w in model.pyramid.widths)),
+            not pyramid or (len(model.pyramid.widths) >= 2 and all(width % 8 == 0 for width in model.pyramid.widths)),
             f"model.pyramid.widths={tuple(model.pyramid.widths)} needs at least two entries, all multiples of 8",
         ),
-    ):
-        if wrong:
-            raise UserError(sentence)
-
-
-def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
-    model = config.model
-    if model.encoder not in ("pyramid", "residual"):
-        raise UserError(f"model.encoder='{model.encoder}' is unknown; choose pyramid or residual")
-    if len(model.slices) != len(classes):
-        raise UserError(
-            f"model.slices has {len(model.slices)} entries, but label set '{label_set.name}' has {len(classes)} regions"
-            f"{'' if model.background else ' without the background'}; give one width per region"
-        )
-    if min(model.slices) < 2 and not model.generator.renormalize:
-        raise UserError(f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels")
-    _check_together(config, label_set)
-    if len(model.generator.widths) != upsamplings(config):
-        raise UserError(
+        (
+            len(model.pyramid.widths) == len(model.pyramid.depths),
+            "model.pyramid.widths and model.pyramid.depths must have the same number of entries",
+        ),
+        (
+            len(model.generator.widths) == upsamplings(config),
             f"model.generator.widths needs {upsamplings(config)} entries, one per doubling from the code to the image, "
-            f"not {len(model.generator.widths)}"
-        )
-    halvings = len(model.pyramid.widths) if model.encoder == "pyramid" else model.residual.downsamplings
-    if config.image_size % 2**halvings:
-        raise UserError(f"image_size={config.image_size} must be a multiple of {2**halvings} for this encoder")
-    if len(model.pyramid.widths) != len(model.pyramid.depths):
-        raise UserError("model.pyramid.widths and model.pyramid.depths must have the same number of entries")
-    if config.loss.independence and len(set(model.slices)) > 1:
-        raise UserError("loss.independence compares slices of equal width; make model.slices equal or the weight 0")
+            f"not {len(model.generator.widths)}",
+        ),
+        (
+            config.image_size % 2**halvings == 0,
+            f"image_size={config.image_size} must be a multiple of {2**halvings} for this encoder",
+        ),
+        (
+            not loss.independence or len(set(model.slices)) == 1,
+            "loss.independence compares slices of equal width; make model.slices equal or the weight 0",
+        ),
+    ):
+        require(holds, sentence)

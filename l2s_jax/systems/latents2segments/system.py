@@ -53,8 +53,9 @@ def build(config: ConfigDict) -> System:
         steps=steps,
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
-        start=functools.partial(with_weights, config) if config.model.init_from else None,
+        init_from=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
+        needs=("mask", *consensus_term.needs(config)),
         predict=functools.partial(_predict, inferring),
         codec=Codec(
             functools.partial(_encode, inferring),
@@ -84,10 +85,10 @@ def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
     every = config.schedule.discriminator_every
     updates = {"encoder": config.train.steps - (config.train.steps // every if every else 0)}
     updates["generator"] = updates["encoder"] // config.schedule.autoencode_every
-    groups = {name: optim.ending(config.optim[name], count) for name, count in updates.items()}
+    groups = {name: optim.with_total_steps(config.optim[name], count) for name, count in updates.items()}
     if every:
-        own = optim.ending(config.optim.discriminator, config.train.steps // every)
-        groups["discriminator"] = optim.lazy(own, config.schedule.r1_every)
+        own = optim.with_total_steps(config.optim.discriminator, config.train.steps // every)
+        groups["discriminator"] = optim.for_lazy_regularization(own, config.schedule.r1_every)
     return {name: optim.build(group) for name, group in groups.items()}
 
 
@@ -153,7 +154,7 @@ def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -
 
     trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
     (loss, metrics), grads = jax.value_and_grad(objective, has_aux=True)(trained)
-    grads = axis.total(grads)
+    grads = axis.psum(grads)
     params, opt_state = dict(state.params), dict(state.opt_state)
     for group in groups:
         own = _group(params, group)

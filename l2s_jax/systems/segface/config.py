@@ -2,26 +2,29 @@
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax import optim
-from l2s_jax.schema import Range, within
+from l2s_jax.schema import OneOf, Range, within
 from l2s_jax.systems import consensus_term
 
 RANGES = {
+    "model.warp": OneOf(("none", "exact", "published")),
     "model.stochastic_depth": Range(-1.0, 1.0),
     "model.channels": Range(4, 16384),
     "model.decoder": Range(1, 16384),
     "model.decoder.depth": Range(1, 64),
+    "model.decoder.doublings": Range(1, 2),
     "loss": Range(0.0, 1e6),
     "loss.label_smoothing": Range(0.0, 1.0),
     "loss.pixel_shares": Range(0.0, 1e18),
     "loss.rarity": Range(0.0, 16.0),
     **within("loss.consensus", consensus_term.RANGES),
     **within("optim.network", optim.RANGES),
-    "optim.stage_decay": Range(0.0, 1.0),
+    "optim.stage_decay": Range(1e-6, 1.0),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Allowed ranges of the numbers in `default_config()`."""
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:
@@ -73,11 +76,7 @@ def published(config: ConfigDict) -> ConfigDict:
     See docs/methods/segface.md, "Preprocessing and augmentation", "Loss" and "Training".
     `published_schedule` adds the fields that depend on the number of faces.
     """
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.flip = augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF)
     config.loss.dice_present_only = False
     config.optim.network = optim.default_config()
     config.optim.network.name = "adamw"

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
 from l2s_jax.layers import tanh_warp
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
+from l2s_jax.schema import require
 from l2s_jax.types import PyTree
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -21,27 +21,14 @@ def build_network(config: ConfigDict, classes: int) -> SegFace:
       UserError: unknown backbone, invalid drop rate, or channels that are not divisible by the number of heads.
     """
     model, dtype = config.model, jnp.dtype(config.precision.compute)
-    if model.channels % 4 or (model.channels // 2) % model.decoder.heads:
-        raise UserError(
-            f"model.channels={model.channels} must be a multiple of 4 and of twice model.decoder.heads="
-            f"{model.decoder.heads}"
-        )
-    if model.decoder.doublings not in (1, 2):
-        raise UserError(f"model.decoder.doublings={model.decoder.doublings} must be 1 or 2")
+    require(
+        model.channels % 4 == 0 and model.channels // 2 % model.decoder.heads == 0,
+        f"model.channels={model.channels} must be a multiple of 4 and of twice model.decoder.heads="
+        f"{model.decoder.heads}",
+    )
     depth = None if model.stochastic_depth < 0 else model.stochastic_depth
     backbone = backbones.build(model.backbone, stochastic_depth=depth, dtype=dtype)
     return SegFace(backbone, classes, model.channels, dtype, **model.decoder)
-
-
-def find_convention(name: str) -> tanh_warp.Convention | None:
-    """Return the convention of the warp that `model.warp` names; None for `none`.
-
-    Raises:
-      UserError: unknown name.
-    """
-    if name != "none" and name not in tanh_warp.CONVENTIONS:
-        raise UserError(f"model.warp='{name}' is unknown; choose none, {' or '.join(tanh_warp.CONVENTIONS)}")
-    return tanh_warp.CONVENTIONS.get(name)
 
 
 def normalise(image: jax.Array) -> jax.Array:

@@ -1,16 +1,16 @@
 """Initialisation from pretrained weights for the backbone."""
 
+import functools
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
 from l2s_jax import bundle
+from l2s_jax.schema import require
 from l2s_jax.systems import initial
 from l2s_jax.torch_weights import torchvision
-from l2s_jax.torch_weights.torch_file import read_state_dict
 from l2s_jax.types import TrainState
 
 COLLECTIONS = ("params", "batch_stats")
@@ -26,7 +26,10 @@ def with_backbone(config: ConfigDict, state: TrainState) -> TrainState:
       UserError: no such model or file, or one of another backbone.
     """
     source = config.model.init_from
-    found = _torchvision(config) if Path(source).is_file() else _bundle(source)
+    if Path(source).is_file():
+        found = initial.load_file(config, functools.partial(torchvision.convert_backbone, config.model.backbone))
+    else:
+        found = _bundle(source)
     params, stats = state.params["network"], state.stats["network"]
     fresh = {"params": params, **stats}
     filled, wrong = dict(fresh), f"model.init_from='{source}' is of another backbone"
@@ -39,16 +42,8 @@ def with_backbone(config: ConfigDict, state: TrainState) -> TrainState:
     return state.replace(params={"network": params}, stats={"network": filled}, ema=ema)
 
 
-def _torchvision(config: ConfigDict) -> dict:
-    try:
-        return torchvision.convert_backbone(config.model.backbone, read_state_dict(config.model.init_from))
-    except UserError as error:
-        raise UserError(f"model.init_from='{config.model.init_from}': {error}") from error
-
-
 def _bundle(source: str) -> dict:
     network = bundle.load(bundle.resolve(source)).variables.get("network", {})
     found = {name: network[name]["backbone"] for name in COLLECTIONS if "backbone" in network.get(name, {})}
-    if not found:
-        raise UserError(f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file")
+    require(found, f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file")
     return found

@@ -14,15 +14,15 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers import drop_path, tanh_warp
 from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
+from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
-from l2s_jax.systems.segface.forward import build_network, find_convention, forward
+from l2s_jax.systems.segface.forward import build_network, forward
 from l2s_jax.systems.segface.initial import with_backbone
 from l2s_jax.types import Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
 
@@ -33,16 +33,17 @@ def build(config: ConfigDict) -> System:
     """Build the system of one config.
 
     Raises:
-      UserError: unknown backbone, label set or warp, or inconsistent fields.
+      UserError: unknown backbone or label set, or inconsistent fields.
     """
     for field, side in sides_by_field(config.image_size, config.data.resolution_schedule):
-        if side % 32:
-            raise UserError(f"{field}={side} must be a multiple of 32, the coarsest stride of a backbone")
+        require(side % 32 == 0, f"{field}={side} must be a multiple of 32, the coarsest stride of a backbone")
     consensus_term.check(config)
     label_set = labels.get(config.label_set)
-    network, warp = build_network(config, len(label_set)), find_convention(config.model.warp)
-    if config.model.mirror and warp is not None:
-        raise UserError(f"model.mirror needs model.warp=none, not {config.model.warp}: landmarks have no mirror image")
+    network, warp = build_network(config, len(label_set)), tanh_warp.CONVENTIONS.get(config.model.warp)
+    require(
+        warp is None or not config.model.mirror,
+        f"model.mirror needs model.warp=none, not {config.model.warp}: landmarks have no mirror image",
+    )
     optimiser = _optimiser(config, network)
     class_weights = _class_weights(config.loss, len(label_set))
     return System(
@@ -53,18 +54,16 @@ def build(config: ConfigDict) -> System:
         schedule=lambda step: ("train",),
         variables=single_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
-        start=functools.partial(with_backbone, config) if config.model.init_from else None,
+        init_from=functools.partial(with_backbone, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
-        needs_landmarks=warp is not None,
+        needs=("mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,
     )
 
 
 def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransformation:
     decay = config.optim.stage_decay
-    if not 0 < decay <= 1:
-        raise UserError(f"optim.stage_decay={decay} must be above 0 and at most 1")
-    own = optim.ending(config.optim.network, config.train.steps)
+    own = optim.with_total_steps(config.optim.network, config.train.steps)
     if decay == 1:
         return optim.build(own)
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
@@ -88,11 +87,11 @@ def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
     if not loss.rarity:
         return None
     shares = np.asarray(loss.pixel_shares, np.float64)
-    if shares.shape != (classes,) or not (shares > 0).all():
-        raise UserError(
-            f"loss.rarity={loss.rarity} needs loss.pixel_shares: {classes} numbers above 0, one for each class "
-            "(`l2s data stats SPEC --json FILE` counts them)"
-        )
+    require(
+        shares.shape == (classes,) and (shares > 0).all(),
+        f"loss.rarity={loss.rarity} needs loss.pixel_shares: {classes} numbers above 0, one for each class "
+        "(`l2s data stats SPEC --json FILE` counts them)",
+    )
     shares = shares / shares.sum()
     weights = shares**-loss.rarity
     return np.asarray(weights / (shares * weights).sum(), np.float32)
@@ -109,31 +108,22 @@ def _train(
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
     _check_axis(network, state, axis)
-    if warp is not None and "landmarks" not in batch:
-        raise UserError(
-            f"model.warp={config.model.warp} needs faces with landmarks, and the training data have none: "
-            "set model.warp=none"
-        )
-    params, stats = state.params["network"], state.stats["network"]
 
-    def objective(trained):
-        logits, moved = forward(
+    def terms(variables):
+        logits, updated = forward(
             network,
             warp,
-            {"params": trained, **stats},
+            variables,
             batch["image"],
             batch.get("landmarks"),
             train=True,
             rngs={drop_path.RNG: step_rng(state, "train")},
             mutable=["batch_stats"],
         )
-        terms = _terms(config, class_weights, logits, batch, axis)
-        weights = consensus_term.weights(config.loss)
-        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+        return _terms(config, class_weights, logits, batch, axis), updated
 
-    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
-    return state, {"loss": loss, **terms}
+    weights = consensus_term.weights(config.loss)
+    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
 
 
 def _terms(
@@ -144,28 +134,25 @@ def _terms(
     terms = {}
     if loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(
-            logits, mask, weight, axis.total, class_weights=class_weights, label_smoothing=loss.label_smoothing
+            logits, mask, weight, axis.psum, class_weights=class_weights, label_smoothing=loss.label_smoothing
         )
     if loss.dice:
         terms["dice"] = segmentation.dice(
-            logits, mask, weight, axis.total, smooth=1e-5, squared=True, present_only=loss.dice_present_only
+            logits, mask, weight, axis.psum, smooth=1e-5, squared=True, present_only=loss.dice_present_only
         )
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
-    if not terms:
-        raise UserError(
-            "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight"
-        )
+    require(terms, "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight")
     return terms
 
 
 def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
     """Raise UserError if batch statistics or stochastic depth are used without the global batch, which only jit has."""
-    if not axis.whole_batch and ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth):
-        raise UserError(
-            "this backbone has batch normalisation or stochastic depth, which look at the whole batch: "
-            "set parallel.mode=jit (it runs on any number of devices), or a backbone without them"
-        )
+    require(
+        axis.global_view or not ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth),
+        "this backbone has batch normalisation or stochastic depth, which look at the whole batch: set "
+        "parallel.mode=jit (it runs on any number of devices), or a backbone without them",
+    )
 
 
 def _predict(network: SegFace, warp: Warp) -> Predict:

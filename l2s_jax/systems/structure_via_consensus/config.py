@@ -2,20 +2,22 @@
 
 from ml_collections import ConfigDict
 
+from input_pipeline.images.augment import OFF
 from l2s_jax import optim
-from l2s_jax.schema import Range, within
+from l2s_jax.schema import OneOf, Range, within
 from l2s_jax.systems import consensus_term
 
-CHOICES = {"stage": ("labels", "teacher"), "teacher.labels": ("soft", "hard")}
 RANGES = {
+    "stage": OneOf(("labels", "teacher")),
+    "teacher.labels": OneOf(("soft", "hard")),
     "model.width": Range(2, 16384),
-    "model.dropout": Range(0.0, 1.0),
+    "model.dropout": Range(0.0, 0.999),
     "loss": Range(0.0, 1e6),
     **within("loss.consensus", consensus_term.RANGES),
     **within("optim.network", optim.RANGES),
     "optim.ema": Range(0.0, 1.0),
 }
-"""Allowed ranges of the numbers in `default_config()`."""
+"""Allowed values of the fields of `default_config()`."""
 
 
 def default_config() -> ConfigDict:
@@ -56,11 +58,7 @@ def published(config: ConfigDict) -> ConfigDict:
     Optimiser, learning rate, batch size and data are not published: plain Adam at 1e-3 is ours. A blob is all pixels of
     a class, as in the authors' instructions.
     """
-    augment = config.data.augment
-    augment.scale_min = augment.scale_max = 1.0
-    augment.rotate = augment.shift = 0.0
-    augment.brightness = augment.contrast = augment.saturation = augment.tint = augment.grey = 0.0
-    augment.blur = augment.jpeg = augment.noise = 0.0
+    config.data.augment.update(OFF | {"flip": config.data.augment.flip})
     config.image_size = 128
     config.teacher.labels = "hard"
     config.loss.divergence = config.loss.cross_entropy = config.loss.dice = 0.0

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
 from l2s_jax import bundle
+from l2s_jax.systems.initial import load_model
 from l2s_jax.types import TrainState
 
 LAST = "classes"
@@ -20,10 +20,7 @@ def with_model(config: ConfigDict, state: TrainState) -> TrainState:
     Raises:
       UserError: no such model, or one of another system or width.
     """
-    source = config.model.init_from
-    trained = bundle.load(bundle.resolve(source))
-    if trained.meta.system != config.system:
-        raise UserError(f"model.init_from='{source}' is a model of '{trained.meta.system}', not of '{config.system}'")
+    trained = load_model(config)
     fresh = {"network": {"params": state.params["network"], **state.stats["network"]}}
     if trained.meta.label_set.name != config.label_set:
         network = trained.variables.get("network", {})

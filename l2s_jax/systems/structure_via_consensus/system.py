@@ -14,15 +14,14 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
+from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
-from l2s_jax.systems.structure_via_consensus.config import CHOICES
 from l2s_jax.systems.structure_via_consensus.initial import with_model
 from l2s_jax.systems.structure_via_consensus.teacher import Teacher, open_teacher
 from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
@@ -32,13 +31,13 @@ def build(config: ConfigDict) -> System:
     """Build the system of one config. The teacher is not opened until the steps need it.
 
     Raises:
-      UserError: unknown label set, stage or kind of labels, or sizes that the network does not support.
+      UserError: unknown label set, or sizes that the network does not support.
     """
     _check(config)
     label_set = labels.get(config.label_set)
     dtype = jnp.dtype(config.precision.compute)
     network = FaceOccNet(len(label_set), config.model.width, config.model.dropout, dtype)
-    optimiser = optim.build(optim.ending(config.optim.network, config.train.steps))
+    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
     step, frozen = functools.partial(_learn, network, optimiser, config), None
     if config.stage == "teacher":
         step = functools.partial(_learn_from, config, step)
@@ -51,8 +50,8 @@ def build(config: ConfigDict) -> System:
         schedule=lambda number: (config.stage,),
         variables=single_network.exported,
         predict=functools.partial(_predict, network),
-        start=functools.partial(with_model, config) if config.model.init_from else None,
-        needs_masks=config.stage == "labels",
+        init_from=functools.partial(with_model, config) if config.model.init_from else None,
+        needs=("mask", *consensus_term.needs(config)) if config.stage == "labels" else (),
         any_size=True,
         frozen=frozen,
         learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
@@ -60,17 +59,9 @@ def build(config: ConfigDict) -> System:
 
 
 def _check(config: ConfigDict) -> None:
-    chosen = {"stage": config.stage, "teacher.labels": config.teacher.labels}
-    for field, choices in CHOICES.items():
-        if chosen[field] not in choices:
-            raise UserError(f"{field}='{chosen[field]}' must be one of: {', '.join(choices)}")
     for field, side in sides_by_field(config.image_size, config.data.resolution_schedule):
-        if side % 4 or side < 20:
-            raise UserError(f"{field}={side} must be a multiple of 4, at least 20")
-    if config.model.width < 2 or config.model.width % 2:
-        raise UserError(f"model.width={config.model.width} must be an even number above 0")
-    if not 0 <= config.model.dropout < 1:
-        raise UserError(f"model.dropout={config.model.dropout} must be a rate from 0 to below 1")
+        require(side % 4 == 0 and side >= 20, f"{field}={side} must be a multiple of 4, at least 20")
+    require(config.model.width % 2 == 0, f"model.width={config.model.width} must be an even number")
     consensus_term.check(config)
 
 
@@ -102,7 +93,7 @@ def taught(config: ConfigDict, teacher: Teacher, batch: Batch) -> Batch:
     said = {"mask": mask}
     if config.teacher.labels == "soft":
         said["probabilities"] = probabilities
-    if config.loss.consensus.weight and config.loss.consensus.blobs == "components":
+    if consensus_term.needs(config):
         said["blobs"] = largest_blobs(mask, config.data.blobs, min_pixels=config.data.blob_pixels)
     return {**batch, **said}
 
@@ -115,49 +106,40 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    if not axis.whole_batch:
-        raise UserError(
-            "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
-            "number of devices)"
-        )
-    params, stats = state.params["network"], state.stats["network"]
+    require(
+        axis.global_view,
+        "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
+        "number of devices)",
+    )
 
-    def objective(trained):
-        logits, moved = network.apply(
-            {"params": trained, **stats},
-            batch["image"],
-            train=True,
-            rngs={"dropout": step_rng(state, config.stage)},
-            mutable=["batch_stats"],
-        )
-        terms = _terms(config, logits, batch, axis)
-        weights = consensus_term.weights(config.loss)
-        return sum(weights[name] * value for name, value in terms.items()), (terms, moved)
+    def terms(variables):
+        rngs = {"dropout": step_rng(state, config.stage)}
+        logits, updated = network.apply(variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"])
+        return _terms(config, logits, batch, axis), updated
 
-    (loss, (terms, moved)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    state = single_network.updated(state, optimiser, config.optim.ema, grads, moved, axis)
-    return state, {"loss": loss, **terms}
+    weights = consensus_term.weights(config.loss)
+    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
 
 
 def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
     """Return the unweighted terms by the names of their weights."""
-    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.total)
+    loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.psum)
     terms = {}
     if "probabilities" in batch:
         if loss.divergence:
             target = batch["probabilities"]
-            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.total)
+            terms["divergence"] = distillation.divergence(logits, target, batch["weight"], axis.psum)
     elif loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(*arrays)
     if loss.dice:
         terms["dice"] = segmentation.dice(*arrays)
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
-    if not terms:
-        raise UserError(
-            f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
-            "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones"
-        )
+    require(
+        terms,
+        f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
+        "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones",
+    )
     return terms
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
+from l2s_jax.schema import require
 from l2s_jax.types import Batch, OpenModel, PyTree, TrainedModel
 
 Teacher = Callable[[Batch], jax.Array]
@@ -33,8 +33,7 @@ def open_teacher(open_model: OpenModel, where: str, label_set: LabelSet) -> Teac
     Raises:
       UserError: no such model, a damaged one, or one whose classes cannot be mapped to the student's.
     """
-    if not where:
-        raise UserError("stage=teacher needs a model to learn from: set teacher.model=NAME|PATH|WORKDIR")
+    require(where, "stage=teacher needs a model to learn from: set teacher.model=NAME|PATH|WORKDIR")
     model = open_model(where)
     classes = labels.remap(model.system.label_set, label_set)[: len(model.system.label_set)]
     mapping = np.eye(len(label_set), dtype=np.float32)[classes]
