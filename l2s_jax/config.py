@@ -275,8 +275,8 @@ def validate(config: ConfigDict) -> None:
     last = pairs[-1][0] if pairs else 0
     require(
         last < train.steps,
-        f"data.resolution_schedule ends at step {last} and the training at train.steps={train.steps}: no batch would have "
-        "image_size; set data.resolution_schedule=[] or earlier steps in it",
+        f"data.resolution_schedule ends at step {last} and the training at train.steps={train.steps}: no batch would "
+        "have image_size; set data.resolution_schedule=[] or earlier steps in it",
     )
     require(
         train.profile_step <= train.steps,
