@@ -4,13 +4,12 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from systems import tiny_l2s
 
 from input_pipeline.datasets import open_source
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.labels import IGNORE
 from l2s_jax import evaluation, systems
-from tests.helpers import fake_system
+from tests.helpers import fake_system, tiny_l2s
 
 LABELS, SIDE = fake_system.LABELS, fake_system.SIDE
 

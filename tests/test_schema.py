@@ -7,7 +7,6 @@ import time
 
 import jax
 import pytest
-from systems import tiny_l2s, tiny_segface, tiny_svc
 
 from input_pipeline import licences
 from input_pipeline.errors import UserError
@@ -15,6 +14,7 @@ from l2s_jax import bundle, schema, systems
 from l2s_jax import config as configs
 from l2s_jax.inference import model as trained
 from l2s_jax.recipe import describe
+from tests.helpers import tiny_l2s, tiny_segface, tiny_svc
 
 TINY = {"latents2segments": tiny_l2s, "segface": tiny_segface, "structure_via_consensus": tiny_svc}
 HOSTILE = (

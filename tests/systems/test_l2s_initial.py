@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
@@ -13,7 +12,7 @@ from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
-from tests.helpers import l2s_weights, torch_writer
+from tests.helpers import l2s_weights, tiny_l2s, torch_writer
 
 
 def narrow(source, **changes):

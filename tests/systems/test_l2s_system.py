@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
@@ -20,6 +19,7 @@ from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import tiny_l2s
 
 
 @pytest.fixture(scope="module")

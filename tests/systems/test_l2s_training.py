@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import tiny_l2s
 
 from input_pipeline import labels
 from l2s_jax import systems
 from l2s_jax.types import WHOLE_BATCH
+from tests.helpers import tiny_l2s
 
 STEPS = 40
 

@@ -7,7 +7,6 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
-from records.raw_faces import write_folder
 
 from input_pipeline import datasets
 from input_pipeline.images import color_profiles
@@ -27,6 +26,7 @@ from tests.helpers.icc_fixture import (
     seen,
     srgb_encoded,
 )
+from tests.helpers.raw_faces import write_folder
 
 SPACES = {
     "Display P3": (P3, rgb_profile(P3, version=4)),
