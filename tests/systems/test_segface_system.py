@@ -8,14 +8,15 @@ from flax.traverse_util import flatten_dict
 
 from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
-from l2s_jax import evaluation, systems
+from l2s_jax import bundle, evaluation, systems
 from l2s_jax.models import backbones
 from l2s_jax.systems.segface import config as segface_config
 from l2s_jax.systems.segface import system as segface_system
+from l2s_jax.systems.segface.forward import build_network
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import WHOLE_BATCH
 from tests.helpers import tiny_segface
-from tests.helpers.steps import check_moments, compiled, copied, difference, one_device
+from tests.helpers.steps import check_moments, compiled, copied, difference, numbered, one_device
 
 BOTH = {"model__backbone": "tiny_mini", "model__stochastic_depth": 0.5}
 """Batch normalisation and stochastic depth."""
@@ -274,20 +275,56 @@ def test_every_part_of_a_backbone_has_its_stage(name):
 
 
 def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
-    system = systems.build(tiny_segface.config(**tiny_segface.AGREEING, optim__stage_decay=0.5))
-    _, state, step = plain
-    batch = tiny_segface.faces(4)
-    own = state.replace(opt_state=jax.jit(lambda key: system.init(key).opt_state)(jax.random.key(0)))
-    slow_step = compiled(system.steps["train"])
-    slow, fast = (
-        jax.tree.map(jnp.subtract, run(before, batch)[0].params["network"], before.params["network"])
-        for run, before in ((slow_step, own), (step, state))
-    )
+    """Of the same gradients, by the optimiser of the step."""
+    params = jax.device_get(plain[1].params["network"])
+    draws = np.random.default_rng(0)
+    gradients = jax.tree.map(lambda leaf: draws.normal(size=leaf.shape).astype(np.float32), params)
+
+    def moves(**changes):
+        config = tiny_segface.config(**tiny_segface.AGREEING, **changes)
+        system = systems.build(config)
+        optimiser = segface_system._optimiser(config, build_network(config, len(system.label_set)))
+        fresh = jax.eval_shape(optimiser.init, params)
+        # The step's is this one: another would refuse the state.
+        state = jax.eval_shape(system.init, jax.random.key(0)).replace(opt_state={"network": fresh})
+        jax.eval_shape(lambda s, b: system.steps["train"](s, b, WHOLE_BATCH), state, tiny_segface.faces(2))
+        return jax.jit(lambda g, p: optimiser.update(g, optimiser.init(p), p)[0])(gradients, params), fresh
+
+    (slow, slow_state), (fast, fast_state) = moves(optim__stage_decay=0.5), moves()
+    assert jax.tree.structure(slow_state) != jax.tree.structure(fast_state)
     for part, factor in (("stem", 0.5**5), ("stage_2_block_0", 0.5**3), ("stage_4_block_0", 0.5)):
         ours, theirs = jax.tree.leaves(slow["backbone"][part]), jax.tree.leaves(fast["backbone"][part])
         for a, b in zip(ours, theirs, strict=True):
+            assert np.all(b != 0)
             np.testing.assert_allclose(a, factor * b, rtol=1e-3, atol=1e-7)
     assert difference(slow["decoder"], fast["decoder"]) < 1e-7
+
+
+def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
+    meta = bundle.Meta(
+        name="other",
+        system="segface",
+        config=tiny_segface.config(**BOTH).to_dict(),
+        label_set=labels.get("lapa"),
+        preprocessing=bundle.Preprocessing(32),
+        licence="Apache-2.0",
+    )
+    bundle.save(tmp_path / "other", system.variables(state), meta)
+    source = str(tmp_path / "other")
+    pretrained = systems.build(tiny_segface.config(**BOTH, label_set="farl19", model__init_from=source))
+    fresh = numbered(pretrained)
+    started = pretrained.start(fresh)
+    for mine, theirs in ((started.params, state.params), (started.ema, state.ema), (started.stats, state.stats)):
+        node, other = mine["network"], theirs["network"]
+        node, other = (n.get("params", n.get("batch_stats", n)) for n in (node, other))
+        assert difference(node["backbone"], other["backbone"]) == 0
+    assert difference(started.params["network"]["decoder"], fresh.params["network"]["decoder"]) == 0
+    stranger = systems.build(tiny_segface.config(model__init_from=source))
+    with pytest.raises(UserError, match="is of another backbone"):
+        stranger.start(numbered(stranger))
+    (tmp_path / "weights.pth").write_bytes(b"nothing")
+    with pytest.raises(UserError):
+        systems.build(tiny_segface.config(model__init_from=str(tmp_path / "weights.pth"))).start(fresh)
 
 
 @pytest.mark.parametrize(
