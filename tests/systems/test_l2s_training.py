@@ -1,14 +1,12 @@
-"""Latents2Segments learns something, and all its adversarial steps run in float32 and bfloat16."""
-
-import functools
+"""Latents2Segments learns something."""
 
 import jax
 import numpy as np
 
 from input_pipeline import labels
 from l2s_jax import systems
-from l2s_jax.types import WHOLE_BATCH
 from tests.helpers import tiny_l2s
+from tests.helpers.steps import compiled
 
 STEPS = 40
 
@@ -40,7 +38,7 @@ def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
     system = systems.build(config)
     classes = len(system.label_set)
     state = jax.jit(system.init)(jax.random.key(0))
-    step = jax.jit(functools.partial(system.steps["autoencode"], axis=WHOLE_BATCH))
+    step = compiled(system.steps["autoencode"])
     history, masks = [], []
     for number in range(STEPS):
         batch = painted(8, seed=number)
