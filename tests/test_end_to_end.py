@@ -18,7 +18,7 @@ from l2s_jax import bundle, cli, systems
 from l2s_jax import config as configs
 
 SHRINK = [
-    "--config.image_size=32",
+    "--config.image_size=16",
     "--config.model.style=8",
     "--config.model.slices=[2,2,2,2,2,2]",
     "--config.model.pyramid.widths=[8,16]",

@@ -1,18 +1,16 @@
 """Latents2Segments at sizes a test can afford: every part, few channels."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.images.components import blobs
 from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
 
-SIZE, BLOBS = 32, 16
+SIZE, BLOBS = 16, 16
 
 
 def config(**changes):
-    """The `l2s` preset at 32 px with all terms; `changes` by dotted name with `__` for the dot."""
+    """The `l2s` preset at 16 px with all terms; `changes` by dotted name with `__` for the dot."""
     tiny = l2s_config.add_gan(configs.default("latents2segments").unlock())
     tiny.image_size = SIZE
     tiny.model.style = 8
@@ -35,7 +33,7 @@ def quiet(**changes):
 
 
 def published(**changes):
-    """The `published` preset at 32 px, with a pyramid for an encoder; `changes` as for `config`."""
+    """The `published` preset at 16 px, with a pyramid for an encoder; `changes` as for `config`."""
     tiny = l2s_config.published(config().unlock())
     tiny.model.encoder, tiny.model.style = "pyramid", 8
     tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
@@ -70,8 +68,3 @@ def padded(batch: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     more = faces(rows, seed=99)
     more["weight"] = np.zeros(rows, np.float32)
     return {name: np.concatenate((batch[name], more[name])) for name in batch}
-
-
-def difference(a, b) -> float:
-    """Largest absolute difference of two trees."""
-    return max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.max(jnp.abs(x - y))), a, b)))

@@ -1,7 +1,6 @@
 """The authors' start: weights of a Swapping Autoencoder, or a model of the system, in a fresh state."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
 from tests.helpers import l2s_weights, tiny_l2s, torch_writer
+from tests.helpers.steps import difference, numbered
 
 
 def narrow(source, **changes):
@@ -25,13 +25,6 @@ def narrow(source, **changes):
     config.model.patch.head_widths = (128, 128, 64)
     config.model.init_from = str(source)
     return tiny_l2s.changed(config, changes)
-
-
-def numbered(system):
-    """A state of numbers that no `init` draws, and without a key: cheaper than a compiled `init`."""
-    stream = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: system.init(jax.random.key(0)).replace(rng=()))
-    return jax.tree.map(lambda leaf: jnp.asarray(stream.uniform(9, 99, leaf.shape), leaf.dtype), shapes)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +51,10 @@ def test_a_swapping_autoencoder_is_taken_over_where_it_fits(checkpoint, publishe
     started = system.init_from(fresh)
     for kind, name in {"E": "encoder", "G": "generator", "D": "discriminator", "Dpatch": "patch"}.items():
         expected = fresh.params[name] if name in anew else published[kind]
-        assert tiny_l2s.difference(started.params[name], expected) == 0
+        assert difference(started.params[name], expected) == 0
     for name in ("encoder", "generator"):
-        assert tiny_l2s.difference(started.ema[name], started.params[name]) == 0
-    assert tiny_l2s.difference(started.opt_state, fresh.opt_state) == 0
+        assert difference(started.ema[name], started.params[name]) == 0
+    assert difference(started.opt_state, fresh.opt_state) == 0
 
 
 def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, published):
@@ -70,23 +63,23 @@ def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, publi
     system = systems.build(narrow(checkpoint, **changes, **quiet, schedule__discriminator_every=0))
     fresh = numbered(system)
     started = system.init_from(fresh)
-    assert tiny_l2s.difference(started.params["encoder"], published["E"]) == 0
-    assert tiny_l2s.difference(started.params["presence"], fresh.params["presence"]) == 0
+    assert difference(started.params["encoder"], published["E"]) == 0
+    assert difference(started.params["presence"], fresh.params["presence"]) == 0
 
 
 def test_a_model_of_the_system_is_taken_over(tmp_path):
     config = tiny_l2s.quiet()
     state = numbered(systems.build(config))
     variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s_system.EXPORTED}
-    sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(32)}
+    sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(tiny_l2s.SIZE)}
     bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
     started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).init_from(state)
     for name in l2s_system.EXPORTED:
-        assert tiny_l2s.difference(started.params[name], variables[name]) == 0
+        assert difference(started.params[name], variables[name]) == 0
     # Of other classes the light head starts anew.
     other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).init_from(state)
-    assert tiny_l2s.difference(other.params["encoder"], variables["encoder"]) == 0
-    assert tiny_l2s.difference(other.params["presence"], state.params["presence"]) == 0
+    assert difference(other.params["encoder"], variables["encoder"]) == 0
+    assert difference(other.params["presence"], state.params["presence"]) == 0
 
 
 def test_what_cannot_be_taken_over_is_one_sentence(tmp_path, fresh):

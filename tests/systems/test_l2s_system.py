@@ -3,8 +3,6 @@
 The defects: docs/methods/latents2segments.md, "Defects of the published code".
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,9 +15,9 @@ from l2s_jax import systems
 from l2s_jax.systems.latents2segments import config as l2s_config
 from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
-from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s
+from tests.helpers.steps import compiled, difference
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +33,6 @@ def system(config):
 @pytest.fixture(scope="module")
 def state(system):
     return jax.jit(system.init)(jax.random.key(0))
-
-
-@functools.cache
-def compiled(step):
-    return jax.jit(lambda state, batch: step(state, batch, GLOBAL_VIEW))
-
-
-def run(system, name, state, batch):
-    return compiled(system.steps[name])(state, batch)
 
 
 def test_published_schedule_alternates_and_regularises_every_16th_discriminator_step():
@@ -140,52 +129,6 @@ def test_patch_penalty_sees_the_crops_of_every_region(config):
         assert abs(r1(changed)["patch_r1"] - reference) > 1e-5 * reference
 
 
-@pytest.mark.parametrize(("size", "padding"), [(1, 2), (3, 3)])  # three and six rows are what other cases compile
-def test_any_batch_size_and_padding_does_not_count(system, state, size, padding):
-    batch = tiny_l2s.faces(size)
-    plain, metrics = run(system, "autoencode", state, batch)
-    assert all(np.isfinite(value) for value in metrics.values())
-    # The odd last row gets a partner that must not count.
-    more, padded_metrics = run(system, "autoencode", state, tiny_l2s.padded(batch, padding))
-    masks, colours = ("cross_entropy", "dice", "consensus"), ("image", "region", "region_inside", "gan_reconstruction")
-    for name in (*masks, *colours, "independence"):
-        np.testing.assert_allclose(metrics[name], padded_metrics[name], rtol=2e-5, atol=1e-6)
-    assert tiny_l2s.difference(plain.params["presence"], more.params["presence"]) < 1e-2
-
-
-@pytest.mark.parametrize(
-    ("mode", "names"),
-    # pmap and shard_map run the same local program: one of them goes through all steps.
-    [("shard_map", ("discriminate", "r1", "autoencode")), ("pmap", ("autoencode",)), ("jit", ("autoencode",))],
-)
-def test_two_devices_compute_what_one_does(system, state, mode, names):
-    batch = tiny_l2s.faces(6)  # three rows per device: pairs cross the border between devices
-    mesh = parallel.make_mesh(mode, 1)
-    # A copy: the steps of the loop donate their state, and this one belongs to the module.
-    reference, placed = state, parallel.put_state(jax.tree.map(jnp.copy, state), mesh)
-    for name in names:
-        reference, expected = run(system, name, reference, batch)
-        step = parallel.data_parallel(system.steps[name], mesh, mode)
-        placed, metrics = step(placed, parallel.global_batch(batch, mesh), last=False)  # all steps on one batch
-        for key, value in expected.items():
-            np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
-    assert tiny_l2s.difference(reference.ema, placed.ema) < 1e-5
-    # Adam forgets the scale of a gradient, its moments do not: here an N-fold gradient would show.
-    for group, moments in reference.opt_state.items():
-        moments, theirs = jax.tree.leaves(moments), jax.tree.leaves(placed.opt_state[group])
-        largest = max(float(np.abs(leaf).max()) for leaf in moments)  # some gradients are nothing but rounding
-        for leaf, their_leaf in zip(moments, theirs, strict=True):
-            np.testing.assert_allclose(their_leaf, leaf, rtol=1e-3, atol=1e-6 * largest)
-
-
-def test_steps_leave_the_other_networks_alone(system, state):
-    after, _ = run(system, "discriminate", state, tiny_l2s.faces(6))
-    for name in ("encoder", "generator", "presence"):
-        assert tiny_l2s.difference(state.params[name], after.params[name]) == 0
-    assert tiny_l2s.difference(state.params["discriminator"], after.params["discriminator"]) > 0
-    assert int(after.step) == int(state.step)
-
-
 def test_light_head_and_codec_agree(system, state):
     variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
     decoded = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))(variables, image)
@@ -200,9 +143,9 @@ def test_untrained_paints_anew_and_nothing_else(system, state):
     untrained = jax.jit(system.codec.untrained)
     random, again, other = (untrained(variables, jax.random.key(seed)) for seed in (1, 1, 2))
     assert random.keys() == variables.keys()
-    assert tiny_l2s.difference(random["generator"], again["generator"]) == 0
+    assert difference(random["generator"], again["generator"]) == 0
     for drawn in (variables, other):
-        assert tiny_l2s.difference(random["generator"], drawn["generator"]) > 0.1
+        assert difference(random["generator"], drawn["generator"]) > 0.1
     reconstruct = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))
     trained, painted = reconstruct(variables, image), reconstruct(random, image)
     np.testing.assert_array_equal(trained.logits, painted.logits)
@@ -238,13 +181,13 @@ def test_presence_logit_depends_on_its_own_slice_alone(system, state):
 def test_published_preset_paints_its_regions():
     system = systems.build(tiny_l2s.published())
     state = jax.jit(system.init)(jax.random.key(0))
-    state, metrics = run(system, "autoencode", state, tiny_l2s.faces(2))
+    state, metrics = compiled(system.steps["autoencode"])(state, tiny_l2s.faces(2))
     assert {"region", "gan_reconstruction", "gan_mix", "patch"} <= set(metrics)
     assert "cross_entropy" not in metrics
     variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
     decoded = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))(variables, image)
-    assert decoded.regions.shape == (2, 5, 32, 32, 3)
-    assert decoded.logits.shape == (2, 32, 32, 6)
+    assert decoded.regions.shape == (2, 5, tiny_l2s.SIZE, tiny_l2s.SIZE, 3)
+    assert decoded.logits.shape == (2, tiny_l2s.SIZE, tiny_l2s.SIZE, 6)
     assert system.codec.classes == (1, 2, 3, 4, 5)
     assert decoded.unmatted is None  # the decoder cuts its regions out itself
     painted = jax.jit(system.predict)(variables, image)

@@ -1,16 +1,12 @@
-"""Latents2Segments learns something, and all its adversarial steps run in float32 and bfloat16."""
-
-import functools
+"""Latents2Segments learns something."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from input_pipeline import labels
 from l2s_jax import systems
-from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s
+from tests.helpers.steps import compiled
 
 STEPS = 40
 
@@ -42,7 +38,7 @@ def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
     system = systems.build(config)
     classes = len(system.label_set)
     state = jax.jit(system.init)(jax.random.key(0))
-    step = jax.jit(functools.partial(system.steps["autoencode"], axis=GLOBAL_VIEW))
+    step = compiled(system.steps["autoencode"])
     history, masks = [], []
     for number in range(STEPS):
         batch = painted(8, seed=number)
@@ -59,59 +55,3 @@ def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
     said = jax.jit(system.predict)(system.variables(state), unseen["image"]).labels
     assert mean_f1(np.asarray(said), unseen["mask"], classes) > 2 * baseline
     assert 0.1 < baseline < 0.3  # six classes that lie anywhere
-
-
-TRAINED = {
-    "autoencode": {"encoder", "generator", "presence"},
-    "discriminate": {"discriminator", "patch"},
-    "r1": {"discriminator", "patch"},
-}
-"""Networks that each step changes."""
-
-
-def three_steps(precision, state):
-    """{step: (state before, state after, metrics)} of one batch for the discriminators, R1 and the autoencoder."""
-    # The smallest that has every part: a quarter of the pixels of other tests.
-    system = systems.build(small(precision__compute=precision))
-    batch, seen = tiny_l2s.faces(2), {}
-    batch = {name: x[:, ::2, ::2] if x.ndim > 1 else x for name, x in batch.items()}
-    for name in ("discriminate", "r1", "autoencode"):
-        before = state
-        state, metrics = jax.jit(functools.partial(system.steps[name], axis=GLOBAL_VIEW))(before, batch)
-        seen[name] = before, state, metrics
-    assert {name for number in range(2) for name in system.schedule(number)} == seen.keys()
-    return seen
-
-
-def small(**changes):
-    return tiny_l2s.config(image_size=16, loss__consensus__weight=0.0, **changes)
-
-
-@pytest.fixture(scope="module")
-def both():
-    state = jax.jit(systems.build(small()).init)(jax.random.key(0))
-    return {precision: three_steps(precision, state) for precision in ("float32", "bfloat16")}
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", TRAINED)
-def test_every_step_changes_its_networks_and_no_others(both, name, precision):
-    before, after, metrics = both[precision][name]
-    assert all(np.isfinite(value) for value in metrics.values())
-    assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((after.params, after.opt_state)))
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.params))
-    moved = {n for n in after.params if tiny_l2s.difference(before.params[n], after.params[n]) > 0}
-    assert moved == TRAINED[name]
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_bfloat16_computes_about_what_float32_does(both, name):
-    """bfloat16 keeps 8 bits, 0.4 % a rounding; ten layers and, in R1, squared gradients add up to a few percent."""
-    _, _, exact = both["float32"][name]
-    _, _, rounded = both["bfloat16"][name]
-    assert exact.keys() == rounded.keys()
-    # Two faces correlate by 1 or -1, but where they differ by less than epsilon, and rounding makes differences larger.
-    wide = {"independence": 0.3}
-    for key, value in exact.items():
-        np.testing.assert_allclose(rounded[key], value, rtol=wide.get(key, 0.1), atol=0.01, err_msg=key)
-    assert any(rounded[key] != value for key, value in exact.items())  # it is another arithmetic

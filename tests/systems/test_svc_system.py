@@ -20,7 +20,7 @@ from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_svc
-from tests.systems.test_segface_system import check_moments, one_device
+from tests.helpers.steps import check_moments, compiled, difference, one_device
 
 TO_STUDENT = labels.remap(fake_system.LABELS, labels.SKIN_HAIR)
 
@@ -40,8 +40,9 @@ def student(place):
     """Stage 1 with soft labels and all terms, its state, the teacher's weights, and its compiled step."""
     system = systems.build(tiny_svc.config(**tiny_svc.TAUGHT, teacher__model=str(place / "teacher")))
     state = parallel.init_state(system.init, jax.random.key(0), one_device())
-    step = jax.jit(lambda state, batch, frozen: system.steps["teacher"](state, batch, GLOBAL_VIEW, **frozen))
-    return system, state, frozen_arguments(system), step
+    step = compiled(system.steps["teacher"])
+    frozen = frozen_arguments(system)
+    return system, state, frozen, lambda state, batch, frozen: step(state, batch, **frozen)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,6 @@ def trained(student):
         state = state.replace(step=state.step + 1)
         history.append(jax.device_get(metrics))
     return state, history
-
-
-def difference(a, b) -> float:
-    """Largest absolute difference of two trees, wherever they lie."""
-    a, b = jax.device_get((a, b))
-    return max(jax.tree.leaves(jax.tree.map(lambda x, y: float(np.abs(x - y).max()), a, b)))
 
 
 def fresh_state(system):
@@ -171,7 +166,7 @@ def test_two_devices_compute_what_one_does(student):
     for name, value in scores.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
     assert difference(found.stats, expected.stats) < 1e-5
-    check_moments(found.opt_state, expected.opt_state)
+    check_moments(found.opt_state, expected.opt_state, rtol=2e-3, noise=1e-5)
 
 
 def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student, trained):

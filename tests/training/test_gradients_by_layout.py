@@ -24,7 +24,7 @@ print(json.dumps(layouts.differences(sys.argv[1], json.loads(sys.argv[2]))))
 
 def in_eight_devices(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
     """`layouts.differences` of a case, in a process that has eight devices."""
-    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"  # the last one counts
     done = subprocess.run(
         [sys.executable, "-c", ONE_PROCESS, case, json.dumps(wanted), str(ROOT)],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
