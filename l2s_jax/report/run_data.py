@@ -22,7 +22,7 @@ _ARRAYS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
+class RunData:
     """What there is to report on. A part that the workdir lacks is empty (or None).
 
     Attributes:
@@ -44,14 +44,14 @@ class Evidence:
     licence: str | None
 
 
-def read(workdir: Path) -> Evidence:
+def read(workdir: Path) -> RunData:
     """Reads the reportable files of a workdir.
 
     Args:
       workdir: folder written by `l2s train`, `l2s demo` or `l2s evaluate`.
 
     Returns:
-      Evidence.
+      RunData.
 
     Raises:
       UserError: there is neither a history nor an evaluation, or a file of the workdir is damaged.
@@ -71,7 +71,7 @@ def read(workdir: Path) -> Evidence:
     arrays = _read_arrays(workdir / "evaluation.npz")
     licence = _read_object(workdir / "model" / "model.json").get("licence")
     licence = licence if isinstance(licence, str) else None
-    return Evidence(config, label_set, history, unreadable, metrics, arrays, licence)
+    return RunData(config, label_set, history, unreadable, metrics, arrays, licence)
 
 
 def _read_text(path: Path) -> str | None:

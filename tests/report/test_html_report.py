@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
+from input_pipeline.labels import L2S_REGIONS
 from l2s_jax.report.html import write_report
+from l2s_jax.report.svg import PALETTE
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ALL = [
@@ -206,6 +208,16 @@ def test_unwritable_place_is_one_sentence(report, workdir):
     (workdir / "panels").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="panels"):
         report()
+
+
+def test_every_colour_of_the_charts_is_one_that_a_dark_page_replaces(report):
+    text = report()
+    used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)))
+    classes = {"#{:02x}{:02x}{:02x}".format(*label.color) for label in L2S_REGIONS.labels}
+    assert {PALETTE["ink"], PALETTE["blue"], PALETTE["teal"]} <= used <= {*PALETTE.values(), *classes}
+    for name, color in PALETTE.items():
+        assert f'svg [style*="fill: {color}"] {{ fill: var(--{name}) !important; }}' in text
+        assert f'svg [style*="stroke: {color}"] {{ stroke: var(--{name}) !important; }}' in text
 
 
 def test_the_same_workdir_gives_the_same_bytes(report):
