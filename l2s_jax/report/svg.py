@@ -70,7 +70,7 @@ def canvas(width: float, height: float, margins: tuple[float, float, float, floa
 
 
 def draw(figure: Figure, label: str) -> Drawing:
-    """Draw the figure; the page writes the `<svg>` tag itself, without the document type and the namespaces of a file."""
+    """Draw the figure; the page writes the `<svg>` tag itself, without the document type and namespaces of a file."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=nothing)
