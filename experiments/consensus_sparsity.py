@@ -54,7 +54,7 @@ from input_pipeline.loading.eval import eval_batches
 from l2s_jax import config as configs
 from l2s_jax import recipe, systems
 from l2s_jax.commands import console
-from l2s_jax.commands.data_arguments import natural
+from l2s_jax.commands.arguments import natural
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure

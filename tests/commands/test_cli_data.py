@@ -36,7 +36,7 @@ def test_check_of_a_whole_folder(capsys, folder, tmp_path):
     assert out.startswith(
         "train  8 faces, label set lapa  sides: 8 correct\nval  3 faces"
     )  # a bar leaves no blank line
-    assert "nothing to mend, nothing to look at" in out
+    assert "nothing to fix, nothing to look at" in out
     found = json.loads((tmp_path / "found.json").read_text())
     assert (found["mend"], found["look"], found["findings"]) == (0, 0, [])
     assert {title: split["faces"] for title, split in found["splits"].items()} == {"train": 8, "val": 3}
@@ -47,8 +47,8 @@ def test_check_names_every_planted_fault(capsys, folder, tmp_path):
     code, out, _ = l2s(capsys, "check", f"folder:{folder}", "--jobs", 1, "--json", tmp_path / "found.json")
     assert code == 2
     rows = [line.split() for line in out.splitlines()]
-    severities = [row[0] for row in rows if row and row[0] in ("mend", "look")]
-    assert severities == ["mend"] * 2 + ["look"] * 4
+    severities = [row[0] for row in rows if row and row[0] in ("fix", "look")]
+    assert severities == ["fix"] * 2 + ["look"] * 4
     assert next(row for row in rows if "swapped" in row and row[0] == "look")[-3:] == ["train", "1", "t7"]
     assert "\x1b" not in out  # no colours into a pipe
     found = json.loads((tmp_path / "found.json").read_text())
@@ -76,7 +76,7 @@ def test_check_tells_of_landmarks_at_another_scale_and_of_lossy_masks(capsys, tm
     assert f"000004: '{tmp_path}/000004_seg.png' holds JPEG data, whose coding changes class ids" in out
 
 
-def test_check_leaves_the_exit_code_at_0_where_nothing_must_be_mended(capsys, folder):
+def test_check_leaves_the_exit_code_at_0_where_nothing_must_be_fixed(capsys, folder):
     (folder / "val" / "images" / "v0.png").write_bytes((folder / "train" / "images" / "t0.png").read_bytes())
     code, out, _ = l2s(capsys, "check", f"folder:{folder}", "--jobs", 1)
     assert code == 0

@@ -76,7 +76,7 @@ def test_broken_faces_are_listed_then_left_out(capsys, faces):
     assert "... and 2 more" in lines
     assert any(line.split()[:3] == ["11", "is", "damaged"] for line in lines)
     assert lines[-1].startswith("l2s: 12 faces cannot be stored, see '")
-    assert "broken.jsonl'; no manifest was written: mend them" in lines[-1]
+    assert "broken.jsonl'; no manifest was written: fix them" in lines[-1]
     assert len((faces.parent / "out" / "broken.jsonl").read_text().splitlines()) == 12
     code, _, err = prepare(capsys, faces, "--skip-broken")
     assert code == 2
