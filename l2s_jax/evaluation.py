@@ -1,7 +1,7 @@
 """Evaluation of a trained system, for any system that implements the contract.
 
 `score` is the short form for the training loop: masks at network resolution. `evaluate` is the full one: masks at both
-resolutions, reconstruction, the region-effect matrix, and the arrays behind the report.
+resolutions, components and boundaries, reconstruction, the region-effect matrix, and the arrays behind the report.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference import processing
-from l2s_jax.metrics import reconstruction, region_effect, segmentation
+from l2s_jax.metrics import reconstruction, region_effect, segmentation, structure
 from l2s_jax.types import Codec, PyTree, System
 
 NOISE = 0.03
@@ -104,7 +104,7 @@ def score(
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for batch, _ in eval_batches(source, **data, **options):
-        _, on_device = _segment(system.predict, classes, variables, batch)
+        _, _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)
     if jax.process_count() > 1:
         # As uint32 halves: JAX would truncate int64 to int32.
@@ -167,6 +167,7 @@ class _Tally:
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
+        self.structure = None
         self.errors = None
         self.effects: dict = {}
         self.mean_face = _MeanFace(self.classes)
@@ -177,8 +178,10 @@ class _Tally:
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
-        probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
+        probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, batch)
         self.counts[0] += np.asarray(counts)
+        sums = _structure(self.classes, labels, batch["mask"], batch["weight"])
+        self.structure = _added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
         for row, native in zip(probabilities, natives, strict=True):
@@ -211,7 +214,7 @@ class _Tally:
         """Return the arrays of the report's panels, all examples as one batch."""
         batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
         image, mask = batch["image"], batch["mask"]
-        probabilities, _ = _segment(self.system.predict, self.classes, self.variables, batch)
+        probabilities, _, _ = _segment(self.system.predict, self.classes, self.variables, batch)
         probabilities = np.asarray(probabilities)
         pictures = {
             "image": _to_bytes(image),
@@ -231,6 +234,7 @@ class _Tally:
         scores = segmentation.scores(self.counts[0], names)
         scores["native"] = segmentation.scores(self.counts[1], names)
         scores["baselines"] = segmentation.baselines(self.positions, names)
+        scores |= structure.summary(self.structure, names)
         metrics = {"segmentation": scores}
         arrays = {"confusion": self.counts[0]}
         if self.shown:
@@ -297,10 +301,16 @@ def _untrained(codec: Codec, variables: PyTree, rng: jax.Array) -> PyTree:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array]:
-    """Return probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
+def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return probabilities [B, H, W, K], class ids [B, H, W] and the confusion matrix int32 [K, K] of a batch."""
     prediction = predict(variables, batch["image"], batch.get("landmarks"))
-    return prediction.probabilities, segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
+    counts = segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
+    return prediction.probabilities, prediction.labels, counts
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _structure(classes: int, labels: jax.Array, mask: jax.Array, weight: jax.Array) -> structure.StructureSums:
+    return structure.structure_sums(labels, mask, classes, weight)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

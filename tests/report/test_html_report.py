@@ -82,7 +82,16 @@ def test_every_score_has_its_baseline_beside_it(report):
     assert "before the masks cut them out: what the generator itself keeps apart" in text
 
 
-def test_a_report_of_before_there_were_baselines(workdir, metrics, arrays):
+def test_structure_is_shown(report):
+    text = " ".join(Page(report()).text.split())
+    assert "0.543 boundary F1" in text
+    assert "1.38 components off" in text
+    assert "0.457 0.62 0.322" in text  # in the row of a class: boundary F1, components off, mean mask
+
+
+def test_a_report_of_metrics_without_baselines_and_structure(workdir, metrics, arrays):
+    for name in ("components_off", "boundary_f1"):
+        del metrics["segmentation"][name]
     del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"], arrays["effect_unmatted"]
     for name in ("chance", "without_matte", "random_generator"):
         del metrics["disentanglement"][name]

@@ -43,9 +43,9 @@ def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console)
     result, done, total = {}, 0, sum(len(opened.source) for opened in splits.values())
     with progress.shown(screen, "reading faces") as show:
 
-        def count() -> None:
+        def count(faces: int) -> None:
             nonlocal done
-            done += 1
+            done += faces
             show(done, total)
 
         for title, (_, source) in splits.items():
