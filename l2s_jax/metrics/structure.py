@@ -71,8 +71,8 @@ def summary(sums: StructureSums, names: Sequence[str]) -> dict:
       names: K class names, the background first.
 
     Returns:
-      {"components_off": {"total", "per_class"}, "boundary_f1": {"mean", "per_class"}}, means over images. `total` counts
-      the components of all classes but the background together, `mean` is the mean over these classes. None: the class
+      {"components_off": {"total", "per_class"}, "boundary_f1": {"mean", "per_class"}}, means over images. `total` is of
+      the components of all classes but the background together; `mean` is the mean over these classes. None: the class
       (or every class) has no boundary in any image, or there is no image.
     """
     off, boundary, shown = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
