@@ -118,7 +118,7 @@ def schedule(config: ConfigDict) -> optax.Schedule:
         raise UserError(f"{config.decay} decay needs total_steps > warmup_steps, not {config.total_steps} and {warmup}")
     milestones = tuple(config.milestones)
     if (config.decay == "steps") != bool(milestones):
-        raise UserError(f"decay='{config.decay}' with milestones={milestones}: decay=steps is what needs milestones")
+        raise UserError(f"decay='{config.decay}' with milestones={milestones}: milestones go with decay=steps")
     if any(b <= a for a, b in zip((warmup, *milestones), milestones, strict=False)):
         raise UserError(f"milestones={milestones} must grow and come after the {warmup} updates of the warm-up")
     main = {

@@ -105,7 +105,7 @@ def test_lazy_correction_of_stylegan2():
     [
         ({"name": "sgd"}, "unknown optimiser 'sgd'; there are: adam, adamw"),
         ({"decay": "stairs"}, "unknown decay 'stairs'"),
-        ({"decay": "steps"}, "decay=steps is what needs milestones"),
+        ({"decay": "steps"}, "milestones go with decay=steps"),
         ({"milestones": (3,)}, "decay='constant' with milestones"),
         ({"decay": "steps", "milestones": (5, 5)}, "must grow"),
         ({"decay": "steps", "milestones": (5,), "warmup_steps": 5}, "come after the 5 updates of the warm-up"),

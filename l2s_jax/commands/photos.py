@@ -73,7 +73,7 @@ def list_photos(inputs: Sequence[Path]) -> Listed:
             paths.append(path)
     wanted = [path for path in paths if not results.is_result(path)]
     if not wanted:
-        raise UserError(f"'{inputs[0]}' holds only what `l2s parse` wrote: name the photos themselves")
+        raise UserError(f"'{inputs[0]}' holds only results of `l2s parse`: name the photos themselves")
     return Listed(wanted, passed_over, len(paths) - len(wanted))
 
 

@@ -92,7 +92,7 @@ def summary(metrics: Mapping) -> list[str]:
     if _baselines(metrics):
         lines.append("[dim]mean mask: the most frequent class at each pixel, whatever the photo shows[/]")
     if set(_STRUCTURE) <= set(segmentation):
-        lines.append("[dim]components off: connected pieces too many or too few, all classes together[/]")
+        lines.append("[dim]components off: connected components too many or too few, all classes together[/]")
     if code:
         lines.append("[dim]ACS: share of a slice's effect inside its own region; leak: the share outside[/]")
     if "without_matte" in code:

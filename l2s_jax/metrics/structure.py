@@ -146,7 +146,7 @@ def boundary_f1(
       ValueError: more than 32 classes.
     """
     if num_classes > MAX_CLASSES:
-        raise ValueError(f"{num_classes} classes: boundaries are told apart for at most {MAX_CLASSES}")
+        raise ValueError(f"boundary_f1 takes at most {MAX_CLASSES} classes, not {num_classes}")
     edges = [_boundary_bits(x) for x in (_seen(pred, truth), truth)]
     near = [_dilated(x, tolerance) for x in edges]
     size = [_per_class(x, num_classes) for x in edges]

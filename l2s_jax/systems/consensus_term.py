@@ -84,6 +84,6 @@ def weights(loss: ConfigDict) -> dict[str, float]:
 
 def _without_blobs(group: ConfigDict) -> UserError:
     return UserError(
-        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
-        "most that an image may have (64 for faces), or loss.consensus.blobs=classes"
+        f"loss.consensus.weight={group.weight} needs the connected components of the training masks: set data.blobs "
+        "to the most that an image may have (64 for faces), or loss.consensus.blobs=classes"
     )

@@ -150,7 +150,7 @@ class _Run:
             if name := finite.first_not_finite(self.state):
                 raise UserError(
                     f"{name} of the checkpoint of step {self.step} in {self.root / layout.LATEST} holds numbers that "
-                    "are not finite; delete it to go on from the one before"
+                    "are not finite; delete it to resume from the one before"
                 )
             self._check_frozen(restored.progress.get("frozen", self.frozen))
             self.evaluated = restored.progress["evaluated"]
@@ -168,15 +168,15 @@ class _Run:
         self.best, self.evaluated = None, 0
         if jax.process_index() == 0:
             shutil.rmtree(self.root / layout.BEST, ignore_errors=True)
-        self.display.message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
+        self.display.message(f"{changed} has changed: the best checkpoint so far is dropped, and chosen from here on")
 
     def _check_frozen(self, before: Mapping[str, str]) -> None:
         """Check that the frozen arrays are those that the run began with."""
         for name in sorted({*before, *self.frozen}):
             if before.get(name) != self.frozen.get(name):
                 raise UserError(
-                    f"the {name} of {self.root} is another than at step {self.step}: put the one of before back in its "
-                    "place, or train with another --workdir"
+                    f"the {name} of {self.root} differs from the one used up to step {self.step}: restore that one, or "
+                    "train with another --workdir"
                 )
 
     def run(self) -> TrainResult:

@@ -92,5 +92,5 @@ def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict
         if field not in FREE_FIELDS and there.get(field) != here.get(field):
             raise UserError(
                 f"{workdir} was trained with {field}={there.get(field)} and this config says {here.get(field)}; "
-                "use another --workdir or the config of before"
+                "use another --workdir or the original config"
             )

@@ -84,7 +84,7 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
 
 def test_a_batch_without_blobs_is_one_sentence(batch):
     bare = {name: value for name, value in batch.items() if name != "blobs"}
-    with pytest.raises(UserError, match=r"needs the connected pieces .* set data\.blobs"):
+    with pytest.raises(UserError, match=r"needs the connected components .* set data\.blobs"):
         consensus_term.term(config({}), batch["logits"], bare, WHOLE_BATCH)
 
 
@@ -92,7 +92,7 @@ def test_a_batch_without_blobs_is_one_sentence(batch):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected pieces .* set data\.blobs"),
+        ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected components .* set data\.blobs"),
         ({"blobs": "superpixels"}, "loss.consensus.blobs='superpixels' must be one of: components, classes"),
         ({"normalisation": "idx"}, "loss.consensus.normalisation='idx' must be one of: clean"),
         ({"size_power": -1.0}, r"loss.consensus.size_power=-1.0 must be a number from 0 on"),

@@ -346,7 +346,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
         ({"data__smaller_first": ((4, 40),)}, "data.smaller_first=40 must be a multiple of 32"),
         ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
         ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
-        ({"model__stochastic_depth": 1.0}, "is no rate"),
+        ({"model__stochastic_depth": 1.0}, "must be a rate"),
         ({"model__warp": "tanh"}, "choose none, exact or published"),
         ({"model__channels": 18}, "model.channels=18 must be a multiple"),
         ({"model__decoder__heads": 3}, "model.decoder.heads=3"),
@@ -355,7 +355,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
         ({"loss__rarity": 0.5}, "needs loss.pixel_shares: 11 numbers"),
         ({"loss__rarity": 0.5, "loss__pixel_shares": (0.0,) * 11}, "11 numbers above 0"),
         ({"optim__stage_decay": 0.0}, "optim.stage_decay=0.0 must be above 0"),
-        ({"optim__network__decay": "steps"}, "decay=steps is what needs milestones"),
+        ({"optim__network__decay": "steps"}, "milestones go with decay=steps"),
     ],
 )
 def test_configs_that_do_not_fit_are_named(changes, sentence):

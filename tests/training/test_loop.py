@@ -125,7 +125,7 @@ def test_a_run_goes_on_only_with_what_it_began_with(tmp_path):
     train(tmp_path, steps=2, **with_teacher(0.5))
     assert train(tmp_path, steps=4, **with_teacher(0.5))[0].step == 4
     before = history(tmp_path)
-    message = f"the teacher of {re.escape(str(tmp_path))} is another than at step 4: put the one of before back"
+    message = f"the teacher of {re.escape(str(tmp_path))} differs from the one used up to step 4: restore that one"
     for other in (with_teacher(0.25), {"system": counter()}):
         with pytest.raises(UserError, match=message):
             train(tmp_path, steps=6, **other)
@@ -222,7 +222,7 @@ def test_the_score_that_chooses_the_best_may_change(tmp_path):
         options = {"system": counter(), "batches": Batches(config), "evaluate": score, "console": screen}
         result = loop.train(config, tmp_path, **options)
         assert (seen, result.best, saved(tmp_path, "best")) == (evaluated, best, [6])
-        again = "train.best_metric has changed: the best checkpoint is chosen anew" in screen.file.getvalue()
+        again = "train.best_metric has changed: the best checkpoint so far is dropped" in screen.file.getvalue()
         assert again == bool(evaluated)
 
 
