@@ -79,7 +79,6 @@ def score(
     *,
     image_size: int,
     batch_size: int,
-    seed: int,
     resize: ResizeRule = PAD_SQUARE,
 ) -> dict[str, float]:
     """Compute segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
@@ -92,13 +91,11 @@ def score(
       source: labelled examples.
       image_size: network resolution.
       batch_size: examples a call, over all processes.
-      seed: unused here; all evaluations share one signature.
       resize: rule that makes a face a square of the network's size.
 
     Raises:
       UserError: unreadable or empty data.
     """
-    del seed
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
@@ -126,11 +123,12 @@ def evaluate(
     batch_size: int,
     seed: int,
     resize: ResizeRule = PAD_SQUARE,
-    full: bool = True,
     panels: int = 8,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute all scores of a model, every example exactly once, on this process alone.
+
+    With a codec these include reconstruction and region effects, the latter of a random generator too.
 
     Args:
       system: the system.
@@ -140,18 +138,17 @@ def evaluate(
       batch_size: examples a call; the scores do not depend on it, except through the noise drawn and the swap partners.
       seed: seed of the region effects' noise.
       resize: rule that makes a face a square, as the model was trained.
-      full: with a codec, also measure reconstruction and region effects, the latter of a random generator too.
       panels: examples whose images go into `arrays`.
       progress: called with (examples done, examples in total).
 
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), resize, full and system.codec is not None, panels)
+    tally = _Tally(system, variables, jax.random.key(seed), resize, panels)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    for number, (batch, natives) in enumerate(eval_batches(source, **data)):
-        tally.add(number, batch, natives)
+    for number, (batch, full_size_masks) in enumerate(eval_batches(source, **data)):
+        tally.add(number, batch, full_size_masks)
         done += int(np.sum(batch["weight"]))
         if progress is not None:
             progress(done, len(source))
@@ -161,9 +158,9 @@ def evaluate(
 class _Tally:
     """Running sums over batches."""
 
-    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, full: bool, panels: int):
+    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, panels: int):
         self.system, self.variables, self.rng = system, variables, rng
-        self.resize, self.full, self.panels = resize, full, panels
+        self.resize, self.panels = resize, panels
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
@@ -172,23 +169,23 @@ class _Tally:
         self.effects: dict = {}
         self.mean_face = _MeanFace(self.classes)
         self.random, self.random_effects, self.random_faces = None, {}, 0
-        if self.full and system.codec.untrained is not None:
+        if system.codec is not None and system.codec.untrained is not None:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(system.codec, variables, key)
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
-    def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
+    def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
         probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, batch)
         self.counts[0] += np.asarray(counts)
         sums = _structure(self.classes, labels, batch["mask"], batch["weight"])
         self.structure = _added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
-        for row, native in zip(probabilities, natives, strict=True):
-            if native is not None:
-                ids, _ = processing.decide(row, *native.shape, self.resize)
-                self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
-        if self.full:
+        for row, mask in zip(probabilities, full_size_masks, strict=True):
+            if mask is not None:
+                ids, _ = processing.upsample_argmax(row, *mask.shape, self.resize)
+                self.counts[1] += segmentation.confusion_on_host(ids, mask, self.classes)
+        if self.system.codec is not None:
             self._add_codec(number, batch)
         missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
         self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
@@ -222,7 +219,7 @@ class _Tally:
             "prediction": probabilities.argmax(-1).astype(np.uint8),
             "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
         }
-        if self.full:
+        if self.system.codec is not None:
             decoded, swaps = _decode_all(self.system.codec, self.variables, image)
             pictures["reconstruction"] = _to_bytes(decoded.image)
             pictures["regions"] = _to_bytes(decoded.regions)
@@ -239,7 +236,7 @@ class _Tally:
         arrays = {"confusion": self.counts[0]}
         if self.shown:
             arrays |= self._pictures()
-        if self.full:
+        if self.system.codec is not None:
             slices = [names[c] for c in self.system.codec.classes]
             metrics["reconstruction"] = reconstruction.summary(self.errors, names)
             metrics["reconstruction"]["mean_face"] = self.mean_face.summary(names)

@@ -78,7 +78,7 @@ def run(
     if config.train.eval_examples:
         val_source = selection.Subset(val_source, 0, config.train.eval_examples)
     _check_scored(config, system, val_source, test_source)
-    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size, "seed": config.seed}
+    options = {"image_size": config.image_size, "batch_size": config.eval.batch_size}
     options["resize"] = resize_rules.find(config.data.resize)
     parts = training_parts(config, require_masks=system.needs_masks)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
@@ -103,7 +103,8 @@ def run(
             if jax.process_index() == 0:
                 model = workdir / bundle.WORKDIR_MODEL
                 bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
-                measured = measure(system, variables, test_source, test, options, progress)
+                scored = options | {"seed": config.seed}
+                measured = measure(system, variables, test_source, test, scored, progress)
                 measured.save(workdir)
                 scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
                 bundle.rescore(model, scores)

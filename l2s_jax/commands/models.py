@@ -1,5 +1,5 @@
-"""List the models in $L2S_MODELS, ./models, ~/.local/share/l2s_jax/models, the installed ones, and those of
-./runs. Every command takes them by the name shown here, or by path.
+"""List the models in $L2S_MODELS, ./models and ~/.local/share/l2s_jax/models, and those of ./runs.
+Every command takes them by the name shown here, or by path.
 
 examples:
   l2s models
