@@ -7,8 +7,8 @@ Departures: flips are joint; one image of each pair is reconstructed, where they
 checkpoint is chosen on the validation faces, where they do not say which one they scored.
 
 Head start  the authors' Swapping Autoencoder of FFHQ at 512 px: --config.model.init_from=FILE. Encoder, generator and
-            patch discriminator are taken over, the image discriminator, which is for 512 px, starts anew. Without it
-            all start anew.
+            patch discriminator are taken over, the image discriminator, which is for 512 px, starts fresh. Without it
+            all start fresh.
 Faces       those that show all five regions, in training and in scoring (the paper counts 27,016 and 862; how it asked
             for "all" it does not say, and its halves of the data are not the official ones)
 

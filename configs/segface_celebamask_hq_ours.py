@@ -7,9 +7,9 @@ Command     l2s train --config segface_celebamask_hq_ours
 Hardware    8 accelerators with 40 GB; batch 32 over all of them, bfloat16
 Time        60 epochs of 755 batches
 Score       not yet trained. To beat: 89.22 (published ConvNeXt-B, last epoch), 89.68 (best public)
-Recipe      flips with swapped ids and real augmentation; faces with rare classes come oftener; swapped sides fixed;
-            cosine with warm-up, layer-wise decay of the rate, clipping, running average; the validation faces, which
-            nobody uses, choose the checkpoint and end the training early
+Recipe      flips with swapped ids and real augmentation; faces with rare classes are drawn more often; swapped
+            sides corrected; cosine with warm-up, layer-wise decay of the rate, clipping, running average; the
+            validation faces, which nobody uses, choose the checkpoint and end the training early
 """
 
 from l2s_jax.config import default

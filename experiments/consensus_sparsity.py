@@ -54,7 +54,7 @@ from input_pipeline.loading.eval import eval_batches
 from l2s_jax import config as configs
 from l2s_jax import recipe, systems
 from l2s_jax.commands import console
-from l2s_jax.commands.data_arguments import natural
+from l2s_jax.commands.arguments import natural
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
@@ -74,8 +74,6 @@ MEASURES = {
 }
 ALL = "all"
 """Key, beside the class names, of the score over all classes as defined above."""
-TOLERANCE = 0.0075
-"""Tolerance of the boundary F1, relative to the diagonal of the image."""
 AIM = -0.25
 """Relative change of the components off that counts as success."""
 CONFIDENCE = 0.95
@@ -202,16 +200,14 @@ def _judge(predict: Predict, classes: int, smallest: int, variables: PyTree, bat
     """Return the predictions of each face of a batch, and sums over its faces."""
     labels, mask, weight = predict(variables, batch["image"]).labels, batch["mask"], batch["weight"]
     labels = remove_islands(labels, classes, smallest) if smallest else labels
-    tolerance = TOLERANCE * 2**0.5 * mask.shape[1]
 
-    def components_off(label, mask, weight):
-        return structure.component_count_error(label[None], mask[None], classes, weight[None])
+    def of_face(label, mask, weight):
+        return structure.structure_sums(label[None], mask[None], classes, weight[None])
 
-    off = jax.vmap(components_off)(labels, mask, weight)
-    boundary, shown = structure.boundary_f1(labels, mask, classes, weight, tolerance=tolerance)
+    faces = jax.vmap(of_face)(labels, mask, weight)
     counts = segmentation.confusion(labels, mask, classes, weight)
-    sums = {"confusion": counts, "off": off.classes.sum(axis=0), "boundary": boundary, "shown": shown}
-    return {"labels": labels.astype(jnp.uint8), "off": off.image}, sums
+    sums = {"confusion": counts, "structure": jax.tree.map(lambda x: x.sum(axis=0), faces)}
+    return {"labels": labels.astype(jnp.uint8), "off": faces.off.image}, sums
 
 
 def measure(
@@ -225,13 +221,12 @@ def measure(
     real = [jax.tree.map(lambda x, b=b: x[b["weight"] > 0], kept) for b, (kept, _) in zip(batches, judged, strict=True)]
     faces = jax.tree.map(lambda *parts: np.concatenate(parts), *real)
     sums = jax.tree.map(lambda *parts: np.sum(np.float64(parts), axis=0), *(sums for _, sums in judged))
-    off = sums["off"] / len(faces["off"])
-    boundary = [total / count if count else None for total, count in zip(sums["boundary"], sums["shown"], strict=True)]
-    known = [value for value in boundary[1:] if value is not None]
+    found = structure.summary(sums["structure"], names)
+    off, boundary = found["components_off"], found["boundary_f1"]
     scores = {
-        "components_off": {ALL: faces["off"].mean(dtype=np.float64), **dict(zip(names, off, strict=True))},
-        "class_by_class": {ALL: off[1:].sum()},
-        "boundary_f1": {ALL: np.mean(known) if known else None, **dict(zip(names, boundary, strict=True))},
+        "components_off": {ALL: off["total"], **off["per_class"]},
+        "class_by_class": {ALL: sum(off["per_class"][name] for name in names[1:])},
+        "boundary_f1": {ALL: boundary["mean"], **boundary["per_class"]},
     }
     pooled = segmentation.scores(sums["confusion"], names)
     for name, mean in (("f1", "mean_f1"), ("iou", "mean_iou")):

@@ -1,10 +1,12 @@
-"""The `l2s` command: find the subcommand, run it, and turn a user's mistake into one sentence.
+"""The `l2s` command: find the command, run it, and turn a user's mistake into one sentence.
 
 Exit codes: 0 done (also if the reader of the output has gone away), 2 a mistake that the user can correct or a file
 that the operating system refuses (one sentence on stderr), 130 interrupted. Any other exception is a bug and keeps its
 traceback.
 """
 
+import argparse
+import functools
 import importlib
 import io
 import logging
@@ -12,11 +14,42 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import ModuleType
 
-from input_pipeline.errors import UserError, printable
-from l2s_jax.commands import arguments
+import l2s_jax
+from input_pipeline.errors import UserError, nearest, printable
 from l2s_jax.commands.outlet import outlets
+
+COMMANDS = {
+    "demo": "train, evaluate and report on synthetic faces, in a few minutes",
+    "train": "train a model from a config; the same command resumes",
+    "evaluate": "score a model on a data set",
+    "parse": "write the face parts of your photos",
+    "data": "prepare, check, count and show data sets",
+    "convert": "make a model of published weights",
+    "report": "write the HTML report of a training run",
+    "labels": "show the label sets and how they map onto each other",
+    "models": "list the models that are here, with their scores",
+}
+"""Each is a module of `l2s_jax.commands`."""
+
+DATA_COMMANDS = {
+    "prepare": "turn a download into sharded records",
+    "check": "find what is wrong with a data set",
+    "stats": "count faces, classes and pixels",
+    "show": "draw a contact sheet of faces and masks",
+}
+"""The commands `l2s data NAME`."""
+
+WITH_CONFIG = ("demo", "train")
+"""Commands that take `--config.a.b=v`."""
+
+_DESCRIPTION = "Face parsing and face autoencoders whose latents know the parts of a face."
+_EXAMPLES = """examples:
+  l2s demo                               see it work, no data needed
+  l2s parse photo.jpg --out masks        the parts of a photo
+  l2s COMMAND --help                     options and examples of a command"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        args = arguments.read(argv)
+        command, args = _read(argv)
         _quiet()
-        return importlib.import_module(f"l2s_jax.commands.{args.command}").run(args)
+        return command.run(args)
     except SystemExit as finished:  # argparse after --help and --version
         return finished.code or 0
     except UserError as error:
@@ -51,6 +84,93 @@ def _run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("l2s: interrupted", file=sys.stderr)
         return 130
+
+
+def _read(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """Return the command's module and its arguments, with `config` and `overrides` if it takes a config.
+
+    Raises:
+      UserError: an unknown command or option; the message names the nearest known one.
+      SystemExit: after `--help` and `--version`.
+    """
+    rest = list(argv)
+    name = _take_word(rest, COMMANDS, "")
+    if name is None:
+        top = _Parser(
+            prog="l2s", usage="l2s COMMAND ...", description=_listed(_DESCRIPTION, COMMANDS), epilog=_EXAMPLES
+        )
+        top.add_argument("--version", action="version", version=f"l2s {l2s_jax.__version__}")
+        top.parse_args(rest)
+        top.print_help()
+        raise SystemExit(0)
+    if name == "data":
+        word = _take_word(rest, DATA_COMMANDS, "data ")
+        if word is None:
+            description, _, examples = importlib.import_module("l2s_jax.commands.data").__doc__.partition("\n\n")
+            data = _Parser(
+                prog="l2s data",
+                usage="l2s data COMMAND ...",
+                description=_listed(description, DATA_COMMANDS),
+                epilog=examples,
+            )
+            data.parse_args(rest)
+            data.error("the following arguments are required: COMMAND")
+        name = f"data {word}"
+    command = importlib.import_module(f"l2s_jax.commands.{name.replace(' ', '.')}")
+    description, _, examples = command.__doc__.partition("examples:\n")
+    parser = _Parser(prog=f"l2s {name}", description=description.strip(), epilog=f"examples:\n{examples.rstrip()}")
+    command.add_arguments(parser)
+    config, overrides = None, []
+    if name in WITH_CONFIG and not {"-h", "--help"} & set(rest):
+        from l2s_jax.config import read_cli  # imports JAX, which these commands need anyway and `--help` does not
+
+        config, overrides, rest = read_cli(rest)
+    args, unknown = parser.parse_known_args(rest)
+    if unknown:
+        raise UserError(f"`l2s {name}` does not take '{unknown[0]}'; {_nearest(unknown[0], parser.options)}")
+    if name in WITH_CONFIG:
+        args.config, args.overrides = config, overrides
+    return command, args
+
+
+def _take_word(rest: list[str], commands: Iterable[str], before: str) -> str | None:
+    """Remove the first word that is no option, the name of a command, from the command line; None if there is none."""
+    word = next((word for word in rest if not word.startswith("-")), None)
+    if word is None:
+        return None
+    if word not in commands:
+        raise UserError(f"unknown command '{before}{word}'; {_nearest(word, commands)}")
+    rest.remove(word)
+    return word
+
+
+def _listed(description: str, commands: dict[str, str]) -> str:
+    return description + "\n\ncommands:\n" + "\n".join(f"  {name:10} {text}" for name, text in commands.items())
+
+
+def _nearest(word: str, choices: Iterable[str]) -> str:
+    return nearest(word.partition("=")[0], choices, f"there are: {', '.join(choices)}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that raises `UserError`, and knows its long `options`; help texts keep their lines."""
+
+    def __init__(self, **texts: str):
+        self.options: list[str] = []
+        layout = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=34, width=110)
+        super().__init__(**texts, allow_abbrev=False, formatter_class=layout, add_help=False)
+        self.add_argument("-h", "--help", action="help", help="show this help")
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def add_argument(self, *names: str, **options) -> argparse.Action:
+        """Add an argument as every parser does."""
+        action = super().add_argument(*names, **options)
+        self.options += [option for option in action.option_strings if option.startswith("--")]
+        return action
+
+    def error(self, message: str):
+        """Raise a UserError."""
+        raise UserError(f"{message}; see `{self.prog} --help`")
 
 
 def _trace(argv: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Evaluation of a trained system, for any system that implements the contract.
 
 `score` is the short form for the training loop: masks at network resolution. `evaluate` is the full one: masks at both
-resolutions, reconstruction, the region-effect matrix, and the arrays behind the report.
+resolutions, components and boundaries, reconstruction, the region-effect matrix, and the arrays behind the report.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference import processing
-from l2s_jax.metrics import reconstruction, region_effect, segmentation
+from l2s_jax.metrics import reconstruction, region_effect, segmentation, structure
 from l2s_jax.types import Codec, PyTree, System
 
 NOISE = 0.03
@@ -101,7 +101,7 @@ def score(
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for batch, _ in eval_batches(source, **data, **options):
-        _, on_device = _segment(system.predict, classes, variables, batch)
+        _, _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)
     if jax.process_count() > 1:
         # As uint32 halves: JAX would truncate int64 to int32.
@@ -128,6 +128,8 @@ def evaluate(
 ) -> Evaluation:
     """Compute all scores of a model, every example exactly once, on this process alone.
 
+    With a codec these include reconstruction and region effects, the latter of a random generator too.
+
     Args:
       system: the system.
       variables: exported by `System.variables`.
@@ -142,11 +144,11 @@ def evaluate(
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), resize, system.codec is not None, panels)
+    tally = _Tally(system, variables, jax.random.key(seed), resize, panels)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    for number, (batch, natives) in enumerate(eval_batches(source, **data)):
-        tally.add(number, batch, natives)
+    for number, (batch, full_size_masks) in enumerate(eval_batches(source, **data)):
+        tally.add(number, batch, full_size_masks)
         done += int(np.sum(batch["weight"]))
         if progress is not None:
             progress(done, len(source))
@@ -156,31 +158,34 @@ def evaluate(
 class _Tally:
     """Running sums over batches."""
 
-    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, full: bool, panels: int):
+    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, panels: int):
         self.system, self.variables, self.rng = system, variables, rng
-        self.resize, self.full, self.panels = resize, full, panels
+        self.resize, self.panels = resize, panels
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
+        self.structure = None
         self.errors = None
         self.effects: dict = {}
         self.mean_face = _MeanFace(self.classes)
         self.random, self.random_effects, self.random_faces = None, {}, 0
-        if self.full and system.codec.untrained is not None:
+        if system.codec is not None and system.codec.untrained is not None:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(system.codec, variables, key)
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
-    def add(self, number: int, batch: dict[str, np.ndarray], natives: list[np.ndarray | None]) -> None:
-        probabilities, counts = _segment(self.system.predict, self.classes, self.variables, batch)
+    def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
+        probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, batch)
         self.counts[0] += np.asarray(counts)
+        sums = _structure(self.classes, labels, batch["mask"], batch["weight"])
+        self.structure = _added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
-        for row, native in zip(probabilities, natives, strict=True):
-            if native is not None:
-                ids, _ = processing.decide(row, *native.shape, self.resize)
-                self.counts[1] += segmentation.confusion_on_host(ids, native, self.classes)
-        if self.full:
+        for row, mask in zip(probabilities, full_size_masks, strict=True):
+            if mask is not None:
+                ids, _ = processing.upsample_argmax(row, *mask.shape, self.resize)
+                self.counts[1] += segmentation.confusion_on_host(ids, mask, self.classes)
+        if self.system.codec is not None:
             self._add_codec(number, batch)
         missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
         self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
@@ -206,7 +211,7 @@ class _Tally:
         """Return the arrays of the report's panels, all examples as one batch."""
         batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
         image, mask = batch["image"], batch["mask"]
-        probabilities, _ = _segment(self.system.predict, self.classes, self.variables, batch)
+        probabilities, _, _ = _segment(self.system.predict, self.classes, self.variables, batch)
         probabilities = np.asarray(probabilities)
         pictures = {
             "image": _to_bytes(image),
@@ -214,7 +219,7 @@ class _Tally:
             "prediction": probabilities.argmax(-1).astype(np.uint8),
             "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
         }
-        if self.full:
+        if self.system.codec is not None:
             decoded, swaps = _decode_all(self.system.codec, self.variables, image)
             pictures["reconstruction"] = _to_bytes(decoded.image)
             pictures["regions"] = _to_bytes(decoded.regions)
@@ -226,11 +231,12 @@ class _Tally:
         scores = segmentation.scores(self.counts[0], names)
         scores["native"] = segmentation.scores(self.counts[1], names)
         scores["baselines"] = segmentation.baselines(self.positions, names)
+        scores |= structure.summary(self.structure, names)
         metrics = {"segmentation": scores}
         arrays = {"confusion": self.counts[0]}
         if self.shown:
             arrays |= self._pictures()
-        if self.full:
+        if self.system.codec is not None:
             slices = [names[c] for c in self.system.codec.classes]
             metrics["reconstruction"] = reconstruction.summary(self.errors, names)
             metrics["reconstruction"]["mean_face"] = self.mean_face.summary(names)
@@ -292,10 +298,16 @@ def _untrained(codec: Codec, variables: PyTree, rng: jax.Array) -> PyTree:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array]:
-    """Return probabilities [B, H, W, K] and the confusion matrix int32 [K, K] of a batch."""
+def _segment(predict, classes: int, variables: PyTree, batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return probabilities [B, H, W, K], class ids [B, H, W] and the confusion matrix int32 [K, K] of a batch."""
     prediction = predict(variables, batch["image"], batch.get("landmarks"))
-    return prediction.probabilities, segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
+    counts = segmentation.confusion(prediction.labels, batch["mask"], classes, batch["weight"])
+    return prediction.probabilities, prediction.labels, counts
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _structure(classes: int, labels: jax.Array, mask: jax.Array, weight: jax.Array) -> structure.StructureSums:
+    return structure.structure_sums(labels, mask, classes, weight)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

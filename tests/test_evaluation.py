@@ -8,6 +8,7 @@ from PIL import Image
 from input_pipeline.datasets import open_source
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.labels import IGNORE
+from input_pipeline.selection import Subset
 from l2s_jax import evaluation, systems
 from tests.helpers import fake_system, tiny_l2s
 
@@ -81,6 +82,22 @@ def test_masks_have_baselines_beside_them(faces):
     assert beside["mean_mask"]["pixel_accuracy"] == pytest.approx((truths == frequent).mean())
     hair = LABELS["hair"]
     assert beside["chance"]["per_class"]["hair"]["f1"] == pytest.approx((truths == hair).mean())
+
+
+def test_structure_is_scored_face_by_face(faces):
+    """The scores of all faces in batches of two, the last one padded, are the means of those of single faces."""
+    together = measured(faces, resize=STRETCH).metrics["segmentation"]
+    single = [measured(Subset(faces, i, i + 1), resize=STRETCH).metrics["segmentation"] for i in range(3)]
+    off = [scores["components_off"]["total"] for scores in single]
+    assert off == [round(value) for value in off]  # of one face a number of components
+    assert max(off) > 0
+    assert together["components_off"]["total"] == pytest.approx(np.mean(off))
+    for name in LABELS.names:
+        values = [scores["components_off"]["per_class"][name] for scores in single]
+        assert together["components_off"]["per_class"][name] == pytest.approx(np.mean(values))
+        known = [x for x in (scores["boundary_f1"]["per_class"][name] for scores in single) if x is not None]
+        assert together["boundary_f1"]["per_class"][name] == (pytest.approx(np.mean(known)) if known else None)
+    assert 0 < together["boundary_f1"]["mean"] < 1
 
 
 def test_reconstructions_have_the_mean_face_beside_them(faces):

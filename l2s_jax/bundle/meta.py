@@ -106,10 +106,10 @@ def from_json(content: object, source: str) -> Meta:
             "convert or train it again, or install the l2s_jax that wrote it"
         )
     get = _Fields(content, source)
-    meta = Meta(
+    return Meta(
         name=get("name", str, _NAME.fullmatch),
         system=get("system", str, str.isidentifier),
-        config=get("config", dict),
+        config=get("config", dict, lambda config: config.get("system") == content.get("system")),
         label_set=_label_set(get("label_set", dict), source),
         preprocessing=_preprocessing(get("preprocessing", dict), source),
         licence=get("licence", str),
@@ -118,9 +118,6 @@ def from_json(content: object, source: str) -> Meta:
         parameters=get("parameters", int, lambda n: n >= 0),
         sha256=get("sha256", str, _SHA256.fullmatch),
     )
-    if meta.config.get("system") != meta.system:
-        raise UserError(f"'{source}' is damaged: its config is of another system than '{meta.system}'")
-    return meta
 
 
 class _Fields:
@@ -132,23 +129,19 @@ class _Fields:
     def __call__(self, key: str, kind: type, check=lambda value: True):
         value = self._content.get(key)
         if type(value) is not kind or not check(value):
-            raise UserError(f"'{self._source}' is damaged: its field '{key}' is missing or wrong")
+            raise UserError(
+                f"'{self._source}' is damaged or from another version of l2s_jax: its field '{key}' is missing or wrong"
+            )
         return value
 
 
 def _preprocessing(content: dict, source: str) -> Preprocessing:
     get = _Fields(content, source)
-    preprocessing = Preprocessing(
+    return Preprocessing(
         image_size=get("image_size", int, lambda n: 1 <= n <= 16384),
         range=tuple(get("range", list, lambda r: r == [-1, 1])),
-        resize=get("resize", str),
+        resize=get("resize", str, resize_rules.RULES.__contains__),
     )
-    if preprocessing.resize not in resize_rules.RULES:
-        raise UserError(
-            f"'{source}' asks for the resize rule '{preprocessing.resize[:40]}', this l2s knows "
-            f"{', '.join(resize_rules.RULES)}; install the l2s_jax that wrote it"
-        )
-    return preprocessing
 
 
 def _label_set(content: dict, source: str) -> LabelSet:

@@ -16,11 +16,11 @@ RUNS = Path("runs")
 
 
 def search_path() -> list[Path]:
-    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the installed ones."""
+    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]
     home = files.home()
     users = [] if home is None else [home / ".local/share/l2s_jax/models"]
-    return [*listed, Path("models"), *users, Path(__file__).parent.parent / "models_installed"]
+    return [*listed, Path("models"), *users]
 
 
 def find_models() -> dict[Path, str]:

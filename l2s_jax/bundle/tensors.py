@@ -1,4 +1,4 @@
-"""Nested dicts of arrays as one safetensors file."""
+"""Store nested dicts of arrays as one safetensors file."""
 
 import hashlib
 import re
@@ -35,7 +35,7 @@ def write(path: Path, tree: Mapping) -> int:
 
 
 def read(path: Path, sha256: str) -> dict:
-    """The nested dict of numpy arrays in `path`.
+    """Read the nested dict of numpy arrays in `path`.
 
     Args:
       path: a safetensors file. Hostile: safetensors checks sizes and places against the file's length.
@@ -62,13 +62,13 @@ def read(path: Path, sha256: str) -> dict:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, as hex, read in pieces."""
+    """Return the sha256 of a file, as hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unsafe(names: Collection[str]) -> list[str]:
-    """Names that are odd, else those that name a group of other tensors as well."""
+    """List names that are odd, else those that name a group of other tensors as well."""
     odd = [name for name in names if len(name) > _MAX_NAME or not _NAME.fullmatch(name)]
     groups = () if odd else {str(group) for name in names for group in PurePosixPath(name).parents}
     return odd or [name for name in names if name in groups]

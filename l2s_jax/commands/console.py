@@ -1,15 +1,15 @@
-"""The terminal: one console for results, one for warnings, and helpers for printing on them."""
+"""Print on the terminal. Imports rich at the first use: help texts come without it."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from __future__ import annotations
 
-from rich import markup
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from input_pipeline.errors import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 
 def out(stderr: bool = False) -> Console:
@@ -17,6 +17,8 @@ def out(stderr: bool = False) -> Console:
 
     In a pipe or a file its lines are up to 160 characters wide, so that tables are not squeezed.
     """
+    from rich.console import Console
+
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
@@ -27,31 +29,10 @@ def errors(screen: Console) -> Console:
     return screen if screen.is_terminal and separate.is_terminal else separate
 
 
-def bar(console: Console) -> Progress:
-    """Return a progress bar with count and time left, removed when it is done."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Without a terminal a bar would leave an empty line.
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-@contextlib.contextmanager
-def evaluation_bar(screen: Console) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (examples done, examples in total) that draws a bar, removed when the block ends."""
-    with contextlib.ExitStack() as shown:
-        bars: list[tuple[Progress, int]] = []
-
-        def told(done: int, total: int) -> None:
-            if not bars:
-                drawn = shown.enter_context(bar(screen))
-                bars.append((drawn, drawn.add_task("evaluating", total=total)))
-            progress, task = bars[0]
-            progress.update(task, completed=done)
-
-        yield told
-
-
 def table(title: str | None, *columns: str) -> Table:
     """Make a borderless table; a column whose name starts with `>` is right-aligned."""
+    from rich.table import Table
+
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for name in columns:
         grid.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
@@ -60,6 +41,8 @@ def table(title: str | None, *columns: str) -> Table:
 
 def swatch(color: tuple[int, int, int]) -> Text:
     """Return three cells filled with an RGB colour."""
+    from rich.text import Text
+
     return Text("   ", style=f"on rgb({color[0]},{color[1]},{color[2]})")
 
 
@@ -68,6 +51,8 @@ def escape(text: str) -> str:
 
     All untrusted text must pass through here: it removes control characters and escapes markup.
     """
+    from rich import markup
+
     return markup.escape(printable(text))
 
 

@@ -1,22 +1,53 @@
-"""`l2s convert`: turn published weights into a model that every command accepts."""
+"""Convert published weights into a model for all other commands. The file is read as data: no code in it runs.
+A tensor that is missing or left over is named, and nothing is written.
+
+examples:
+  l2s convert segface mobilenet_celeba_512/model_299.pt --out models/segface-mobilenet
+  l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen
+  l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s
+  l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ
+"""
+
+from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ml_collections import ConfigDict
-
-from input_pipeline import files, labels
 from input_pipeline.errors import UserError
-from l2s_jax import bundle, systems
-from l2s_jax import config as configs
-from l2s_jax.bundle.tensors import digest
-from l2s_jax.commands import console
-from l2s_jax.systems.base import Converted, Weights
-from l2s_jax.torch_weights.torch_file import read_state_dict
+from l2s_jax.commands import arguments, console
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from l2s_jax.bundle import Meta
+    from l2s_jax.systems.base import Converted, Weights
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `l2s convert`."""
+    from l2s_jax import systems  # only their metadata, without JAX
+
+    weights = {name: systems.published(name).weights for name in systems.convertible()}
+    heads = [head.name for each in weights.values() for head in each.heads]
+    sizes = ", ".join(f"{name} {each.image_size}" for name, each in weights.items())
+    parser.add_argument("system", metavar="SYSTEM", choices=[*weights], help=f"whose weights: {', '.join(weights)}")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the authors' checkpoint, .pt or .safetensors")
+    parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: that of its folder)")
+    parser.add_argument("--head", choices=heads, help="data set of the weights, if the file does not say it")
+    parser.add_argument(
+        "--image-size", metavar="N", type=arguments.natural, help=f"pixels a side it was trained on ({sizes})"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert the checkpoint `args.file` of `args.system` and write it as the bundle `args.out`."""
+    from input_pipeline import files
+    from l2s_jax import bundle, systems
+    from l2s_jax import config as configs
+    from l2s_jax.torch_weights.torch_file import read_state_dict
+
     screen, weights = console.out(), systems.published(args.system).weights
     files.local(args.out)
     state = read_state_dict(args.file)
@@ -39,8 +70,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> bundle.Meta:
+def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> Meta:
     """Return the content of `model.json` for weights converted from a file."""
+    from input_pipeline import labels
+    from l2s_jax import bundle
+    from l2s_jax.bundle.tensors import digest
+
     facts = bundle.provenance(0)
     del facts["steps"]  # the weights do not record how long they were trained
     return bundle.Meta(

@@ -1,15 +1,31 @@
-"""`l2s models`: list the available models with their scores."""
+"""List the models in $L2S_MODELS, ./models and ~/.local/share/l2s_jax/models, and those of ./runs.
+Every command takes them by the name shown here, or by path.
+
+examples:
+  l2s models
+"""
+
+from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from input_pipeline import licences
 from input_pipeline.errors import UserError
-from l2s_jax import bundle
 from l2s_jax.commands import console
+
+if TYPE_CHECKING:
+    from l2s_jax.bundle import Meta
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: `l2s models` takes no arguments."""
 
 
 def run(args: argparse.Namespace) -> int:
     """List every model of the search path and of ./runs; a damaged one is listed with the reason."""
+    from l2s_jax import bundle
+
     screen = console.out()
     models = bundle.find_models()
     if not models:
@@ -32,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(name: str, meta: bundle.Meta) -> tuple[str, ...]:
+def _row(name: str, meta: Meta) -> tuple[str, ...]:
     side = meta.preprocessing.image_size
     score = "-" if meta.mean_f1 is None else f"{meta.mean_f1:.3f}"
     data = str(meta.scores.get("data", "-"))

@@ -1,74 +1,70 @@
-"""`l2s parse`: write an overlay, class ids at the original size and a JSON description for each photo."""
+"""For every photo NAME write three files into the folder --out:
+
+  NAME_overlay.png  the photo with its parts in colour
+  NAME_labels.png   class ids as a palette PNG, at the photo's own size, turned upright as EXIF says
+  NAME.json         areas and confidence by class, model, timings
+
+A photo that cannot be read is named and skipped, and the exit code is 2. Photos should show one face that
+fills most of the picture.
+
+A second run replaces the files it wrote for the same photo, and nothing else; it does not parse its own results.
+So --out may be the folder of the photos.
+
+examples:
+  l2s parse photo.jpg --out masks
+  l2s parse album/ more/*.png --out masks --model runs/demo
+  l2s parse photo.jpg --out masks --clean 500     without specks of fewer than 500 pixels
+"""
 
 import argparse
-import io
 import itertools
-import os
-import stat
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-from rich.console import Console
-
-from input_pipeline import files, licences
 from input_pipeline.errors import UserError
-from input_pipeline.images import decode
-from input_pipeline.readers import photos
-from input_pipeline.types import Problem
-from l2s_jax import bundle
-from l2s_jax.commands import console, results
-from l2s_jax.inference import parser as api
-from l2s_jax.training.compilation import enable_compilation_cache
+from l2s_jax.commands import arguments, console
 
 
-class Listed(NamedTuple):
-    """The photos that the command line names.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `l2s parse`."""
+    parser.add_argument("inputs", metavar="IMAGE|FOLDER", nargs="+", type=Path, help="photos, or folders of photos")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
+    parser.add_argument("--batch", metavar="N", type=arguments.natural, default=8, help="photos at a time (default: 8)")
+    parser.add_argument(
+        "--clean",
+        metavar="N",
+        type=_pixels,
+        default=0,
+        help="reassign connected components of fewer than N pixels of the photo to the class around them "
+        "(default: 0, off)",
+    )
 
-    Attributes:
-      paths: photos in the order of the command line, within a folder in name order.
-      passed_over: files in folders that look like photos but cannot be read.
-      results: number of files left out because `l2s parse` wrote them.
-    """
 
-    paths: list[Path]
-    passed_over: list[Problem]
-    results: int
-
-
-class Photo(NamedTuple):
-    """A readable photo and the name of its results.
-
-    Attributes:
-      path: as the user named it.
-      name: name of its results, see `results.names`.
-      mark: mark of its results, see `results.mark`.
-      pixels: uint8 [H, W, 3], upright.
-      read_ms: time to read and decode it.
-    """
-
-    path: Path
-    name: str
-    mark: str
-    pixels: np.ndarray
-    read_ms: float
+def _pixels(text: str) -> int:
+    """Parse an integer >= 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of pixels, 0 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Parse every photo; unreadable ones are named, skipped, and reported as a UserError at the end."""
-    listed = list_photos(args.inputs)
+    from input_pipeline import files, licences
+    from l2s_jax import bundle, progress
+    from l2s_jax.commands import photos, results
+    from l2s_jax.inference.parser import Parser
+    from l2s_jax.training.compilation import enable_compilation_cache
+
+    listed = photos.list_photos(args.inputs)
     out = files.writable_folder(args.out)
     names = results.names(listed.paths, out)
     screen = console.out()
     warnings = console.errors(screen)
     enable_compilation_cache()
-    parser = api.Parser.load(args.model or bundle.newest(), args.clean)
+    parser = Parser.load(args.model or bundle.newest(), args.clean)
     batch_size = min(args.batch, len(listed.paths))
-    compile_s = _warm_up(parser, batch_size)
+    compile_s = photos.warm_up(parser, batch_size)
     screen.print(
         f"model [bold]{parser.model.meta.name}[/] [dim]({console.escape(str(parser.model.path))}, "
         f"{parser.model.meta.system}, {parser.image_size} px, ready in {compile_s:.1f} s)[/] "
@@ -78,138 +74,21 @@ def run(args: argparse.Namespace) -> int:
         screen.print(f"[dim]{listed.results} files that l2s parse wrote are left out[/]")
     skipped = [problem.name for problem in listed.passed_over]
     for problem in listed.passed_over:
-        _warn(warnings, f"'{problem.path}' {problem.reason}")
-    total = len(listed.paths) + len(skipped)
-    with console.bar(screen) as progress:
-        task = progress.add_task("parsing", total=len(listed.paths))
-        readable = read_photos(listed.paths, names, out, skipped, warnings)
+        photos.warn(warnings, f"'{problem.path}' {problem.reason}")
+    done, total = 0, len(listed.paths) + len(skipped)
+    with progress.shown(screen, "parsing") as show:
+        readable = photos.read_photos(listed.paths, names, out, skipped, warnings)
         while chunk := list(itertools.islice(readable, batch_size)):
             start = time.perf_counter()
             parsings = list(parser.batch([photo.pixels for photo in chunk], batch_size))
             parse_ms = (time.perf_counter() - start) * 1e3 / len(chunk)
             for photo, parsing in zip(chunk, parsings, strict=True):
-                write(out, photo, parsing, parser, parse_ms)
-                screen.print(_line(photo, parsing, parse_ms), soft_wrap=True)
-                progress.advance(task)
-            progress.update(task, total=total - len(skipped))
-    done = total - len(skipped)
+                photos.write(out, photo, parsing, parser, parse_ms)
+                screen.print(photos.line(photo, parsing, parse_ms), soft_wrap=True)
+                done += 1
+                show(done, total - len(skipped))
     screen.print(f"{done} photo{'s' * (done != 1)} parsed into {console.escape(str(out))}", soft_wrap=True)
     if skipped:
         first = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         raise UserError(f"{len(skipped)} of {total} photos could not be read and were skipped: {first}")
     return 0
-
-
-def list_photos(inputs: Sequence[Path]) -> Listed:
-    """List the files of the command line and the photos in its folders, except files that `l2s parse` wrote.
-
-    Raises:
-      UserError: a path is missing or cannot be read, or a folder holds no photos.
-    """
-    paths, passed_over = [], []
-    for path in inputs:
-        if _is_folder(path):
-            inside, obstacles = photos.list_photos(path)
-            if not inside:
-                lost = f"'{obstacles[0].path}' {obstacles[0].reason}" if obstacles else ", ".join(photos.SUFFIXES)
-                raise UserError(f"the folder '{path}' holds no photos ({lost})")
-            paths += inside
-            passed_over += obstacles
-        else:
-            paths.append(path)
-    wanted = [path for path in paths if not results.is_result(path)]
-    if not wanted:
-        raise UserError(f"'{inputs[0]}' holds only what `l2s parse` wrote: name the photos themselves")
-    return Listed(wanted, passed_over, len(paths) - len(wanted))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"there is no photo or folder '{path}'") from error
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
-
-
-def read_photos(
-    paths: Sequence[Path], names: Sequence[str], out: Path, skipped: list[str], warnings: Console
-) -> Iterator[Photo]:
-    """Yield the readable photos in order; report the others on `warnings` and append their names to `skipped`."""
-    for path, name in zip(paths, names, strict=True):
-        start = time.perf_counter()
-        try:
-            pixels = decode.read_image(path)
-        except UserError as error:
-            _warn(warnings, str(error))
-            skipped.append(path.name)
-            continue
-        yield Photo(path, name, results.mark(path, out), pixels, (time.perf_counter() - start) * 1e3)
-
-
-def _warn(warnings: Console, sentence: str) -> None:
-    warnings.print(f"[red]skipped:[/] {console.escape(sentence)}", soft_wrap=True)
-
-
-def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float) -> None:
-    """Write the three files of one photo, the JSON last: if it exists, the images are complete.
-
-    Raises:
-      UserError: a file cannot be written.
-    """
-    start = time.perf_counter()
-    overlay, labels, description = (out / f"{photo.name}{ending}" for ending in results.ENDINGS)
-    files.replace(overlay, _png(parsing.overlay(photo.pixels), photo.mark))
-    files.replace(labels, _png(parsing.palette_image(), photo.mark))
-    write_ms = (time.perf_counter() - start) * 1e3
-    files.replace_json(description, facts(photo, parsing, parser, parse_ms, write_ms))
-
-
-def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float, write_ms: float) -> dict:
-    """Return the content of `NAME.json`.
-
-    `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels).
-    """
-    areas, confidences, meta = parsing.areas(), parsing.confidences(), parser.model.meta
-    return {
-        results.JSON_KEY: photo.mark,
-        "image": str(photo.path),
-        "width": photo.pixels.shape[1],
-        "height": photo.pixels.shape[0],
-        "label_set": parsing.label_set.name,
-        "classes": {
-            label.name: {"id": label.id, "area": round(areas[label.name], 6), "confidence": confidences[label.name]}
-            for label in parsing.label_set.labels
-        },
-        "confidence": float(parsing.confidence.mean()),
-        "clean": parser.clean,
-        "model": {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence},
-        "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2), "write": round(write_ms, 2)},
-    }
-
-
-def _line(photo: Photo, parsing: api.Parsing, parse_ms: float) -> str:
-    """Format one line about a photo: size, largest parts, confidence, time."""
-    areas = parsing.areas()
-    parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
-    shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
-    height, width = parsing.ids.shape
-    return (
-        f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
-        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]"
-    )
-
-
-def _warm_up(parser: api.Parser, batch_size: int) -> float:
-    """Compile the program of this batch size; return the seconds it took."""
-    start = time.perf_counter()
-    blank = np.zeros((parser.image_size, parser.image_size, 3), np.uint8)
-    list(parser.batch([blank], batch_size))
-    return time.perf_counter() - start
-
-
-def _png(picture: Image.Image, mark: str) -> bytes:
-    buffer, text = io.BytesIO(), PngInfo()
-    text.add_text(results.PNG_KEY, mark)
-    picture.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue()

@@ -1,14 +1,25 @@
-"""`l2s report`: write the HTML page of a training run."""
+"""Write WORKDIR/report.html: one self-contained page with curves, panels, bars and the region-effect map.
+
+examples:
+  l2s report runs/demo
+"""
 
 import argparse
+from pathlib import Path
 
 from input_pipeline.errors import UserError
 from l2s_jax.commands import console
-from l2s_jax.report import html
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `l2s report`."""
+    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="folder of a training run")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write WORKDIR/report.html and print its path."""
+    from l2s_jax.report import html
+
     if not args.workdir.is_dir():
         raise UserError(f"there is no workdir '{args.workdir}'; `l2s train` and `l2s demo` make one")
     console.out().print(f"report: {console.escape(str(html.write_report(args.workdir)))}")

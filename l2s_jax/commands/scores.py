@@ -9,6 +9,10 @@ from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console
 from l2s_jax.systems.base import Result
 
+_STRUCTURE = "boundary_f1", "components_off"
+_WIDE = 100
+"""Columns of a terminal that also shows the structure of every class."""
+
 
 def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Result | None) -> None:
     """Print the tables of an evaluation: every class, then one line for each kind of score.
@@ -20,7 +24,7 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
       reported: scores of a paper on the same classes, for comparison, or None.
     """
     screen.print(f"[bold]scores on {console.escape(metrics['data']['spec'])}[/]", soft_wrap=True)
-    screen.print(classes(metrics, label_set, reported))
+    screen.print(classes(metrics, label_set, reported, structure=screen.width >= _WIDE))
     if reported is not None:
         screen.print(console.escape(reported.caption), style="dim")
     screen.print()
@@ -28,20 +32,24 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
         screen.print(line)
 
 
-def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None) -> Table:
+def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None, *, structure: bool) -> Table:
     """Make a table of F1 and IoU of every class at network resolution and F1 at the masks' own resolution.
 
-    `-` marks classes without pixels. Further columns: the F1 of the mean mask, the leakage if the system has slices,
-    and the published F1 if a paper has the same classes.
+    `-` marks classes without pixels. Further columns: with `structure` boundary F1 and components off, the F1 of the
+    mean mask, the leakage if the system has slices, and the published F1 if a paper has the same classes.
     """
     per_class, native = (scores["per_class"] for scores in _resolutions(metrics))
     leak = metrics.get("disentanglement", {}).get("leak", {})
     mean_mask = _baselines(metrics).get("mean_mask", {}).get("per_class", {})
-    columns = ["", "class", ">F1", ">IoU", ">F1 native", *[">mean mask F1"] * bool(mean_mask)]
+    boundary, off = (metrics["segmentation"].get(name, {}).get("per_class", {}) for name in _STRUCTURE)
+    structure = structure and bool(off)
+    columns = ["", "class", ">F1", ">IoU", ">F1 native", *[">boundary F1", ">components off"] * structure]
+    columns += [*[">mean mask F1"] * bool(mean_mask)]
     grid = console.table(None, *columns, *[">leak"] * bool(leak), *[">published F1"] * (reported is not None))
     for label in label_set.labels:
         scores = per_class.get(label.name, {})
         cells = [_number(value) for value in (scores.get("f1"), scores.get("iou"), _f1(native, label.name))]
+        cells += [_number(boundary.get(label.name)), _number(off.get(label.name), 2)] if structure else []
         cells += [f"[dim]{_number(_f1(mean_mask, label.name))}[/]"] if mean_mask else []
         cells += [_number(leak.get(label.name))] if leak else []
         cells += [f"[dim]{_number(reported.f1.get(label.name))}[/]"] if reported is not None else []
@@ -61,6 +69,11 @@ def summary(metrics: Mapping) -> list[str]:
     if beside := _baselines(metrics):
         titles = {"mean_mask": "mean mask", "chance": "chance"}
         lines += _line_beside(f"{title} {_number(beside[name]['mean_f1'])}" for name, title in titles.items())
+    if set(_STRUCTURE) <= set(segmentation):
+        boundary, off = (segmentation[name] for name in _STRUCTURE)
+        lines.append(
+            f"boundary F1 {_number(boundary['mean'])}  components off {_number(off['total'], 2)} [dim]a face[/]"
+        )
     if "merged" in segmentation:
         sides, merged = segmentation["per_class"], segmentation["merged"]
         pairs = [name for name in merged["per_class"] if name not in sides]
@@ -78,6 +91,8 @@ def summary(metrics: Mapping) -> list[str]:
     lines.append("[dim]native: at the masks' own size instead of the network's[/]")
     if _baselines(metrics):
         lines.append("[dim]mean mask: the most frequent class at each pixel, whatever the photo shows[/]")
+    if set(_STRUCTURE) <= set(segmentation):
+        lines.append("[dim]components off: connected components too many or too few, all classes together[/]")
     if code:
         lines.append("[dim]ACS: share of a slice's effect inside its own region; leak: the share outside[/]")
     if "without_matte" in code:

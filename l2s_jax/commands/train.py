@@ -1,19 +1,43 @@
-"""`l2s train`: train a model from a config, score it and write its report; or print the cost, with --dry-run."""
+"""Train a model from a config, score it and write its report. Everything goes into one folder: checkpoints, curves,
+the exported model, metrics.json and report.html. Ctrl-C (or a closed terminal) saves a checkpoint; run the same
+command again to resume.
+
+Any field of the config is an option: --config.train.steps=200, --config.optim.encoder.learning_rate=1e-3. A wrong
+name is answered with the nearest right one.
+
+examples:
+  l2s train --config demo
+  l2s train --config demo --config.train.steps=500 --workdir runs/longer
+  l2s train --config l2s_512x8 --dry-run --devices 8
+"""
 
 import argparse
 from pathlib import Path
 
-import jax
-
 from input_pipeline.errors import UserError
-from l2s_jax import config as configs
-from l2s_jax.commands import console, dry_run
-from l2s_jax.commands.run import run as run_recipe
-from l2s_jax.training.compilation import enable_compilation_cache
+from l2s_jax.commands import arguments, console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `l2s train`."""
+    parser.add_argument("--config", metavar="NAME", help="NAME of ./configs/NAME.py or of a shipped config, or a path")
+    arguments.add_config(parser)
+    parser.add_argument("--workdir", metavar="DIR", type=Path, help="where everything goes (default: runs/NAME)")
+    parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, FLOPs and memory")
+    parser.add_argument("--cluster", action="store_true", help="one of several processes (Slurm, TPU pod, ...)")
+    parser.add_argument(
+        "--devices", metavar="N", type=arguments.natural, help="with --dry-run: numbers for N accelerators"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train `args.config`; the final scores are those on `config.data.test`."""
+    import jax
+
+    from l2s_jax import config as configs
+    from l2s_jax.commands import dry_run
+    from l2s_jax.commands.training_run import run_recipe
+
     if args.config is None:
         raise UserError(f"`l2s train` needs --config NAME; there are: {configs.listed(configs.names())}")
     if args.devices and not args.dry_run:
@@ -26,6 +50,4 @@ def run(args: argparse.Namespace) -> int:
         return dry_run.run(config, args.devices or jax.device_count())
     if args.cluster:
         jax.distributed.initialize()
-    enable_compilation_cache()
-    workdir = args.workdir or Path("runs") / Path(args.config).stem
-    return run_recipe(config, workdir, screen)
+    return run_recipe(config, args.workdir or Path("runs") / Path(args.config).stem, screen)

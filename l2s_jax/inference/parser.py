@@ -142,9 +142,11 @@ class Parser:
 
     def _decided(self, probabilities: np.ndarray, height: int, width: int) -> Parsing:
         """Return the parsing of a [height, width] image from the probabilities [S, S, K] of its square."""
-        ids, confidence = processing.decide(probabilities, height, width, self.resize)
+        ids, confidence = processing.upsample_argmax(probabilities, height, width, self.resize)
         if self.clean:
-            ids, confidence = processing.clean(ids, confidence, probabilities, self.clean, self.resize)
+            ids, confidence = processing.remove_small_components(
+                ids, confidence, probabilities, self.clean, self.resize
+            )
         return Parsing(ids, confidence, self.label_set)
 
 

@@ -48,7 +48,9 @@ def _points(landmarks: np.ndarray) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule) -> tuple[np.ndarray, np.ndarray]:
+def upsample_argmax(
+    probabilities: np.ndarray, height: int, width: int, rule: ResizeRule
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the most probable class of every pixel of the original image.
 
     Runs class by class, so that a 24-megapixel photo never needs all its [H, W, K] probabilities at once.
@@ -69,16 +71,16 @@ def decide(probabilities: np.ndarray, height: int, width: int, rule: ResizeRule)
     return ids, best
 
 
-def clean(
+def remove_small_components(
     ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Remove small connected components from the result of `decide` (`input_pipeline.images.components`).
 
     Args:
-      ids, confidence: result of `decide`, [H, W].
+      ids, confidence: result of `upsample_argmax`, [H, W].
       probabilities: float32 [S, S, K], from which they were computed.
       min_pixels: size of the smallest component that is kept, image pixels; 0 and 1 change nothing.
-      rule: as for `decide`.
+      rule: as for `upsample_argmax`.
 
     Returns:
       ids uint8 [H, W] and the probability of these classes, float32 [H, W].

@@ -4,16 +4,22 @@ All are (sum, count) of a batch: add batches and devices, then divide.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from input_pipeline.labels import IGNORE
 from l2s_jax.layers.components import Connectivity, components, neighbours, shifted
 
 MAX_CLASSES = 32
 """Largest number of classes of `boundary_f1`, which stores one bit per class."""
+
+
+TOLERANCE = 0.0075
+"""The usual tolerance of the boundary F1, relative to the diagonal of the image."""
 
 
 class ComponentCountError(NamedTuple):
@@ -28,6 +34,58 @@ class ComponentCountError(NamedTuple):
     image: jax.Array
     classes: jax.Array
     count: jax.Array
+
+
+class StructureSums(NamedTuple):
+    """Sums over images of both scores, float32.
+
+    Attributes:
+      off: errors of the component counts.
+      boundary: [K], boundary F1.
+      shown: [K], number of images that `boundary` counts.
+    """
+
+    off: ComponentCountError
+    boundary: jax.Array
+    shown: jax.Array
+
+
+def structure_sums(pred: jax.Array, truth: jax.Array, num_classes: int, weight: jax.Array) -> StructureSums:
+    """Compute both scores as usual: components 8-connected, boundaries with `TOLERANCE`.
+
+    Args:
+      pred, truth, num_classes, weight: see `boundary_f1`; of more than 32 classes only the components are scored.
+    """
+    off = component_count_error(pred, truth, num_classes, weight)
+    if num_classes > MAX_CLASSES:
+        return StructureSums(off, jnp.zeros(num_classes), jnp.zeros(num_classes))
+    tolerance = TOLERANCE * math.hypot(*truth.shape[1:])
+    return StructureSums(off, *boundary_f1(pred, truth, num_classes, weight, tolerance=tolerance))
+
+
+def summary(sums: StructureSums, names: Sequence[str]) -> dict:
+    """Turn sums over a data set into scores.
+
+    Args:
+      sums: added over batches, each array float [] or [K].
+      names: K class names, the background first.
+
+    Returns:
+      {"components_off": {"total", "per_class"}, "boundary_f1": {"mean", "per_class"}}, means over images. `total` is of
+      the components of all classes but the background together; `mean` is the mean over these classes. None: the class
+      (or every class) has no boundary in any image, or there is no image.
+    """
+    off, boundary, shown = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
+    per_class = [float(total / count) if count else None for total, count in zip(boundary, shown, strict=True)]
+    known = [value for value in per_class[1:] if value is not None]
+    wrong = [float(total / off.count) if off.count else None for total in (off.image, *off.classes)]
+    return {
+        "components_off": {"total": wrong[0], "per_class": dict(zip(names, wrong[1:], strict=True))},
+        "boundary_f1": {
+            "mean": float(np.mean(known)) if known else None,
+            "per_class": dict(zip(names, per_class, strict=True)),
+        },
+    }
 
 
 def component_counts(labels: jax.Array, num_classes: int, *, connectivity: Connectivity = 8) -> jax.Array:
@@ -71,7 +129,7 @@ def boundary_f1(
     The boundary of a class consists of its pixels with a 4-neighbour of another class; the border of the image and
     ignored pixels do not create one. Precision is the fraction of the predicted boundary within `tolerance` of the true
     one, recall the fraction of the true one within `tolerance` of the predicted one, F1 their harmonic mean. The usual
-    tolerance is 0.0075 of the image's diagonal.
+    tolerance is `TOLERANCE` of the image's diagonal.
 
     Args:
       pred: int [B, H, W] class ids in 0..num_classes-1.
@@ -88,7 +146,7 @@ def boundary_f1(
       ValueError: more than 32 classes.
     """
     if num_classes > MAX_CLASSES:
-        raise ValueError(f"{num_classes} classes: boundaries are told apart for at most {MAX_CLASSES}")
+        raise ValueError(f"boundary_f1 takes at most {MAX_CLASSES} classes, not {num_classes}")
     edges = [_boundary_bits(x) for x in (_seen(pred, truth), truth)]
     near = [_dilated(x, tolerance) for x in edges]
     size = [_per_class(x, num_classes) for x in edges]

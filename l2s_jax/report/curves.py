@@ -1,4 +1,4 @@
-"""Training curves: one small chart per logged quantity, so that no scale hides another. Our own design."""
+"""Draw training curves: one small chart per logged quantity, so that no scale hides another. Our own design."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, canvas, style, to_svg
+from l2s_jax.report.svg import BLUE, INK, MUTED, ORANGE, PLUM, TEAL, Drawing, canvas, draw, style
 
 _BINS = 90
 _SCORES = re.compile(r"eval/(?:\w+\.)?(mean_f1|mean_iou|macro_acs|pixel_accuracy)")
@@ -23,11 +23,11 @@ ORDER = ("Scores", "Losses", "Adversarial terms", "Evaluation", "Speed")
 
 
 class Chart(NamedTuple):
-    """One chart: its group (see ORDER), its title, its `<svg>`."""
+    """A chart of the group `group` (see ORDER)."""
 
     group: str
     title: str
-    svg: str
+    drawing: Drawing
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> list[Chart]:
@@ -81,7 +81,7 @@ def _dress(axes, ticks: int) -> None:
     axes.margins(x=0.02, y=0.08)
 
 
-def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """Draw the scores in [0, 1] on one axis, each named at its last point."""
     with style():
         figure, axes = canvas(1040, 320, (44, 12, 150, 30))
@@ -99,10 +99,10 @@ def _score_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
             place = max(y, place)  # labels of close curves are moved apart so that they never overlap
             axes.annotate(text, (x, min(place, highest)), (10, 0), textcoords="offset points", va="center", color=color)
             place += 0.065 * (highest - lowest)
-        return to_svg(figure, "evaluation scores by step")
+        return draw(figure, "evaluation scores by step")
 
 
-def _small_chart(steps: np.ndarray, values: np.ndarray) -> str:
+def _small_chart(steps: np.ndarray, values: np.ndarray) -> Drawing:
     """Draw one quantity: the mean of neighbouring steps, the band between their extremes, and the last value."""
     x, mean, low, high = thin(steps, values)
     with style():
@@ -119,4 +119,4 @@ def _small_chart(steps: np.ndarray, values: np.ndarray) -> str:
         _dress(axes, 4)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_tick_params(labelcolor=MUTED)
-        return to_svg(figure, "values by step")
+        return draw(figure, "values by step")

@@ -1,4 +1,4 @@
-"""Image panels of an evaluation: masks, reconstructions, slices decoded alone, and swapped slices."""
+"""Draw the image panels of an evaluation: masks, reconstructions, slices decoded alone, and swapped slices."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,10 +6,8 @@ import numpy as np
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.report import overlays
-from l2s_jax.report.image_grid import contact, fit, png, sheet
+from l2s_jax.report.image_grid import fit, png, sheet
 from l2s_jax.report.run_data import slice_labels
-
-__all__ = ["contact", "draw_panels", "reconstruction", "regions", "segmentation", "swaps"]
 
 MAX_FACES, MAX_ROWS = 8, 5
 _CELL, _SHEET_WIDTH = 128, 1440  # pixels; the panels are embedded in the HTML page, so they stay small

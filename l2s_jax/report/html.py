@@ -1,20 +1,22 @@
-"""`report.html`: all results of a run on one self-contained page."""
+"""Write `report.html`: all results of a run on one self-contained page (page.html.jinja)."""
 
 import base64
 import json
 from collections.abc import Mapping
-from html import escape
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 
 from input_pipeline import files
 from l2s_jax import systems
-from l2s_jax.report import captions, plots, tables
+from l2s_jax.report import plots, tables
 from l2s_jax.report.curves import ORDER, curves
 from l2s_jax.report.figures import draw_panels
-from l2s_jax.report.run_data import Evidence, read, slice_labels
-from l2s_jax.report.template import Section, figure, page
+from l2s_jax.report.run_data import RunData, read, slice_labels
+from l2s_jax.report.svg import PALETTE, Drawing
 from l2s_jax.systems.base import Result
 
 
@@ -33,155 +35,101 @@ def write_report(workdir: Path) -> Path:
       UserError: there is nothing to report on, a file is damaged, or the folder cannot be written.
     """
     workdir = Path(workdir)
-    evidence = read(workdir)
-    panels = {} if evidence.label_set is None else draw_panels(evidence.arrays, evidence.label_set)
+    data = read(workdir)
+    panels = {} if data.label_set is None else draw_panels(data.arrays, data.label_set)
     if panels:
         folder = files.writable_folder(workdir / "panels")
         for name, png in panels.items():
             files.replace(folder / f"{name}.png", png)
     path = workdir / "report.html"
-    files.replace(path, render(evidence, panels).encode(errors="replace"))
+    files.replace(path, render(data, panels).encode(errors="replace"))
     return path
 
 
-def render(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
+def render(data: RunData, panels: Mapping[str, bytes]) -> str:
     """Return the page as text.
 
     Args:
-      evidence: data of the workdir.
+      data: what the workdir holds.
       panels: PNG bytes by panel name, see `figures.draw_panels`.
 
     Returns:
       str, a complete HTML document; all text that comes from files is escaped.
     """
-    parts = [
-        Section("summary", "Summary", _summary(evidence)),
-        Section("faces", "Masks", _panel(panels, "segmentation")),
-        Section("classes", "Classes", _classes(evidence)),
-        Section("confusion", "Confusion", _confusion(evidence)),
-        Section("reconstruction", "Reconstruction", _reconstruction(evidence, panels)),
-        Section("slices", "Slices alone", _panel(panels, "regions")),
-        Section("swaps", "Swaps", _panel(panels, "swaps")),
-        Section("effect", "Region effect", _effect(evidence)),
-        Section("training", "Training", _training(evidence)),
-        Section("config", "Config", _config(evidence)),
+    segmentation, reconstruction, disentanglement = (
+        tables.group(data.metrics, name) for name in ("segmentation", "reconstruction", "disentanglement")
+    )
+    charts = curves(data.history)
+    system = data.config.get("system")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = resources.files("l2s_jax.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(page).render(
+        title=system if isinstance(system, str) else "Face parsing report",
+        facts=_facts(data),
+        palette=PALETTE,
+        panels={name: base64.b64encode(png).decode() for name, png in panels.items()},
+        tiles=tables.tiles(data.metrics),
+        **_classes(data, segmentation),
+        confusion=_matrix(data, "confusion"),
+        errors=tables.reconstruction_table(reconstruction, data.label_set),
+        effect=_matrix(data, "effect"),
+        effect_unmatted=_matrix(data, "effect_unmatted"),
+        acs=tables.acs_table(disentanglement),
+        random_faces=tables.text(tables.number(disentanglement, "random_generator", "examples"), 0),
+        slices=tables.slice_table(disentanglement, data.label_set),
+        charts={group: [chart for chart in charts if chart.group == group] for group in ORDER},
+        unreadable_rows=data.unreadable_rows,
+        config=json.dumps(data.config, indent=2, ensure_ascii=False) if data.config else "",
+        unknown_classes=bool(data.arrays) and data.label_set is None,
+    )
+
+
+def _facts(data: RunData) -> list[str]:
+    """Return what stands under the title."""
+    spec, size = tables.group(data.metrics, "data").get("spec"), tables.number(data.config, "image_size")
+    steps = max((row["step"] for row in data.history), default=None)
+    facts = [
+        f"classes of {data.label_set.name}" if data.label_set else "",
+        f"{size:.0f} × {size:.0f} pixels" if size else "",
+        f"{tables.text(steps, 0)} training steps" if steps else "",
+        f"measured on {spec}" if isinstance(spec, str) else "",
+        f"licence of the model: {data.licence}" if data.licence else "",
     ]
-    missing = [part.title for part in parts if not part.body]
-    notes = Section("terms", "Terms", captions.TERMS + _left_out(evidence, missing))
-    return page(*_title(evidence), [*(part for part in parts if part.body), notes])
+    return [fact for fact in facts if fact]
 
 
-def _title(evidence: Evidence) -> tuple[str, str]:
-    config, data = evidence.config, tables.group(evidence.metrics, "data")
-    system = config.get("system")
-    facts = [f"classes of {evidence.label_set.name}" if evidence.label_set else None]
-    size = tables.number(config, "image_size")
-    facts.append(f"{size:.0f} × {size:.0f} pixels" if size else None)
-    steps = max((row["step"] for row in evidence.history), default=None)
-    facts.append(f"{tables.text(steps, 0)} training steps" if steps else None)
-    facts.append(f"measured on {data['spec']}" if isinstance(data.get("spec"), str) else None)
-    facts.append(f"licence of the model: {evidence.licence}" if evidence.licence else None)
-    return system if isinstance(system, str) else "Face parsing report", " · ".join(filter(None, facts))
-
-
-def _summary(evidence: Evidence) -> str:
-    return tables.tiles(evidence.metrics, evidence.label_set)
-
-
-def _panel(panels: Mapping[str, bytes], name: str) -> str:
-    if name not in panels:
-        return ""
-    data = base64.b64encode(panels[name]).decode()
-    lead, caption = captions.PANELS[name]
-    image = f'<img class="photo" alt="{lead}" src="data:image/png;base64,{data}">'
-    return f'<p class="lead">{lead}</p>' + figure(image, caption)
-
-
-def _classes(evidence: Evidence) -> str:
-    segmentation = tables.group(evidence.metrics, "segmentation")
-    per_class = tables.group(segmentation, "per_class")
+def _classes(data: RunData, segmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the section of the classes shows."""
+    per_class, published = tables.group(segmentation, "per_class"), _published(data)
     if not per_class:
-        return ""
+        return dict.fromkeys(("bars", "classes", "published", "merged"))
     scores = {name: tuple(tables.number(per_class, name, key) for key in ("f1", "iou")) for name in per_class}
-    mean = tables.number(segmentation, "mean_f1")
-    colors = tables.hex_colors(evidence.label_set)
+    colors = tables.hex_colors(data.label_set)
     colors.pop("background", None)  # nearly black: invisible on a dark page
-    bars = plots.class_bars(scores, colors, mean)
-    grid = tables.class_table(segmentation, evidence.label_set, _reported(evidence))
-    merged = tables.merged_table(segmentation)
-    return figure(bars, captions.CLASSES) + grid + (figure(merged, captions.MERGED) if merged else "")
+    return {
+        "bars": plots.class_bars(scores, colors, tables.number(segmentation, "mean_f1")),
+        "classes": tables.class_table(segmentation, data.label_set, published),
+        "published": None if published is None else published.caption,
+        "merged": tables.merged_table(segmentation),
+    }
 
 
-def _reported(evidence: Evidence) -> Result | None:
+def _published(data: RunData) -> Result | None:
     """Return the published scores of the same classes, or None."""
-    system, size = evidence.config.get("system"), tables.number(evidence.config, "image_size")
-    if evidence.label_set is None or size is None or not isinstance(system, str):
+    system, size = data.config.get("system"), tables.number(data.config, "image_size")
+    if data.label_set is None or size is None or not isinstance(system, str):
         return None
-    spec = tables.group(evidence.metrics, "data").get("spec")
-    return systems.published_result(system, evidence.label_set, size, spec if isinstance(spec, str) else "")
+    spec = tables.group(data.metrics, "data").get("spec")
+    return systems.published_result(system, data.label_set, size, spec if isinstance(spec, str) else "")
 
 
-def _names(evidence: Evidence, count: int) -> list[str]:
-    """Return the class names of a [count, count] matrix; class ids if the label set is not known."""
-    return list(evidence.label_set.names) if evidence.label_set else [str(i) for i in range(count)]
-
-
-def _confusion(evidence: Evidence) -> str:
-    matrix = evidence.arrays.get("confusion", np.zeros((0, 0)))
-    return figure(plots.confusion(matrix, _names(evidence, len(matrix))), captions.CONFUSION) if matrix.any() else ""
-
-
-def _reconstruction(evidence: Evidence, panels: Mapping[str, bytes]) -> str:
-    errors = tables.group(evidence.metrics, "reconstruction")
-    return _panel(panels, "reconstruction") + tables.reconstruction_table(errors, evidence.label_set)
-
-
-def _effect(evidence: Evidence) -> str:
-    scores = tables.group(evidence.metrics, "disentanglement")
-    beside, body = tables.acs_table(scores), tables.slice_table(scores, evidence.label_set)
-    if beside:
-        faces = tables.text(tables.number(scores, "random_generator", "examples"), 0)
-        body = figure(beside, captions.ACS_BASELINES.format(faces=faces)) + body
-    drawn = {"effect": captions.EFFECT, "effect_unmatted": captions.EFFECT_UNMATTED}
-    figures = [_effect_figure(evidence, name, caption) for name, caption in drawn.items()]
-    return "".join(figures) + body
-
-
-def _effect_figure(evidence: Evidence, array: str, caption: str) -> str:
-    effect = evidence.arrays.get(array, np.zeros((0, 0)))
-    if not effect.any():
-        return ""
-    names = _names(evidence, len(effect))
-    if evidence.label_set is not None:
-        names = [label.name for label in slice_labels(evidence.arrays, evidence.label_set)]
-    return figure(plots.region_effect(effect, names), caption)
-
-
-def _training(evidence: Evidence) -> str:
-    charts = curves(evidence.history)
-    body = ""
-    for group in ORDER:
-        drawn = [f"<figure><h4>{escape(c.title)}</h4>{c.svg}</figure>" for c in charts if c.group == group]
-        if drawn:
-            body += f'<h3>{group}</h3><div class="plots{" whole" * (group == "Scores")}">{"".join(drawn)}</div>'
-    if not body:
-        return ""
-    lost = evidence.unreadable_rows
-    remark = f" {lost} unreadable line{'s' * (lost > 1)} of metrics.jsonl left out." if lost else ""
-    return f'<p class="lead">{captions.TRAINING}{remark}</p>{body}'
-
-
-def _config(evidence: Evidence) -> str:
-    if not evidence.config:
-        return ""
-    text = escape(json.dumps(evidence.config, indent=2, ensure_ascii=False))
-    return f"<details><summary>The resolved config of this run</summary><pre>{text}</pre></details>"
-
-
-def _left_out(evidence: Evidence, missing: list[str]) -> str:
-    if not missing:
-        return ""
-    reason = "the workdir does not hold what they are made of"
-    if evidence.arrays and evidence.label_set is None:
-        reason = "config.json does not say which classes the pictures show, or the workdir lacks their data"
-    return f'<p class="quiet">Left out: {", ".join(missing)} ({reason}).</p>'
+def _matrix(data: RunData, name: str) -> Drawing | None:
+    """Draw an array [K, K] of classes or slices, named by their ids if the label set is not known; None without it."""
+    matrix = data.arrays.get(name, np.zeros((0, 0)))
+    if not matrix.any():
+        return None
+    names = [str(i) for i in range(len(matrix))]
+    if data.label_set is not None:
+        labels = data.label_set.labels if name == "confusion" else slice_labels(data.arrays, data.label_set)
+        names = [label.name for label in labels]
+    return plots.confusion(matrix, names) if name == "confusion" else plots.region_effect(matrix, names)

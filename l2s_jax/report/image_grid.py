@@ -81,11 +81,6 @@ def sheet(
     return np.asarray(canvas)
 
 
-def contact(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Make a contact sheet: images uint8 [h, w, 3] of one size, `columns` to a row -> uint8 [H, W, 3]."""
-    return sheet([images[i : i + columns] for i in range(0, len(images), columns)])
-
-
 def png(image: np.ndarray) -> bytes:
     """Encode an image uint8 [H, W, 3] as PNG."""
     buffer = io.BytesIO()

@@ -109,24 +109,20 @@ def error_kinds(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return kinds
 
 
-def error_map(prediction: np.ndarray, truth: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
+def error_map(prediction: np.ndarray, truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Draw the errors in three colours (`ERROR_KINDS`).
 
     Args:
       prediction: uint8 [H, W], class ids.
       truth: uint8 [H, W], class ids; 255 = ignore.
-      image: uint8 [H, W, 3] shown dim and grey where the prediction is correct, or None for the plain mat.
+      image: uint8 [H, W, 3] shown dim and grey where the prediction is correct.
 
     Returns:
       uint8 [H, W, 3].
     """
     kinds = error_kinds(prediction, truth)
-    if image is None:
-        result = np.broadcast_to(np.array(MAT, np.uint8), (*truth.shape, 3)).copy()
-    else:
-        luma = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        dim = np.array(MAT, np.float32) + 0.42 * luma[..., None]
-        result = np.minimum(dim, 255).astype(np.uint8)
+    luma = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    result = np.minimum(np.array(MAT, np.float32) + 0.42 * luma[..., None], 255).astype(np.uint8)
     for kind, (_, color) in ERROR_KINDS.items():
         result[kinds == kind] = color
     return result

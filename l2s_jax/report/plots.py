@@ -1,23 +1,22 @@
-"""Bar charts and heat maps of an evaluation as SVG. Our own design."""
+"""Draw the bar charts and heat maps of an evaluation. Our own design."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from l2s_jax.report.svg import BLUE, CARD, GRID, INK, MUTED, ON_FILL, TEAL, canvas, short, style, to_svg
+from l2s_jax.report.svg import BLUE, CARD, GRID, INK, MUTED, ON_FILL, TEAL, Drawing, canvas, draw, short, style
 
 
-def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: Mapping[str, str], mean: float | None):
+def class_bars(
+    scores: Mapping[str, tuple[float | None, float | None]], colors: Mapping[str, str], mean: float | None
+) -> Drawing:
     """Draw F1 (thick) and IoU (thin, pale) of every class.
 
     Args:
       scores: (F1, IoU) by class name, each in [0, 1], or None if the class does not occur.
       colors: `#rrggbb` by class name; classes without one are grey.
       mean: mean F1, drawn as a line, or None.
-
-    Returns:
-      str, an `<svg>` element.
     """
     step, left, width = 34, 108, 1040
     height = len(scores) * step + 52
@@ -42,31 +41,25 @@ def class_bars(scores: Mapping[str, tuple[float | None, float | None]], colors: 
         axes.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.55), yticks=[], xticks=np.linspace(0, 1, 6))
         axes.grid(axis="x")
         axes.spines[["left", "bottom"]].set_visible(False)
-        return to_svg(figure, "F1 and IoU of every class")
+        return draw(figure, "F1 and IoU of every class")
 
 
-def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
+def confusion(matrix: np.ndarray, names: Sequence[str]) -> Drawing:
     """Draw the confusion matrix, each row as fractions of its sum.
 
     Args:
       matrix: int64 [K, K] pixel counts, rows = truth, columns = prediction.
       names: K class names.
-
-    Returns:
-      str, an `<svg>` element.
     """
     return _heat_map(row_shares(matrix), names, BLUE, "truth", "prediction", (), "confusion matrix")
 
 
-def region_effect(effect: np.ndarray, names: Sequence[str]) -> str:
+def region_effect(effect: np.ndarray, names: Sequence[str]) -> Drawing:
     """Draw the effect of noise on each slice, each row as fractions of its sum, with the sum beside it.
 
     Args:
       effect: float64 [K, K], rows = slices, columns = regions.
       names: K region names.
-
-    Returns:
-      str, an `<svg>` element.
     """
     sums = np.nansum(effect, axis=1)
     notes = [f"{value:.2g}" for value in sums]
@@ -83,7 +76,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 def _heat_map(
     shares: np.ndarray, names: Sequence[str], color: str, rows: str, columns: str, notes: Sequence[str], title: str
-) -> str:
+) -> Drawing:
     """Draw cells shaded and labelled by fraction; `notes` (a heading and one text a row) go to the right."""
     count = len(names)
     tilted = count > 12
@@ -106,7 +99,7 @@ def _heat_map(
             axes.text(count - 0.36, height, note, color=MUTED, va="bottom" if y < 0 else "center", fontsize=11)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
         axes.axis("off")
-        return to_svg(figure, title)
+        return draw(figure, title)
 
 
 def _draw_cell(axes, row: int, column: int, share: float, color: str, small: bool) -> None:

@@ -1,4 +1,4 @@
-"""Reading what a workdir holds: files of our own, which a kill, a full disk or an editor may have damaged."""
+"""Read what a workdir holds: files of our own, which a kill, a full disk or an editor may have damaged."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ _ARRAYS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
+class RunData:
     """What there is to report on. A part that the workdir lacks is empty (or None).
 
     Attributes:
@@ -44,14 +44,14 @@ class Evidence:
     licence: str | None
 
 
-def read(workdir: Path) -> Evidence:
-    """Reads the reportable files of a workdir.
+def read(workdir: Path) -> RunData:
+    """Read the reportable files of a workdir.
 
     Args:
       workdir: folder written by `l2s train`, `l2s demo` or `l2s evaluate`.
 
     Returns:
-      Evidence.
+      RunData.
 
     Raises:
       UserError: there is neither a history nor an evaluation, or a file of the workdir is damaged.
@@ -71,7 +71,7 @@ def read(workdir: Path) -> Evidence:
     arrays = _read_arrays(workdir / "evaluation.npz")
     licence = _read_object(workdir / "model" / "model.json").get("licence")
     licence = licence if isinstance(licence, str) else None
-    return Evidence(config, label_set, history, unreadable, metrics, arrays, licence)
+    return RunData(config, label_set, history, unreadable, metrics, arrays, licence)
 
 
 def _read_text(path: Path) -> str | None:
@@ -116,7 +116,7 @@ def _read_history(path: Path) -> tuple[list[dict[str, float]], int]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number (booleans are not)."""
+    """Tell whether a JSON value is a finite number (booleans are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
@@ -140,5 +140,5 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def slice_labels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> tuple[Label, ...]:
-    """Class of each slice: the array `slices`, or all classes in order where the evaluation has none."""
+    """Return the class of each slice: the array `slices`, or all classes in order where the evaluation has none."""
     return tuple(label_set.labels[c] for c in arrays.get("slices", range(len(label_set))))

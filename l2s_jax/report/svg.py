@@ -1,25 +1,27 @@
-"""Turn matplotlib figures into inline SVG that takes its font and its colours from the page, light or dark."""
+"""Draw matplotlib figures as the insides of inline SVG elements, in the colours of `PALETTE`.
+
+The stylesheet of the page (page.html.jinja) maps each colour to a variable, so that a dark page can change it.
+"""
 
 import io
-import re
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Colours of a light page. In the SVG each becomes a CSS variable, so that a dark page can change it.
-INK, MUTED, GRID, ON_FILL, CARD = "#20242c", "#697080", "#dfe2e8", "#fdfdfe", "#fefffe"
-BLUE, ORANGE, TEAL, PLUM = "#2a6fb8", "#c75a12", "#0b7d73", "#8e4a9e"
-_VARIABLES = {
-    CARD: "--card", INK: "--ink", MUTED: "--muted", GRID: "--line", ON_FILL: "--on-fill",
-    BLUE: "--blue", ORANGE: "--orange", TEAL: "--teal", PLUM: "--plum",
+PALETTE = {
+    "card": "#fefffe", "ink": "#20242c", "muted": "#697080", "line": "#dfe2e8", "on-fill": "#fdfdfe",
+    "blue": "#2a6fb8", "orange": "#c75a12", "teal": "#0b7d73", "plum": "#8e4a9e",
 }  # fmt: skip
+"""Colours of a light page by the name of their CSS variable; no two are equal."""
+
+CARD, INK, MUTED, GRID, ON_FILL, BLUE, ORANGE, TEAL, PLUM = PALETTE.values()
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text: selectable, and in the font of the page
     "svg.hashsalt": "l2s",  # deterministic output: the same numbers give the same bytes
     "text.parse_math": False,  # names come from files: a dollar sign must not start math
-    "axes.unicode_minus": True,
     "font.size": 12,
     "text.color": INK,
     "axes.labelcolor": MUTED,
@@ -39,6 +41,21 @@ STYLE = {
 }
 
 
+class Drawing(NamedTuple):
+    """A figure for the page.
+
+    Attributes:
+      label: description for readers who do not see it.
+      width, height: CSS pixels.
+      body: what stands between the tags `<svg>` and `</svg>`; all text in it is escaped.
+    """
+
+    label: str
+    width: int
+    height: int
+    body: str
+
+
 def style() -> object:
     """Return the context in which figures of the report are built and saved."""
     return matplotlib.rc_context(STYLE)
@@ -52,21 +69,15 @@ def canvas(width: float, height: float, margins: tuple[float, float, float, floa
     return figure, figure.add_axes(box)
 
 
-def to_svg(figure: Figure, description: str) -> str:
-    """Render the figure as an `<svg>` element for a page; `description` must already be escaped."""
-    buffer = io.StringIO()
+def draw(figure: Figure, label: str) -> Drawing:
+    """Draw the figure; the page writes the `<svg>` tag itself, without the document type and namespaces of a file."""
+    file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    _, _, element = file.getvalue().partition("<svg")
+    body = element.partition(">")[2].rpartition("</svg>")[0]
     width, height = (round(size * 72) for size in figure.get_size_inches())
-    # Inside HTML an svg element needs no namespaces. On a narrow screen large charts scroll instead of shrinking.
-    floor = "min-width:640px;" if width > 640 else ""
-    head = f'<svg role="img" aria-label="{description}" viewBox="0 0 {width} {height}" style="{floor}width:{width}px">'
-    text = re.sub(r"^<svg[^>]*>", lambda _: head, text)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    return re.sub("|".join(_VARIABLES), lambda match: f"var({_VARIABLES[match[0]]})", text)
+    return Drawing(label, width, height, body)
 
 
 def short(text: str, limit: int) -> str:

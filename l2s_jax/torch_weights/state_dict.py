@@ -17,6 +17,8 @@ from input_pipeline.errors import UserError
 
 State = Mapping[str, np.ndarray]
 Layout = Callable[[np.ndarray], np.ndarray]
+Target = str | Callable[[re.Match], str]
+"""Path of a layer or variable, `/` between levels: a template for `re.Match.expand`, or a function of the match."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,12 @@ class Rule:
 
     Attributes:
       pattern: regular expression for the full source name.
-      target: path of the variable, `/` between levels; a template for `re.Match.expand`, or a function of the match.
+      target: path of the variable, with its collection.
       layout: source array -> array in our axis order.
     """
 
     pattern: str
-    target: str | Callable[[re.Match], str]
+    target: Target
     layout: Layout
 
     def path(self, name: str) -> str | None:
@@ -164,3 +166,35 @@ def dense_of_maps(height: int, width: int, maps: int = 1) -> Layout:
         return grid.transpose(1, 3, 4, 2, 0).reshape(-1, tensor.shape[0])
 
     return layout
+
+
+def within(target: Target, name: str) -> Target:
+    """Return the path of what is called `name` inside a layer."""
+    return f"{target}/{name}" if isinstance(target, str) else lambda match: f"{target(match)}/{name}"
+
+
+def leaf(source: str, target: Target, name: str, layout: Layout = same, collection: str = "params") -> Rule:
+    """Return the rule of a variable: the tensor `source` is the leaf `name` of our layer `target`."""
+    path = within(target, name)
+    if isinstance(path, str):
+        return Rule(source, f"{collection}/{path}", layout)
+    return Rule(source, lambda match: f"{collection}/{path(match)}", layout)
+
+
+def layer(source: str, target: Target, layout: Layout = dense, bias: Layout = same) -> tuple[Rule, ...]:
+    """Return the rules of a dense layer or convolution: kernel and, where the source has one, bias."""
+    return leaf(rf"{source}\.weight", target, "kernel", layout), leaf(rf"{source}\.bias", target, "bias", bias)
+
+
+def norm(source: str, target: Target) -> tuple[Rule, ...]:
+    """Return the rules of a normalisation: scale and bias."""
+    return leaf(rf"{source}\.weight", target, "scale"), leaf(rf"{source}\.bias", target, "bias")
+
+
+def batch_norm(source: str, target: Target) -> tuple[Rule, ...]:
+    """Return the rules of a batch normalisation: scale, bias and the running statistics."""
+    return (
+        *norm(source, target),
+        leaf(rf"{source}\.running_mean", target, "mean", collection="batch_stats"),
+        leaf(rf"{source}\.running_var", target, "var", collection="batch_stats"),
+    )

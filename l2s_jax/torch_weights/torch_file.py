@@ -1,4 +1,4 @@
-"""Weights out of files that PyTorch or safetensors wrote, without PyTorch and without executing a pickle.
+"""Read weights from files of PyTorch or safetensors, without PyTorch and without executing a pickle.
 
 `torch.save` (since 1.6) writes a zip of uncompressed records below one folder: `data.pkl`, the pickle of the object
 with a reference wherever it held numbers (see torch_pickle.py); `data/0`, `data/1` ..., the numbers; `byteorder`;
@@ -30,7 +30,7 @@ _AGAIN = "download or copy it again"
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Named tensors of a checkpoint.
+    """Read the named tensors of a checkpoint.
 
     Args:
       path: a file of `torch.save` that holds a state dict, alone or under one of `WRAPPERS`; or a safetensors file.
@@ -105,11 +105,11 @@ class _Records:
             raise UserError(f"'{path}' comes from a big-endian machine: save it again on a little-endian one")
 
     def size(self, name: str) -> int:
-        """Bytes of a record."""
+        """Return the bytes that a record takes."""
         return self._entry(name).file_size
 
     def read(self, name: str) -> bytes:
-        """A record, its checksum verified."""
+        """Return a record, its checksum verified."""
         return self._archive.read(self._entry(name))
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
@@ -123,7 +123,7 @@ class _Records:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The one dict of tensors in what a checkpoint holds."""
+    """Find the dict of tensors in what a checkpoint holds."""
     if isinstance(content, dict):
         content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not content:
@@ -135,7 +135,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _numbers(records: _Records, storage: Storage) -> np.ndarray:
-    """[size] of the storage's dtype, read-only."""
+    """Read a storage: [size] of its dtype, read-only."""
     name, size = f"data/{storage.key}", storage.size * storage.dtype.itemsize
     if records.size(name) != size:
         raise pickle.UnpicklingError(f"its record '{name}' has another size than its index says")
@@ -143,7 +143,7 @@ def _numbers(records: _Records, storage: Storage) -> np.ndarray:
 
 
 def _view(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
-    """The tensor's own shape on its storage; that it stays inside is what `Tensor` has checked."""
+    """Give the tensor its shape on its storage; `Tensor` has checked that it stays inside."""
     strides = [stride * numbers.itemsize for stride in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
 

@@ -67,16 +67,13 @@ class Tensor:
 
     def __post_init__(self):
         naturals = (self.offset, *self.shape, *self.strides)
-        if not all(type(n) is int and 0 <= n < _FAR for n in naturals):
+        rank, size = len(self.shape), self.storage.size
+        if not all(type(n) is int and 0 <= n < _FAR for n in naturals) or not rank == len(self.strides) <= _MAX_RANK:
             raise pickle.UnpicklingError("a tensor has an impossible place, shape or stride")
-        if len(self.shape) != len(self.strides) or len(self.shape) > _MAX_RANK:
-            raise pickle.UnpicklingError("a tensor has an impossible rank")
-        size = self.storage.size
-        if math.prod(self.shape) > size or math.prod(max(n, 1) for n in self.shape) >= _FAR:
-            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} is larger than its storage of {size}")
+        large = math.prod(self.shape) > size or math.prod(max(n, 1) for n in self.shape) >= _FAR
         reach = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
-        if 0 not in self.shape and reach >= size:
-            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} reaches beyond its storage of {size}")
+        if large or (0 not in self.shape and reach >= size):
+            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} does not fit its storage of {size}")
 
 
 def load(stream: bytes) -> object:

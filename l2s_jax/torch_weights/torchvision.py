@@ -23,7 +23,21 @@ from l2s_jax.models.backbones.resnet import ResNet
 from l2s_jax.models.backbones.swin import Swin
 from l2s_jax.models.backbones.swin_v2 import log_coordinates
 from l2s_jax.models.backbones.windows import relative_positions
-from l2s_jax.torch_weights.state_dict import Constant, Layout, Rule, State, conv, convert, dense, flat, same
+from l2s_jax.torch_weights.state_dict import (
+    Constant,
+    Rule,
+    State,
+    Target,
+    batch_norm,
+    conv,
+    convert,
+    dense,
+    flat,
+    layer,
+    leaf,
+    norm,
+    within,
+)
 
 Naming = Literal["torchvision", "children"]
 """`torchvision`: the names in its models. `children`: Swin, ConvNeXt and ResNet as `Sequential(*model.children())`,
@@ -129,9 +143,6 @@ def constants(module: nn.Module) -> tuple[Constant, ...]:
     )
 
 
-Target = str | Callable[[re.Match], str]
-"""Path of our layer, or a function of the match of torchvision's name."""
-
 # torchvision numbers stages and the layers between them in one sequence: stem, stage 1, down 2, stage 2, down 3 ...
 _BLOCK, _DOWN = r"features\.([1357])\.(\d+)", r"features\.([246])"
 
@@ -144,33 +155,8 @@ def _down(match: re.Match) -> str:
     return f"down_{int(match[1]) // 2 + 1}"
 
 
-def _within(target: Target, name: str) -> Target:
-    return f"{target}/{name}" if isinstance(target, str) else lambda match: f"{target(match)}/{name}"
-
-
-def _rule(source: str, target: Target, leaf: str, layout: Layout, collection: str = "params") -> Rule:
-    if isinstance(target, str):
-        return Rule(source, f"{collection}/{target}/{leaf}", layout)
-    return Rule(source, lambda match: f"{collection}/{target(match)}/{leaf}", layout)
-
-
-def _layer(source: str, target: Target, layout: Layout) -> Rules:
-    weight = _rule(rf"{source}\.weight", target, "kernel", layout)
-    return weight, _rule(rf"{source}\.bias", target, "bias", same)
-
-
-def _norm(source: str, target: Target) -> Rules:
-    return _rule(rf"{source}\.weight", target, "scale", same), _rule(rf"{source}\.bias", target, "bias", same)
-
-
 def _conv_norm(convolution: str, norm: str, target: Target) -> Rules:
-    statistics = _within(target, "norm")
-    return (
-        _rule(rf"{convolution}\.weight", target, "conv/kernel", conv),
-        *_norm(norm, statistics),
-        _rule(rf"{norm}\.running_mean", statistics, "mean", same, "batch_stats"),
-        _rule(rf"{norm}\.running_var", statistics, "var", same, "batch_stats"),
-    )
+    return leaf(rf"{convolution}\.weight", target, "conv/kernel", conv), *batch_norm(norm, within(target, "norm"))
 
 
 def _pointwise(tensor: np.ndarray) -> np.ndarray:
@@ -186,36 +172,36 @@ def _bias_table(tensor: np.ndarray) -> np.ndarray:
 
 def _swin() -> Rules:
     """Return the rules of V1 and V2: layers that only one of them has differ in name."""
-    attention, source = _within(_block, "attention"), rf"{_BLOCK}\.attn"
+    attention, source = within(_block, "attention"), rf"{_BLOCK}\.attn"
     return (
-        *_layer(r"features\.0\.0", "stem", conv),
-        *_norm(r"features\.0\.2", "stem_norm"),
-        _rule(rf"{_DOWN}\.reduction\.weight", _down, "reduce/kernel", dense),
-        *_norm(rf"{_DOWN}\.norm", _within(_down, "norm")),
-        *_norm(rf"{_BLOCK}\.norm1", _within(_block, "attention_norm")),
-        *_norm(rf"{_BLOCK}\.norm2", _within(_block, "mlp_norm")),
-        *_layer(rf"{_BLOCK}\.mlp\.0", _within(_block, "mlp/expand"), dense),
-        *_layer(rf"{_BLOCK}\.mlp\.3", _within(_block, "mlp/project"), dense),
-        *_layer(rf"{source}\.qkv", _within(attention, "qkv"), dense),
-        *_layer(rf"{source}\.proj", _within(attention, "project"), dense),
-        _rule(rf"{source}\.relative_position_bias_table", attention, "relative_bias", _bias_table),
-        _rule(rf"{source}\.logit_scale", attention, "logit_scale", flat),
-        *_layer(rf"{source}\.cpb_mlp\.0", _within(attention, "position_hidden"), dense),
-        _rule(rf"{source}\.cpb_mlp\.2\.weight", attention, "position_bias/kernel", dense),
+        *layer(r"features\.0\.0", "stem", conv),
+        *norm(r"features\.0\.2", "stem_norm"),
+        leaf(rf"{_DOWN}\.reduction\.weight", _down, "reduce/kernel", dense),
+        *norm(rf"{_DOWN}\.norm", within(_down, "norm")),
+        *norm(rf"{_BLOCK}\.norm1", within(_block, "attention_norm")),
+        *norm(rf"{_BLOCK}\.norm2", within(_block, "mlp_norm")),
+        *layer(rf"{_BLOCK}\.mlp\.0", within(_block, "mlp/expand"), dense),
+        *layer(rf"{_BLOCK}\.mlp\.3", within(_block, "mlp/project"), dense),
+        *layer(rf"{source}\.qkv", within(attention, "qkv"), dense),
+        *layer(rf"{source}\.proj", within(attention, "project"), dense),
+        leaf(rf"{source}\.relative_position_bias_table", attention, "relative_bias", _bias_table),
+        leaf(rf"{source}\.logit_scale", attention, "logit_scale", flat),
+        *layer(rf"{source}\.cpb_mlp\.0", within(attention, "position_hidden"), dense),
+        leaf(rf"{source}\.cpb_mlp\.2\.weight", attention, "position_bias/kernel", dense),
     )
 
 
 def _convnext() -> Rules:
     return (
-        *_layer(r"features\.0\.0", "stem", conv),
-        *_norm(r"features\.0\.1", "stem_norm"),
-        *_norm(rf"{_DOWN}\.0", _within(_down, "norm")),
-        *_layer(rf"{_DOWN}\.1", _within(_down, "conv"), conv),
-        _rule(rf"{_BLOCK}\.layer_scale", _block, "layer_scale", flat),
-        *_layer(rf"{_BLOCK}\.block\.0", _within(_block, "depthwise"), conv),
-        *_norm(rf"{_BLOCK}\.block\.2", _within(_block, "norm")),
-        *_layer(rf"{_BLOCK}\.block\.3", _within(_block, "expand"), dense),
-        *_layer(rf"{_BLOCK}\.block\.5", _within(_block, "project"), dense),
+        *layer(r"features\.0\.0", "stem", conv),
+        *norm(r"features\.0\.1", "stem_norm"),
+        *norm(rf"{_DOWN}\.0", within(_down, "norm")),
+        *layer(rf"{_DOWN}\.1", within(_down, "conv"), conv),
+        leaf(rf"{_BLOCK}\.layer_scale", _block, "layer_scale", flat),
+        *layer(rf"{_BLOCK}\.block\.0", within(_block, "depthwise"), conv),
+        *norm(rf"{_BLOCK}\.block\.2", within(_block, "norm")),
+        *layer(rf"{_BLOCK}\.block\.3", within(_block, "expand"), dense),
+        *layer(rf"{_BLOCK}\.block\.5", within(_block, "project"), dense),
     )
 
 
@@ -224,21 +210,21 @@ def _inverted_residual(module: InvertedResidualNet) -> Rules:
     # which layers the block has.
     source, head = r"features\.(\d+)(?:\.(\d+))?\.block\.(\d+)", rf"features\.{len(module.stages) + 1}"
     layers = {
-        (s, b, i): f"stage_{s}_block_{b}/{layer}"
+        (s, b, i): f"stage_{s}_block_{b}/{part}"
         for s, stage in enumerate(module.stages, start=1)
         for b, block in enumerate(stage)
-        for i, layer in enumerate(block.layers)
+        for i, part in enumerate(block.layers)
     }
 
-    def layer(match: re.Match) -> str:
+    def place(match: re.Match) -> str:
         return layers.get((int(match[1]), int(match[2] or 0), int(match[3])), "no such block")
 
     return (
         *_conv_norm(r"features\.0\.0", r"features\.0\.1", "stem"),
         *_conv_norm(rf"{head}\.0", rf"{head}\.1", "head"),
-        *_conv_norm(rf"{source}\.0", rf"{source}\.1", layer),
-        *_layer(rf"{source}\.fc1", _within(layer, "reduce"), _pointwise),
-        *_layer(rf"{source}\.fc2", _within(layer, "restore"), _pointwise),
+        *_conv_norm(rf"{source}\.0", rf"{source}\.1", place),
+        *layer(rf"{source}\.fc1", within(place, "reduce"), _pointwise),
+        *layer(rf"{source}\.fc2", within(place, "restore"), _pointwise),
     )
 
 

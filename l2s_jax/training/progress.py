@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 
 from input_pipeline.errors import printable
+from l2s_jax import progress
 from l2s_jax.training.writers import ConsoleWriter, Writer
 
 
@@ -89,15 +90,8 @@ class LiveDisplay(Writer):
 
     def __init__(self, console: Console, steps: int):
         self._steps = steps
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[speed]}\n{task.fields[losses]}", markup=False),
-            console=console,
-        )
-        self._task = self._progress.add_task("training", total=steps, speed="", losses="")
+        self._progress = progress.bar(console, time=TimeElapsedColumn(), transient=False)
+        self._task = self._progress.add_task("training", total=steps, note="")
 
     def __enter__(self) -> "LiveDisplay":
         self._progress.start()
@@ -125,7 +119,7 @@ class LiveDisplay(Writer):
             for name, value in scalars.items()
             if not name.startswith("perf/")
         )
-        self._progress.update(self._task, speed=speed, losses=losses)
+        self._progress.update(self._task, note=f"{speed}\n{losses}")
 
 
 def display(console: Console, steps: int) -> PlainDisplay | LiveDisplay:

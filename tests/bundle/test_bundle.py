@@ -216,7 +216,7 @@ def test_a_huge_header_is_not_read(saved):
         ({"name": 3}, "field 'name'"),
         ({"sha256": "0"}, "field 'sha256'"),
         ({"config": []}, "field 'config'"),
-        ({"config": {"system": "other"}}, "another system"),
+        ({"config": {"system": "other"}}, "field 'config'"),
         ({"parameters": -1}, "field 'parameters'"),
         ({"parameters": True}, "field 'parameters'"),
         ({"scores": {"metrics": 3}}, "field 'scores'"),
@@ -227,7 +227,7 @@ def test_a_huge_header_is_not_read(saved):
         ({"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": 3}}, "field 'resize'"),
         (
             {"preprocessing": {"image_size": 16, "range": [-1, 1], "resize": "crop"}},
-            "resize rule 'crop', this l2s knows pad-square-bilinear, pad-square-bicubic, stretch-bicubic; install the",
+            "another version .* field 'resize'",
         ),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 
 from input_pipeline import labels
 from l2s_jax import bundle, cli
-from l2s_jax.commands import arguments
 from tests.helpers import fake_system
+
+COMMANDS = [*cli.COMMANDS, *(f"data {name}" for name in cli.DATA_COMMANDS)]
 
 
 @pytest.fixture
@@ -45,13 +46,13 @@ def test_help_is_immediate_and_imports_nothing_heavy():
         "assert not heavy, heavy\n"
         "assert code == 0\n"
     )
-    for argv in (["--help"], ["--version"], [], *([name, "--help"] for name in arguments.COMMANDS)):
+    for argv in (["--help"], ["--version"], [], *([*name.split(), "--help"] for name in COMMANDS)):
         subprocess.run([sys.executable, "-c", probe, *argv], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("name", arguments.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_examples(capsys, name):
-    code, out, _ = l2s(capsys, name, "--help")
+    code, out, _ = l2s(capsys, *name.split(), "--help")
     assert code == 0
     assert f"usage: l2s {name}" in out
     assert "examples:\n  l2s " + name in out
@@ -75,6 +76,8 @@ def test_version(capsys):
         (["labels", "lappa"], "unknown label set 'lappa' (did you mean 'lapa'?)"),
         (["labels", "lapa", "--map", "lapa", "helen"], "either one SET or one --map"),
         (["labels", "--map", "fasseg", "celebamask"], "cannot be mapped to 'celebamask'"),
+        (["data"], "required: COMMAND; see `l2s data --help`"),
+        (["data", "--jobs"], "unrecognized arguments: --jobs; see `l2s data --help`"),
         (["train"], "needs --config NAME"),
         (["train", "--config", "no_such_config"], "unknown config 'no_such_config'"),
         (["train", "--config"], "--config needs a value"),

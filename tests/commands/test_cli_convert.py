@@ -170,7 +170,7 @@ def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
     two = state | {f"model_class.{leaf}": state[f"model_class.{leaf}"][:2] for leaf in ("weight", "bias")}
     torch_writer.save(place / "two.pth", torch_writer.state_dict(two))
     refusal = refused(capsys, "convert", "structure_via_consensus", "two.pth", "--out", "models/two", "--head", "cofw")
-    assert "'two.pth': this FaceOccNet tells 2 classes apart, the published ones 3" in refusal
+    assert "'two.pth': this FaceOccNet has 2 classes, the published ones 3" in refusal
     refusal = refused(capsys, "convert", "structure_via_consensus", "model_299.pt", "--out", "models/two")
     assert "'model_299.pt': these are not FaceOccNet's weights" in refusal
     assert not Path("models/two").exists()
@@ -258,7 +258,7 @@ def test_damaged_models_are_one_sentence_in_both_commands(capsys, place, convert
     broken = {
         "cut": (tensors[:1_000_000], json.dumps(description), "file not fully covered"),
         "changed": (tensors[:-4] + b"\0\1\2\3", json.dumps(description), "sha256 differs"),
-        "squashed": (tensors, squashed, "asks for the resize rule 'squash'"),
+        "squashed": (tensors, squashed, "from another version of l2s_jax: its field 'resize'"),
     }
     for name, (numbers, text, _) in broken.items():
         (place / name).mkdir()

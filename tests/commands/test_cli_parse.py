@@ -233,7 +233,7 @@ def test_a_folder_of_results_holds_no_photos(capsys, place, tmp_path):
     assert parse(capsys, photo, "--out", tmp_path / "out")[0] == 0
     code, _, err = parse(capsys, tmp_path / "out", "--out", tmp_path / "more")
     assert code == 2
-    assert "holds only what `l2s parse` wrote" in err
+    assert "holds only results of `l2s parse`" in err
     assert not (tmp_path / "more").exists()
 
 

@@ -27,16 +27,20 @@ NOBODY = 65534
 @pytest.fixture(scope="module")
 def place():
     """A working directory that every user may read, with a model, a config, a photo and a little data set."""
-    commands = (f"l2s_jax.commands.{module.name}" for module in pkgutil.iter_modules(l2s_jax.commands.__path__))
+    commands = [m.name for m in pkgutil.walk_packages(l2s_jax.commands.__path__, "l2s_jax.commands.")]
     root = Path(tempfile.mkdtemp(prefix="places-"))
     root.chmod(0o755)
     # Another user may not be able to read them where Python lies in the superuser's home.
-    readers = (
+    late = (
+        "input_pipeline.audit.class_counts",
         "input_pipeline.datasets",
+        "input_pipeline.readers.records.prepare",
         "input_pipeline.readers.downloads.folder",
         "input_pipeline.readers.downloads.source",
+        "l2s_jax.inference.parser",
+        "l2s_jax.report.contact_sheet",
     )
-    for module in (*commands, *readers):
+    for module in (*commands, *late):
         importlib.import_module(module)
     with fake_system.working_directory(root):
         fake_system.save(root / "models" / "tiny")

@@ -24,12 +24,12 @@ def perfect_metrics(label_set: LabelSet, absent: str | None = None) -> dict:
     return {"segmentation": {**found, "native": at_size}, "data": {"spec": SPEC, "examples": 7}}
 
 
-def shown(metrics: dict, label_set: LabelSet, reported: Result | None) -> list[str]:
-    """Lines on a terminal of 80 columns."""
+def shown(metrics: dict, label_set: LabelSet, reported: Result | None, width: int = 80) -> list[str]:
+    """Lines on a terminal of `width` columns."""
     file = io.StringIO()
-    scores.show(Console(file=file, width=80, highlight=False), metrics, label_set, reported)
+    scores.show(Console(file=file, width=width, highlight=False), metrics, label_set, reported)
     lines = file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= width
     return lines
 
 
@@ -72,6 +72,19 @@ def full_metrics() -> dict:
     }
     metrics["reconstruction"] = {"l1": 0.2, "psnr": 18.21, "mean_face": {"l1": 0.4, "psnr": 12.34}}
     return metrics
+
+
+def test_structure_has_columns_where_there_is_room_and_always_a_line():
+    metrics = full_metrics()
+    metrics["segmentation"]["components_off"] = {"total": 1.25, "per_class": dict.fromkeys(L2S_REGIONS.names, 0.375)}
+    metrics["segmentation"]["boundary_f1"] = {"mean": 0.8125, "per_class": dict.fromkeys(L2S_REGIONS.names, 0.6875)}
+    reported = systems.published_result("latents2segments", L2S_REGIONS, 128, SPEC)
+    narrow, wide = (shown(metrics, L2S_REGIONS, reported, width) for width in (80, 160))
+    assert row(wide, "class")[:8] == ["F1", "IoU", "F1", "native", "boundary", "F1", "components", "off"]
+    assert row(wide, "eyes") == ["1.000", "1.000", "1.000", "0.688", "0.38", "1.000", "0.125", "0.578"]
+    assert row(narrow, "eyes") == ["1.000", "1.000", "1.000", "1.000", "0.125", "0.578"]
+    for lines in (narrow, wide):
+        assert "boundary F1 0.812  components off 1.25 a face" in lines
 
 
 def test_widest_table_fits_80_columns():

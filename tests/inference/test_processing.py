@@ -22,7 +22,7 @@ def test_a_mask_comes_back_at_its_place(rule, height, width):
     ids[height // 4 :, width // 2 :] = 1
     ids[3 * height // 4 :, : width // 2] = 2
     square = rule.fit({"image": np.zeros((height, width, 3), np.uint8), "mask": ids}, SIDE)
-    found, confidence = processing.decide(one_hot(square["mask"]), height, width, rule)
+    found, confidence = processing.upsample_argmax(one_hot(square["mask"]), height, width, rule)
     box = rule.box(height, width, SIDE)
     # A pixel of the square covers that much of the picture: borders may differ by it, and nothing else.
     reach_y, reach_x = np.ceil(height / (box.bottom - box.top)), np.ceil(width / (box.right - box.left))
@@ -36,10 +36,10 @@ def test_a_mask_comes_back_at_its_place(rule, height, width):
 
 def test_stretched_borders_lie_to_the_pixel():
     probabilities = one_hot(np.repeat([[0, 0, 1, 1]], 4, 0), 2)
-    ids, confidence = processing.decide(probabilities, 20, 40, STRETCH)
+    ids, confidence = processing.upsample_argmax(probabilities, 20, 40, STRETCH)
     np.testing.assert_array_equal(ids, np.repeat([[0] * 20 + [1] * 20], 20, 0))
     assert confidence.min() == pytest.approx(0.55)
-    padded, _ = processing.decide(probabilities, 20, 40, PAD_SQUARE)
+    padded, _ = processing.upsample_argmax(probabilities, 20, 40, PAD_SQUARE)
     np.testing.assert_array_equal(padded, ids)  # the border stands in the middle of both squares
 
 
@@ -66,11 +66,11 @@ def test_cleaned_pixels_get_the_probability_of_their_new_class(rule):
     probabilities = np.zeros((SIDE, SIDE, 3), np.float32)
     probabilities[..., 0], probabilities[..., 1] = 0.75, 0.25
     probabilities[10:12, 14:16] = 0.125, 0.25, 0.625
-    ids, confidence = processing.decide(probabilities, SIDE, SIDE, rule)
+    ids, confidence = processing.upsample_argmax(probabilities, SIDE, SIDE, rule)
     assert (ids == 2).sum() == 4
-    cleaned, of_cleaned = processing.clean(ids, confidence, probabilities, 5, rule)
+    cleaned, of_cleaned = processing.remove_small_components(ids, confidence, probabilities, 5, rule)
     assert (cleaned == 0).all()
     np.testing.assert_array_equal(of_cleaned, probabilities[..., 0])
-    kept, of_kept = processing.clean(ids, confidence, probabilities, 4, rule)
+    kept, of_kept = processing.remove_small_components(ids, confidence, probabilities, 4, rule)
     np.testing.assert_array_equal(kept, ids)
     np.testing.assert_array_equal(of_kept, confidence)

@@ -4,7 +4,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from skimage import measure
 
-from l2s_jax.metrics.structure import boundary_f1, component_count_error, component_counts
+from l2s_jax.metrics.structure import boundary_f1, component_count_error, component_counts, structure_sums, summary
 
 CLASSES = 3
 SHAPE = (4, 20, 17)
@@ -132,3 +132,35 @@ def test_the_last_of_32_classes_has_a_bit():
     np.testing.assert_array_equal(total, count)
     with pytest.raises(ValueError, match="33 classes"):
         boundary_f1(truth, truth, 33, np.ones(1), tolerance=1)
+
+
+def test_summary_of_two_faces_counted_by_hand():
+    """The first face has skin (1) in two pieces instead of one, and lacks the hat (2); the second is right."""
+    truth = np.zeros((3, 6, 6), np.int32)
+    truth[:, 1:5, 1:5] = 1
+    truth[0, 5, 5] = 2  # touches the skin at a corner: a component of its own class all the same
+    pred = truth.copy()
+    pred[0, 3] = 0
+    pred[0, 5, 5] = 0
+    sums = jax.jit(structure_sums, static_argnums=2)(pred, truth, 3, np.array([1, 1, 0], np.float32))
+    scores = summary(sums, ("background", "skin", "hat"))
+    # All classes together: 2 pieces of skin and no hat against 1 and 1. Class by class: one too many, one too few.
+    assert scores["components_off"] == {"total": 0.0, "per_class": {"background": 0.0, "skin": 0.5, "hat": 0.5}}
+    # The tolerance of 0.0075 * 8.5 is under a pixel. The boundary of the skin is the ring of 12 pixels of its square;
+    # predicted are all 12 that are left, of which two, in the middle of row 2, are not on the ring: F1 is 10 / 12.
+    boundary = scores["boundary_f1"]["per_class"]
+    assert (boundary["skin"], boundary["hat"]) == (pytest.approx(11 / 12), 0)
+    assert scores["boundary_f1"]["mean"] == pytest.approx((11 / 12 + 0) / 2)
+
+
+def test_summary_of_nothing_and_of_too_many_classes():
+    truth = np.zeros((1, 4, 4), np.int32)
+    of_one = summary(structure_sums(truth, truth, 2, np.zeros(1, np.float32)), ("background", "skin"))
+    assert of_one["components_off"] == {"total": None, "per_class": {"background": None, "skin": None}}
+    assert of_one["boundary_f1"]["mean"] is None
+    names = [str(k) for k in range(33)]
+    pred = truth.copy()
+    pred[0, 0, 0] = 32
+    of_many = summary(structure_sums(pred, truth, 33, np.ones(1, np.float32)), names)
+    assert of_many["components_off"]["total"] == of_many["components_off"]["per_class"]["32"] == 1
+    assert set(of_many["boundary_f1"]["per_class"].values()) == {None}

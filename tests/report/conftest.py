@@ -59,6 +59,8 @@ def metrics() -> dict:
             "pixel_accuracy": 0.95,
             "per_class": per_class,
             "native": {"mean_f1": 0.8253, "mean_iou": 0.7107, "per_class": per_class},
+            "components_off": {"total": 1.375, "per_class": dict.fromkeys(L2S_REGIONS.names, 0.625)},
+            "boundary_f1": {"mean": 0.5432, "per_class": dict.fromkeys(L2S_REGIONS.names, 0.4567)},
             "baselines": {
                 "mean_mask": {
                     "mean_f1": 0.4123,

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
+from input_pipeline.labels import L2S_REGIONS
 from l2s_jax.report.html import write_report
+from l2s_jax.report.svg import PALETTE
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ALL = [
@@ -80,7 +82,16 @@ def test_every_score_has_its_baseline_beside_it(report):
     assert "before the masks cut them out: what the generator itself keeps apart" in text
 
 
-def test_a_report_of_before_there_were_baselines(workdir, metrics, arrays):
+def test_structure_is_shown(report):
+    text = " ".join(Page(report()).text.split())
+    assert "0.543 boundary F1" in text
+    assert "1.38 components off" in text
+    assert "0.457 0.62 0.322" in text  # in the row of a class: boundary F1, components off, mean mask
+
+
+def test_a_report_of_metrics_without_baselines_and_structure(workdir, metrics, arrays):
+    for name in ("components_off", "boundary_f1"):
+        del metrics["segmentation"][name]
     del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"], arrays["effect_unmatted"]
     for name in ("chance", "without_matte", "random_generator"):
         del metrics["disentanglement"][name]
@@ -206,6 +217,16 @@ def test_unwritable_place_is_one_sentence(report, workdir):
     (workdir / "panels").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="panels"):
         report()
+
+
+def test_every_colour_of_the_charts_is_one_that_a_dark_page_replaces(report):
+    text = report()
+    used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)))
+    classes = {"#{:02x}{:02x}{:02x}".format(*label.color) for label in L2S_REGIONS.labels}
+    assert {PALETTE["ink"], PALETTE["blue"], PALETTE["teal"]} <= used <= {*PALETTE.values(), *classes}
+    for name, color in PALETTE.items():
+        assert f'svg [style*="fill: {color}"] {{ fill: var(--{name}) !important; }}' in text
+        assert f'svg [style*="stroke: {color}"] {{ stroke: var(--{name}) !important; }}' in text
 
 
 def test_the_same_workdir_gives_the_same_bytes(report):

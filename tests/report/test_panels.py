@@ -8,9 +8,9 @@ from input_pipeline.labels import L2S_REGIONS
 from l2s_jax.report import figures, image_grid, overlays
 
 
-def test_contact_sheet_places_every_picture():
-    images = np.stack([np.full((10, 8, 3), 40 * i, np.uint8) for i in range(5)])
-    page = image_grid.contact(images, columns=3)
+def test_sheet_places_every_picture():
+    images = [np.full((10, 8, 3), 40 * i, np.uint8) for i in range(5)]
+    page = image_grid.sheet([images[:3], images[3:]])
     margin = (page.shape[1] - (3 * 8 + 2 * image_grid.GAP)) // 2
     for i in range(5):
         r, c = divmod(i, 3)

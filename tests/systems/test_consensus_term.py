@@ -94,7 +94,7 @@ def test_blobs_are_needed_by_a_loss_over_components():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected pieces .* set data\.blobs"),
+        ({"weight": 0.5}, r"loss.consensus.weight=0.5 needs the connected components .* set data\.blobs"),
         ({"blobs": "superpixels"}, "loss.consensus.blobs='superpixels' must be one of: components, classes"),
         ({"normalisation": "idx"}, "loss.consensus.normalisation='idx' must be one of: clean"),
         ({"size_power": -1.0}, "loss.consensus.size_power=-1.0 must be at least 0"),

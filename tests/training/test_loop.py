@@ -223,7 +223,7 @@ def test_the_score_that_chooses_the_best_may_change(tmp_path):
         options = {"system": counter(), "batches": Batches(config), "evaluate": score, "console": screen}
         result = loop.train(config, tmp_path, **options)
         assert (seen, result.best, saved(tmp_path, "best")) == (evaluated, best, [6])
-        again = "train.best_metric has changed: the best checkpoint is chosen anew" in screen.file.getvalue()
+        again = "train.best_metric has changed: the best checkpoint so far is dropped" in screen.file.getvalue()
         assert again == bool(evaluated)
 
 

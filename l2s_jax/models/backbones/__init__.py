@@ -84,5 +84,5 @@ def build(name: str, *, stochastic_depth: float | None = None, dtype: jnp.dtype 
     entry = find(name)
     rate = entry.stochastic_depth if stochastic_depth is None else stochastic_depth
     if not 0.0 <= rate < 1.0:
-        raise UserError(f"a stochastic depth of {rate} is no rate: use one from 0 to less than 1")
+        raise UserError(f"stochastic depth {rate} must be a rate from 0 to below 1")
     return entry.constructor(stochastic_depth=rate, dtype=dtype)

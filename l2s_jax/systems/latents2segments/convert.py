@@ -20,64 +20,54 @@ from l2s_jax.systems.latents2segments.published import WEIGHTS
 from l2s_jax.systems.latents2segments.published_sizes import KINDS, example_inputs, network
 from l2s_jax.torch_weights.state_dict import (
     Constant,
-    Layout,
     Rule,
     State,
+    Target,
     conv,
     convert,
-    dense,
     dense_of_maps,
     flat,
+    layer,
+    leaf,
     modulated,
-    same,
     scalar,
+    within,
 )
 
 RESIZE = STRETCH
 """How the network's input was made square; the authors' images already were."""
 
-Target = str | Callable[[int], str]
-"""Name of our layer, or a function from the number in the published name to it."""
 
-
-def _rule(source: str, target: Target, leaf: str, layout: Layout) -> Rule:
-    if isinstance(target, str):
-        return Rule(source, f"params/{target}/{leaf}", layout)
-    return Rule(source, lambda m: f"params/{target(int(m[1]))}/{leaf}", layout)
-
-
-def _within(target: Target, name: str) -> Target:
-    return f"{target}/{name}" if isinstance(target, str) else lambda n: f"{target(n)}/{name}"
-
-
-def _dense(source: str, target: Target, layout: Layout = dense) -> tuple[Rule, ...]:
-    weight = _rule(rf"{source}\.weight", target, "kernel", layout)
-    return weight, _rule(rf"{source}\.bias", target, "bias", same)
+def _numbered(name: Callable[[int], str]) -> Target:
+    """Return the target that `name` gives for the number in the published name."""
+    return lambda match: name(int(match[1]))
 
 
 def _conv(source: str, target: Target) -> tuple[Rule, ...]:
     bias = rf"{source}\.(?:Act|Conv)\.bias"  # an activated convolution keeps its bias with the activation
-    return _rule(rf"{source}\.Conv\.weight", target, "kernel", conv), _rule(bias, target, "bias", same)
+    return leaf(rf"{source}\.Conv\.weight", target, "kernel", conv), leaf(bias, target, "bias")
 
 
 def _modulated(source: str, target: Target) -> tuple[Rule, ...]:
-    weight = _rule(rf"{source}\.weight", target, "kernel", modulated)
-    return weight, *_dense(rf"{source}\.modulation", _within(target, "affine"))
+    weight = leaf(rf"{source}\.weight", target, "kernel", modulated)
+    return weight, *layer(rf"{source}\.modulation", within(target, "affine"))
 
 
 def _styled(source: str, target: Target) -> tuple[Rule, ...]:
     return (
-        *_modulated(rf"{source}\.conv", _within(target, "conv")),
-        _rule(rf"{source}\.noise\.weight", target, "noise_strength", scalar),
-        _rule(rf"{source}\.activate\.bias", target, "bias", same),
+        *_modulated(rf"{source}\.conv", within(target, "conv")),
+        leaf(rf"{source}\.noise\.weight", target, "noise_strength", scalar),
+        leaf(rf"{source}\.activate\.bias", target, "bias"),
     )
 
 
-def _block(source: str, target: Target, layer: Callable[[str, Target], tuple[Rule, ...]] = _conv) -> tuple[Rule, ...]:
+def _block(
+    source: str, target: Target, conv_layer: Callable[[str, Target], tuple[Rule, ...]] = _conv
+) -> tuple[Rule, ...]:
     return (
-        *layer(rf"{source}\.conv1", _within(target, "conv_0")),
-        *layer(rf"{source}\.conv2", _within(target, "conv_1")),
-        *_conv(rf"{source}\.skip", _within(target, "skip")),
+        *conv_layer(rf"{source}\.conv1", within(target, "conv_0")),
+        *conv_layer(rf"{source}\.conv2", within(target, "conv_1")),
+        *_conv(rf"{source}\.skip", within(target, "skip")),
     )
 
 
@@ -87,35 +77,35 @@ def _block(source: str, target: Target, layer: Callable[[str, Target], tuple[Rul
 RULES: dict[str, tuple[Rule, ...]] = {
     "E": (
         *_conv("FromRGB", "from_rgb"),
-        *_block(r"DownToSpatialCode\.ResBlockDownBy(\d+)", lambda n: f"down_{2 * n}"),
-        *_conv(r"ToSpatialCode\.(\d)", lambda n: f"structure_{n}"),
-        *_conv(r"DownToGlobalCode\.ConvLayerDownBy(\d+)", lambda n: f"style_down_{2 * n}"),
-        *_dense(r"ToGlobalCode\.0", "style"),
+        *_block(r"DownToSpatialCode\.ResBlockDownBy(\d+)", _numbered(lambda n: f"down_{2 * n}")),
+        *_conv(r"ToSpatialCode\.(\d)", _numbered(lambda n: f"structure_{n}")),
+        *_conv(r"DownToGlobalCode\.ConvLayerDownBy(\d+)", _numbered(lambda n: f"style_down_{2 * n}")),
+        *layer(r"ToGlobalCode\.0", "style"),
     ),
     "G": (
-        *_dense(r"SpatialCodeModulation\.scale", "structure_scale"),
-        *_dense(r"SpatialCodeModulation\.bias", "structure_shift"),
-        *_block(r"HeadResnetBlock(\d+)", lambda n: f"head_{n}", _styled),
-        *_block(r"UpsamplingResBlock(\d+)", lambda n: f"up_{n // 8}", _styled),
+        *layer(r"SpatialCodeModulation\.scale", "structure_scale"),
+        *layer(r"SpatialCodeModulation\.bias", "structure_shift"),
+        *_block(r"HeadResnetBlock(\d+)", _numbered(lambda n: f"head_{n}"), _styled),
+        *_block(r"UpsamplingResBlock(\d+)", _numbered(lambda n: f"up_{n // 8}"), _styled),
         *_modulated(r"ToRGB\.conv", "to_rgb"),
         Rule(r"ToRGB\.bias", "params/to_rgb_bias", flat),
     ),
     "D": (
         *_conv(r"stylegan2_D\.convs\.0", "from_rgb"),
-        *_block(r"stylegan2_D\.convs\.(\d)", lambda n: f"block_{2 ** (9 - n)}"),
-        *_block(r"stylegan2_D\.convs\.(\d+)x\1", lambda n: f"block_{n}"),
+        *_block(r"stylegan2_D\.convs\.(\d)", _numbered(lambda n: f"block_{2 ** (9 - n)}")),
+        *_block(r"stylegan2_D\.convs\.(\d+)x\1", _numbered(lambda n: f"block_{n}")),
         *_conv(r"stylegan2_D\.final_conv", "final_conv"),
-        *_dense(r"stylegan2_D\.final_linear\.0", "dense_0", dense_of_maps(4, 4)),
-        *_dense(r"stylegan2_D\.final_linear\.1", "dense_1"),
+        *layer(r"stylegan2_D\.final_linear\.0", "dense_0", dense_of_maps(4, 4)),
+        *layer(r"stylegan2_D\.final_linear\.1", "dense_1"),
     ),
     "Dpatch": (
         *_conv(r"convs\.0", "pyramid/from_rgb"),
         *_block(r"convs\.5", "pyramid/final_block"),
         *_conv(r"convs\.6", "pyramid/final_conv"),
-        *_block(r"convs\.([1-4])", lambda n: f"pyramid/block_{2 ** (7 - n)}"),
-        *_block(r"convs\.(\d+)x\1", lambda n: f"pyramid/block_{n}"),
-        *_dense(r"pairlinear\.0", "head/dense_0", dense_of_maps(2, 2, maps=2)),
-        *_dense(r"pairlinear\.([1-9])", lambda n: f"head/dense_{n}"),
+        *_block(r"convs\.([1-4])", _numbered(lambda n: f"pyramid/block_{2 ** (7 - n)}")),
+        *_block(r"convs\.(\d+)x\1", _numbered(lambda n: f"pyramid/block_{n}")),
+        *layer(r"pairlinear\.0", "head/dense_0", dense_of_maps(2, 2, maps=2)),
+        *layer(r"pairlinear\.([1-9])", _numbered(lambda n: f"head/dense_{n}")),
     ),
 }
 

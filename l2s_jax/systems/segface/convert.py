@@ -23,7 +23,7 @@ from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.segface import config as recipes
 from l2s_jax.systems.segface.published import WEIGHTS
 from l2s_jax.torch_weights import torchvision
-from l2s_jax.torch_weights.state_dict import Layout, Rule, State, convert, dense, same
+from l2s_jax.torch_weights.state_dict import Rule, State, convert, dense, layer, norm, same
 
 CHANNELS, HEADS = 256, 8
 """Channels of tokens and fused features, and heads of every attention layer, in all published models."""
@@ -133,21 +133,11 @@ def _head_shapes(published: Published) -> Mapping:
     }
 
 
-def _layer(source: str, target: str, layout: Layout = dense, bias: Layout = same) -> tuple[Rule, ...]:
-    path = f"params/{target}"
-    return Rule(rf"{source}\.weight", f"{path}/kernel", layout), Rule(rf"{source}\.bias", f"{path}/bias", bias)
-
-
-def _norm(source: str, target: str) -> tuple[Rule, ...]:
-    path = f"params/{target}"
-    return Rule(rf"{source}\.weight", f"{path}/scale", same), Rule(rf"{source}\.bias", f"{path}/bias", same)
-
-
 def _attention(source: str, target: str) -> tuple[Rule, ...]:
     inputs = (("q", "query"), ("k", "key"), ("v", "value"))
     return (
-        *(r for s, t in inputs for r in _layer(rf"{source}\.{s}_proj", f"{target}/{t}", _to_heads, _bias_of_heads)),
-        *_layer(rf"{source}\.out_proj", f"{target}/out", _from_heads),
+        *(r for s, t in inputs for r in layer(rf"{source}\.{s}_proj", f"{target}/{t}", _to_heads, _bias_of_heads)),
+        *layer(rf"{source}\.out_proj", f"{target}/out", _from_heads),
     )
 
 
@@ -185,21 +175,21 @@ _DECODER, _TRANSFORMER = "face_decoder", r"face_decoder\.transformer"
 _LAYER, _BLOCK = rf"{_TRANSFORMER}\.layers\.(\d)", r"decoder/transformer/block\1"
 
 RULES: tuple[Rule, ...] = (
-    *_layer(r"linear_c\.(\d)\.proj", r"fusion/level\1"),
+    *layer(r"linear_c\.(\d)\.proj", r"fusion/level\1"),
     Rule(r"linear_fuse\.weight", "params/fusion/mixing", _mixing),
     Rule(r"pe_layer\.positional_encoding_gaussian_matrix", "constants/decoder/position/frequencies", same),
     Rule(rf"{_DECODER}\.tokens", "params/decoder/tokens", same),
     *_attention(rf"{_LAYER}\.self_attn", f"{_BLOCK}/tokens_to_tokens"),
     *_attention(rf"{_LAYER}\.cross_attn_token_to_image", f"{_BLOCK}/tokens_to_image"),
     *_attention(rf"{_LAYER}\.cross_attn_image_to_token", f"{_BLOCK}/image_to_tokens"),
-    *_norm(rf"{_LAYER}\.norm(\d)", rf"{_BLOCK}/norm\2"),
-    *_layer(rf"{_LAYER}\.mlp\.lin(\d)", rf"{_BLOCK}/mlp\2"),
+    *norm(rf"{_LAYER}\.norm(\d)", rf"{_BLOCK}/norm\2"),
+    *layer(rf"{_LAYER}\.mlp\.lin(\d)", rf"{_BLOCK}/mlp\2"),
     *_attention(rf"{_TRANSFORMER}\.final_attn_token_to_image", "decoder/transformer/tokens_to_image"),
-    *_norm(rf"{_TRANSFORMER}\.norm_final_attn", "decoder/transformer/norm"),
-    *_layer(rf"{_DECODER}\.output_upscaling\.0", "decoder/enlarge1", _enlarging, _bias_of_pixels),
-    *_norm(rf"{_DECODER}\.output_upscaling\.1", "decoder/enlarge_norm"),
-    *_layer(rf"{_DECODER}\.output_upscaling\.3", "decoder/enlarge2", _enlarging, _bias_of_pixels),
-    *_layer(rf"{_DECODER}\.output_hypernetwork_mlps\.layers\.(\d)", r"decoder/classifier\1"),
+    *norm(rf"{_TRANSFORMER}\.norm_final_attn", "decoder/transformer/norm"),
+    *layer(rf"{_DECODER}\.output_upscaling\.0", "decoder/enlarge1", _enlarging, _bias_of_pixels),
+    *norm(rf"{_DECODER}\.output_upscaling\.1", "decoder/enlarge_norm"),
+    *layer(rf"{_DECODER}\.output_upscaling\.3", "decoder/enlarge2", _enlarging, _bias_of_pixels),
+    *layer(rf"{_DECODER}\.output_hypernetwork_mlps\.layers\.(\d)", r"decoder/classifier\1"),
 )
 
 

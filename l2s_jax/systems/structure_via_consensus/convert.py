@@ -15,7 +15,7 @@ from l2s_jax.models.face_occ_net import FaceOccNet
 from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.structure_via_consensus import config as recipes
 from l2s_jax.systems.structure_via_consensus.published import WEIGHTS
-from l2s_jax.torch_weights.state_dict import Rule, State, conv, convert, same
+from l2s_jax.torch_weights.state_dict import Rule, State, batch_norm, conv, convert, layer
 
 RESIZE = PAD_SQUARE_BICUBIC
 """How images were made square for the network: Pillow's `thumbnail`, which keeps the aspect ratio."""
@@ -54,27 +54,11 @@ def convert_checkpoint(state: State) -> tuple[FaceOccNet, dict]:
     return module, convert(weights, RULES, (), target, "FaceOccNet")
 
 
-def _conv(source: str, layer: str) -> tuple[Rule, ...]:
-    return Rule(rf"{source}\.weight", f"params/{layer}/kernel", conv), Rule(
-        rf"{source}\.bias", f"params/{layer}/bias", same
-    )
-
-
-def _norm(source: str, layer: str) -> tuple[Rule, ...]:
-    leaves = {
-        "weight": f"params/{layer}/scale",
-        "bias": f"params/{layer}/bias",
-        "running_mean": f"batch_stats/{layer}/mean",
-        "running_var": f"batch_stats/{layer}/var",
-    }
-    return tuple(Rule(rf"{source}\.{leaf}", path, same) for leaf, path in leaves.items())
-
-
 _NORMS = {
-    f"{part}.{number + 2}": f"{layer}_norm"
+    f"{part}.{number + 2}": f"{name}_norm"
     for part, layers in _CONVOLUTIONS.items()
-    for number, layer in layers.items()
-    if layer not in _BARE
+    for number, name in layers.items()
+    if name not in _BARE
 }
 _COUNTERS = {f"{norm}.{_COUNTER}" for norm in _NORMS}
 
@@ -82,11 +66,11 @@ RULES: tuple[Rule, ...] = (
     *(
         r
         for part, layers in _CONVOLUTIONS.items()
-        for n, layer in layers.items()
-        for r in _conv(rf"{part}\.{n}", layer)
+        for n, name in layers.items()
+        for r in layer(rf"{part}\.{n}", name, conv)
     ),
-    *(r for source, layer in _NORMS.items() for r in _norm(source.replace(".", r"\."), layer)),
-    *_conv("model_class", "classes"),
+    *(r for source, name in _NORMS.items() for r in batch_norm(source.replace(".", r"\."), name)),
+    *layer("model_class", "classes", conv),
 )
 
 
@@ -103,7 +87,7 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     """
     module, variables = convert_checkpoint(state)
     if module.classes != 3:
-        raise UserError(f"this FaceOccNet tells {module.classes} classes apart, the published ones 3")
+        raise UserError(f"this FaceOccNet has {module.classes} classes, the published ones 3")
     chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{module.classes} classes")
     recipes.published(config)
     title = f"Structure via Consensus, FaceOccNet, {module.classes} classes"

@@ -1,20 +1,27 @@
-"""`l2s data show`: draw a contact sheet of faces with their masks and landmarks."""
+"""Draw faces with their masks and landmarks laid over them, and a legend.
+
+examples:
+  l2s data show 'folder:faces?val' --out faces.png
+  l2s data show 'folder:faces?train' --with-class hat --out hats.png
+  l2s data show 'synthetic:100' --augment --out views.png
+"""
+
+from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from rich.console import Console
-
-from input_pipeline import datasets, files, selection, types
 from input_pipeline.errors import UserError, nearest
-from input_pipeline.images.augment import Augment, random_view
-from input_pipeline.labels import LabelSet
-from input_pipeline.types import Example, Source
-from l2s_jax.commands import console
-from l2s_jax.report import contact_sheet
-from l2s_jax.report.image_grid import png
+from l2s_jax.commands import arguments, console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from input_pipeline.labels import LabelSet
+    from input_pipeline.types import Example, Source
 
 _RENDER, _VIEW, _SEED = 256, 256, 0  # pixels of rendered faces and of augmented views; seed of the views
 _MOST = 1000  # maximum number of faces on a sheet
@@ -26,8 +33,22 @@ class _Shown(NamedTuple):
     broken: list[str]
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `l2s data show`."""
+    parser.add_argument("data", metavar="DATA", help=arguments.DATA)
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the picture, a PNG")
+    parser.add_argument("--count", metavar="N", type=arguments.natural, default=24, help="faces (default: 24)")
+    parser.add_argument("--names", metavar="A,B", help="these faces instead of --count evenly spaced ones")
+    parser.add_argument("--with-class", metavar="NAME", help="only faces that have this class, e.g. hat")
+    parser.add_argument("--augment", action="store_true", help="as training would see them (default augmentation)")
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw the sheet; unreadable faces are named, left out, and reported as a UserError at the end."""
+    from input_pipeline import datasets, files
+    from l2s_jax.report.contact_sheet import contact_sheet
+    from l2s_jax.report.image_grid import png
+
     if args.out.suffix.lower() != ".png":
         raise UserError(f"'{args.out}' does not end in .png: the sheet is a PNG file")
     if args.count > _MOST:
@@ -40,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if shown.examples:
         views = ", as training sees them" if args.augment else ""
         title = f"{args.data}   {len(shown.examples)} of {len(source)} faces{views}   label set {source.label_set.name}"
-        sheet = contact_sheet.contact_sheet(title, shown.names, shown.examples, source.label_set)
+        sheet = contact_sheet(title, shown.names, shown.examples, source.label_set)
         files.replace(args.out, png(sheet))
         screen.print(f"{len(shown.examples)} faces  {console.escape(str(args.out))}", soft_wrap=True)
     if shown.broken:
@@ -51,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
     """Return the indices of the named faces, or of evenly spaced ones, that show the requested class."""
+    from input_pipeline import selection
+
     chosen = range(len(source))
     if args.names is not None:
         numbers = {name: index for index, name in enumerate(source.names)}
@@ -85,6 +108,12 @@ def _class_id(word: str, label_set: LabelSet) -> int:
 
 
 def _read(source: Source, indices: Sequence[int], augment: bool, warnings: Console) -> _Shown:
+    import numpy as np
+
+    from input_pipeline import types
+    from input_pipeline.images.augment import Augment, random_view
+    from l2s_jax.report import contact_sheet
+
     _, side = contact_sheet.layout(len(indices))
     shown = _Shown([], [], [])
     for index in indices:

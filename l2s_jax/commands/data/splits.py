@@ -1,6 +1,5 @@
 """Scan every split of the named data; shared by `check` and `stats`."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from input_pipeline.audit.issues import ScannedSplit
 from input_pipeline.audit.scan import scan
 from input_pipeline.errors import UserError
 from input_pipeline.types import Source
-from l2s_jax.commands import console
+from l2s_jax import progress
 
 
 class Opened(NamedTuple):
@@ -41,13 +40,14 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
 
 def scan_splits(splits: Mapping[str, Opened], jobs: int | None, screen: Console) -> dict[str, ScannedSplit]:
     """Read every face once, under a progress bar, and return its statistics."""
-    result = {}
-    if not splits:
-        return result
-    with console.bar(screen) as progress:
-        task = progress.add_task("looking", total=sum(len(opened.source) for opened in splits.values()))
+    result, done, total = {}, 0, sum(len(opened.source) for opened in splits.values())
+    with progress.shown(screen, "reading faces") as show:
+
+        def count(faces: int) -> None:
+            nonlocal done
+            done += faces
+            show(done, total)
+
         for title, (_, source) in splits.items():
-            result[title] = ScannedSplit(
-                source, scan(source, jobs=jobs, progress=functools.partial(progress.advance, task))
-            )
+            result[title] = ScannedSplit(source, scan(source, jobs=jobs, progress=count))
     return result

@@ -5,22 +5,24 @@ from pathlib import Path
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from l2s_jax import recipe, systems
+from l2s_jax import progress, recipe, systems
 from l2s_jax.commands import console, scores
+from l2s_jax.training.compilation import enable_compilation_cache
 
 
-def run(config: ConfigDict, workdir: Path, screen: Console) -> int:
+def run_recipe(config: ConfigDict, workdir: Path, screen: Console) -> int:
     """Run the recipe; print scores and paths.
 
     Returns:
       the exit code: 0, or 128 + the number of the signal that stopped the training.
     """
-    with console.evaluation_bar(screen) as progress:
+    enable_compilation_cache()
+    with progress.shown(screen, "evaluating") as show:
         outcome = recipe.run(
             config,
             workdir,
             warn=lambda sentence: screen.print(console.escape(sentence), soft_wrap=True),
-            progress=progress,
+            progress=show,
             console=screen,
         )
     if outcome.interrupted:
