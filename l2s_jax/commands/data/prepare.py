@@ -25,11 +25,10 @@ from l2s_jax.commands import arguments, console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from input_pipeline.readers.records.broken import Broken
     from rich.console import Console
 
     from input_pipeline.readers.records.manifest import Manifest
-    from input_pipeline.readers.records.prepare import PrepareResult, Progress
+    from input_pipeline.readers.records.prepare import Broken, PrepareResult, Progress
     from l2s_jax.progress import Show
 
 
