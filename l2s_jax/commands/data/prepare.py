@@ -106,6 +106,7 @@ def _with_speed(show: Show) -> Callable[[Progress], None]:
 
 def _show_broken(screen: Console, found: Broken) -> None:
     """Print the first broken faces, then the number of faces for each fault."""
+    from input_pipeline.readers.records.prepare import SHOWN
 
     faces = console.table(None, "split", "face", "fault")
     for split, problem in found.first:
@@ -121,6 +122,7 @@ def _show_broken(screen: Console, found: Broken) -> None:
 
 
 def _stopped(args: argparse.Namespace, made: PrepareResult) -> UserError:
+    from input_pipeline.readers.records.prepare import BROKEN_FILE
 
     return UserError(
         f"{made.broken.count} faces cannot be stored, see '{args.out / BROKEN_FILE}'; no manifest was written: fix "
