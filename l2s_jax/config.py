@@ -33,6 +33,8 @@ MODES = ("jit", "pmap", "shard_map")
 PRECISIONS = ("float32", "bfloat16")
 MOST_PIXELS = 16384
 """Largest side of an image in pixels."""
+RENAMED = {"mend_sides": "fix_left_right", "smaller_first": "resolution_schedule"}
+"""Former names of fields of `data`, in configs and models that were saved with them."""
 MAX_JSON_BYTES = 4 * 2**20
 RANGES = {
     "seed": Range(0, MOST),
@@ -250,6 +252,8 @@ def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
 
 def _conformed(content: Mapping[str, Any]) -> ConfigDict:
     """Validate against the defaults of its system or, if the system is not registered, against `base()`."""
+    if isinstance(data := content.get("data"), Mapping):
+        content = {**content, "data": {RENAMED.get(name, name): value for name, value in data.items()}}
     name = content.get("system")
     if isinstance(name, str) and systems.is_known(name):
         return schema.conform(content, default(name), RANGES | systems.ranges(name))

@@ -332,3 +332,12 @@ def test_fields_that_only_fit_together():
         configs.load("segface_mini", ["train.steps=2000"])
     with pytest.raises(UserError, match=r"set train\.eval_every above 0"):
         configs.load("demo", ["train.patience=3", "train.eval_every=0"])
+
+
+def test_saved_configs_keep_their_meaning_when_fields_are_renamed():
+    saved = configs.load("demo").to_dict()
+    saved["data"]["smaller_first"] = saved["data"].pop("resolution_schedule")
+    saved["data"]["mend_sides"] = not saved["data"].pop("fix_left_right")
+    found = configs.from_json(saved)
+    assert found.data.fix_left_right is saved["data"]["mend_sides"]
+    assert found.data.resolution_schedule == ()

@@ -44,8 +44,8 @@ def check(config: ConfigDict) -> None:
     )
     require(
         config.data.blobs or not needs(config),
-        f"loss.consensus.weight={group.weight} needs the connected pieces of the training masks: set data.blobs to the "
-        "most that an image may have (64 for faces), or loss.consensus.blobs=classes",
+        f"loss.consensus.weight={group.weight} needs the connected components of the training masks: set data.blobs "
+        "to the most that an image may have (64 for faces), or loss.consensus.blobs=classes",
     )
 
 

@@ -77,7 +77,7 @@ def begin(
     if name := finite.first_not_finite(found.state):
         raise UserError(
             f"{name} of the checkpoint of step {step} in {root / layout.LATEST} holds numbers that are not finite; "
-            "delete it to go on from the one before"
+            "delete it to resume from the one before"
         )
     _check_frozen(root, step, found.progress.get("frozen", memory.frozen), memory.frozen)
     batches.set_state(found.loader)
@@ -91,7 +91,7 @@ def begin(
     else:  # the best so far was chosen by another score or on other faces
         if jax.process_index() == 0:
             shutil.rmtree(root / layout.BEST, ignore_errors=True)
-        message(f"{changed} has changed: the best checkpoint is chosen anew from here on")
+        message(f"{changed} has changed: the best checkpoint so far is dropped, and chosen from here on")
     message(f"resuming at step {step} of {config.train.steps} in {root}")
     return found.state, memory
 

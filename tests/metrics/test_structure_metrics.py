@@ -130,7 +130,7 @@ def test_the_last_of_32_classes_has_a_bit():
     total, count = boundary(truth, truth, 32, np.ones(1), tolerance=1)
     np.testing.assert_array_equal(count, np.arange(32) >= 30)
     np.testing.assert_array_equal(total, count)
-    with pytest.raises(ValueError, match="33 classes"):
+    with pytest.raises(ValueError, match="at most 32 classes, not 33"):
         boundary_f1(truth, truth, 33, np.ones(1), tolerance=1)
 
 

@@ -165,5 +165,5 @@ def test_two_devices_train_as_one(trainings):
 def test_unknown_names_and_rates_are_refused():
     with pytest.raises(UserError, match="did you mean 'swin_base'"):
         build("swin_bass")
-    with pytest.raises(UserError, match="stochastic depth of 1"):
+    with pytest.raises(UserError, match=r"stochastic depth 1\.0 must be a rate"):
         build("mobilenet", stochastic_depth=1.0)

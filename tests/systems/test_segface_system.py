@@ -332,7 +332,7 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
         ({"data__resolution_schedule": ((4, 40),)}, "data.resolution_schedule=40 must be a multiple of 32"),
         ({"image_size": 48}, "image_size=48 must be a multiple of 32"),
         ({"model__backbone": "tiny_convnet"}, "did you mean 'tiny_convnext'"),
-        ({"model__stochastic_depth": 1.0}, "is no rate"),
+        ({"model__stochastic_depth": 1.0}, "must be a rate"),
         ({"model__warp": "tanh"}, "model.warp='tanh' must be one of: none, exact, published"),
         ({"model__channels": 18}, "model.channels=18 must be a multiple"),
         ({"model__decoder__heads": 3}, "model.decoder.heads=3"),
