@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYOUTS = [(devices, fsdp) for devices in (1, 2, 4, 8) for fsdp in (1, 2, 4, 8) if fsdp <= devices]
 """All (devices, fsdp)."""
-CASES = ("penalty",)
-"""Those of `layouts.CASES` that fit into CI; a whole system takes ten minutes or more of two cores."""
+CASES = ("penalty", "latents2segments", "segface", "structure_via_consensus")
+"""Those of `layouts.CASES`."""
 
 ONE_PROCESS = """
 import json, sys
