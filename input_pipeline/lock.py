@@ -23,12 +23,12 @@ def hold(folder: Path, *, wait: bool = False, unlocked: Callable[[str], None] | 
     The kernel releases the lock when the process ends, however it ends: no lock is ever stale.
 
     Args:
-      folder: an existing folder.
+      folder: created if missing.
       wait: wait for the process that holds the lock, instead of failing.
       unlocked: called with a sentence if the file system cannot lock; the block then runs without a lock. None raises.
 
     Raises:
-      UserError: another process holds the lock (the sentence says which), or the file system cannot lock.
+      UserError: another process holds the lock (the sentence says which), or the folder cannot be written or locked.
     """
     path = writable_folder(folder) / ".lock"
     # Without its fallback to a file that merely exists: that one would outlive a process that is killed.
@@ -39,6 +39,7 @@ def hold(folder: Path, *, wait: bool = False, unlocked: Callable[[str], None] | 
     except filelock.Timeout as error:
         raise UserError(f"{_holder(path)} works in '{folder}': wait until it is done, or stop it") from error
     except OSError as error:
+        lock.release()  # if it was the holder's name that could not be written
         fact = f"the folder '{folder}' cannot be locked ({error.strerror or error})"
         if unlocked is None or error.errno not in UNSUPPORTED:
             raise UserError(f"{fact}: choose a local disk") from error

@@ -53,7 +53,7 @@ def locked(workdir: str | os.PathLike, warn: Callable[[str], None]) -> Iterator[
         refusal = None
         if jax.process_index() == 0:
             try:
-                held.enter_context(lock.hold(files.writable_folder(Path(workdir)), unlocked=warn))
+                held.enter_context(lock.hold(Path(workdir), unlocked=warn))
             except UserError as error:
                 refusal = error
         if parallel.largest_over_processes(int(refusal is not None)):  # or the others would wait for the first one

@@ -44,12 +44,7 @@ def published(**changes):
 
 def changed(tiny, changes):
     """`tiny`, locked, with `changes` by dotted name with `__` for the dot."""
-    for name, value in changes.items():
-        *groups, leaf = name.split("__")
-        node = tiny
-        for group in groups:
-            node = node[group]
-        node[leaf] = value
+    tiny.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
     return tiny.lock()
 
 

@@ -6,6 +6,7 @@ from input_pipeline import labels
 from input_pipeline.images.components import blobs
 from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import config as configs
+from tests.helpers.tiny_l2s import changed
 
 SIZE, BLOBS = 32, 16
 AGREEING = {"loss__consensus__weight": 0.1, "data__blobs": BLOBS}
@@ -19,13 +20,7 @@ def config(**changes):
     tiny.model.backbone, tiny.model.stochastic_depth, tiny.model.channels = "tiny_convnext", 0.0, 16
     tiny.model.decoder.update({"depth": 1, "heads": 2, "mlp": 16, "pixel_channels": 8})
     tiny.optim.network.learning_rate, tiny.optim.network.warmup_steps = 1e-2, 1
-    for name, value in changes.items():
-        *groups, leaf = name.split("__")
-        node = tiny
-        for group in groups:
-            node = node[group]
-        node[leaf] = value
-    return tiny.lock()
+    return changed(tiny, changes)
 
 
 def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.ndarray]:

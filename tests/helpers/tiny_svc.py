@@ -6,6 +6,7 @@ from input_pipeline.labels import SKIN_HAIR, remap
 from l2s_jax import bundle
 from l2s_jax import config as configs
 from tests.helpers import fake_system
+from tests.helpers.tiny_l2s import changed
 
 SIZE, BLOBS = 24, 8
 TAUGHT = {"stage": "teacher", "loss__consensus__blobs": "components", "data__blobs": BLOBS, "data__blob_pixels": 4}
@@ -18,13 +19,7 @@ def config(**changes):
     tiny.image_size = SIZE
     tiny.model.width = 4
     tiny.optim.network.learning_rate, tiny.optim.network.warmup_steps = 1e-2, 1
-    for name, value in changes.items():
-        *groups, leaf = name.split("__")
-        node = tiny
-        for group in groups:
-            node = node[group]
-        node[leaf] = value
-    return tiny.lock()
+    return changed(tiny, changes)
 
 
 def save_teacher(path, image_size=SIZE, softness=1.0):
