@@ -61,7 +61,7 @@ def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
         fresh = scratch / "new"
         fresh.mkdir()
         parameters = tensors.write(fresh / TENSOR_FILE, variables)
-        meta = dataclasses.replace(meta, parameters=parameters, sha256=tensors.digest(fresh / TENSOR_FILE))
+        meta = dataclasses.replace(meta, parameters=parameters, sha256=files.sha256(fresh / TENSOR_FILE))
         files.replace_json(fresh / JSON_FILE, to_json(meta))
         _swap_in(fresh, path, scratch / "old")
     except OSError as error:

@@ -1,6 +1,5 @@
 """Store nested dicts of arrays as one safetensors file."""
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 
 UNREADABLE = (SafetensorError, AttributeError, TypeError, ValueError)
@@ -46,7 +46,7 @@ def read(path: Path, sha256: str) -> dict:
     """
     try:
         with safe_open(path, framework="np") as file:  # reads no more than the header
-            if digest(path) != sha256:
+            if files.sha256(path) != sha256:
                 raise UserError(
                     f"'{path}' is not the file its model.json was written for (sha256 differs); "
                     "copy the whole folder again"
@@ -59,12 +59,6 @@ def read(path: Path, sha256: str) -> dict:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
     except UNREADABLE as error:
         raise UserError(f"'{path}' is damaged: {error}; copy or export the model again") from error
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, as hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unsafe(names: Collection[str]) -> list[str]:

@@ -72,9 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> Meta:
     """Return the content of `model.json` for weights converted from a file."""
-    from input_pipeline import labels
+    from input_pipeline import files, labels
     from l2s_jax import bundle
-    from l2s_jax.bundle.tensors import digest
 
     facts = bundle.provenance(0)
     del facts["steps"]  # the weights do not record how long they were trained
@@ -85,5 +84,5 @@ def _describe(weights: Weights, converted: Converted, config: ConfigDict, source
         label_set=labels.get(config.label_set),
         preprocessing=bundle.Preprocessing(config.image_size, resize=config.data.resize),
         licence=weights.licence.format(data=converted.head.data),
-        provenance=facts | {"source": {"paper": weights.paper, "file": source.name, "sha256": digest(source)}},
+        provenance=facts | {"source": {"paper": weights.paper, "file": source.name, "sha256": files.sha256(source)}},
     )
