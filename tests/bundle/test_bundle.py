@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
-from l2s_jax.bundle import tensors
 from l2s_jax.inference.model import load_model
 from tests.helpers import fake_system
 
@@ -41,7 +41,7 @@ def forge(path, header: dict | bytes, body: bytes = b"", length: int | None = No
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     file = path / bundle.TENSOR_FILE
     file.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + body)
-    edit_json(path, sha256=tensors.digest(file))
+    edit_json(path, sha256=files.sha256(file))
 
 
 def tree():
@@ -63,7 +63,7 @@ def test_round_trip_is_bit_exact(tmp_path):
     as_json = json.loads(json.dumps(completed.config))
     assert loaded.meta == dataclasses.replace(completed, config=as_json)
     assert completed.parameters == 3 * 3 * 2 * 4 + 2
-    assert completed.sha256 == tensors.digest(tmp_path / "m" / bundle.TENSOR_FILE)
+    assert completed.sha256 == files.sha256(tmp_path / "m" / bundle.TENSOR_FILE)
     assert sorted(os.listdir(tmp_path)) == ["m"]
     assert sorted(os.listdir(tmp_path / "m")) == ["model.json", "model.safetensors"]
     (tmp_path / "plain").write_text("")  # everybody who may read a file made here may read the model
@@ -82,7 +82,7 @@ def test_saving_again_replaces_and_a_foreign_folder_stays(saved):
 
 
 def test_a_failed_write_leaves_the_old_bundle(saved, monkeypatch):
-    before = tensors.digest(saved / bundle.TENSOR_FILE)
+    before = files.sha256(saved / bundle.TENSOR_FILE)
     with monkeypatch.context() as patch:
         patch.setattr("input_pipeline.files.os.replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(UserError, match=r"cannot write .*No space left"):
