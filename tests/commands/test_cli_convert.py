@@ -171,8 +171,9 @@ def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
     torch_writer.save(place / "two.pth", torch_writer.state_dict(two))
     refusal = refused(capsys, "convert", "structure_via_consensus", "two.pth", "--out", "models/two", "--head", "cofw")
     assert "'two.pth': this FaceOccNet has 2 classes, the published ones 3" in refusal
-    refusal = refused(capsys, "convert", "structure_via_consensus", "model_299.pt", "--out", "models/two")
-    assert "'model_299.pt': these are not FaceOccNet's weights" in refusal
+    torch_writer.save(place / "other.pth", torch_writer.state_dict({"encoder.bias": two["model_class.bias"]}))
+    refusal = refused(capsys, "convert", "structure_via_consensus", "other.pth", "--out", "models/two")
+    assert "'other.pth': these are not FaceOccNet's weights" in refusal
     assert not Path("models/two").exists()
 
 
