@@ -1,10 +1,9 @@
 """Commands in odd places: no home, folders that may not be read, names that no system takes, foreign runs."""
 
 import contextlib
-import importlib
+import ctypes
 import json
 import os
-import pkgutil
 import pwd
 import shutil
 import tempfile
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import l2s_jax.commands
 from input_pipeline import files
 from input_pipeline.errors import UserError, printable
 from input_pipeline.readers.records import bucket
@@ -21,27 +19,12 @@ from l2s_jax import bundle, cli
 from l2s_jax.training.compilation import enable_compilation_cache
 from tests.helpers import fake_system
 
-NOBODY = 65534
-
 
 @pytest.fixture(scope="module")
 def place():
     """A working directory that every user may read, with a model, a config, a photo and a little data set."""
-    commands = [m.name for m in pkgutil.walk_packages(l2s_jax.commands.__path__, "l2s_jax.commands.")]
     root = Path(tempfile.mkdtemp(prefix="places-"))
     root.chmod(0o755)
-    # Another user may not be able to read them where Python lies in the superuser's home.
-    late = (
-        "input_pipeline.audit.class_counts",
-        "input_pipeline.datasets",
-        "input_pipeline.readers.records.prepare",
-        "input_pipeline.readers.downloads.folder",
-        "input_pipeline.readers.downloads.source",
-        "l2s_jax.inference.parser",
-        "l2s_jax.report.contact_sheet",
-    )
-    for module in (*commands, *late):
-        importlib.import_module(module)
     with fake_system.working_directory(root):
         fake_system.save(root / "models" / "tiny")
         image, ids = fake_system.painted(16, 16)
@@ -86,18 +69,46 @@ def test_without_a_home_commands_work_and_make_no_folder_called_so(capsys, homel
     assert not (place / "~").exists()
 
 
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilitySet(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
 @contextlib.contextmanager
-def locked(folder: Path):
-    """`folder` may not be looked into; the superuser, whom no rights bind, acts as another user meanwhile."""
-    folder.chmod(0)
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
+def bound_by_rights():
+    """Give up this thread's right to pass over file modes (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH): the superuser's.
+
+    Acting as another user would do too, but that user may not read a Python in the superuser's own folders.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = _CapabilityHeader(version=0x20080522), (_CapabilitySet * 2)()
+
+    def call(function):
+        if function(ctypes.byref(header), sets):
+            raise OSError(ctypes.get_errno(), "capabilities")
+
+    call(libc.capget)
+    before = sets[0].effective
+    sets[0].effective = before & ~(1 << 1 | 1 << 2)
+    call(libc.capset)
     try:
         yield
     finally:
-        if before == 0:
-            os.seteuid(before)
+        sets[0].effective = before
+        call(libc.capset)
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """`folder` may not be looked into, by the superuser neither."""
+    folder.chmod(0)
+    try:
+        with bound_by_rights() if os.geteuid() == 0 else contextlib.nullcontext():
+            yield
+    finally:
         folder.chmod(0o755)
 
 
