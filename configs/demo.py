@@ -26,13 +26,14 @@ def get_config():
     for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
         config.data.augment[magnitude] = 0.0
     config.data.augment.scale_min = config.data.augment.scale_max = 1.0
-    config.train.steps = 330
+    config.train.steps = 300
     config.train.log_every = 30
     config.train.eval_every = 0
     config.train.save_every = 110
     config.eval.batch_size = 20
-    config.model.code_noise = 0.05
-    config.loss.first_half = True
-    config.schedule.autoencode_every = 3
-    config.optim.encoder.decay = "cosine"
+    for network in ("encoder", "generator"):
+        config.optim[network].learning_rate = 3e-3
+        config.optim[network].warmup_steps = 30
+        config.optim[network].decay = "cosine"
+    config.optim.ema = 0.99
     return config.lock()

@@ -1,4 +1,4 @@
-"""Latents2Segments (ours) at 512 px on 8 accelerators: the published encoder, all adversarial terms, bfloat16.
+"""Latents2Segments (ours) at 512 px on 8 accelerators: all adversarial terms, bfloat16.
 
 Command   l2s train --config l2s_512x8 --config.data.train='folder:CelebAMask-HQ?train'
 Hardware  8 accelerators with 80 GB, parameters and Adam moments sharded in pairs (parallel.fsdp=2)
@@ -20,12 +20,13 @@ def get_config():
     config.data.batch_size = 32
     config.data.workers = 8
     config.eval.batch_size = 32
-    config.model.encoder = "residual"
-    config.model.style = 2048
-    config.model.slices = (8,) * 6
-    config.model.presence.width = 128
-    config.model.generator.head_widths = (256,)
-    config.model.generator.widths = (256, 256, 128, 64)
+    config.model.style = 128
+    config.model.slices = (16,) * 6
+    config.model.pyramid.widths = (64, 128, 256, 512, 512)
+    config.model.pyramid.depths = (1, 2, 2, 2, 2)
+    config.model.pyramid.light_width = 64
+    config.model.decoder.width = 128
+    config.model.decoder.blocks = 4
     config.model.discriminator.channel_base = 32768
     config.model.discriminator.max_width = 512
     config.model.patch.channel_base = 4096
@@ -33,11 +34,10 @@ def get_config():
     config.model.patch.head_widths = (2048, 2048, 1024)
     config.model.patch.crops = 8
     config.model.patch.crop_size = 128
-    config.loss.first_half = True
     config.loss.independence = 0.1
-    config.optim.encoder.learning_rate = 1e-3
-    config.optim.encoder.warmup_steps = 1000
-    config.optim.generator.learning_rate = 2e-3
+    for network in ("encoder", "generator"):
+        config.optim[network].learning_rate = 1e-3
+        config.optim[network].warmup_steps = 1000
     config.optim.ema = 0.9995
     config.train.steps = 300_000
     config.train.eval_every = config.train.save_every = 5000

@@ -32,8 +32,7 @@ def get_config():
     config.train.log_every = 50
     config.train.eval_every = 250
     config.train.save_every = 250
-    config.schedule.autoencode_every = 3
-    config.loss.first_half = True
-    config.model.code_noise = 0.05
-    config.optim.encoder.decay = "cosine"
+    for network in ("encoder", "generator"):
+        config.optim[network].learning_rate = 3e-3
+        config.optim[network].decay = "cosine"
     return config.lock()

@@ -97,7 +97,7 @@ class Prediction(struct.PyTreeNode):
 
 
 class Predict(Protocol):
-    """The fast path of a system: from images to class logits, without decoding anything else."""
+    """From images to class logits."""
 
     def __call__(self, variables: PyTree, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
         """Parse a batch.
@@ -114,8 +114,9 @@ class Code(struct.PyTreeNode):
     """The code of a face in an autoencoder whose structure code is divided into slices.
 
     Attributes:
-      structure: float32 [B, K, h, w, C]; in code k only slice k is non-zero; `Codec.classes` gives the slices' classes.
-      style: float32 [B, S], texture shared by all regions.
+      structure: float32 [B, K, h, w, C], slice k of each region, or a full code in which only slice k is non-zero;
+        `Codec.classes` gives the slices' classes.
+      style: float32, colour and texture: [B, K, S] of each region, or [B, S] shared by all.
     """
 
     structure: jax.Array
@@ -169,6 +170,7 @@ class System:
         lazy regularisation are expressed here, never with `lax.cond`.
       variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
+      segmenters: the ways in which this system segments, by name, if there are several; `predict` is one of them.
       codec: encode and decode, or None for a pure parser.
       needs: the arrays that the steps read from a batch besides `image` and `weight`: of `mask`, `blobs`, `landmarks`,
         `identity`, `attributes`. Training data must have them (blobs are made from the masks); others may be absent.
@@ -189,6 +191,7 @@ class System:
     schedule: Callable[[int], tuple[str, ...]]
     variables: Callable[[TrainState], PyTree]
     predict: Predict
+    segmenters: Mapping[str, Predict] = dataclasses.field(default_factory=dict)
     codec: Codec | None = None
     needs: tuple[str, ...] = ("mask",)
     any_size: bool = False

@@ -89,7 +89,7 @@ def _conv_up_folded(x: jax.Array, kernel: jax.Array, taps: Taps) -> jax.Array:
     inputs, outputs = kernel.shape[2:]
     fold = 2.0 * _toeplitz(taps, 3, 6).reshape(3, 2, 3)[::-1]
     phases = jnp.einsum("tpa,uqb,abio->tuipqo", fold, fold, kernel).reshape(3, 3, inputs, 4 * outputs)
-    return _depth_to_space(conv(x, phases, padding="SAME"))
+    return depth_to_space(conv(x, phases, padding="SAME"))
 
 
 def _toeplitz(taps: Taps, size: int, length: int) -> np.ndarray:
@@ -105,6 +105,8 @@ def _space_to_depth(x: jax.Array) -> jax.Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)
 
 
-def _depth_to_space(x: jax.Array) -> jax.Array:
+def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
+    """Rearrange [B, H, W, factor * factor * C] -> [B, factor * H, factor * W, C]."""
     b, h, w, c = x.shape
-    return x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, c // 4)
+    x = x.reshape(b, h, w, factor, factor, c // factor**2)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, factor * h, factor * w, c // factor**2)

@@ -69,3 +69,25 @@ def region_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: ja
     pixel = append_axes(weight, 4) * masks.astype(jnp.float32)
     error, area = psum((jnp.sum(pixel * error, axis=(0, 2, 3)), jnp.sum(pixel, axis=(0, 2, 3))))
     return safe_divide(jnp.sum(safe_divide(error, area)), jnp.sum((area > 0).astype(jnp.float32)))
+
+
+def flat_l1(decoded: jax.Array, image: jax.Array, masks: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
+    """Compute the L1 between every region's decode OUTSIDE its mask and the region's mean colour (ours).
+
+    A slice that shows nothing but its region's mean colour elsewhere cannot paint over other regions when it changes.
+
+    Args:
+      decoded: [B, K, H, W, 3].
+      image: [B, H, W, 3].
+      masks: [B, K, H, W] in [0, 1].
+      weight: [B], 0 = padding.
+      psum: sum over the devices.
+
+    Returns:
+      float32 scalar, the global mean over the pixels outside of regions that their image shows; 0 if there are none.
+    """
+    masks = masks.astype(jnp.float32)
+    area = jnp.sum(masks, axis=(2, 3))
+    colour = jnp.einsum("bkhw,bhwc->bkc", masks, image.astype(jnp.float32)) / jnp.maximum(area, 1.0)[..., None]
+    error = jnp.mean(jnp.abs(decoded.astype(jnp.float32) - colour[:, :, None, None]), axis=-1)
+    return global_mean(error, append_axes(weight[:, None] * (area > 0), 4) * (1 - masks), psum)

@@ -96,7 +96,7 @@ def penalty():
 
 
 def latents2segments():
-    return systems.build(tiny_l2s.config(schedule__autoencode_every=2)), {}, tiny_l2s.faces(ROWS)
+    return systems.build(tiny_l2s.config()), {}, tiny_l2s.faces(ROWS)
 
 
 def segface():

@@ -16,8 +16,8 @@ def config(**changes):
     tiny.model.style = 8
     tiny.model.slices = (2,) * 6
     tiny.model.pyramid.widths, tiny.model.pyramid.depths = (8, 16), (1, 1)
-    tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
-    tiny.model.presence.width = 8
+    tiny.model.pyramid.light_width = tiny.model.decoder.width = 8
+    tiny.model.decoder.blocks = 1
     tiny.model.discriminator.channel_base = 128
     tiny.model.patch.channel_base, tiny.model.patch.head_widths = 64, (16,)
     tiny.model.patch.crops, tiny.model.patch.crop_size = 2, 8
@@ -33,9 +33,10 @@ def quiet(**changes):
 
 
 def published(**changes):
-    """The `published` preset at 16 px, with a pyramid for an encoder; `changes` as for `config`."""
+    """The `published` preset at 16 px, with few halvings; `changes` as for `config`."""
     tiny = l2s_config.published(config().unlock())
-    tiny.model.encoder, tiny.model.style = "pyramid", 8
+    tiny.model.style = 8
+    tiny.model.residual.update(base_width=4, max_width=16, downsamplings=2, style_downsamplings=1)
     tiny.model.generator.head_widths, tiny.model.generator.widths = (8,), (8, 8)
     tiny.model.discriminator.channel_base = tiny.model.patch.channel_base = 64
     tiny.model.patch.head_widths, tiny.model.patch.crops, tiny.model.patch.crop_size = (8,), 2, 8

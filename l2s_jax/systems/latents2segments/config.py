@@ -20,14 +20,15 @@ HELEN_SLICES = (4, 4)
 
 RANGES = {
     "model": Range(1, 16384),
-    "model.encoder": OneOf(("pyramid", "residual")),
+    "model.architecture": OneOf(("sliced", "published")),
     "model.code_noise": Range(0.0, 100.0),
     "model.painter_tolerance": Range(0, 254),
     "model.pyramid.widths": Range(8, 16384),
     "model.pyramid.depths": Range(1, 64),
+    "model.decoder.width": Range(8, 16384),
+    "model.decoder.blocks": Range(1, 64),
     "model.residual.downsamplings": Range(1, 10),
     "model.residual.style_downsamplings": Range(0, 10),
-    "model.presence.width": Range(0, 16384),
     "model.discriminator.channel_base": Range(1, MOST),
     "model.patch.channel_base": Range(1, MOST),
     "model.patch.crops": Range(1, 256),
@@ -51,20 +52,17 @@ def default_config() -> ConfigDict:
     config.model = _model()
     config.loss = _loss()
     config.schedule = ConfigDict()
-    config.schedule.autoencode_every = 1  # every n-th encoder batch also trains the generator; the others only parse
     config.schedule.discriminator_every = 0  # every n-th batch trains the discriminators; 2 alternates, 0 = no GAN
     config.schedule.r1_every = 16  # every n-th discriminator batch adds the R1 update, weighted by n
     config.optim = ConfigDict()
-    config.optim.encoder = optim.default_config()  # encoder and presence head
+    config.optim.encoder = optim.default_config()
     config.optim.encoder.name = "adamw"
     config.optim.encoder.learning_rate = 2e-3
     config.optim.encoder.weight_decay = 1e-2
     config.optim.encoder.warmup_steps = 50
     config.optim.encoder.clip_norm = 1.0
     config.optim.generator = optim.default_config()
-    config.optim.generator.learning_rate = 4e-3  # equalised layers: the rate is relative to unit weights
-    config.optim.generator.b1 = 0.0
-    config.optim.generator.b2 = 0.99
+    config.optim.generator.update(config.optim.encoder.to_dict())
     config.optim.discriminator = optim.default_config()  # both discriminators; corrected for lazy R1 when it is built
     config.optim.discriminator.learning_rate = 2e-3
     config.optim.discriminator.b1 = 0.0
@@ -77,30 +75,32 @@ def _model() -> ConfigDict:
     model = ConfigDict()
     model.init_from = ""  # initial weights (initial.py): a published checkpoint or a model; "" = random
     model.background = True  # the background has its own slice; False: only the regions do (published)
-    model.slices = (4, 4, 4, 4, 4, 4)  # channels of each slice, in label order; at least 2 unless generator.renormalize
-    model.style = 128  # S, length of the style code
-    model.code_noise = 0.0  # std of noise added to the structure code in training; the rms of the code is 1
-    model.encoder = "pyramid"  # pyramid (ours, code at H/4) | residual (published, code at H/2**downsamplings)
+    model.architecture = "sliced"  # sliced (ours: mattes from decodes, code at H/4) | published (at H/2**downsamplings)
+    model.slices = (6, 6, 6, 6, 6, 6)  # channels of each slice, in label order; sliced: coverage first, all equal
+    model.style = 32  # S, length of the style code: one for each region (sliced) or one in all (published)
+    model.code_noise = 0.05  # std of noise added to the structure code in training; the rms of the code is 1
+    model.painter_tolerance = 0  # 8-bit levels above 0 that the painter rule also counts as black; 0 = published
 
-    model.pyramid = ConfigDict()
+    model.pyramid = ConfigDict()  # encoder of architecture=sliced
     model.pyramid.widths = (32, 64, 128, 192)  # channels at H/2, H/4, ...
     model.pyramid.depths = (1, 2, 2, 2)  # residual blocks per scale
+    model.pyramid.light_width = 32  # channels of the light head
 
-    model.residual = ConfigDict()
+    model.decoder = ConfigDict()  # generator of architecture=sliced
+    model.decoder.width = 32  # channels
+    model.decoder.blocks = 2  # residual blocks
+
+    model.residual = ConfigDict()  # encoder of architecture=published
     model.residual.base_width = 32  # channels at full size, doubling with every halving
     model.residual.max_width = 2048  # largest number of channels
     model.residual.downsamplings = 4  # halvings before the structure code
     model.residual.style_downsamplings = 2  # further unpadded halvings before the style code
 
-    model.generator = ConfigDict()
+    model.generator = ConfigDict()  # generator of architecture=published
     model.generator.head_widths = (32,)  # channels of the blocks at the structure code's resolution
-    model.generator.widths = (24, 16)  # channels of the upsampling blocks; code size * 2**len = image size
+    model.generator.widths = (24, 24, 16, 16)  # channels of the upsampling blocks; code size * 2**len = image size
     model.generator.renormalize = False  # True: normalise the codes a second time (published defect)
     model.generator.noise = False  # fresh pixel noise in training
-
-    model.presence = ConfigDict()
-    model.presence.width = 32  # channels of the presence head; 0 = no head, segment by the published painter rule
-    model.painter_tolerance = 0  # 8-bit levels above 0 that the painter rule also counts as black; 0 = published
 
     model.discriminator = ConfigDict()
     model.discriminator.channel_base = 2048  # channels at R px: min(max_width, channel_base / R)
@@ -119,12 +119,14 @@ def _model() -> ConfigDict:
 
 def _loss() -> ConfigDict:
     loss = ConfigDict()  # weights of the terms, each a mean; 0 = off
-    loss.cross_entropy = 1.0  # of the presence head's logits
-    loss.dice = 1.0  # soft Dice of the presence head
-    loss.consensus = consensus_term.default_config()  # of the presence head's masks
-    loss.image = 1.0  # L1 of the full reconstruction
+    loss.cross_entropy = 1.0  # of the decoded mattes
+    loss.dice = 1.0  # soft Dice of the decoded mattes
+    loss.consensus = consensus_term.default_config()  # of the decoded masks
+    loss.light = 1.0  # cross entropy + soft Dice of the light head
+    loss.image = 2.0  # L1 of the image composed of all regions
     loss.region = 0.0  # L1 of each region on black, mean over all pixels (published)
-    loss.region_inside = 1.0  # L1 of each region inside its own mask, divided by its area (ours)
+    loss.region_inside = 1.0  # L1 of each region's colours inside its own mask, divided by its area (ours)
+    loss.region_flat = 1.0  # L1 of each region's colours outside its mask to the region's mean colour (ours)
     loss.first_half = False  # reconstruct only one image of each pair (published)
     loss.gan_reconstruction = 0.0  # generator loss of reconstructed regions
     loss.gan_mix = 0.0  # generator loss of mixed regions (structure and style of two faces)
@@ -158,12 +160,11 @@ def published(config: ConfigDict) -> ConfigDict:
     config.model.code_noise = 0.0
     config.model.slices = PUBLISHED_SLICES
     config.model.style = 2048
-    config.model.encoder = "residual"
+    config.model.architecture = "published"
     config.model.generator.head_widths = (256, 512)
     config.model.generator.widths = (512, 512, 256, 128)
     config.model.generator.renormalize = True
     config.model.generator.noise = True
-    config.model.presence.width = 0
     config.model.discriminator.channel_base = 32768
     config.model.discriminator.max_width = 512
     config.model.discriminator.conditional = False
@@ -173,8 +174,9 @@ def published(config: ConfigDict) -> ConfigDict:
     config.model.patch.crops = 8
     config.model.patch.crop_size = 128
     config.model.patch.around_region = False
-    config.loss.cross_entropy = config.loss.dice = config.loss.consensus.weight = 0.0
-    config.loss.image = config.loss.region_inside = config.loss.independence = 0.0
+    for own in ("cross_entropy", "dice", "light", "image", "region_inside", "region_flat", "independence"):
+        config.loss[own] = 0.0
+    config.loss.consensus.weight = 0.0
     config.loss.region = 1.0
     config.loss.first_half = True
     for network in ("encoder", "generator", "discriminator"):

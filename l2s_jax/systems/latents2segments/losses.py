@@ -14,7 +14,7 @@ from l2s_jax.layers.crops import crop, random_windows, region_windows
 from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
 from l2s_jax.losses.reductions import safe_divide
 from l2s_jax.systems import consensus_term
-from l2s_jax.systems.latents2segments.networks import Networks
+from l2s_jax.systems.latents2segments.networks import Encoded, Networks, Painted
 from l2s_jax.types import Axis, Batch, PyTree, example_rngs
 
 Params = dict[str, PyTree]
@@ -53,7 +53,12 @@ def faces(networks: Networks, batch: Batch, rng: jax.Array, axis: Axis) -> Faces
 
 
 def partner(x: jax.Array, axis: Axis) -> jax.Array:
-    """Exchange rows within pairs (0 and 1, 2 and 3 ...) of the GLOBAL batch; an odd last row gets the first one."""
+    """Exchange rows within pairs (0 and 1, 2 and 3 ...) of the GLOBAL batch; an odd last row gets the first one.
+
+    Pairs that lie on one device are exchanged there; only an odd number of rows a device needs those of the others.
+    """
+    if x.shape[0] % 2 == 0:
+        return x.reshape(-1, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
     rows = axis.all_gather(x)
     swapped = np.arange(rows.shape[0]) ^ 1
     swapped[swapped == rows.shape[0]] = 0
@@ -61,51 +66,54 @@ def partner(x: jax.Array, axis: Axis) -> jax.Array:
 
 
 def autoencoder_terms(
-    networks: Networks, config: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis, decode: bool
+    networks: Networks, config: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis
 ) -> Terms:
-    """Compute the unweighted terms of encoder, presence head and (with `decode`) generator, by name of their weight."""
+    """Compute the unweighted terms of encoder and generator, by name of their weight."""
     loss = config.loss
     face = faces(networks, batch, rng, axis)
     terms: Terms = {}
-    codes, style = networks.encode(params, face.image, _fold(face.rngs, 0))
-    logits = None
-    if networks.presence is not None:
-        logits = networks.parse(params, codes)
-        terms["cross_entropy"] = segmentation.cross_entropy(logits, face.mask, face.weight, axis.psum)
-        terms["dice"] = segmentation.dice(logits, face.mask, face.weight, axis.psum)
-        if loss.consensus.weight:
-            terms["consensus"] = consensus_term.term(config, logits, batch, axis)
+    encoded = networks.encode(params, face.image, _fold(face.rngs, 0))
+    if loss.light:
+        terms["light"] = segmentation.cross_entropy(encoded.light, face.mask, face.weight, axis.psum)
+        terms["light"] += segmentation.dice(encoded.light, face.mask, face.weight, axis.psum)
     if loss.independence:
-        terms["independence"] = independence.cross_covariance(pooled(networks, codes), face.weight, axis.psum)
-    if decode:
-        terms |= _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis)
-    if decode and (loss.gan_mix or loss.patch):
-        terms |= _mix_terms(networks, loss, params, face, codes, style, logits, axis)
+        pooled = pooled_slices(networks, encoded.structure)
+        terms["independence"] = independence.cross_covariance(pooled, face.weight, axis.psum)
+    shown, structure, style = _reconstructed(loss, face, encoded, axis)
+    painted = networks.paint(params, structure, style, _fold(shown.rngs, 1))
+    if loss.consensus.weight:
+        terms["consensus"] = consensus_term.term(config, painted.logits, batch, axis)
+    terms |= _reconstruction_terms(networks, loss, params, shown, painted, axis)
+    if loss.gan_mix or loss.patch:
+        terms |= _mix_terms(networks, loss, params, face, encoded, axis)
     return terms
 
 
-def _reconstructed(loss, face, codes, style, logits, axis):
+def _reconstructed(loss, face: Faces, encoded: Encoded, axis: Axis) -> tuple[Faces, jax.Array, jax.Array]:
     """Select the rows to reconstruct: all, or with `first_half` one of each pair (published)."""
     if not loss.first_half:
-        return face, codes, style, logits
+        return face, encoded.structure, encoded.style
     # If the local batch is even, only half the rows are decoded; if not, all are, with the same result.
     even = axis.local_rows(jnp.arange(axis.all_gather(face.weight).shape[0]) % 2 == 0)
     face = face._replace(weight=face.weight * even, present=face.present * even[:, None])
     rows = slice(None, None, 2) if even.shape[0] % 2 == 0 else slice(None)
-    return jax.tree.map(lambda x: x[rows], (face, codes, style, logits))
+    return jax.tree.map(lambda x: x[rows], (face, encoded.structure, encoded.style))
 
 
-def _reconstruction_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
-    face, codes, style, logits = _reconstructed(loss, face, codes, style, logits, axis)
-    colours, regions = networks.paint(params, codes, style, logits, _fold(face.rngs, 1))
-    terms = {}
+def _reconstruction_terms(networks, loss, params, face: Faces, painted: Painted, axis: Axis) -> Terms:
+    terms, colours, regions = {}, painted.colours, painted.regions
+    if loss.cross_entropy:
+        terms["cross_entropy"] = segmentation.cross_entropy(painted.logits, face.mask, face.weight, axis.psum)
+    if loss.dice:
+        terms["dice"] = segmentation.dice(painted.logits, face.mask, face.weight, axis.psum)
     if loss.region:
         terms["region"] = _region_mean(jnp.abs(regions - face.targets), face, axis)
     if loss.image:
-        image = jnp.sum(networks.presence_of(logits) * colours, axis=1)
-        terms["image"] = reconstruction.l1(image, face.image, face.weight, axis.psum)
+        terms["image"] = reconstruction.l1(painted.image, face.image, face.weight, axis.psum)
     if loss.region_inside:
         terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.psum)
+    if loss.region_flat:
+        terms["region_flat"] = reconstruction.flat_l1(colours, face.image, face.masks, face.weight, axis.psum)
     if loss.gan_reconstruction:
         terms["gan_reconstruction"] = adversarial.generator_loss(
             judge(networks, params, regions), face.present, axis.psum
@@ -120,8 +128,8 @@ def _region_mean(error: jax.Array, face: Faces, axis: Axis) -> jax.Array:
     return jnp.mean(safe_divide(total, count))
 
 
-def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Terms:
-    mixed, present, masks = mix(networks, params, face, codes, style, logits, axis)
+def _mix_terms(networks, loss, params, face: Faces, encoded: Encoded, axis: Axis) -> Terms:
+    mixed, present, masks = mix(networks, params, face, encoded, axis)
     terms = {}
     if loss.gan_mix:
         terms["gan_mix"] = adversarial.generator_loss(judge(networks, params, mixed), present, axis.psum)
@@ -133,15 +141,14 @@ def _mix_terms(networks, loss, params, face, codes, style, logits, axis) -> Term
     return terms
 
 
-def mix(networks, params, face, codes, style, logits, axis) -> tuple[jax.Array, jax.Array, jax.Array]:
+def mix(networks, params, face: Faces, encoded: Encoded, axis: Axis) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Decode the partner's structure in the image's own style.
 
     Returns:
       regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; the partner's masks
       [B, K, H, W].
     """
-    partner_logits = None if logits is None else partner(logits, axis)
-    _, regions = networks.paint(params, partner(codes, axis), style, partner_logits, _fold(face.rngs, 4))
+    regions = networks.paint(params, partner(encoded.structure, axis), encoded.style, _fold(face.rngs, 4)).regions
     return regions, face.present * partner(face.present, axis), partner(face.masks, axis)
 
 
@@ -150,11 +157,10 @@ def discriminator_terms(
 ) -> Terms:
     """Compute the terms of both discriminators; `params` are theirs, `fixed` those of the autoencoder."""
     face = faces(networks, batch, rng, axis)
-    codes, style = networks.encode(fixed, face.image)
-    logits = None if networks.presence is None else networks.parse(fixed, codes)
-    mixed, present, masks = mix(networks, fixed, face, codes, style, logits, axis)
-    shown, *decoded = _reconstructed(loss, face, codes, style, logits, axis)
-    _, regions = networks.paint(fixed, *decoded, _fold(shown.rngs, 1))
+    encoded = networks.encode(fixed, face.image)
+    mixed, present, masks = mix(networks, fixed, face, encoded, axis)
+    shown, *codes = _reconstructed(loss, face, encoded, axis)
+    regions = networks.paint(fixed, *codes, _fold(shown.rngs, 1)).regions
     regions, mixed = jax.lax.stop_gradient((regions, mixed))
 
     psum = axis.psum
@@ -195,9 +201,11 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
     return terms
 
 
-def pooled(networks: Networks, codes: jax.Array) -> jax.Array:
+def pooled_slices(networks: Networks, structure: jax.Array) -> jax.Array:
     """Average each slice over positions, for its own channels: [B, K, h, w, C] -> [B, K, c]."""
-    means = codes.mean(axis=(2, 3))
+    means = structure.mean(axis=(2, 3))
+    if networks.slices is None:
+        return means
     return jnp.stack([means[:, k, first:end] for k, (first, end) in enumerate(networks.slices)], axis=1)
 
 

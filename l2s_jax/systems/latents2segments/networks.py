@@ -1,6 +1,7 @@
-"""The networks of one config and the pure functions that combine them: encode, parse, decode, compose."""
+"""The networks of one config and the pure functions that combine them: encode, paint, decode, compose."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +17,47 @@ from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
 from l2s_jax.models.painter import painter_map
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
-from l2s_jax.models.presence_head import PresenceHead
-from l2s_jax.models.pyramid_encoder import PyramidEncoder
+from l2s_jax.models.slice_decoder import SliceDecoder
+from l2s_jax.models.sliced_encoder import SlicedEncoder
 from l2s_jax.schema import require
 from l2s_jax.types import Decoded, PyTree
 
 HARD_LOGIT = 20.0
 """Logit of a painted pixel: the published rule gives no probabilities."""
+
+
+class Encoded(NamedTuple):
+    """The codes of faces.
+
+    Attributes:
+      structure: float32 [B, K, h, w, C]: slice k alone (sliced), or the code with the other slices set to 0
+        (published).
+      style: float32 [B, K, S] (sliced) or [B, S] (published).
+      light: float32 [B, H, W, K], the light head's logits; None without one (published).
+    """
+
+    structure: jax.Array
+    style: jax.Array
+    light: jax.Array | None
+
+
+class Painted(NamedTuple):
+    """The decoded slices of faces.
+
+    Attributes:
+      colours: float32 [B, K, H, W, 3].
+      regions: float32 [B, K, H, W, 3], each region on black.
+      logits: float32 [B, H, W, K], of the mattes; None if colours are on black already (published).
+    """
+
+    colours: jax.Array
+    regions: jax.Array
+    logits: jax.Array | None
+
+    @property
+    def image(self) -> jax.Array:
+        """Return the faces composed of their regions, float32 [B, H, W, 3]."""
+        return jnp.sum(self.regions - BLACK, axis=1) + BLACK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,23 +67,21 @@ class Networks:
     Attributes:
       label_set: classes of masks and logits.
       classes: class of each of the K slices, in painting order.
-      slices: channels of each slice.
-      presence: the presence head, or None (published: a region is where its decoded image is not black).
+      slices: channels of each slice in the published code; None where each region has its slice to itself (sliced).
       discriminator, patch: None if the config trains without a GAN.
       keep_features: the target of the skin includes eyes and lips, as in Fig. 2 of the paper.
       painter_tolerance: 8-bit levels that the painter rule counts as black, see `painter.support`.
-      code_noise: std of the training noise on the structure code, whose root mean square is 1 (see `_check`).
+      code_noise: std of the training noise on the structure code, whose root mean square is 1 where a region is.
       generator_noise: whether the generator gets fresh pixel noise in training.
       crops: number of patch crops per region image, of side `crop_size` pixels, around the region or anywhere.
     """
 
     label_set: labels.LabelSet
     classes: tuple[int, ...]
-    slices: SliceTable
+    slices: SliceTable | None
     image_size: int
-    encoder: PyramidEncoder | Encoder
-    generator: Generator
-    presence: PresenceHead | None
+    encoder: SlicedEncoder | Encoder
+    generator: SliceDecoder | Generator
     discriminator: Discriminator | None
     patch: PatchDiscriminator | None
     keep_features: bool
@@ -60,21 +93,21 @@ class Networks:
     crops_around_region: bool
 
     def lowered(self, lowering: Lowering, *names: str) -> "Networks":
-        """Return the same networks with another lowering of those called `names` (layers/resample.py)."""
-        return dataclasses.replace(self, **{name: getattr(self, name).clone(lowering=lowering) for name in names})
+        """Return the same networks with another lowering of those called `names` (layers/resample.py), if they have one."""
+        modules = {name: getattr(self, name) for name in names}
+        lowered = {
+            name: module.clone(lowering=lowering) for name, module in modules.items() if hasattr(module, "lowering")
+        }
+        return dataclasses.replace(self, **lowered)
 
     def init(self, rng: jax.Array) -> dict[str, PyTree]:
         """Initialise the parameters of every network, by name."""
-        keys = dict(
-            zip(("encoder", "generator", "presence", "discriminator", "patch"), jax.random.split(rng, 5), strict=True)
-        )
+        names = ("encoder", "generator", "discriminator", "patch")
+        keys = dict(zip(names, jax.random.split(rng, len(names)), strict=True))
         image = jnp.zeros((1, self.image_size, self.image_size, 3), jnp.float32)
         params = {"encoder": self.encoder.init(keys["encoder"], image)["params"]}
-        structure, style = self.encoder.apply({"params": params["encoder"]}, image)
-        codes = masked_codes(structure, self.slices)
-        params["generator"] = self.generator.init(keys["generator"], codes, style)["params"]
-        if self.presence is not None:
-            params["presence"] = self.presence.init(keys["presence"], codes)["params"]
+        encoded = self.encode(params, image)
+        params["generator"] = self.generator.init(keys["generator"], encoded.structure, encoded.style)["params"]
         return params if self.discriminator is None else params | self._init_discriminators(keys)
 
     def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
@@ -86,54 +119,42 @@ class Networks:
             "patch": self.patch.init(keys["patch"], crops, crops, region)["params"],
         }
 
-    def encode(
-        self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        """Encode image [B, H, W, 3] -> codes [B, K, h, w, C], one slice each, style [B, S]; `rngs` [B]: add noise."""
-        structure, style = self.encoder.apply({"params": params["encoder"]}, image)
+    def encode(self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None) -> Encoded:
+        """Encode image [B, H, W, 3]; `rngs` [B]: add noise to the structure code."""
+        structure, style, *light = self.encoder.apply({"params": params["encoder"]}, image)
         if rngs is not None and self.code_noise:
             noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:], jnp.float32))(rngs)
             structure = structure + self.code_noise * noise
-        return masked_codes(structure, self.slices), style
-
-    def parse(self, params: dict[str, PyTree], codes: jax.Array) -> jax.Array:
-        """Compute presence logits float32 [B, H, W, K] from codes [B, K, h, w, C], without decoding colours."""
-        return self.presence.apply({"params": params["presence"]}, codes)
+        if self.slices is not None:
+            structure = masked_codes(structure, self.slices)
+        return Encoded(structure, style, *(light or [None]))
 
     def paint(
-        self,
-        params: dict[str, PyTree],
-        codes: jax.Array,
-        style: jax.Array,
-        logits: jax.Array | None,
-        rngs: jax.Array | None = None,
-    ) -> tuple[jax.Array, jax.Array]:
-        """Decode every slice: codes [B, K, h, w, C], style [B, S] -> (colours, regions), both [B, K, H, W, 3].
+        self, params: dict[str, PyTree], structure: jax.Array, style: jax.Array, rngs: jax.Array | None = None
+    ) -> Painted:
+        """Decode every slice of codes [B, K, h, w, C]; `rngs` [B]: keys of the pixel noise, if the generator has it.
 
-        With a presence head the generator produces colours c and the presence p is their matte: region = p c + (1 - p)
-        black. Without one the generator itself produces the region on black (published) and both outputs are equal.
+        A sliced decoder gives colours c and logits, whose softmax p is their matte: region = p c + (1 - p) black. The
+        published one gives the region on black itself.
         """
-        noise = rngs if self.generator_noise else None
-        colours = self.generator.apply({"params": params["generator"]}, codes, style, noise)
-        if logits is None:
-            return colours, colours
-        presence = self.presence_of(logits)
-        return colours, presence * colours + (1 - presence) * BLACK
+        variables = {"params": params["generator"]}
+        if self.slices is not None:
+            noise = rngs if self.generator_noise else None
+            regions = self.generator.apply(variables, structure, style, noise)
+            return Painted(regions, regions, None)
+        colours, logits = self.generator.apply(variables, structure, style)
+        matte = jnp.moveaxis(jax.nn.softmax(logits), -1, 1)[..., None]
+        return Painted(colours, matte * (colours - BLACK) + BLACK, logits)
 
-    def presence_of(self, logits: jax.Array) -> jax.Array:
-        """Return the softmax over classes as a matte [B, K, H, W, 1], without gradient: only mask losses train it."""
-        return jnp.moveaxis(jax.nn.softmax(jax.lax.stop_gradient(logits)), -1, 1)[..., None]
-
-    def decode(self, params: dict[str, PyTree], codes: jax.Array, style: jax.Array) -> Decoded:
+    def decode(self, params: dict[str, PyTree], structure: jax.Array, style: jax.Array) -> Decoded:
         """Decode codes without noise: full image, regions on black, logits of all classes."""
-        if self.presence is not None:
-            logits = self.parse(params, codes)
-            colours, regions = self.paint(params, codes, style, logits)
-            image = jnp.sum(self.presence_of(logits) * colours, axis=1)
-            return Decoded(image, regions, logits, unmatted=jnp.mean(colours, axis=1))
+        if self.slices is None:
+            painted = self.paint(params, structure, style)
+            unmatted = jnp.mean(painted.colours, axis=1)
+            return Decoded(painted.image, painted.regions, painted.logits, unmatted=unmatted)
         # Published: the full code is decoded as well, although training never decodes full codes.
-        everything = jnp.concatenate((codes, codes.sum(axis=1, keepdims=True)), axis=1)
-        decodes, _ = self.paint(params, everything, style, None)
+        everything = jnp.concatenate((structure, structure.sum(axis=1, keepdims=True)), axis=1)
+        decodes = self.paint(params, everything, style).regions
         regions = decodes[:, :-1]
         return Decoded(decodes[:, -1], regions, self.painted_logits(regions))
 
@@ -161,15 +182,7 @@ def build(config: ConfigDict) -> Networks:
     label_set = labels.get(config.label_set)
     classes = tuple(range(0 if model.background else 1, len(label_set)))
     _check(config, label_set, classes)
-    ends = np.cumsum(model.slices)
-    slices = tuple((int(end - width), int(end)) for end, width in zip(ends, model.slices, strict=True))
-    channels = sum(model.slices)
-    if model.encoder == "pyramid":
-        encoder = PyramidEncoder(channels, model.style, tuple(model.pyramid.widths), tuple(model.pyramid.depths), dtype)
-    else:
-        # The published weights expect codes of norm 1, which their generator normalises a second time.
-        norms = {} if model.generator.renormalize else {"structure_norm": "rms", "style_norm": "rms"}
-        encoder = Encoder(**model.residual, **norms, structure_channels=channels, style_dims=model.style, dtype=dtype)
+    encoder, generator, slices = (_sliced if model.architecture == "sliced" else _published)(model, dtype)
     discriminator, patch = (
         _discriminators(config, len(classes)) if config.schedule.discriminator_every else (None, None)
     )
@@ -179,13 +192,7 @@ def build(config: ConfigDict) -> Networks:
         slices=slices,
         image_size=config.image_size,
         encoder=encoder,
-        generator=Generator(
-            tuple(model.generator.head_widths),
-            tuple(model.generator.widths),
-            renormalize=model.generator.renormalize,
-            dtype=dtype,
-        ),
-        presence=PresenceHead(model.presence.width, upsamplings(config), dtype) if model.presence.width else None,
+        generator=generator,
         discriminator=discriminator,
         patch=patch,
         # In a label set without these classes the skin includes the features already.
@@ -197,6 +204,24 @@ def build(config: ConfigDict) -> Networks:
         crops=model.patch.crops,
         crops_around_region=model.patch.around_region,
     )
+
+
+def _sliced(model: ConfigDict, dtype) -> tuple[SlicedEncoder, SliceDecoder, None]:
+    pyramid = tuple(model.pyramid.widths), tuple(model.pyramid.depths), model.pyramid.light_width
+    encoder = SlicedEncoder(len(model.slices), model.slices[0], model.style, *pyramid, dtype=dtype)
+    return encoder, SliceDecoder(model.decoder.width, model.decoder.blocks, dtype=dtype), None
+
+
+def _published(model: ConfigDict, dtype) -> tuple[Encoder, Generator, SliceTable]:
+    renormalize = model.generator.renormalize
+    # The published weights expect codes of norm 1, which their generator normalises a second time.
+    norms = {} if renormalize else {"structure_norm": "rms", "style_norm": "rms"}
+    channels = {"structure_channels": sum(model.slices), "style_dims": model.style}
+    encoder = Encoder(**model.residual, **norms, **channels, dtype=dtype)
+    widths = tuple(model.generator.head_widths), tuple(model.generator.widths)
+    ends = np.cumsum(model.slices)
+    slices = tuple((int(end - width), int(end)) for end, width in zip(ends, model.slices, strict=True))
+    return encoder, Generator(*widths, renormalize=renormalize, dtype=dtype), slices
 
 
 def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator]:
@@ -217,17 +242,14 @@ def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, Pat
     )
 
 
-def upsamplings(config: ConfigDict) -> int:
-    """Return the number of doublings from the structure code's resolution to the image's."""
-    return 2 if config.model.encoder == "pyramid" else config.model.residual.downsamplings
-
-
 def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
     """Check that fields fit together that are each valid."""
     model, loss, schedule = config.model, config.loss, config.schedule
     adversarial = next((f"loss.{name}" for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]), "")
-    light_head, pyramid = model.presence.width > 0, model.encoder == "pyramid"
-    halvings = len(model.pyramid.widths) if pyramid else model.residual.downsamplings
+    sliced, pyramid, residual = model.architecture == "sliced", model.pyramid, model.residual
+    halvings = len(pyramid.widths) if sliced else residual.downsamplings
+    own = ("cross_entropy", "dice", "light", "image", "region_inside", "region_flat")  # terms that need a matte
+    matted = next((name for name in own if loss[name]), "consensus.weight" if loss.consensus.weight else "")
     for holds, sentence in (
         (
             len(model.slices) == len(classes),
@@ -239,24 +261,24 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
             f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels",
         ),
         (
-            model.background or not light_head,
-            "a light head needs a background slice: set model.background=true or model.presence.width=0",
-        ),
-        (
             model.background or label_set.names[0] == "background",
             f"model.background=false leaves out class 0, and that of '{label_set.name}' is {label_set.names[0]}",
         ),
         (
-            light_head or not (loss.image or loss.region_inside),
-            "loss.image and loss.region_inside need the light head: set them to 0 or model.presence.width above 0",
+            model.background or not sliced,
+            "model.architecture=sliced needs a background slice: set model.background=true",
         ),
         (
-            light_head or not loss.consensus.weight,
-            "loss.consensus is about the light head's masks: set its weight to 0 or model.presence.width above 0",
+            not sliced or len(set(model.slices)) == 1,
+            f"model.slices={tuple(model.slices)}: model.architecture=sliced has slices of equal width",
         ),
         (
-            light_head or schedule.autoencode_every == 1,
-            "schedule.autoencode_every above 1 leaves batches to the light head: set model.presence.width above 0",
+            not sliced or not loss.first_half,
+            "loss.first_half=true is of the published method: set it to false or model.architecture=published",
+        ),
+        (
+            sliced or not matted,
+            f"loss.{matted} needs decoded mattes: set it to 0 or model.architecture=sliced",
         ),
         (
             schedule.discriminator_every or not adversarial,
@@ -271,17 +293,17 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
             "model.code_noise is for codes of root mean square 1: set it to 0 with model.generator.renormalize",
         ),
         (
-            not pyramid or (len(model.pyramid.widths) >= 2 and all(width % 8 == 0 for width in model.pyramid.widths)),
-            f"model.pyramid.widths={tuple(model.pyramid.widths)} needs at least two entries, all multiples of 8",
+            not sliced or (len(pyramid.widths) >= 2 and all(width % 8 == 0 for width in pyramid.widths)),
+            f"model.pyramid.widths={tuple(pyramid.widths)} needs at least two entries, all multiples of 8",
         ),
         (
-            len(model.pyramid.widths) == len(model.pyramid.depths),
+            len(pyramid.widths) == len(pyramid.depths),
             "model.pyramid.widths and model.pyramid.depths must have the same number of entries",
         ),
         (
-            len(model.generator.widths) == upsamplings(config),
-            f"model.generator.widths needs {upsamplings(config)} entries, one per doubling from the code to the image, "
-            f"not {len(model.generator.widths)}",
+            sliced or len(model.generator.widths) == residual.downsamplings,
+            f"model.generator.widths needs {residual.downsamplings} entries, one per doubling from the code to the "
+            f"image, not {len(model.generator.widths)}",
         ),
         (
             config.image_size % 2**halvings == 0,

@@ -20,12 +20,12 @@ from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.types import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
 
 OPTIMISED = {
-    "encoder": ("encoder", "presence"),
+    "encoder": ("encoder",),
     "generator": ("generator",),
     "discriminator": ("discriminator", "patch"),
 }
 """Networks by optimiser."""
-EXPORTED = ("encoder", "presence", "generator")
+EXPORTED = ("encoder", "generator")
 
 
 def build(config: ConfigDict) -> System:
@@ -37,15 +37,15 @@ def build(config: ConfigDict) -> System:
     consensus_term.check(config)
     networks = build_networks(config)
     optimisers = _optimisers(config)
-    steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config, decode=True)}
-    if config.schedule.autoencode_every > 1:
-        steps["parse"] = functools.partial(_autoencode, networks, optimisers, config, decode=False)
+    steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config)}
     if config.schedule.discriminator_every:
         # Several times faster when the gradient is differentiated.
         folded = networks.lowered("folded", "discriminator", "patch")
         steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
         steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
     inferring = networks.lowered("direct", "generator")  # fewest multiplications when nothing is differentiated
+    ways = (_by_painter,) if inferring.slices else (_by_decodes, _by_light, _by_painter)
+    segmenters = {way.__name__.removeprefix("_by_"): functools.partial(way, inferring) for way in ways}
     return System(
         name="latents2segments",
         label_set=networks.label_set,
@@ -56,7 +56,8 @@ def build(config: ConfigDict) -> System:
         init_from=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("mask", *consensus_term.needs(config)),
-        predict=functools.partial(_predict, inferring),
+        predict=segmenters["painter" if inferring.slices else "decodes"],
+        segmenters=segmenters,
         codec=Codec(
             functools.partial(_encode, inferring),
             functools.partial(_decode, inferring),
@@ -70,22 +71,18 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
     """Return the steps to run on batch number `step`.
 
     Every `discriminator_every`-th batch trains the discriminators (2 = the published alternation); every `r1_every`-th
-    of those also runs R1. Of the other batches every `autoencode_every`-th also trains the generator.
+    of those also runs R1. The other batches train the autoencoder.
     """
     every = config.discriminator_every
-    if every:
-        turn, rest = divmod(step, every)
-        if rest == 0:
-            return ("discriminate", "r1") if turn % config.r1_every == 0 else ("discriminate",)
-        step = turn * (every - 1) + rest - 1
-    return ("autoencode",) if step % config.autoencode_every == 0 else ("parse",)
+    if not every or step % every:
+        return ("autoencode",)
+    return ("discriminate", "r1") if step // every % config.r1_every == 0 else ("discriminate",)
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
     every = config.schedule.discriminator_every
-    updates = {"encoder": config.train.steps - (config.train.steps // every if every else 0)}
-    updates["generator"] = updates["encoder"] // config.schedule.autoencode_every
-    groups = {name: optim.with_total_steps(config.optim[name], count) for name, count in updates.items()}
+    updates = config.train.steps - (config.train.steps // every if every else 0)
+    groups = {name: optim.with_total_steps(config.optim[name], updates) for name in ("encoder", "generator")}
     if every:
         own = optim.with_total_steps(config.optim.discriminator, config.train.steps // every)
         groups["discriminator"] = optim.for_lazy_regularization(own, config.schedule.r1_every)
@@ -111,13 +108,14 @@ def _group(params: dict[str, PyTree], group: str) -> dict[str, PyTree]:
     return {name: params[name] for name in OPTIMISED[group] if name in params}
 
 
-def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis, *, decode: bool):
+def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
     def terms(trained):
         rng = step_rng(state, "autoencode")
-        return losses.autoencoder_terms(networks, config, state.params | trained, batch, rng, axis, decode)
+        return losses.autoencoder_terms(networks, config, state.params | trained, batch, rng, axis)
 
-    groups = ("encoder", "generator") if decode else ("encoder",)
-    state, metrics = _update(optimisers, groups, consensus_term.weights(config.loss), terms, state, axis)
+    state, metrics = _update(
+        optimisers, ("encoder", "generator"), consensus_term.weights(config.loss), terms, state, axis
+    )
     if config.optim.ema:
         new = {
             name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
@@ -168,7 +166,8 @@ def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
 
 
 def _encode(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Code:
-    return Code(*networks.encode(variables, image))
+    encoded = networks.encode(variables, image)
+    return Code(encoded.structure, encoded.style)
 
 
 def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
@@ -179,12 +178,18 @@ def _untrained(networks: Networks, variables: dict[str, PyTree], rng: jax.Array)
     return variables | {"generator": networks.init(rng)["generator"]}
 
 
-def _predict(
-    networks: Networks, variables: dict[str, PyTree], image: jax.Array, landmarks: jax.Array | None = None
-) -> Prediction:
+def _by_decodes(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
     del landmarks  # this method does not align faces
-    codes, style = networks.encode(variables, image)
-    if networks.presence is not None:
-        return Prediction(networks.parse(variables, codes))
-    _, regions = networks.paint(variables, codes, style, None)
-    return Prediction(networks.painted_logits(regions))
+    encoded = networks.encode(variables, image)
+    return Prediction(networks.paint(variables, encoded.structure, encoded.style).logits)
+
+
+def _by_light(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
+    del landmarks
+    return Prediction(networks.encode(variables, image).light)
+
+
+def _by_painter(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
+    del landmarks
+    encoded = networks.encode(variables, image)
+    return Prediction(networks.painted_logits(networks.paint(variables, encoded.structure, encoded.style).regions))
