@@ -19,13 +19,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from l2s_jax.models.presence_head import PresenceHead
 
 from l2s_jax.layers.resample import conv
 from l2s_jax.layers.slices import PUBLISHED, masked_codes
 from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
 from l2s_jax.models.painter import painter_map
-from l2s_jax.models.presence_head import PresenceHead
 
 PUBLISHED_SECONDS = {"encode": 0.08, "one decode": 0.28, "parse one face": 1.46}
 

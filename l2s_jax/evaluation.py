@@ -22,8 +22,9 @@ from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference import processing
-from l2s_jax.metrics import reconstruction, region_effect, segmentation, structure
-from l2s_jax.types import Codec, PyTree, System
+from l2s_jax.losses.reconstruction import region_masks
+from l2s_jax.metrics import dependence, leakage, reconstruction, region_effect, segmentation, structure, swap
+from l2s_jax.types import Code, Codec, PyTree, System
 
 NOISE = 0.03
 """Noise for the region effects, relative to a slice's own standard deviation. The paper adds 0.01 N(0, 1) to a code of
@@ -34,6 +35,11 @@ UNTRAINED_EVERY = 4
 """The random generator is measured on every fourth batch, starting with the first: a quarter more decodes."""
 MEAN_FACES = 128
 """The mean of ALL faces is compared with the first batches, at least this many faces: these are kept as uint8."""
+
+PROBED = 1000
+"""Most faces that leakage and dependence are measured on; leave-one-out solves a system of this size."""
+PERMUTATIONS = 20
+"""Draws of each permutation null."""
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
@@ -172,11 +178,18 @@ class _Tally:
         if system.codec is not None and system.codec.untrained is not None:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(system.codec, variables, key)
+        self.by = {name: np.zeros((self.classes, self.classes), np.int64) for name in system.segmenters}
+        self.swaps, self.probed = None, []
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
         probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, batch)
         self.counts[0] += np.asarray(counts)
+        for name, segment in self.system.segmenters.items():
+            own = (
+                counts if segment is self.system.predict else _segment(segment, self.classes, self.variables, batch)[2]
+            )
+            self.by[name] += np.asarray(own)
         sums = _structure(self.classes, labels, batch["mask"], batch["weight"])
         self.structure = _added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
@@ -194,6 +207,10 @@ class _Tally:
         errors = _reconstruct(self.system.codec, self.classes, self.variables, batch)
         self.errors = _added(self.errors, errors)
         self.mean_face.add(batch)
+        code = _encode(self.system.codec, self.variables, batch["image"])
+        self.swaps = _added(self.swaps, _swap_sums(self.system.codec, self.variables, code, batch))
+        if len(self.probed) < PROBED:
+            self.probed += _probed(self.system.codec, code, batch)
         self.effects = _added(self.effects or None, self._effects(self.variables, number, batch))
         if self.random is not None and number % UNTRAINED_EVERY == 0:
             self.random_effects = _added(self.random_effects or None, self._effects(self.random, number, batch))
@@ -233,6 +250,8 @@ class _Tally:
         scores["baselines"] = segmentation.baselines(self.positions, names)
         scores |= structure.summary(self.structure, names)
         metrics = {"segmentation": scores}
+        if self.by:
+            metrics["segmentation_by"] = {name: segmentation.scores(counts, names) for name, counts in self.by.items()}
         arrays = {"confusion": self.counts[0]}
         if self.shown:
             arrays |= self._pictures()
@@ -244,6 +263,12 @@ class _Tally:
             if self.random is not None:
                 random = _disentanglement(self.random_effects, slices) | {"examples": self.random_faces}
                 metrics["disentanglement"]["random_generator"] = random
+                metrics["disentanglement"]["untrained_macro_acs"] = random["macro_acs"]
+            if "without_matte" in metrics["disentanglement"]:
+                ungated = metrics["disentanglement"]["without_matte"]["macro_acs"]
+                metrics["disentanglement"]["ungated_macro_acs"] = ungated
+            metrics["disentanglement"] |= _dependence(self.probed, slices, self.rng)
+            metrics["swap"] = swap.summary(self.swaps, slices)
             arrays["slices"] = np.asarray(self.system.codec.classes, np.uint8)
             for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
                 if view in self.effects["noise"]:
@@ -314,6 +339,55 @@ def _structure(classes: int, labels: jax.Array, mask: jax.Array, weight: jax.Arr
 def _reconstruct(codec: Codec, classes: int, variables: PyTree, batch) -> dict[str, reconstruction.ErrorSums]:
     image = codec.decode(variables, codec.encode(variables, batch["image"])).image
     return reconstruction.region_errors(image, batch["image"], batch["mask"], batch["weight"], classes)
+
+
+def _swap_sums(codec: Codec, variables: PyTree, code: Code, batch) -> swap.SwapSums:
+    """Return the sums of swapping every slice of every face with that of the next face in the batch."""
+    decoded, total = _decode(codec, variables, code), None
+    for k in range(len(codec.classes)):
+        total = _added(total, _swap_sum(codec, variables, code, decoded.image, batch, k))
+    return total
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _swap_sum(codec: Codec, variables: PyTree, code: Code, before: jax.Array, batch, k: int) -> swap.SwapSums:
+    partner = region_effect.next_example(batch["weight"])
+    structure = code.structure.at[:, k].set(code.structure[partner, k])
+    after = codec.decode(variables, code.replace(structure=structure))
+    region = jnp.asarray(codec.classes)[k]
+    own = (batch["mask"] == region).astype(jnp.float32)
+    painted = (jnp.argmax(after.logits, axis=-1) == region).astype(jnp.float32)
+    both = jnp.any(own > 0, axis=(1, 2)) & jnp.any(own[partner] > 0, axis=(1, 2))
+    weight = batch["weight"] * both * (partner != jnp.arange(len(partner)))
+    faces = batch["image"], own, own[partner], before, after.image, painted
+    return swap.sums(k, len(codec.classes), *faces, weight)
+
+
+def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
+    """Return, for each face, what the leakage probe and the dependence between slices are computed from."""
+    structure, style = np.asarray(code.structure, np.float32), np.asarray(code.style, np.float32)
+    b, k, h, w, c = structure.shape
+    layouts = np.asarray(region_masks(batch["mask"], max(codec.classes) + 1))[:, list(codec.classes)]
+    own = style if style.ndim == 3 else np.repeat(style[:, None], k, axis=1)  # a shared style belongs to every slice
+    grids = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
+    features = np.concatenate((grids, own), axis=-1)
+    layouts = leakage.pool(layouts.reshape(b * k, *layouts.shape[2:], 1)).reshape(b, k, -1)
+    cells = structure[:, :, [h // 3, 2 * h // 3]][:, :, :, [w // 3, 2 * w // 3]].reshape(b, k, -1, c)
+    rows = {"features": features, "layouts": layouts, "pooled": structure.mean((2, 3)), "cells": cells.swapaxes(1, 2)}
+    return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
+
+
+def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:
+    """Return the leakage probe, and the dependence between slices beside its permutation null."""
+    rows = {name: np.stack([row[name] for row in probed[:PROBED]]) for name in (probed[0] if probed else ())}
+    if len(probed) < 8:
+        return {"probe_leakage": None, "hsic": None, "hsic_null": None}
+    probe = leakage.probe(rows["features"], rows["layouts"], slices)
+    samples = {"pooled": rows["pooled"], "by_position": rows["cells"].reshape(-1, *rows["cells"].shape[2:])[:PROBED]}
+    found = {name: dependence.table(sample, rng, PERMUTATIONS) for name, sample in samples.items()}
+    pooled = found["pooled"]["hsic"]
+    dependent = {"hsic": pooled["mean"], "hsic_null": pooled["null"], "dependence": found}
+    return {"probe_leakage": probe["leakage"], "probe": probe} | dependent
 
 
 def _decode_all(codec: Codec, variables: PyTree, image: np.ndarray):

@@ -152,6 +152,51 @@ def pairwise(statistic: Statistic, codes: jax.Array) -> jax.Array:
     return jnp.where(jnp.tri(codes.shape[1], dtype=bool), upper.T, upper)
 
 
+def table(codes: jax.Array, rng: jax.Array, permutations: int) -> dict:
+    """Measure the dependence between subspaces by RV, normalised HSIC and distance correlation, ready for JSON.
+
+    Args:
+      codes: [N, K, D], N at least 4.
+      rng: typed PRNG key of the permutations.
+      permutations: number of draws of the null: whole subspaces permuted over the examples, each by itself.
+
+    Returns:
+      {`rv`, `hsic`, `dcor`: {`mean`: over the pairs of different subspaces, `null`: the mean of the same on permuted
+      subspaces, `null_max`: the largest draw, `pairs`: K x K nested list}}.
+    """
+    codes = jnp.asarray(codes, jnp.float32)
+    keys = jax.random.split(rng, permutations)
+    return {name: _entry(statistic, codes, keys) for name, statistic in _STATISTICS.items()}
+
+
+def _entry(statistic: Statistic, codes: jax.Array, keys: jax.Array) -> dict:
+    pairs, null = _observed(statistic, codes), _null(statistic, codes, keys)
+    means = {"mean": _off_diagonal(pairs), "null": jnp.mean(null), "null_max": jnp.max(null)}
+    return {name: float(value) for name, value in means.items()} | {"pairs": jax.device_get(pairs).tolist()}
+
+
+def _off_diagonal(pairs: jax.Array) -> jax.Array:
+    return jnp.mean(pairs[jnp.triu_indices(pairs.shape[0], k=1)])
+
+
+@functools.partial(jax.jit, static_argnames="statistic")
+def _observed(statistic: Statistic, codes: jax.Array) -> jax.Array:
+    return pairwise(statistic, codes)
+
+
+@functools.partial(jax.jit, static_argnames="statistic")
+def _null(statistic: Statistic, codes: jax.Array, keys: jax.Array) -> jax.Array:
+    """Compute the mean over one random pair of permuted subspaces for each key."""
+
+    def draw(key: jax.Array) -> jax.Array:
+        first, second, order = jax.random.split(key, 3)
+        i = jax.random.randint(first, (), 0, codes.shape[1])
+        j = (i + jax.random.randint(second, (), 1, codes.shape[1])) % codes.shape[1]
+        return statistic(codes[:, i], jax.random.permutation(order, codes[:, j], axis=0))
+
+    return jax.lax.map(draw, keys)
+
+
 def _centred(x: jax.Array) -> jax.Array:
     x = x.astype(jnp.float32)
     x = x - x[:1]  # makes constant columns exactly 0, which rounding of the mean would not
@@ -191,3 +236,6 @@ def _correlation(a: jax.Array, b: jax.Array) -> jax.Array:
 def _over_root(numerator: jax.Array, square: jax.Array) -> jax.Array:
     """Return numerator / sqrt(square), 0 where the square is 0: a constant is independent of all."""
     return jnp.where(square > 0, numerator / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+
+
+_STATISTICS = {"rv": rv_coefficient, "hsic": normalised_hsic, "dcor": distance_correlation}

@@ -1,4 +1,4 @@
-"""L1 and PSNR of reconstructed images, over the full image and inside and outside every region.
+"""L1, PSNR and colour errors of reconstructed images, over the full image and inside and outside every region.
 
 Every value is a mean over EXAMPLES of per-example values, stored as (sum, count) so that batches and devices can be
 added; an example without the region is skipped.
@@ -25,11 +25,13 @@ class ErrorSums(NamedTuple):
     Attributes:
       l1: float32 [R], sum of the examples' mean absolute errors, in units of [-1, 1] images.
       psnr: float32 [R], sum of the examples' PSNR in dB.
+      colour: float32 [R], sum of the examples' errors of the mean colour, in units of [-1, 1] images.
       count: float32 [R], number of examples that have the region.
     """
 
     l1: jax.Array
     psnr: jax.Array
+    colour: jax.Array
     count: jax.Array
 
 
@@ -56,10 +58,13 @@ def error_sums(x: jax.Array, y: jax.Array, where: jax.Array, weight: jax.Array) 
         return safe_divide(jnp.einsum("brhw,bhw->br", where, jnp.mean(error, axis=-1), precision="highest"), area)
 
     psnr = -10 * jnp.log10(jnp.maximum(mean(jnp.square(difference / 2)), 10 ** (-PSNR_CEILING / 10)))
+    shift = jnp.einsum("brhw,bhwc->brc", where, difference, precision="highest")
+    colour = safe_divide(jnp.mean(jnp.abs(shift), axis=-1), area)
     present = weight.astype(jnp.float32)[:, None] * (area > 0)
     return ErrorSums(
         l1=jnp.sum(present * mean(jnp.abs(difference)), axis=0),
         psnr=jnp.sum(present * psnr, axis=0),
+        colour=jnp.sum(present * colour, axis=0),
         count=jnp.sum(present, axis=0),
     )
 
@@ -92,18 +97,20 @@ def summary(errors: Mapping[str, ErrorSums], names: Sequence[str]) -> dict:
     """Compute means from the sums of `region_errors`, ready for JSON.
 
     Returns:
-      `l1` (of [-1, 1] images: half of it is the error in [0, 1] units) and `psnr` (dB) of the full images, and
-      `inside`, `outside` {name: {l1, psnr}}. Python floats, None if no example counts.
+      `l1` (of [-1, 1] images: half of it is the error in [0, 1] units), `psnr` (dB) and `colour` (absolute error of the
+      mean colour, as `l1`) of the full images, and `inside`, `outside` {name: {l1, psnr, colour}}. Python floats, None
+      if no example counts.
     """
     overall = _means(errors["overall"], ["overall"])["overall"]
     return {**overall, "inside": _means(errors["inside"], names), "outside": _means(errors["outside"], names)}
 
 
 def _means(sums: ErrorSums, names: Sequence[str]) -> dict:
-    l1, psnr, count = (np.asarray(x, np.float64) for x in sums)
+    *totals, count = (np.asarray(x, np.float64) for x in sums)
     return {
-        name: {"l1": float(l1[k] / count[k]), "psnr": float(psnr[k] / count[k])}
-        if count[k] > 0
-        else {"l1": None, "psnr": None}
+        name: {
+            score: float(total[k] / count[k]) if count[k] > 0 else None
+            for score, total in zip(ErrorSums._fields, totals, strict=False)
+        }
         for k, name in enumerate(names)
     }

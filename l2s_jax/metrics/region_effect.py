@@ -99,7 +99,7 @@ def effects(
     unchanged = _decode(codec, variables, code)
     mask, weight = jnp.asarray(mask), jnp.asarray(weight, jnp.float32)
     masks, valid = region_masks(mask, max(codec.classes) + 1)[:, np.asarray(codec.classes)], mask != IGNORE
-    partner = _next_example(weight)
+    partner = next_example(weight)
     if kind == "swap":
         masks, valid = jnp.maximum(masks, masks[partner]), valid | valid[partner]
         weight = weight * (partner != jnp.arange(len(partner)))
@@ -169,7 +169,7 @@ def _energy(changes: list[jax.Array]) -> jax.Array:
 
 
 @jax.jit
-def _next_example(weight: jax.Array) -> jax.Array:
+def next_example(weight: jax.Array) -> jax.Array:
     """Return the index of the next example of positive weight, cyclically, int32 [B]; its own if there is no other."""
     size = weight.shape[0]
     candidates = (jnp.arange(size)[:, None] + 1 + jnp.arange(size)[None, :]) % size

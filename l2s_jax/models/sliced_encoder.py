@@ -26,7 +26,7 @@ from l2s_jax.layers.slices import rms_norm
 CELL = 4
 """Side of a cell of the code, pixels."""
 _FEW = 1e-2
-"""Cells added to a region's area, so that the means of an absent region are finite."""
+"""Least area of a region in cells, so that the means of an absent one are finite."""
 
 
 def _norm(x: Array, dtype: DTypeLike) -> Array:
@@ -131,7 +131,7 @@ class SlicedEncoder(nn.Module):
 
 def _mean_within(x: Array, coverage: Array) -> Array:
     """Average over the cells of each region: x [B, h, w, K or 1, C], coverage [B, h, w, K, 1] -> [B, 1, 1, K, C]."""
-    return (coverage * x).sum((1, 2), keepdims=True) / (coverage.sum((1, 2), keepdims=True) + _FEW)
+    return (coverage * x).sum((1, 2), keepdims=True) / jnp.maximum(coverage.sum((1, 2), keepdims=True), _FEW)
 
 
 def normalized_within(content: Array, coverage: Array) -> Array:

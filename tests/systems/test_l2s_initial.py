@@ -57,14 +57,12 @@ def test_a_swapping_autoencoder_is_taken_over_where_it_fits(checkpoint, publishe
     assert difference(started.opt_state, fresh.opt_state) == 0
 
 
-def test_the_light_head_starts_anew_and_needs_no_discriminator(checkpoint, published):
-    changes = {"model__background": True, "model__slices": (2, 2, 1, 1, 1, 1), "model__presence__width": 8}
+def test_no_discriminator_is_needed(checkpoint, published):
     quiet = {f"loss__{name}": 0.0 for name in ("gan_reconstruction", "gan_mix", "patch")}
-    system = systems.build(narrow(checkpoint, **changes, **quiet, schedule__discriminator_every=0))
-    fresh = numbered(system)
-    started = system.init_from(fresh)
+    system = systems.build(narrow(checkpoint, **quiet, schedule__discriminator_every=0))
+    started = system.init_from(numbered(system))
     assert difference(started.params["encoder"], published["E"]) == 0
-    assert difference(started.params["presence"], fresh.params["presence"]) == 0
+    assert started.params.keys() == {"encoder", "generator"}
 
 
 def test_a_model_of_the_system_is_taken_over(tmp_path):
@@ -76,10 +74,20 @@ def test_a_model_of_the_system_is_taken_over(tmp_path):
     started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).init_from(state)
     for name in l2s_system.EXPORTED:
         assert difference(started.params[name], variables[name]) == 0
-    # Of other classes the light head starts anew.
-    other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), label_set="fasseg")).init_from(state)
-    assert difference(other.params["encoder"], variables["encoder"]) == 0
-    assert difference(other.params["presence"], state.params["presence"]) == 0
+    # Of other regions, what belongs to one region starts anew, and all else is taken over.
+    changes = {"label_set": "hair_skin", "model__slices": (2,) * 3}
+    state = numbered(systems.build(tiny_l2s.quiet(**changes)))
+    other = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), **changes)).init_from(state)
+    for shared in ("Conv_0", "light_0"):
+        assert difference(other.params["encoder"][shared], variables["encoder"][shared]) == 0
+    for own in ("content", "light_2"):
+        assert difference(other.params["encoder"][own], state.params["encoder"][own]) == 0
+    assert difference(other.params["generator"]["out"], variables["generator"]["out"]) == 0
+    assert difference(other.params["generator"]["own"], state.params["generator"]["own"]) == 0
+    wider = changes | {"model__pyramid__widths": (8, 24)}
+    state = numbered(systems.build(tiny_l2s.quiet(**wider)))
+    with pytest.raises(UserError, match=r"another size than the config: its encoder does not fit: 'Conv_1/bias' is"):
+        systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"), **wider)).init_from(state)
 
 
 def test_what_cannot_be_taken_over_is_one_sentence(tmp_path, fresh):

@@ -93,12 +93,9 @@ class Networks:
     crops_around_region: bool
 
     def lowered(self, lowering: Lowering, *names: str) -> "Networks":
-        """Return the same networks with another lowering of those called `names` (layers/resample.py), if they have one."""
-        modules = {name: getattr(self, name) for name in names}
-        lowered = {
-            name: module.clone(lowering=lowering) for name, module in modules.items() if hasattr(module, "lowering")
-        }
-        return dataclasses.replace(self, **lowered)
+        """Return the same networks with another lowering of those of `names` that have one (layers/resample.py)."""
+        modules = {name: getattr(self, name) for name in names if hasattr(getattr(self, name), "lowering")}
+        return dataclasses.replace(self, **{name: old.clone(lowering=lowering) for name, old in modules.items()})
 
     def init(self, rng: jax.Array) -> dict[str, PyTree]:
         """Initialise the parameters of every network, by name."""
