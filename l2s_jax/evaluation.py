@@ -23,7 +23,7 @@ from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference import processing
 from l2s_jax.losses.reconstruction import region_masks
-from l2s_jax.metrics import dependence, leakage, reconstruction, region_effect, segmentation, structure, swap
+from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, segmentation, structure, swap
 from l2s_jax.types import Code, Codec, PyTree, System
 
 NOISE = 0.03
@@ -179,7 +179,7 @@ class _Tally:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(system.codec, variables, key)
         self.by = {name: np.zeros((self.classes, self.classes), np.int64) for name in system.segmenters}
-        self.swaps, self.probed = None, []
+        self.swaps, self.probed, self.looks = None, [], []
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
@@ -209,6 +209,9 @@ class _Tally:
         self.mean_face.add(batch)
         code = _encode(self.system.codec, self.variables, batch["image"])
         self.swaps = _added(self.swaps, _swap_sums(self.system.codec, self.variables, code, batch))
+        self.looks.append(
+            _looks(self.system.codec, self.variables, code, batch, number % len(self.system.codec.classes))
+        )
         if len(self.probed) < PROBED:
             self.probed += _probed(self.system.codec, code, batch)
         self.effects = _added(self.effects or None, self._effects(self.variables, number, batch))
@@ -269,6 +272,8 @@ class _Tally:
                 metrics["disentanglement"]["ungated_macro_acs"] = ungated
             metrics["disentanglement"] |= _dependence(self.probed, slices, self.rng)
             metrics["swap"] = swap.summary(self.swaps, slices)
+            photos, *decoded = (np.concatenate(rows) for rows in zip(*self.looks, strict=True))
+            metrics["realism"] = realism.summary(photos, dict(zip(("reconstructions", "swaps"), decoded, strict=True)))
             arrays["slices"] = np.asarray(self.system.codec.classes, np.uint8)
             for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
                 if view in self.effects["noise"]:
@@ -361,6 +366,18 @@ def _swap_sum(codec: Codec, variables: PyTree, code: Code, before: jax.Array, ba
     weight = batch["weight"] * both * (partner != jnp.arange(len(partner)))
     faces = batch["image"], own, own[partner], before, after.image, painted
     return swap.sums(k, len(codec.classes), *faces, weight)
+
+
+def _looks(codec: Codec, variables: PyTree, code: Code, batch, k: int) -> tuple[np.ndarray, ...]:
+    """Return the features of photos, reconstructions and faces with slice k of the next one, without padding."""
+    faces = batch["image"], _decode(codec, variables, code).image, _swapped(codec, variables, code, k)
+    rows = np.flatnonzero(batch["weight"])
+    return tuple(np.asarray(_features(image))[rows] for image in faces)
+
+
+@jax.jit
+def _features(image: jax.Array) -> jax.Array:
+    return realism.pyramid_features(image)
 
 
 def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:

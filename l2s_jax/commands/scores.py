@@ -74,6 +74,9 @@ def summary(metrics: Mapping) -> list[str]:
         lines.append(
             f"boundary F1 {_number(boundary['mean'])}  components off {_number(off['total'], 2)} [dim]a face[/]"
         )
+    if len(ways := metrics.get("segmentation_by", {})) > 1:
+        each = ", ".join(f"{name} {_number(scores['mean_f1'])}" for name, scores in ways.items())
+        lines.append(f"mean F1 by way of segmenting: {each}")
     if "merged" in segmentation:
         sides, merged = segmentation["per_class"], segmentation["merged"]
         pairs = [name for name in merged["per_class"] if name not in sides]
@@ -85,6 +88,7 @@ def summary(metrics: Mapping) -> list[str]:
             f"  dead slices: {', '.join(code['dead_slices']) or 'none'}"
         )
         lines += _line_beside(f"{name} {_number(value)}" for name, value in acs_baselines(code).items())
+        lines += _separation(metrics)
     if picture:
         lines.append(f"reconstruction {_errors(picture)}")
         lines += _line_beside(f"the mean face {_errors(picture[name])}" for name in ("mean_face",) if name in picture)
@@ -95,8 +99,29 @@ def summary(metrics: Mapping) -> list[str]:
         lines.append("[dim]components off: connected components too many or too few, all classes together[/]")
     if code:
         lines.append("[dim]ACS: share of a slice's effect inside its own region; leak: the share outside[/]")
+    if code.get("probe_leakage") is not None:
+        lines.append(
+            "[dim]leakage: how well one slice tells where the OTHER regions lie, as a share of what all slices tell[/]"
+        )
     if "without_matte" in code:
         lines.append("[dim]without the matte: of the colours alone, before the masks cut them out[/]")
+    return lines
+
+
+def _separation(metrics: Mapping) -> list[str]:
+    """Return the lines of leakage, dependence and swaps, as far as they were measured."""
+    code, swap, lines = metrics["disentanglement"], metrics.get("swap", {}), []
+    if code.get("probe_leakage") is not None:
+        probe = code["probe"]
+        lines.append(f"leakage by probe [bold]{_number(probe['leakage'])}[/]  normalised HSIC {_number(code['hsic'])}")
+        lines += _line_beside(
+            (f"own outline alone {_number(probe['own_mask'])}", f"HSIC of permuted faces {_number(code['hsic_null'])}")
+        )
+    if swap.get("outside_over_inside") is not None:
+        lines.append(
+            f"swapped slices: change outside / inside [bold]{_number(swap['outside_over_inside'])}[/]"
+            f"  seam {_number(swap['seam'], 2)} [dim]of true borders[/]"
+        )
     return lines
 
 

@@ -6,7 +6,7 @@ Logits are [B] or [B, ...] (regions, crops); `weight` covers their leading axes,
 a padded example ([B]) does not count. All means are global.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -30,6 +30,21 @@ def fake_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
 def generator_loss(logits: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Return the non-saturating generator loss, the mean of softplus(-D(fake)), float32 scalar."""
     return real_loss(logits, weight, psum)
+
+
+def accuracy(real: tuple[jax.Array, jax.Array], fakes: Iterable[tuple[jax.Array, jax.Array]], psum: Psum) -> jax.Array:
+    """Return how often a discriminator is right, (share of real logits above 0 + share of fake ones below) / 2.
+
+    Args:
+      real: logits and their weight.
+      fakes: the same of every kind of fake; kinds count equally.
+      psum: sum over the devices.
+
+    Returns:
+      float32 scalar in [0, 1], without gradient; 0.5 if it cannot tell.
+    """
+    hits = [global_mean(logits < 0, weight, psum) for logits, weight in fakes]
+    return jax.lax.stop_gradient((global_mean(real[0] > 0, real[1], psum) + sum(hits) / len(hits)) / 2)
 
 
 def r1_penalty(grad: PyTree, batch_axes: int = 1) -> jax.Array:

@@ -12,6 +12,7 @@ SIZE, BLOBS = 16, 16
 def config(**changes):
     """The `l2s` preset at 16 px with all terms; `changes` by dotted name with `__` for the dot."""
     tiny = l2s_config.add_gan(configs.default("latents2segments").unlock())
+    tiny.model.discriminator.judges, tiny.loss.patch = "regions", 0.1
     tiny.image_size = SIZE
     tiny.model.style = 8
     tiny.model.slices = (2,) * 6

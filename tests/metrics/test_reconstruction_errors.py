@@ -42,10 +42,22 @@ def test_known_answers():
     mask[:, :2] = 2
     decoded = image + np.where(mask == 2, 0.2, 0.02)[..., None].astype(np.float32)
     result = summary(errors_of(decoded, image, mask, np.ones(1, np.float32), 3), NAMES)
-    assert result["inside"]["skin"] == {"l1": pytest.approx(0.2), "psnr": pytest.approx(20.0)}
-    assert result["outside"]["skin"] == {"l1": pytest.approx(0.02), "psnr": pytest.approx(40.0)}
+    inside = {"l1": pytest.approx(0.2), "psnr": pytest.approx(20.0), "colour": pytest.approx(0.2)}
+    assert result["inside"]["skin"] == inside
+    outside = {"l1": pytest.approx(0.02), "psnr": pytest.approx(40.0), "colour": pytest.approx(0.02)}
+    assert result["outside"]["skin"] == outside
     assert result["inside"]["background"] == pytest.approx(result["outside"]["skin"])
-    assert result["inside"]["hair"] == {"l1": None, "psnr": None}
+    assert result["inside"]["hair"] == {"l1": None, "psnr": None, "colour": None}
+
+
+def test_colour_is_the_error_of_the_mean_alone():
+    """Errors that cancel within the region are none of colour; each channel counts by itself."""
+    image, mask = np.zeros((1, 4, 4, 3), np.float32), np.zeros((1, 4, 4), np.int32)
+    decoded = image + np.where(np.arange(4)[:, None, None] % 2, 0.3, -0.3).astype(np.float32)
+    decoded[..., 0] += 0.15
+    result = summary(errors_of(decoded, image, mask, np.ones(1, np.float32), 3), NAMES)
+    assert result["colour"] == pytest.approx(0.05)
+    assert result["inside"]["background"]["colour"] == pytest.approx(0.05)
 
 
 def test_perfect_and_overshooting_images():

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from l2s_jax import systems
+from l2s_jax.systems.latents2segments import losses
+from l2s_jax.systems.latents2segments.networks import build as build_networks
 from l2s_jax.training import parallel
+from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s
 from tests.helpers.steps import check_moments, compiled, copied, difference
 
@@ -33,25 +36,27 @@ def state(system):
     return jax.jit(system.init)(jax.random.key(0))
 
 
-def one_after_another(system, state):
-    """{step: (state before, state after, metrics)} of one batch for the discriminators, R1 and the autoencoder."""
+def each_step(system, state):
+    """{step: (state before, state after, metrics)} of one batch for the discriminators, R1 and the autoencoder.
+
+    All from one state: Adam's first steps have the size of the learning rate whatever the gradient, so states that
+    follow from rounded gradients are others.
+    """
     batch, seen = tiny_l2s.faces(ROWS), {}
     for name in TRAINED:
-        before = state
-        state, metrics = compiled(system.steps[name])(before, batch)
-        seen[name] = before, state, metrics
+        seen[name] = state, *compiled(system.steps[name])(state, batch)
     assert {name for number in range(2) for name in system.schedule(number)} == seen.keys()
     return seen
 
 
 @pytest.fixture(scope="module")
 def exact(system, state):
-    return one_after_another(system, state)
+    return each_step(system, state)
 
 
 @pytest.fixture(scope="module")
 def rounded(state):
-    return one_after_another(systems.build(tiny_l2s.config(precision__compute="bfloat16")), state)
+    return each_step(systems.build(tiny_l2s.config(precision__compute="bfloat16")), state)
 
 
 @pytest.mark.parametrize("precision", ["exact", "rounded"])
@@ -106,6 +111,39 @@ def test_two_devices_compute_what_one_does(system, state, mode, names):
         placed, metrics = step(placed, parallel.global_batch(batch, mesh), last=False)  # all steps on one batch
         for key, value in expected.items():
             np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
-    assert difference(reference.ema, placed.ema) < 1e-5
+    # Gradients are compared by their moments; where one is about 0, Adam's step may be any part of the learning rate.
+    assert difference(reference.ema, placed.ema) < 2e-5
     for group, moments in reference.opt_state.items():
         check_moments(placed.opt_state[group], moments)
+
+
+def test_a_judge_of_faces_sees_them_whole_and_with_some_slices_swapped():
+    config = tiny_l2s.config(model__discriminator__judges="image", loss__patch=0.0)
+    system, networks = systems.build(config), build_networks(config)
+    state, batch = jax.jit(system.init)(jax.random.key(0)), tiny_l2s.faces(4)
+    assert state.params.keys() == {"encoder", "generator", "discriminator"}
+
+    @jax.jit
+    def judged(params, batch, rng):
+        face = losses.faces(networks, batch, rng, GLOBAL_VIEW)
+        encoded = networks.encode(params, face.image)
+        mixed, present, _ = losses.mix(networks, params, face, encoded, GLOBAL_VIEW)
+        own = losses.views(networks, networks.paint(params, encoded.structure, encoded.style))
+        return own, mixed, present, losses.judge(networks, params, mixed)
+
+    own, mixed, present, logits = judged(state.params, batch, jax.random.key(1))
+    side = tiny_l2s.SIZE
+    assert own.shape == mixed.shape == (4, 1, side, side, 3)
+    assert present.shape == logits.shape == (4, 1)
+    assert all(np.abs(own[i] - mixed[i]).max() > 1e-3 for i in range(4))
+    for name in ("discriminate", "r1", "autoencode"):
+        state, metrics = compiled(system.steps[name])(state, batch)
+        assert all(np.isfinite(value) for value in metrics.values())
+        if name == "discriminate":
+            assert 0 <= metrics["d_accuracy"] <= 1
+
+
+def test_partners_are_exchanged_in_pairs_and_an_odd_last_row_gets_the_first():
+    for rows, expected in ((4, [1, 0, 3, 2]), (5, [1, 0, 3, 2, 0])):
+        x = jnp.arange(rows)
+        np.testing.assert_array_equal(losses.partner(x, GLOBAL_VIEW), expected)

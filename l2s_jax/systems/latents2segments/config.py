@@ -29,6 +29,7 @@ RANGES = {
     "model.decoder.blocks": Range(1, 64),
     "model.residual.downsamplings": Range(1, 10),
     "model.residual.style_downsamplings": Range(0, 10),
+    "model.discriminator.judges": OneOf(("image", "regions")),
     "model.discriminator.channel_base": Range(1, MOST),
     "model.patch.channel_base": Range(1, MOST),
     "model.patch.crops": Range(1, 256),
@@ -103,9 +104,10 @@ def _model() -> ConfigDict:
     model.generator.noise = False  # fresh pixel noise in training
 
     model.discriminator = ConfigDict()
+    model.discriminator.judges = "image"  # composed faces, with and without swapped slices (ours) | regions, on black
     model.discriminator.channel_base = 2048  # channels at R px: min(max_width, channel_base / R)
     model.discriminator.max_width = 128  # largest number of channels
-    model.discriminator.conditional = True  # both discriminators are conditioned on the region (ours)
+    model.discriminator.conditional = True  # discriminators of regions know which they judge (ours)
 
     model.patch = ConfigDict()
     model.patch.channel_base = 1024  # as for the discriminator
@@ -140,11 +142,10 @@ def _loss() -> ConfigDict:
 
 
 def add_gan(config: ConfigDict) -> ConfigDict:
-    """Turn on the adversarial terms with the published weights and alternation; edit and return `config`."""
+    """Turn on the adversarial terms of composed faces and the published alternation; edit and return `config`."""
     config.schedule.discriminator_every = 2
-    config.loss.gan_reconstruction = 0.5
-    config.loss.gan_mix = 1.0
-    config.loss.patch = 1.0
+    config.loss.gan_reconstruction = 0.05
+    config.loss.gan_mix = 0.05
     return config
 
 
@@ -165,6 +166,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.model.generator.widths = (512, 512, 256, 128)
     config.model.generator.renormalize = True
     config.model.generator.noise = True
+    config.model.discriminator.judges = "regions"
     config.model.discriminator.channel_base = 32768
     config.model.discriminator.max_width = 512
     config.model.discriminator.conditional = False
@@ -187,7 +189,10 @@ def published(config: ConfigDict) -> ConfigDict:
     # The authors only resize and mirror the images.
     config.data.resize = STRETCH.name
     config.data.augment.update(OFF | {"flip": config.data.augment.flip})
-    return add_gan(config)
+    config.schedule.discriminator_every = 2
+    config.loss.gan_reconstruction = 0.5
+    config.loss.gan_mix = config.loss.patch = 1.0
+    return config
 
 
 def helen(config: ConfigDict) -> ConfigDict:

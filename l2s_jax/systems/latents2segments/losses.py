@@ -83,7 +83,10 @@ def autoencoder_terms(
     painted = networks.paint(params, structure, style, _fold(shown.rngs, 1))
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, painted.logits, batch, axis)
-    terms |= _reconstruction_terms(networks, loss, params, shown, painted, axis)
+    terms |= _reconstruction_terms(loss, shown, painted, axis)
+    if loss.gan_reconstruction:
+        logits = judge(networks, params, views(networks, painted))
+        terms["gan_reconstruction"] = adversarial.generator_loss(logits, seen(networks, shown), axis.psum)
     if loss.gan_mix or loss.patch:
         terms |= _mix_terms(networks, loss, params, face, encoded, axis)
     return terms
@@ -100,24 +103,20 @@ def _reconstructed(loss, face: Faces, encoded: Encoded, axis: Axis) -> tuple[Fac
     return jax.tree.map(lambda x: x[rows], (face, encoded.structure, encoded.style))
 
 
-def _reconstruction_terms(networks, loss, params, face: Faces, painted: Painted, axis: Axis) -> Terms:
-    terms, colours, regions = {}, painted.colours, painted.regions
+def _reconstruction_terms(loss, face: Faces, painted: Painted, axis: Axis) -> Terms:
+    terms, colours = {}, painted.colours
     if loss.cross_entropy:
         terms["cross_entropy"] = segmentation.cross_entropy(painted.logits, face.mask, face.weight, axis.psum)
     if loss.dice:
         terms["dice"] = segmentation.dice(painted.logits, face.mask, face.weight, axis.psum)
     if loss.region:
-        terms["region"] = _region_mean(jnp.abs(regions - face.targets), face, axis)
+        terms["region"] = _region_mean(jnp.abs(painted.regions - face.targets), face, axis)
     if loss.image:
         terms["image"] = reconstruction.l1(painted.image, face.image, face.weight, axis.psum)
     if loss.region_inside:
         terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.psum)
     if loss.region_flat:
         terms["region_flat"] = reconstruction.flat_l1(colours, face.image, face.masks, face.weight, axis.psum)
-    if loss.gan_reconstruction:
-        terms["gan_reconstruction"] = adversarial.generator_loss(
-            judge(networks, params, regions), face.present, axis.psum
-        )
     return terms
 
 
@@ -142,32 +141,61 @@ def _mix_terms(networks, loss, params, face: Faces, encoded: Encoded, axis: Axis
 
 
 def mix(networks, params, face: Faces, encoded: Encoded, axis: Axis) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Decode the partner's structure in the image's own style.
+    """Decode the partner's structure in the image's own style: all of it, or some slices where faces are judged.
 
     Returns:
-      regions [B, K, H, W, 3]; their weight [B, K], 0 where either face lacks the region; the partner's masks
-      [B, K, H, W].
+      what is judged, [B, V, H, W, 3] (`views`); its weight [B, V], 0 where it is a region that either face lacks; the
+      partner's masks [B, K, H, W].
     """
-    regions = networks.paint(params, partner(encoded.structure, axis), encoded.style, _fold(face.rngs, 4)).regions
-    return regions, face.present * partner(face.present, axis), partner(face.masks, axis)
+    structure, present, masks = (partner(x, axis) for x in (encoded.structure, face.present, face.masks))
+    if networks.judges_regions:
+        present = face.present * present
+    else:
+        swapped = jax.vmap(lambda key: jax.random.bernoulli(key, 0.5, structure.shape[1:2]))(_fold(face.rngs, 6))
+        structure = jnp.where(swapped[:, :, None, None, None], structure, encoded.structure)
+        present = face.weight[:, None]
+    painted = networks.paint(params, structure, encoded.style, _fold(face.rngs, 4))
+    return views(networks, painted), present, masks
+
+
+def views(networks: Networks, painted: Painted) -> jax.Array:
+    """Return what the discriminator sees, [B, V, H, W, 3]: every region on black, or the composed face (V = 1)."""
+    return painted.regions if networks.judges_regions else painted.image[:, None]
+
+
+def true_views(networks: Networks, face: Faces) -> jax.Array:
+    """Return the same of the photos."""
+    return face.targets if networks.judges_regions else face.image[:, None]
+
+
+def seen(networks: Networks, face: Faces) -> jax.Array:
+    """Return the weight of each view, [B, V]."""
+    return face.present if networks.judges_regions else face.weight[:, None]
 
 
 def discriminator_terms(
     networks: Networks, loss: ConfigDict, params: Params, fixed: Params, batch: Batch, rng: jax.Array, axis: Axis
 ) -> Terms:
-    """Compute the terms of both discriminators; `params` are theirs, `fixed` those of the autoencoder."""
+    """Compute the terms of both discriminators; `params` are theirs, `fixed` those of the autoencoder.
+
+    `d_accuracy` is no loss: the share of views that the discriminator takes for what they are, 0.5 for a blind one.
+    """
     face = faces(networks, batch, rng, axis)
     encoded = networks.encode(fixed, face.image)
     mixed, present, masks = mix(networks, fixed, face, encoded, axis)
     shown, *codes = _reconstructed(loss, face, encoded, axis)
-    regions = networks.paint(fixed, *codes, _fold(shown.rngs, 1)).regions
-    regions, mixed = jax.lax.stop_gradient((regions, mixed))
+    decoded = views(networks, networks.paint(fixed, *codes, _fold(shown.rngs, 1)))
+    decoded, mixed = jax.lax.stop_gradient((decoded, mixed))
 
     psum = axis.psum
+    real = judge(networks, params, true_views(networks, face)), seen(networks, face)
+    again = judge(networks, params, decoded), seen(networks, shown)
+    swapped = judge(networks, params, mixed), present
     terms = {
-        "d_real": adversarial.real_loss(judge(networks, params, face.targets), face.present, psum),
-        "d_reconstruction": adversarial.fake_loss(judge(networks, params, regions), shown.present, psum),
-        "d_mix": adversarial.fake_loss(judge(networks, params, mixed), present, psum),
+        "d_real": adversarial.real_loss(*real, psum),
+        "d_reconstruction": adversarial.fake_loss(*again, psum),
+        "d_mix": adversarial.fake_loss(*swapped, psum),
+        "d_accuracy": adversarial.accuracy(real, (again, swapped), psum),
     }
     if loss.patch:
         reference = _features(networks, params, face.targets, face.masks, _fold(face.rngs, 2))
@@ -181,13 +209,12 @@ def discriminator_terms(
 def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis) -> Terms:
     """Compute gradient penalties gamma / 2 ||grad||^2, with the same weight for every region of every image."""
     face = faces(networks, batch, rng, axis)
-    b, k = face.present.shape
 
-    def weighted(penalty: jax.Array) -> jax.Array:
-        return safe_divide(*axis.psum((jnp.sum(face.present * penalty), jnp.sum(face.present))))
+    def weighted(penalty: jax.Array, weight: jax.Array) -> jax.Array:
+        return safe_divide(*axis.psum((jnp.sum(weight * penalty), jnp.sum(weight))))
 
-    image = adversarial.r1(lambda x: judge(networks, params, x), face.targets, batch_axes=2)
-    terms = {"r1": loss.r1 / 2 * weighted(image)}
+    image = adversarial.r1(lambda x: judge(networks, params, x), true_views(networks, face), batch_axes=2)
+    terms = {"r1": loss.r1 / 2 * weighted(image, seen(networks, face))}
     if loss.patch and loss.patch_r1:
         crops = tuple(patch_crops(networks, face.targets, face.masks, _fold(face.rngs, i)) for i in (2, 5))
 
@@ -195,9 +222,9 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
             first, second = (networks.patch.apply({"params": params["patch"]}, x, method="features") for x in crops)
             return pair(networks, params, first, second)
 
-        penalty = adversarial.r1(judge_pair, crops, batch_axes=1).reshape(b, k)
+        penalty = adversarial.r1(judge_pair, crops, batch_axes=1).reshape(face.present.shape)
         # The published code halves the patch penalty once more than gamma / 2.
-        terms["patch_r1"] = loss.patch_r1 / 2 * 0.5 * weighted(penalty)
+        terms["patch_r1"] = loss.patch_r1 / 2 * 0.5 * weighted(penalty, face.present)
     return terms
 
 
@@ -210,7 +237,7 @@ def pooled_slices(networks: Networks, structure: jax.Array) -> jax.Array:
 
 
 def judge(networks: Networks, params: Params, regions: jax.Array) -> jax.Array:
-    """Apply the image discriminator to region images [B, K, H, W, 3] -> logits [B, K]."""
+    """Apply the image discriminator to views [B, V, H, W, 3] -> logits [B, V]."""
     b, k = regions.shape[:2]
     flat = regions.reshape(b * k, *regions.shape[2:])
     return networks.discriminator.apply({"params": params["discriminator"]}, flat, _region_ids(networks, b, k)).reshape(
@@ -247,5 +274,6 @@ def _region_ids(networks: Networks, b: int, k: int) -> jax.Array | None:
 
 
 def _fold(rngs: jax.Array, use: int) -> jax.Array:
-    """Derive keys for a use: 0 code noise; 1, 4 generator noise; 2, 3, 5 crops of reference, mixed and second real."""
+    """Derive keys for a use: 0 code noise; 1, 4 generator noise; 2, 3, 5 crops of reference, mixed and second real;
+    6 which slices are swapped."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(rngs, use)

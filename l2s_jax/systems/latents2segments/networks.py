@@ -68,7 +68,8 @@ class Networks:
       label_set: classes of masks and logits.
       classes: class of each of the K slices, in painting order.
       slices: channels of each slice in the published code; None where each region has its slice to itself (sliced).
-      discriminator, patch: None if the config trains without a GAN.
+      discriminator, patch: None if the config trains without a GAN, or without the patch terms.
+      judges_regions: the discriminator sees each region on black (published), not the composed face.
       keep_features: the target of the skin includes eyes and lips, as in Fig. 2 of the paper.
       painter_tolerance: 8-bit levels that the painter rule counts as black, see `painter.support`.
       code_noise: std of the training noise on the structure code, whose root mean square is 1 where a region is.
@@ -84,6 +85,7 @@ class Networks:
     generator: SliceDecoder | Generator
     discriminator: Discriminator | None
     patch: PatchDiscriminator | None
+    judges_regions: bool
     keep_features: bool
     painter_tolerance: int
     code_noise: float
@@ -110,11 +112,11 @@ class Networks:
     def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
         region = jnp.zeros(1, jnp.int32) if self.discriminator.regions else None
         image = jnp.zeros((1, self.image_size, self.image_size, 3), jnp.float32)
+        params = {"discriminator": self.discriminator.init(keys["discriminator"], image, region)["params"]}
+        if self.patch is None:
+            return params
         crops = jnp.zeros((1, 1, self.crop_size, self.crop_size, 3), jnp.float32)
-        return {
-            "discriminator": self.discriminator.init(keys["discriminator"], image, region)["params"],
-            "patch": self.patch.init(keys["patch"], crops, crops, region)["params"],
-        }
+        return params | {"patch": self.patch.init(keys["patch"], crops, crops, region)["params"]}
 
     def encode(self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None) -> Encoded:
         """Encode image [B, H, W, 3]; `rngs` [B]: add noise to the structure code."""
@@ -192,6 +194,7 @@ def build(config: ConfigDict) -> Networks:
         generator=generator,
         discriminator=discriminator,
         patch=patch,
+        judges_regions=model.discriminator.judges == "regions",
         # In a label set without these classes the skin includes the features already.
         keep_features=not model.background and {"skin", "eyes", "lips"} <= set(label_set.names),
         painter_tolerance=model.painter_tolerance,
@@ -221,9 +224,10 @@ def _published(model: ConfigDict, dtype) -> tuple[Encoder, Generator, SliceTable
     return encoder, Generator(*widths, renormalize=renormalize, dtype=dtype), slices
 
 
-def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator]:
+def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator | None]:
     model, dtype = config.model, jnp.dtype(config.precision.compute)
-    for field, size in (("image_size", config.image_size), ("model.patch.crop_size", model.patch.crop_size)):
+    sides = {"image_size": config.image_size, "model.patch.crop_size": model.patch.crop_size}
+    for field, size in sides.items():
         require(
             size >= 8 and not size & (size - 1),
             f"{field}={size} must be a power of two, at least 8, for the discriminators",
@@ -231,12 +235,13 @@ def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, Pat
     for group, side in (("discriminator", config.image_size), ("patch", model.patch.crop_size)):
         base = model[group].channel_base
         require(base >= side, f"model.{group}.channel_base={base} leaves no channels at {side} px; set {side} or more")
-    regions = slices if model.discriminator.conditional else 0
+    regions = slices if model.discriminator.conditional and model.discriminator.judges == "regions" else 0
+    image = Discriminator(model.discriminator.channel_base, model.discriminator.max_width, regions, dtype=dtype)
+    if not config.loss.patch:
+        return image, None
     patch = model.patch
-    return (
-        Discriminator(model.discriminator.channel_base, model.discriminator.max_width, regions, dtype=dtype),
-        PatchDiscriminator(patch.channel_base, patch.max_width, tuple(patch.head_widths), regions, dtype=dtype),
-    )
+    sizes = patch.channel_base, patch.max_width, tuple(patch.head_widths)
+    return image, PatchDiscriminator(*sizes, regions, dtype=dtype)
 
 
 def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, ...]) -> None:
@@ -280,6 +285,10 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
         (
             schedule.discriminator_every or not adversarial,
             f"{adversarial} needs discriminators: set schedule.discriminator_every=2",
+        ),
+        (
+            not loss.patch or model.discriminator.judges == "regions",
+            "loss.patch is about crops of regions: set it to 0 or model.discriminator.judges=regions",
         ),
         (
             schedule.discriminator_every != 1,

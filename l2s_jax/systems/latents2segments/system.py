@@ -130,7 +130,8 @@ def _discriminate(networks, optimisers, config, state: TrainState, batch: Batch,
         rng = step_rng(state, "discriminate")
         return losses.discriminator_terms(networks, config.loss, trained, state.params, batch, rng, axis)
 
-    return _update(optimisers, ("discriminator",), consensus_term.weights(config.loss), terms, state, axis)
+    weights = consensus_term.weights(config.loss) | {"d_accuracy": 0.0}
+    return _update(optimisers, ("discriminator",), weights, terms, state, axis)
 
 
 def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
@@ -158,7 +159,8 @@ def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -
         own = _group(params, group)
         updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
         params |= optax.apply_updates(own, updates)
-    return state.replace(params=params, opt_state=opt_state), {"loss": loss, **metrics}
+    metrics = {"loss": loss, **metrics, "grad_norm": optax.global_norm(grads)}
+    return state.replace(params=params, opt_state=opt_state), metrics
 
 
 def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
