@@ -13,6 +13,7 @@ So --out may be the folder of the photos.
 examples:
   l2s parse photo.jpg --out masks
   l2s parse album/ more/*.png --out masks --model runs/demo
+  l2s parse album/ --out masks --by light         Latents2Segments without decoding its slices: faster
   l2s parse photo.jpg --out masks --clean 500     without specks of fewer than 500 pixels
 """
 
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
     parser.add_argument("--batch", metavar="N", type=arguments.natural, default=8, help="photos at a time (default: 8)")
+    parser.add_argument(
+        "--by", metavar="WAY", default="", help="way of segmenting, such as 'light' (default: the model's)"
+    )
     parser.add_argument(
         "--clean",
         metavar="N",
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     screen = console.out()
     warnings = console.errors(screen)
     enable_compilation_cache()
-    parser = Parser.load(args.model or bundle.newest(), args.clean)
+    parser = Parser.load(args.model or bundle.newest(), args.clean, args.by)
     batch_size = min(args.batch, len(listed.paths))
     compile_s = photos.warm_up(parser, batch_size)
     screen.print(

@@ -22,6 +22,7 @@ from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.pictures import Picture, read
 from l2s_jax.report import overlays
+from l2s_jax.types import Predict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,14 @@ class Parsing:
         return Image.fromarray(overlays.overlay(pixels, self.ids, self.label_set))
 
 
+def _segmenter(model: Model, by: str) -> Predict:
+    ways = model.system.segmenters
+    if by not in ways:
+        there = f"it has: {', '.join(ways)}" if ways else "it has one way only"
+        raise UserError(f"'{model.path}' does not segment by '{by}': {there}")
+    return ways[by]
+
+
 class Parser:
     """A face parser: predicts the class id of every pixel of any image.
 
@@ -81,29 +90,31 @@ class Parser:
       model: a model of any system.
       clean: connected components with fewer pixels than this, at the image's original size, take the class that
         surrounds them (`input_pipeline.images.components`); 0 = off.
+      by: the way of segmenting, of `System.segmenters` ("decodes" and the faster "light" for Latents2Segments); "" =
+        the system's own choice.
 
     Raises:
-      UserError: `clean` is negative or not an integer.
+      UserError: `clean` is negative or not an integer, or the model has no such way.
     """
 
-    def __init__(self, model: Model, clean: int = 0):
+    def __init__(self, model: Model, clean: int = 0, by: str = ""):
         if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
             raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
         self.model = model
         self.clean = int(clean)
         self.variables = model.variables
-        self.predict = model.system.predict
+        self.predict = _segmenter(model, by) if by else model.system.predict
         self.label_set = model.system.label_set
         self.image_size = model.meta.preprocessing.image_size
         self.resize = model.meta.preprocessing.rule
         self._probabilities = jax.jit(
-            lambda variables, image, landmarks: model.system.predict(variables, image, landmarks).probabilities
+            lambda variables, image, landmarks: self.predict(variables, image, landmarks).probabilities
         )
 
     @classmethod
-    def load(cls, where: str | os.PathLike, clean: int = 0) -> "Parser":
+    def load(cls, where: str | os.PathLike, clean: int = 0, by: str = "") -> "Parser":
         """Load a model, see `load_model`."""
-        return cls(load_model(where), clean)
+        return cls(load_model(where), clean, by)
 
     def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing:
         """Parse one image.

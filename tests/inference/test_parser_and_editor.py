@@ -229,6 +229,37 @@ def test_editor_swaps_only_the_named_regions(model):
             editor.swap(a, b, [name])
 
 
+def test_editor_swaps_a_regions_own_style_on_request(model):
+    editor = Editor(model)
+    codes = [editor.encode(fake_system.painted(*size)[0]) for size in ((16, 16), (30, 16))]
+    with pytest.raises(UserError, match="has one style for all regions"):
+        editor.swap(*codes, ["hair"], style=True)
+    slices = len(editor.regions)
+    a, b = (code.replace(style=jnp.repeat(code.style[:, None], slices, axis=1)) for code in codes)
+    hair = editor.regions.index("hair")
+    mixed = editor.swap(a, b, ["hair"], style=True)
+    np.testing.assert_array_equal(mixed.style[:, hair], b.style[:, hair])
+    np.testing.assert_array_equal(np.delete(mixed.style, hair, axis=1), np.delete(a.style, hair, axis=1))
+    np.testing.assert_array_equal(editor.swap(a, b, ["hair"]).style, a.style)
+
+
+def test_a_parser_takes_the_way_of_segmenting_that_is_named(model):
+    image, _ = fake_system.painted(16, 16)
+    other = model.system.predict
+
+    def nothing(variables, image, landmarks=None):
+        return Prediction(0.0 * other(variables, image).logits)
+
+    ways = {"network": other, "nothing": nothing}
+    model = dataclasses.replace(model, system=dataclasses.replace(model.system, segmenters=ways))
+    assert not Parser(model, by="nothing")(image).ids.any()
+    np.testing.assert_array_equal(Parser(model, by="network")(image).ids, Parser(model)(image).ids)
+    with pytest.raises(UserError, match="does not segment by 'light': it has: network, nothing"):
+        Parser(model, by="light")
+    with pytest.raises(UserError, match="it has one way only"):
+        Parser(dataclasses.replace(model, system=dataclasses.replace(model.system, segmenters={})), by="light")
+
+
 def test_editor_decodes_and_renders(model):
     editor = Editor(model)
     image, ids = fake_system.painted(16, 16)
