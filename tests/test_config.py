@@ -152,7 +152,7 @@ def test_a_config_of_the_working_directory_comes_first_and_the_demo_stays(folder
     assert configs.is_local("demo")
     assert configs.is_local("small")
     assert not configs.is_local("svc_mini")
-    assert configs.load(configs.shipped_file("demo")).train.steps == 330
+    assert configs.load(configs.shipped_file("demo")).train.steps == 300
     assert configs.names().keys() == configs.shipped().keys() | {"small"}
 
 

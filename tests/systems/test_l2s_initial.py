@@ -82,7 +82,7 @@ def test_a_model_of_the_system_is_taken_over(tmp_path):
         assert difference(other.params["encoder"][shared], variables["encoder"][shared]) == 0
     for own in ("content", "light_2"):
         assert difference(other.params["encoder"][own], state.params["encoder"][own]) == 0
-    assert difference(other.params["generator"]["out"], variables["generator"]["out"]) == 0
+    assert difference(other.params["generator"]["full"], variables["generator"]["full"]) == 0
     assert difference(other.params["generator"]["own"], state.params["generator"]["own"]) == 0
     wider = changes | {"model__pyramid__widths": (8, 24)}
     state = numbered(systems.build(tiny_l2s.quiet(**wider)))

@@ -28,8 +28,8 @@ def mean_f1(said, truth, classes):
 def test_a_few_dozen_steps_learn_to_parse_held_out_faces():
     """Better than an answer that looks at no picture: the commonest class of each pixel over the training masks."""
     config = tiny_l2s.quiet(
-        optim__encoder__warmup_steps=5,
-        optim__encoder__learning_rate=1e-2,
+        **{f"optim__{n}__warmup_steps": 5 for n in ("encoder", "generator")},
+        **{f"optim__{n}__learning_rate": 1e-2 for n in ("encoder", "generator")},
         optim__ema=0.0,
         loss__independence=0.0,
         loss__consensus__weight=0.0,
