@@ -159,7 +159,7 @@ def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -
         own = _group(params, group)
         updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
         params |= optax.apply_updates(own, updates)
-    metrics = {"loss": loss, **metrics, "grad_norm": optax.global_norm(grads)}
+    metrics = {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
     return state.replace(params=params, opt_state=opt_state), metrics
 
 
