@@ -36,4 +36,6 @@ def get_config():
         config.optim[network].warmup_steps = 20
         config.optim[network].decay = "cosine"
     config.optim.ema = 0.99
+    config.loss.gan_reconstruction = config.loss.gan_mix = 0.1
+    config.loss.r1 = 1.0  # small images want less than the published 10
     return config.lock()

@@ -14,13 +14,16 @@ WORKDIR_MODEL = "model"
 RUNS = Path("runs")
 """Default folder of the workdirs of `l2s train`."""
 
+SHIPPED = Path(__file__).parents[1] / "pretrained"
+"""Folder of the models that come with the package."""
+
 
 def search_path() -> list[Path]:
-    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's."""
+    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the package's."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]
     home = files.home()
     users = [] if home is None else [home / ".local/share/l2s_jax/models"]
-    return [*listed, Path("models"), *users]
+    return [*listed, Path("models"), *users, SHIPPED]
 
 
 def find_models() -> dict[Path, str]:
@@ -40,10 +43,13 @@ def find_models() -> dict[Path, str]:
 def newest() -> Path:
     """Return the most recently written readable bundle, the default of commands without --model.
 
+    Shipped models are none: they were trained on drawings, and what runs by default must not fool anybody.
+
     Raises:
       UserError: there is none.
     """
-    models = {written: path for path in find_models() if (written := _written(path)) is not None}
+    own = [path for path in find_models() if path.parent != SHIPPED]
+    models = {written: path for path in own if (written := _written(path)) is not None}
     if not models:
         raise UserError("there is no model here yet: `l2s demo` trains one, or pass --model NAME|PATH|WORKDIR")
     return models[max(models)]

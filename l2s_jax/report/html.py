@@ -77,6 +77,7 @@ def render(data: RunData, panels: Mapping[str, bytes]) -> str:
         acs=tables.acs_table(disentanglement),
         random_faces=tables.text(tables.number(disentanglement, "random_generator", "examples"), 0),
         slices=tables.slice_table(disentanglement, data.label_set),
+        separation=tables.separation_table(data.metrics),
         charts={group: [chart for chart in charts if chart.group == group] for group in ORDER},
         unreadable_rows=data.unreadable_rows,
         config=json.dumps(data.config, indent=2, ensure_ascii=False) if data.config else "",

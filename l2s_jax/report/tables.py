@@ -126,6 +126,33 @@ def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet 
     return Table(head, rows) if rows else None
 
 
+_BY_POSITION = "disentanglement.dependence.by_position.hsic"
+_SEPARATION = (
+    ("mean F1 of masks from decoded slices", "segmentation_by.decodes.mean_f1", "", ""),
+    ("mean F1 of masks from the light head", "segmentation_by.light.mean_f1", "", ""),
+    ("mean F1 of masks by the painter rule", "segmentation_by.painter.mean_f1", "", ""),
+    ("leakage by probe", "disentanglement.probe_leakage", "own outline", "disentanglement.probe.own_mask"),
+    ("dependence of slices, pooled", "disentanglement.hsic", "shuffled", "disentanglement.hsic_null"),
+    ("dependence of slices, by position", f"{_BY_POSITION}.mean", "shuffled", f"{_BY_POSITION}.null"),
+    ("swaps: change outside over inside", "swap.outside_over_inside", "", ""),
+    ("swaps: contrast at the seam over that of true borders", "swap.seam", "", ""),
+    ("distance of reconstructions from photos", "realism.reconstructions", "photos", "realism.photos"),
+    ("distance of swapped faces from photos", "realism.swaps", "photos", "realism.photos"),
+)
+"""Name, path in metrics.json, and the name and path of what stands beside it."""
+
+
+def separation_table(metrics: Mapping[str, Any]) -> Table | None:
+    """Make a table of how far slices are apart and what swaps of them look like; None without such measurements."""
+    rows = []
+    for name, path, title, other in _SEPARATION:
+        if (value := number(metrics, *path.split("."))) is None:
+            continue
+        beside = number(metrics, *other.split(".")) if other else None
+        rows.append([Cell(name), _cell(value), Cell("" if beside is None else f"{title} {text(beside)}", quiet=True)])
+    return Table(["slices of the code", "score", "beside it"], rows) if rows else None
+
+
 def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> Table | None:
     """Make a table of own effect and leak of every slice, also without the matte; None without data."""
     total, leak, dead = group(scores, "total"), group(scores, "leak"), dead_slices(scores) or []

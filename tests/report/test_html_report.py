@@ -89,6 +89,18 @@ def test_structure_is_shown(report):
     assert "0.457 0.62 0.322" in text  # in the row of a class: boundary F1, components off, mean mask
 
 
+def test_what_keeps_slices_apart_is_shown_beside_what_it_is_compared_with(workdir, metrics):
+    metrics["segmentation_by"] = {"decodes": {"mean_f1": 0.8371}, "light": {"mean_f1": 0.8291}}
+    metrics["disentanglement"] |= {"probe_leakage": 0.4512, "probe": {"own_mask": 0.4237}}
+    metrics["swap"] = {"outside_over_inside": 0.0213, "seam": 1.1234}
+    metrics["realism"] = {"photos": 0.0011, "reconstructions": 1.6967}
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    page = write_report(workdir).read_text()
+    for shown in ("0.829", "0.451", "own outline 0.424", "0.021", "1.123", "1.697", "photos 0.001"):
+        assert shown in page
+    assert "by the painter rule" not in page  # not measured
+
+
 def test_a_report_of_metrics_without_baselines_and_structure(workdir, metrics, arrays):
     for name in ("components_off", "boundary_f1"):
         del metrics["segmentation"][name]

@@ -1,0 +1,39 @@
+"""Latents2Segments (ours) at 128 px on synthetic faces: the model that comes with the package, `l2s-synthetic`.
+
+Our own drawings alone, so the model has our licence. It starts from the weights of the demo (96 px), which takes an
+image of any size.
+
+Command   l2s demo && l2s train --config l2s_synthetic --workdir runs/l2s_synthetic --config.model.init_from=runs/demo
+Hardware  2 CPU cores
+Time      see experiments/LOG.md
+Score     see experiments/LOG.md
+Limits    it has seen drawings only: photos of people come back as drawings do
+"""
+
+from l2s_jax.config import default
+
+
+def get_config():
+    config = default("latents2segments").unlock()
+    config.image_size = 128
+    config.data.train = "synthetic:4000"
+    config.data.eval = "synthetic:100?val"
+    config.data.test = "synthetic:200?test"
+    config.data.batch_size = 16
+    config.data.cache = True
+    config.data.augment.flip = 0.5
+    # Every synthetic face has its own pose, light and camera; only colours are varied.
+    for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
+        config.data.augment[magnitude] = 0.0
+    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
+    config.train.steps = 400
+    config.train.log_every = 25
+    config.train.eval_every = 0
+    config.train.save_every = 100
+    config.eval.batch_size = 20
+    for network in ("encoder", "generator"):
+        config.optim[network].learning_rate = 2e-3
+        config.optim[network].warmup_steps = 20
+        config.optim[network].decay = "cosine"
+    config.optim.ema = 0.99
+    return config.lock()
