@@ -23,6 +23,7 @@ from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference import processing
 from l2s_jax.losses.reconstruction import region_masks
+from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, segmentation, structure, swap
 from l2s_jax.types import Code, Codec, PyTree, System
 
@@ -179,7 +180,7 @@ class _Tally:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(system.codec, variables, key)
         self.by = {name: np.zeros((self.classes, self.classes), np.int64) for name in system.segmenters}
-        self.swaps, self.probed, self.looks = None, [], []
+        self.swaps, self.colours, self.probed, self.looks = None, None, [], []
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
     def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
@@ -207,6 +208,7 @@ class _Tally:
         errors = _reconstruct(self.system.codec, self.classes, self.variables, batch)
         self.errors = _added(self.errors, errors)
         self.mean_face.add(batch)
+        self.colours = _added(self.colours, _colour_sums(self.classes, batch))
         code = _encode(self.system.codec, self.variables, batch["image"])
         self.swaps = _added(self.swaps, _swap_sums(self.system.codec, self.variables, code, batch))
         self.looks.append(
@@ -225,6 +227,21 @@ class _Tally:
         return {
             kind: region_effect.effects(self.system.codec, variables, *faces, key, kind, NOISE, DRAWS)
             for kind in ("noise", "swap")
+        }
+
+    def _levels(self, slices: Sequence[str]) -> dict[str, dict[str, float | None]]:
+        """Return what a slice does to its region in grey levels of 255, beside what tells the region's photos apart."""
+        total = region_effect.summary(self.effects["noise"]["image"], slices)["total"]
+        count, first, second = self.colours
+        size = np.maximum(count, 1)[:, None]
+        deviation = np.sqrt(np.maximum(second / size - (first / size) ** 2, 0)).mean(axis=1)
+        return {
+            name: {
+                # The variance of three channels for NOISE deviations -> root mean square of one, for one deviation.
+                "a_deviation": None if total[name] is None else 127.5 * float(np.sqrt(total[name] / 3)) / NOISE,
+                "photos": 127.5 * float(deviation[label]) if count[label] else None,
+            }
+            for name, label in zip(slices, self.system.codec.classes, strict=True)
         }
 
     def _pictures(self) -> dict[str, np.ndarray]:
@@ -270,6 +287,7 @@ class _Tally:
             if "without_matte" in metrics["disentanglement"]:
                 ungated = metrics["disentanglement"]["without_matte"]["macro_acs"]
                 metrics["disentanglement"]["ungated_macro_acs"] = ungated
+            metrics["disentanglement"]["levels"] = self._levels(slices)
             metrics["disentanglement"] |= _dependence(self.probed, slices, self.rng)
             metrics["swap"] = swap.summary(self.swaps, slices)
             photos, *decoded = (np.concatenate(rows) for rows in zip(*self.looks, strict=True))
@@ -279,6 +297,14 @@ class _Tally:
                 if view in self.effects["noise"]:
                     arrays[name] = region_effect.matrix(self.effects["noise"][view])
         return Evaluation(metrics, arrays)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _colour_sums(classes: int, batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the number of pixels of each class, float32 [K], and the sums of their colours and squares, [K, 3]."""
+    masks = region_masks(batch["mask"], classes) * append_axes(batch["weight"], 4)
+    sums = [jnp.einsum("bkhw,bhwc->kc", masks, batch["image"] ** power, precision="highest") for power in (1, 2)]
+    return jnp.sum(masks, axis=(0, 2, 3)), *sums
 
 
 class _MeanFace:

@@ -149,10 +149,21 @@ def test_slices_are_probed_and_swapped(sliced):
     assert set(code["dependence"]) == {"pooled", "by_position"}
     assert metrics["swap"]["outside_over_inside"] >= 0
     assert metrics["swap"]["seam"] > 0
+    assert set(code["levels"]) == set(code["slices"])
     ways = metrics["segmentation_by"]
     assert set(ways) == {"decodes", "light", "painter"}
     assert ways["decodes"]["mean_f1"] == metrics["segmentation"]["mean_f1"]
     assert ways["light"]["mean_f1"] != ways["decodes"]["mean_f1"]
+
+
+def test_effects_are_told_in_grey_levels(sliced):
+    code = sliced[0].metrics["disentanglement"]
+    faces = open_source("synthetic:10?test", size=tiny_l2s.SIZE)
+    skin = np.concatenate([face["image"][face["mask"] == faces.label_set["skin"]] for face in faces])
+    assert code["levels"]["skin"]["a_deviation"] == pytest.approx(
+        127.5 * np.sqrt(code["total"]["skin"] / 3) / evaluation.NOISE
+    )
+    assert code["levels"]["skin"]["photos"] == pytest.approx(skin.std(axis=0).mean(), rel=0.1)  # skin of 19 classes
 
 
 def test_baselines_are_the_same_every_time(sliced):

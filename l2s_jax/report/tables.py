@@ -156,13 +156,15 @@ def separation_table(metrics: Mapping[str, Any]) -> Table | None:
 def slice_table(scores: Mapping[str, Any], label_set: LabelSet | None) -> Table | None:
     """Make a table of own effect and leak of every slice, also without the matte; None without data."""
     total, leak, dead = group(scores, "total"), group(scores, "leak"), dead_slices(scores) or []
-    unmatted = group(scores, "without_matte", "leak")
+    unmatted, levels = group(scores, "without_matte", "leak"), group(scores, "levels")
     rows = []
     for name in {**total, **leak}:
         row = [_class(name, label_set), _cell(number(total, name), 4), _cell(number(leak, name))]
         row += [_cell(number(unmatted, name))] if unmatted else []
+        row += [_cell(number(levels, name, key), 1, key == "photos") for key in ("a_deviation", "photos") if levels]
         rows.append([*row, Cell("dead" if name in dead else "alive")])
-    head = ["slice", "effect on its own region", "leak", *["leak without the matte"] * bool(unmatted), "state"]
+    head = ["slice", "effect on its own region", "leak", *["leak without the matte"] * bool(unmatted)]
+    head += [*["grey levels a deviation", "of the photos"] * bool(levels), "state"]
     return Table(head, rows) if rows else None
 
 
