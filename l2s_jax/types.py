@@ -157,6 +157,11 @@ class Codec(NamedTuple):
     untrained: Callable[[PyTree, jax.Array], PyTree] | None = None
 
 
+def _nothing_to_tell(means: Mapping[str, float]) -> str:
+    del means
+    return ""
+
+
 @dataclasses.dataclass(frozen=True)
 class System:
     """A method: one of the implemented papers, built from one config.
@@ -172,6 +177,8 @@ class System:
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
       segmenters: the ways in which this system segments, by name, if there are several; `predict` is one of them.
       codec: encode and decode, or None for a pure parser.
+      watch: the means of a log, as `train/STEP/METRIC` -> a sentence on what goes wrong in training, or "". The loop
+        tells it if it stands at two logs in a row.
       needs: the arrays that the steps read from a batch besides `image` and `weight`: of `mask`, `blobs`, `landmarks`,
         `identity`, `attributes`. Training data must have them (blobs are made from the masks); others may be absent.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
@@ -193,6 +200,7 @@ class System:
     predict: Predict
     segmenters: Mapping[str, Predict] = dataclasses.field(default_factory=dict)
     codec: Codec | None = None
+    watch: Callable[[Mapping[str, float]], str] = _nothing_to_tell
     needs: tuple[str, ...] = ("mask",)
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None

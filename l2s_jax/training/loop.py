@@ -154,6 +154,7 @@ class _Run:
       metrics: metrics of the steps since the last log.
       throttle: limit on the number of steps in flight.
       compiled: names and image sizes of the steps called so far.
+      noticed, told: whether `System.watch` had something to tell at the last log, and whether it was told.
     """
 
     config: ConfigDict
@@ -174,6 +175,8 @@ class _Run:
     metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
     compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
+    noticed: bool = False
+    told: bool = False
 
     def due(self, every: int) -> bool:
         """Return whether this step is a multiple of `every`; 0 = never."""
@@ -219,10 +222,19 @@ def _loop(run: _Run) -> TrainResult:
         if run.step % train.log_every == 0:
             scalars = run.metrics.means() | run.meter.report()
             run.writer.write_scalars(run.step, scalars)
+            _tell(run, run.system.watch(scalars))
             run.display.write_scalars(run.step, scalars | ({"best": run.memory.best.score} if run.memory.best else {}))
     if signal:
         run.display.message(f"stopped and saved at step {run.step} of {train.steps}; the same command resumes")
     return TrainResult(run.state, run.step, run.memory.best, signal)
+
+
+def _tell(run: _Run, sentence: str) -> None:
+    """Show what the system watches out for, once, if it stands at two logs in a row."""
+    if sentence and run.noticed and not run.told:
+        run.display.message(f"step {run.step}: {sentence}")
+        run.told = True
+    run.noticed = bool(sentence)
 
 
 def _check_batch_size(size: int, devices: int) -> None:

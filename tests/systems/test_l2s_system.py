@@ -254,3 +254,14 @@ PUBLISHED = {"model__architecture": "published"} | {f"loss__{name}": 0.0 for nam
 def test_configs_that_do_not_fit_are_named(change, sentence):
     with pytest.raises(UserError, match=sentence):
         systems.build(tiny_l2s.config(**change))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "sentence"),
+    [(0.99, "right about 99.0% of the pictures: the generator learns little"), (0.5, "it is blind"), (0.8, "")],
+)
+def test_a_discriminator_that_teaches_nothing_is_noticed(system, accuracy, sentence):
+    told = system.watch({"train/discriminate/d_accuracy": accuracy})
+    assert sentence in told
+    assert bool(told) is bool(sentence)
+    assert system.watch({"train/autoencode/loss": 1.0}) == ""

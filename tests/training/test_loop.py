@@ -436,3 +436,15 @@ def test_compilation_cache_folder(tmp_path, monkeypatch):
         assert compilation.enable_compilation_cache() is None
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.mark.parametrize(("noticed", "told_at"), [((2, 3), 3), ((1, 3, 4, 5, 6), 4), ((1, 3, 5), None)])
+def test_what_a_system_watches_out_for_is_told_once_if_it_stands_twice(tmp_path, noticed, told_at):
+    def watch(means):
+        return "something is wrong" if means["train/count/loss"] in noticed else ""
+
+    out = io.StringIO()
+    screen, system = Console(file=out, width=200), dataclasses.replace(counter(), watch=watch)
+    train(tmp_path, system=system, console=screen, steps=6, log_every=1)
+    told = [line for line in out.getvalue().splitlines() if "something is wrong" in line]
+    assert told == ([f"step {told_at}: something is wrong"] if told_at else [])

@@ -5,6 +5,7 @@ separately, and a region is where its slice's decoded image is. See config.py fo
 """
 
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,8 @@ OPTIMISED = {
     "discriminator": ("discriminator", "patch"),
 }
 """Networks by optimiser."""
+ALWAYS_RIGHT, BLIND = 0.98, 0.52
+"""Accuracies of the discriminator between which it teaches something."""
 EXPORTED = ("encoder", "generator")
 
 
@@ -54,6 +57,7 @@ def build(config: ConfigDict) -> System:
         schedule=functools.partial(schedule, config.schedule),
         variables=functools.partial(_variables, config),
         init_from=functools.partial(with_weights, config) if config.model.init_from else None,
+        watch=_watch,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("mask", *consensus_term.needs(config)),
         predict=segmenters["painter" if inferring.slices else "decodes"],
@@ -77,6 +81,22 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
     if not every or step % every:
         return ("autoencode",)
     return ("discriminate", "r1") if step // every % config.r1_every == 0 else ("discriminate",)
+
+
+def _watch(means: Mapping[str, float]) -> str:
+    """Tell of a discriminator that teaches nothing: one that is always right, or one that cannot tell."""
+    accuracy = means.get("train/discriminate/d_accuracy", 0.75)
+    if accuracy > ALWAYS_RIGHT:
+        return (
+            f"the discriminator is right about {accuracy:.1%} of the pictures: the generator learns little from it; "
+            "raise loss.gan_reconstruction and loss.gan_mix, or lower optim.discriminator.learning_rate"
+        )
+    if accuracy < BLIND:
+        return (
+            f"the discriminator is right about {accuracy:.1%} of the pictures, and chance is 50 %: it is blind; "
+            "lower loss.r1 or raise optim.discriminator.learning_rate"
+        )
+    return ""
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
