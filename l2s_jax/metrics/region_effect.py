@@ -26,6 +26,8 @@ from l2s_jax.types import Code, Codec, Decoded, PyTree
 KINDS = ("noise", "swap", "zero")
 DEAD = 0.1
 """A slice is dead if its own-region effect is below this fraction of the median slice's ..."""
+SILENCE = 1e-3
+"""Share of a slice's usual energy below which a position is silent."""
 GREY_LEVEL = 3 * (1 / 127.5) ** 2
 """... or if swapping it changes its own region by less than one of 256 grey levels per channel (root mean square), the
 resolution of 8-bit images. In units of `Effects`: squared [-1, 1] RGB."""
@@ -66,8 +68,9 @@ def effects(
     """Compute the effects of every slice in a batch; the noise of the decoder is fixed (`Codec.decode`).
 
     Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
-      * `noise`: adds `scale` times N(0, 1) times the channel's standard deviation over the batch (the paper adds
-        0.01 N(0, 1), whatever the scale of the code); D_i is the variance over `draws` draws, summed over RGB.
+      * `noise`: adds `scale` times N(0, 1) times the channel's standard deviation over the batch, where the slice is
+        not silent (the paper adds 0.01 N(0, 1), whatever the scale of the code); D_i is the variance over `draws`
+        draws, summed over RGB.
       * `swap`: replaces slice i by that of the next example that is not padding; D_i is the squared change. Because a
         part may move, region j is the union of the region in both masks. A batch with a single example is not counted.
       * `zero`: sets slice i to zero; D_i is the squared change.
@@ -154,8 +157,15 @@ def _change(codec, kind, variables, code, unchanged, index, partner, weight, key
 
 
 def _deviation(slice_: jax.Array, weight: jax.Array) -> jax.Array:
-    """Compute the standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C]."""
-    weight = jnp.broadcast_to(append_axes(weight, 4), slice_.shape)
+    """Compute the standard deviation of each channel over batch and positions: [B, h, w, C] -> [1, 1, 1, C].
+
+    Silent positions do not count: their squares are below SILENCE of those where the slice speaks (the mean weighted by
+    the squares themselves). A slice of a small region then deviates as far as one that covers half of the face.
+    """
+    weight = append_axes(weight, 4)
+    energy = weight * jnp.sum(jnp.square(slice_), axis=-1, keepdims=True)
+    spoken = safe_divide(jnp.sum(jnp.square(energy)), jnp.sum(energy))
+    weight = jnp.broadcast_to(weight * (energy >= SILENCE * spoken), slice_.shape)
     count = jnp.sum(weight, axis=(0, 1, 2), keepdims=True)
     mean = safe_divide(jnp.sum(weight * slice_, axis=(0, 1, 2), keepdims=True), count)
     return jnp.sqrt(safe_divide(jnp.sum(weight * (slice_ - mean) ** 2, axis=(0, 1, 2), keepdims=True), count))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.errors import UserError
+from l2s_jax.metrics import region_effect
 from l2s_jax.metrics.region_effect import GREY_LEVEL, KINDS, Effects, effects, matrix, silent, summary
 from l2s_jax.types import Code, Codec, Decoded
 
@@ -156,6 +157,17 @@ def test_noise_is_a_variance_in_units_of_the_slice(image):
     np.testing.assert_allclose(own, expected, rtol=0.35)  # 4 x 63 degrees of freedom: 9 % each
     doubled = np.diagonal(matrix(measure(IDEAL, image, "noise", scale=2.0, draws=64)))
     np.testing.assert_allclose(doubled, 4 * own, rtol=1e-4)
+
+
+def test_silent_positions_do_not_make_a_slice_look_still():
+    """A slice that speaks in one row of eight deviates as the same slice alone does."""
+    rng = np.random.default_rng(0)
+    spoken = (2 + rng.normal(size=(16, 1, 8, 2))).astype(np.float32)
+    whole = np.zeros((16, 8, 8, 2), np.float32)
+    whole[:, 3] = spoken[:, 0]
+    for slice_ in (spoken, whole):
+        found = region_effect._deviation(jnp.asarray(slice_), jnp.ones(16))
+        np.testing.assert_allclose(found[0, 0, 0], spoken.std(axis=(0, 1, 2)), rtol=0.02)
 
 
 @pytest.mark.parametrize("kind", KINDS)
