@@ -26,7 +26,7 @@ def get_config():
     for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
         config.data.augment[magnitude] = 0.0
     config.data.augment.scale_min = config.data.augment.scale_max = 1.0
-    config.train.steps = 400
+    config.train.steps = 200
     config.train.log_every = 25
     config.train.eval_every = 0
     config.train.save_every = 100

@@ -19,20 +19,21 @@ SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
 def search_path() -> list[Path]:
-    """List the folders of bundles, first match wins: $L2S_MODELS, ./models, the user's, the package's."""
+    """List the folders of the user's bundles, first match wins: $L2S_MODELS, ./models, the home folder's."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]
     home = files.home()
     users = [] if home is None else [home / ".local/share/l2s_jax/models"]
-    return [*listed, Path("models"), *users, SHIPPED]
+    return [*listed, Path("models"), *users]
 
 
 def find_models() -> dict[Path, str]:
-    """Find every bundle on the search path and in ./runs, as {folder: the name that `resolve` accepts}.
+    """Find every bundle on the search path, in ./runs and in the package, as {folder: the name `resolve` accepts}.
 
     Folders without read permission are included: reading them reports the reason.
     """
     candidates = [(entry, entry.name) for folder in search_path() for entry in _entries(folder)]
     candidates += [(entry / WORKDIR_MODEL, entry.name) for entry in _entries(RUNS)]
+    candidates += [(entry, entry.name) for entry in _entries(SHIPPED)]
     found: dict[str, tuple[Path, str]] = {}
     for path, name in candidates:
         if _is_bundle(path):

@@ -12,6 +12,7 @@ import pytest
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
+from l2s_jax.bundle import search
 from l2s_jax.inference.model import load_model
 from tests.helpers import fake_system
 
@@ -311,7 +312,7 @@ def test_resolve_says_what_is_wrong(saved, tmp_path):
     (tmp_path / "photo.jpg").write_text("")
     for where, sentence in [
         ("tony", "no model 'tony': did you mean 'tiny'"),
-        ("xyzzy", r"`l2s models` lists the ones there are \(tiny\)"),
+        ("xyzzy", r"`l2s models` lists the ones there are \(tiny, l2s-synthetic\)"),
         ("empty", "'empty' holds no model"),
         ("photo.jpg", "'photo.jpg' is not a model bundle"),
     ]:
@@ -324,14 +325,17 @@ def test_newest(saved, tmp_path):
     fake_system.save(run)
     os.utime(saved / "model.json", (1, 1))
     assert bundle.newest().resolve() == run
-    assert [str(p) for p in bundle.find_models()] == ["models/tiny", "runs/late/model"]
+    *own, shipped = bundle.find_models()
+    assert [str(p) for p in own] == ["models/tiny", "runs/late/model"]
+    assert shipped.parent == search.SHIPPED
 
 
 def test_no_models_at_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match="`l2s demo` trains one"):
-        bundle.newest()
+        bundle.newest()  # the shipped one is taken by name alone
+    monkeypatch.setattr(search, "SHIPPED", tmp_path / "none")
     with pytest.raises(UserError, match="there is none here yet"):
         bundle.resolve("demo")
 

@@ -145,7 +145,7 @@ def test_labels_map_shows_where_each_class_goes(capsys):
 def test_models_lists_good_and_damaged_ones(capsys, place):
     code, out, _ = l2s(capsys, "models")
     assert code == 0
-    assert "`l2s demo` trains one" in out
+    assert "l2s-synthetic" in out
     fake_system.save(place / "models" / "tiny")
     fake_system.save(place / "runs" / "mine" / "model")
     scores = {"data": "synthetic:8?test", "examples": 8, "metrics": {"segmentation": {"mean_f1": 0.8125}}}
