@@ -5,8 +5,10 @@ image of any size.
 
 Command   l2s demo && l2s train --config l2s_synthetic --workdir runs/l2s_synthetic --config.model.init_from=runs/demo
 Hardware  2 CPU cores
-Time      see experiments/LOG.md
-Score     see experiments/LOG.md
+Time      10 minutes for the 200 batches of 16, beside other work, after the demo's 8
+Score     200 unseen faces (synthetic:200?test), 128 px: mean F1 0.930 by decoded slices (light head 0.925, mean mask
+          0.635); PSNR 26.9 dB (mean face 15.0); leakage by probe 0.38, own outline 0.41; swapped slices: change
+          outside / inside 0.015, seam 0.68 of true borders. One seed
 Limits    it has seen drawings only: photos of people come back as drawings do
 """
 
