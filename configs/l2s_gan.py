@@ -4,8 +4,8 @@ Command   l2s train --config l2s_gan --config.model.init_from=runs/demo
 Hardware  2 CPU cores
 Time      0.6 batches/s beside other work, 400 batches in 11 minutes
 Score     200 unseen faces, after 400 batches (200 of the discriminator's): kernel distance of reconstructions from
-          photos 1.14, of swaps 1.27; without adversaries, same updates, 1.71 and 1.90; mean F1 0.873 both, PSNR 25.3 and
-          25.4 dB. One seed
+          photos 1.14, of swaps 1.27; without adversaries, same updates, 1.71 and 1.90; mean F1 0.873 both, PSNR 25.3
+          and 25.4 dB. One seed
 Trained   from the weights of the demo; the discriminator judges composed faces, half of their slices swapped, on every
           other batch. Without adversaries, for comparison: --config.schedule.discriminator_every=0
           --config.loss.gan_reconstruction=0 --config.loss.gan_mix=0 --config.train.steps=200
