@@ -4,12 +4,13 @@ Where a region is and what it looks like come from different depths of one pyram
 
 * where: deep features, which see the whole face, give one logit per region and pixel (the light head). Its softmax,
   averaged over the pixels of a cell of the code, is the region's coverage of that cell.
-* what: shallow features, which see about a fifth of the face, give the content of every slice. Content is normalised
-  within its own region (mean 0, variance 1 over the cells it covers) and multiplied by the coverage.
+* what: shallow features, which see 39 px (and, through group norms, statistics of the whole face), give the content of
+  every slice. Content is normalised within its own region (mean 0, variance 1 over the cells it covers) and multiplied
+  by the coverage.
 
-So slice k is silent outside region k and cannot tell what lies there; a region's mean colour cannot pass through its
-structure and goes into its style, pooled over the same cells. Cells are H/4 x W/4: the published code at H/16 x W/16
-leaves half a cell to an eye at 128 px.
+So slice k is silent outside region k, though its content sees past the border; a region's mean colour cannot pass
+through its structure and goes into its style, pooled over the same cells. Cells are H/4 x W/4: the published code at
+H/16 x W/16 leaves half a cell to an eye at 128 px.
 """
 
 from collections.abc import Callable
