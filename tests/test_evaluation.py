@@ -9,7 +9,7 @@ from input_pipeline.datasets import open_source
 from input_pipeline.images.resize_rules import PAD_SQUARE, STRETCH
 from input_pipeline.labels import IGNORE
 from input_pipeline.selection import Subset
-from l2s_jax import evaluation, systems
+from l2s_jax import codec_scores, evaluation, systems
 from tests.helpers import fake_system, tiny_l2s
 
 LABELS, SIDE = fake_system.LABELS, fake_system.SIDE
@@ -161,7 +161,7 @@ def test_effects_are_told_in_grey_levels(sliced):
     faces = open_source("synthetic:10?test", size=tiny_l2s.SIZE)
     skin = np.concatenate([face["image"][face["mask"] == faces.label_set["skin"]] for face in faces])
     assert code["levels"]["skin"]["a_deviation"] == pytest.approx(
-        127.5 * np.sqrt(code["total"]["skin"] / 3) / evaluation.NOISE
+        127.5 * np.sqrt(code["total"]["skin"] / 3) / codec_scores.NOISE
     )
     assert code["levels"]["skin"]["photos"] == pytest.approx(skin.std(axis=0).mean(), rel=0.1)  # skin of 19 classes
 

@@ -1,0 +1,268 @@
+"""The scores of a codec, the autoencoder half of a system: reconstruction, region effects, separation, swaps, realism.
+
+`Tally` adds up batches; evaluation.py feeds it every example exactly once.
+"""
+
+import functools
+import zlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2s_jax.losses.reconstruction import region_masks
+from l2s_jax.losses.reductions import append_axes
+from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
+from l2s_jax.types import Code, Codec, PyTree
+
+NOISE = 0.03
+"""Noise for the region effects, relative to a slice's own standard deviation. The paper adds 0.01 N(0, 1) to a code of
+unit length over 8 channels, whose elements have a root mean square of 0.35: about 3 %."""
+DRAWS = 2
+"""Noise draws per slice and batch; their variance is unbiased, and it is averaged over batches."""
+UNTRAINED_EVERY = 4
+"""The random generator is measured on every fourth batch, starting with the first: a quarter more decodes."""
+MEAN_FACES = 128
+"""The mean of ALL faces is compared with the first batches, at least this many faces: these are kept as uint8."""
+
+PROBED = 1000
+"""Most faces that leakage and dependence are measured on; leave-one-out solves a system of this size."""
+PERMUTATIONS = 20
+"""Draws of each permutation null."""
+
+
+class Tally:
+    """Running sums over batches.
+
+    Args:
+      codec: the codec.
+      variables: exported by `System.variables`.
+      rng: typed PRNG key of the noise, the random generator and the permutations.
+      names: names of the classes.
+    """
+
+    def __init__(self, codec: Codec, variables: PyTree, rng: jax.Array, names: Sequence[str]):
+        self.codec, self.variables, self.rng, self.names = codec, variables, rng, names
+        self.classes, self.slices = len(names), [names[c] for c in codec.classes]
+        self.errors, self.swaps, self.colours = None, None, None
+        self.probed, self.looks = [], []
+        self.effects: dict = {}
+        self.mean_face = _MeanFace(self.classes)
+        self.random, self.random_effects, self.random_faces = None, {}, 0
+        if codec.untrained is not None:
+            key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
+            self.random = _untrained(codec, variables, key)
+
+    def add(self, number: int, batch: dict[str, np.ndarray]) -> None:
+        """Add batch number `number`."""
+        code = _encode(self.codec, self.variables, batch["image"])
+        decoded = _decode(self.codec, self.variables, code).image
+        self.errors = added(self.errors, _errors(self.classes, decoded, batch))
+        self.mean_face.add(batch)
+        self.colours = added(self.colours, _colour_sums(self.classes, batch))
+        for k in range(len(self.slices)):
+            self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, batch, k))
+        self.looks.append(_looks(self.codec, self.variables, code, decoded, batch, number % len(self.slices)))
+        if len(self.probed) < PROBED:
+            self.probed += _probed(self.codec, code, batch)
+        self.effects = added(self.effects or None, self._effects(self.variables, number, batch))
+        if self.random is not None and number % UNTRAINED_EVERY == 0:
+            self.random_effects = added(self.random_effects or None, self._effects(self.random, number, batch))
+            self.random_faces += int(np.sum(batch["weight"] > 0))
+
+    def _effects(self, variables: PyTree, number: int, batch: dict[str, np.ndarray]) -> dict[str, dict]:
+        """Return sums by kind and view; noise and swap partners are the same for all variables."""
+        key, faces = jax.random.fold_in(self.rng, number), (batch["image"], batch["mask"], batch["weight"])
+        return {
+            kind: region_effect.effects(self.codec, variables, *faces, key, kind, NOISE, DRAWS)
+            for kind in ("noise", "swap")
+        }
+
+    def summary(self) -> dict:
+        """Return `reconstruction`, `disentanglement`, `swap` and `realism` of metrics.json (docs/architecture.md)."""
+        slices = self.slices
+        code = _disentanglement(self.effects, slices) | {"slices": slices, "noise": NOISE, "levels": self._levels()}
+        if self.random is not None:
+            random = _disentanglement(self.random_effects, slices) | {"examples": self.random_faces}
+            code |= {"random_generator": random, "untrained_macro_acs": random["macro_acs"]}
+        if "without_matte" in code:
+            code["ungated_macro_acs"] = code["without_matte"]["macro_acs"]
+        photos, *decoded = (np.concatenate(rows) for rows in zip(*self.looks, strict=True))
+        errors = reconstruction.summary(self.errors, self.names) | {"mean_face": self.mean_face.summary(self.names)}
+        return {
+            "reconstruction": errors,
+            "disentanglement": code | _dependence(self.probed, slices, self.rng),
+            "swap": swap.summary(self.swaps, slices),
+            "realism": realism.summary(photos, dict(zip(("reconstructions", "swaps"), decoded, strict=True))),
+        }
+
+    def _levels(self) -> dict[str, dict[str, float | None]]:
+        """Return what a slice does to its region in grey levels of 255, beside what tells the region's photos apart."""
+        total = region_effect.summary(self.effects["noise"]["image"], self.slices)["total"]
+        count, first, second = self.colours
+        size = np.maximum(count, 1)[:, None]
+        deviation = np.sqrt(np.maximum(second / size - (first / size) ** 2, 0)).mean(axis=1)
+        return {
+            name: {
+                # The variance of three channels for NOISE deviations -> root mean square of one, for one deviation.
+                "a_deviation": None if total[name] is None else 127.5 * float(np.sqrt(total[name] / 3)) / NOISE,
+                "photos": 127.5 * float(deviation[label]) if count[label] else None,
+            }
+            for name, label in zip(self.slices, self.codec.classes, strict=True)
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the region-effect matrices of evaluation.npz."""
+        found = {"slices": np.asarray(self.codec.classes, np.uint8)}
+        for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
+            if view in self.effects["noise"]:
+                found[name] = region_effect.matrix(self.effects["noise"][view])
+        return found
+
+    def pictures(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the panels of faces [N, H, W, 3]: decoded, every slice alone, and each slice from the next face."""
+        code = _encode(self.codec, self.variables, image)
+        decoded = _decode(self.codec, self.variables, code)
+        swaps = [to_bytes(_swapped(self.codec, self.variables, code, k)) for k in range(len(self.slices))]
+        pictures = {"reconstruction": decoded.image, "regions": decoded.regions}
+        return {name: to_bytes(each) for name, each in pictures.items()} | {"swaps": np.stack(swaps, axis=1)}
+
+
+class _MeanFace:
+    """The errors of reconstructing every face as the mean of all: the baseline that any reconstruction must beat."""
+
+    def __init__(self, classes: int):
+        self.classes, self.total, self.faces, self.kept = classes, 0.0, 0, []
+
+    def add(self, batch: dict[str, np.ndarray]) -> None:
+        rows = batch["weight"] > 0
+        self.total = self.total + np.sum(batch["image"][rows], axis=0, dtype=np.float64)
+        if self.faces < MEAN_FACES:
+            small = {"image": to_bytes(batch["image"]), "mask": batch["mask"].astype(np.uint8)}
+            self.kept.append(small | {"weight": batch["weight"]})
+        self.faces += int(np.sum(rows))
+
+    def summary(self, names: Sequence[str]) -> dict:
+        """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
+        mean, errors = np.asarray(self.total / max(self.faces, 1), np.float32), None
+        for batch in self.kept:
+            errors = added(errors, _mean_errors(self.classes, mean, batch))
+        faces = sum(int(np.sum(batch["weight"] > 0)) for batch in self.kept)
+        return reconstruction.summary(errors, names) | {"examples": faces}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_errors(classes: int, mean: jax.Array, batch) -> dict[str, reconstruction.ErrorSums]:
+    image = batch["image"] / 127.5 - 1
+    faces = jnp.broadcast_to(mean, image.shape)
+    return reconstruction.region_errors(faces, image, batch["mask"].astype(jnp.int32), batch["weight"], classes)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _errors(classes: int, decoded: jax.Array, batch) -> dict[str, reconstruction.ErrorSums]:
+    return reconstruction.region_errors(decoded, batch["image"], batch["mask"], batch["weight"], classes)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _colour_sums(classes: int, batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the number of pixels of each class, float32 [K], and the sums of their colours and squares, [K, 3]."""
+    masks = region_masks(batch["mask"], classes) * append_axes(batch["weight"], 4)
+    sums = [jnp.einsum("bkhw,bhwc->kc", masks, batch["image"] ** power, precision="highest") for power in (1, 2)]
+    return jnp.sum(masks, axis=(0, 2, 3)), *sums
+
+
+def _disentanglement(effects: dict[str, dict], slices: Sequence[str]) -> dict:
+    """Return the noise scores, under `swap` those of swaps, and under `without_matte` both if there is a matte."""
+    silent = region_effect.silent(effects["swap"]["image"])
+    found = {
+        view: {kind: region_effect.summary(effects[kind][view], slices, silent) for kind in effects}
+        for view in effects["noise"]
+    }
+    views = {view: {**kinds["noise"], "swap": kinds["swap"]} for view, kinds in found.items()}
+    return views["image"] | ({"without_matte": views["unmatted"]} if "unmatted" in views else {})
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _untrained(codec: Codec, variables: PyTree, rng: jax.Array) -> PyTree:
+    return codec.untrained(variables, rng)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _swap_sum(codec: Codec, variables: PyTree, code: Code, before: jax.Array, batch, k: int) -> swap.SwapSums:
+    partner = region_effect.next_example(batch["weight"])
+    structure = code.structure.at[:, k].set(code.structure[partner, k])
+    after = codec.decode(variables, code.replace(structure=structure))
+    region = jnp.asarray(codec.classes)[k]
+    own = (batch["mask"] == region).astype(jnp.float32)
+    painted = (jnp.argmax(after.logits, axis=-1) == region).astype(jnp.float32)
+    both = jnp.any(own > 0, axis=(1, 2)) & jnp.any(own[partner] > 0, axis=(1, 2))
+    weight = batch["weight"] * both * (partner != jnp.arange(len(partner)))
+    faces = batch["image"], own, own[partner], before, after.image, painted
+    return swap.sums(k, len(codec.classes), *faces, weight)
+
+
+def _looks(codec: Codec, variables: PyTree, code: Code, decoded: jax.Array, batch, k: int) -> tuple[np.ndarray, ...]:
+    """Return the features of photos, reconstructions and faces with slice k of the next one, without padding."""
+    faces = batch["image"], decoded, _swapped(codec, variables, code, k)
+    rows = np.flatnonzero(batch["weight"])
+    return tuple(np.asarray(_features(image))[rows] for image in faces)
+
+
+@jax.jit
+def _features(image: jax.Array) -> jax.Array:
+    return realism.pyramid_features(image)
+
+
+def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
+    """Return, for each face, what the leakage probe and the dependence between slices are computed from."""
+    structure, style = np.asarray(code.structure, np.float32), np.asarray(code.style, np.float32)
+    b, k, h, w, c = structure.shape
+    layouts = np.asarray(region_masks(batch["mask"], max(codec.classes) + 1))[:, list(codec.classes)]
+    own = style if style.ndim == 3 else np.repeat(style[:, None], k, axis=1)  # a shared style belongs to every slice
+    grids = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
+    features = np.concatenate((grids, own), axis=-1)
+    layouts = leakage.pool(layouts.reshape(b * k, *layouts.shape[2:], 1)).reshape(b, k, -1)
+    cells = structure[:, :, [h // 3, 2 * h // 3]][:, :, :, [w // 3, 2 * w // 3]].reshape(b, k, -1, c)
+    rows = {"features": features, "layouts": layouts, "pooled": structure.mean((2, 3)), "cells": cells.swapaxes(1, 2)}
+    return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
+
+
+def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:
+    """Return the leakage probe, and the dependence between slices beside its permutation null."""
+    rows = {name: np.stack([row[name] for row in probed[:PROBED]]) for name in (probed[0] if probed else ())}
+    if len(probed) < 8:
+        return {"probe_leakage": None, "hsic": None, "hsic_null": None}
+    probe = leakage.probe(rows["features"], rows["layouts"], slices)
+    samples = {"pooled": rows["pooled"], "by_position": rows["cells"].reshape(-1, *rows["cells"].shape[2:])[:PROBED]}
+    found = {name: dependence.table(sample, rng, PERMUTATIONS) for name, sample in samples.items()}
+    pooled = found["pooled"]["hsic"]
+    dependent = {"hsic": pooled["mean"], "hsic_null": pooled["null"], "dependence": found}
+    return {"probe_leakage": probe["leakage"], "probe": probe} | dependent
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(codec: Codec, variables: PyTree, image: jax.Array):
+    return codec.encode(variables, image)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(codec: Codec, variables: PyTree, code):
+    return codec.decode(variables, code)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _swapped(codec: Codec, variables: PyTree, code, k: int) -> jax.Array:
+    structure = code.structure.at[:, k].set(jnp.roll(code.structure[:, k], -1, axis=0))
+    return codec.decode(variables, code.replace(structure=structure)).image
+
+
+def added(total, new):
+    """Add in float64 on the host: float32 sums lose precision over a data set."""
+    new = jax.tree.map(lambda x: np.asarray(x, np.float64), new)
+    return new if total is None else jax.tree.map(np.add, total, new)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Map [-1, 1] to uint8 0..255, clipping."""
+    return np.round((np.clip(np.asarray(image, np.float32), -1, 1) + 1) * 127.5).astype(np.uint8)
