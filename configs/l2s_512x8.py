@@ -1,4 +1,4 @@
-"""Latents2Segments (ours) at 512 px on 8 accelerators: all adversarial terms, bfloat16.
+"""Latents2Segments (ours) at 512 px on 8 accelerators: composed faces are judged, bfloat16.
 
 Command   l2s train --config l2s_512x8 --config.data.train='folder:CelebAMask-HQ?train'
 Hardware  8 accelerators with 80 GB, parameters and Adam moments sharded in pairs (parallel.fsdp=2)
@@ -29,11 +29,6 @@ def get_config():
     config.model.decoder.blocks = 4
     config.model.discriminator.channel_base = 32768
     config.model.discriminator.max_width = 512
-    config.model.patch.channel_base = 4096
-    config.model.patch.max_width = 384
-    config.model.patch.head_widths = (2048, 2048, 1024)
-    config.model.patch.crops = 8
-    config.model.patch.crop_size = 128
     config.loss.independence = 0.1
     for network in ("encoder", "generator"):
         config.optim[network].learning_rate = 1e-3

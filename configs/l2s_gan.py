@@ -11,33 +11,20 @@ Trained   from the weights of the demo; the discriminator judges composed faces,
           --config.loss.gan_reconstruction=0 --config.loss.gan_mix=0 --config.train.steps=400
 """
 
-from l2s_jax.config import default
+from l2s_jax.config import load, shipped_file
 from l2s_jax.systems.latents2segments.config import add_gan
 
 
 def get_config():
-    config = add_gan(default("latents2segments").unlock())
+    config = add_gan(load(shipped_file("demo")).unlock())
     config.image_size = 64
-    config.data.train = "synthetic:4000"
-    config.data.eval = "synthetic:100?val"
-    config.data.test = "synthetic:200?test"
-    config.data.batch_size = 16
-    config.data.cache = True
-    config.data.augment.flip = 0.5
-    for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
-        config.data.augment[magnitude] = 0.0
-    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
     config.train.steps = 800
     config.train.log_every = 25
-    config.train.eval_every = 0
     config.train.save_every = 100
     config.train.export = "last"
-    config.eval.batch_size = 20
     for network in ("encoder", "generator"):
         config.optim[network].learning_rate = 1e-3
         config.optim[network].warmup_steps = 20
-        config.optim[network].decay = "cosine"
-    config.optim.ema = 0.99
     config.loss.gan_reconstruction = config.loss.gan_mix = 0.1
     config.loss.r1 = 1.0  # small images want less than the published 10
     return config.lock()

@@ -12,30 +12,16 @@ Score     200 unseen faces (synthetic:200?test), 128 px: mean F1 0.930 by decode
 Limits    it has seen drawings only: photos of people come back as drawings do
 """
 
-from l2s_jax.config import default
+from l2s_jax.config import load, shipped_file
 
 
 def get_config():
-    config = default("latents2segments").unlock()
+    config = load(shipped_file("demo")).unlock()
     config.image_size = 128
-    config.data.train = "synthetic:4000"
-    config.data.eval = "synthetic:100?val"
-    config.data.test = "synthetic:200?test"
-    config.data.batch_size = 16
-    config.data.cache = True
-    config.data.augment.flip = 0.5
-    # Every synthetic face has its own pose, light and camera; only colours are varied.
-    for magnitude in ("rotate", "shift", "grey", "blur", "jpeg", "noise"):
-        config.data.augment[magnitude] = 0.0
-    config.data.augment.scale_min = config.data.augment.scale_max = 1.0
     config.train.steps = 200
     config.train.log_every = 25
-    config.train.eval_every = 0
     config.train.save_every = 100
-    config.eval.batch_size = 20
     for network in ("encoder", "generator"):
         config.optim[network].learning_rate = 2e-3
         config.optim[network].warmup_steps = 20
-        config.optim[network].decay = "cosine"
-    config.optim.ema = 0.99
     return config.lock()

@@ -10,7 +10,8 @@ Latents2Segments whose only losses were reconstructions of the image and of its 
 
 (or any other, for comparison). Its encoder stays as it is. The head is one 3x3 convolution of 32 channels on the code,
 all slices side by side, and one to the logits of the 4x4 pixels of a cell: cross entropy and Dice, Adam. Printed: F1 of
-the head, of the model's own ways of segmenting, and of the same head on the codes of the encoder with random weights.
+the head, and of the same head on the codes of the encoder with random weights; those of the model's own ways of
+segmenting are in its metrics.json.
 """
 
 import argparse
@@ -64,8 +65,8 @@ def encoded(model: Model, variables, spec: str, faces: int | None) -> tuple[np.n
     return np.concatenate(codes), np.concatenate(masks)
 
 
-def head_scores(train, test, classes: int, steps: int, seed: int) -> dict:
-    """Train a head on (codes, masks) and score it on others."""
+def head_confusion(train, test, classes: int, steps: int, seed: int) -> np.ndarray:
+    """Train a head on (codes, masks) and return its confusion matrix on others, int64 [classes, classes]."""
     codes, masks = train
     head = Head(classes, masks.shape[1] // codes.shape[3])
     params = jax.jit(head.init)(jax.random.key(seed), codes[:1])
@@ -86,10 +87,8 @@ def head_scores(train, test, classes: int, steps: int, seed: int) -> dict:
     for _ in range(steps):
         rows = rng.choice(len(codes), BATCH, replace=False)
         params, moments = step(params, moments, codes[rows], masks[rows])
-    label, counts = (
-        jax.jit(lambda x: jnp.argmax(head.apply(params, x), axis=-1)),
-        np.zeros((classes, classes), np.int64),
-    )
+    label = jax.jit(lambda x: jnp.argmax(head.apply(params, x), axis=-1))
+    counts = np.zeros((classes, classes), np.int64)
     for start in range(0, len(test[0]), BATCH):
         found = np.asarray(label(test[0][start : start + BATCH]))
         counts += segmentation.confusion_on_host(found, test[1][start : start + BATCH], classes)
@@ -110,7 +109,7 @@ def main() -> None:
     found = {}
     for name, variables in (("frozen codes", model.variables), ("random encoder", fresh)):
         sets = (encoded(model, variables, spec, n) for spec, n in ((data.train, args.faces), (data.test, None)))
-        found[name] = segmentation.scores(head_scores(*sets, len(names), args.steps, args.seed), names)
+        found[name] = segmentation.scores(head_confusion(*sets, len(names), args.steps, args.seed), names)
     for name, scores in found.items():
         each = ", ".join(f"{part} {score['f1']:.3f}" for part, score in scores["per_class"].items())
         print(f"head on {name}: mean F1 {scores['mean_f1']:.3f}  ({each})")

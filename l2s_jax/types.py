@@ -147,8 +147,8 @@ class Codec(NamedTuple):
       encode: (variables, image [B, H, W, 3] in [-1, 1]) -> Code.
       decode: (variables, Code) -> Decoded; deterministic.
       classes: class of each of the K slices; a label set may have classes without a slice (such as the background).
-      untrained: (variables, rng) -> the same variables, but with random weights in the generator; encoder and presence
-        head are unchanged. The baseline of every score of decoded images; None if the system cannot provide it.
+      untrained: (variables, rng) -> the same variables, but with random weights in the generator; all else is
+        unchanged. The baseline of every score of decoded images; None if the system cannot provide it.
     """
 
     encode: Callable[[PyTree, jax.Array], Code]

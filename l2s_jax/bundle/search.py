@@ -44,12 +44,13 @@ def find_models() -> dict[Path, str]:
 def newest() -> Path:
     """Return the most recently written readable bundle, the default of commands without --model.
 
-    Shipped models are none: they were trained on drawings, and what runs by default must not fool anybody.
+    Shipped models do not count: they were trained on drawings, and what runs by default must not fool anybody.
 
     Raises:
       UserError: there is none.
     """
-    own = [path for path in find_models() if path.parent != SHIPPED]
+    shipped = os.path.realpath(SHIPPED)
+    own = [path for path in find_models() if os.path.realpath(path.parent) != shipped]
     models = {written: path for path in own if (written := _written(path)) is not None}
     if not models:
         raise UserError("there is no model here yet: `l2s demo` trains one, or pass --model NAME|PATH|WORKDIR")

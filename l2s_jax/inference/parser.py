@@ -73,6 +73,7 @@ class Parsing:
 
 
 def _segmenter(model: Model, by: str) -> Predict:
+    """Return the way of segmenting called `by`; the model's others are named if there is none."""
     ways = model.system.segmenters
     if by not in ways:
         there = f"it has: {', '.join(ways)}" if ways else "it has one way only"

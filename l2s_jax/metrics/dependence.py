@@ -158,11 +158,11 @@ def table(codes: jax.Array, rng: jax.Array, permutations: int) -> dict:
     Args:
       codes: [N, K, D], N at least 4.
       rng: typed PRNG key of the permutations.
-      permutations: number of draws of the null: whole subspaces permuted over the examples, each by itself.
+      permutations: number of draws of the null, each of one random pair whose second subspace is permuted.
 
     Returns:
-      {`rv`, `hsic`, `dcor`: {`mean`: over the pairs of different subspaces, `null`: the mean of the same on permuted
-      subspaces, `null_max`: the largest draw, `pairs`: K x K nested list}}.
+      {`rv`, `hsic`, `dcor`: {`mean`: over the pairs of different subspaces, `null`: the mean of the draws, `null_max`:
+      the largest of them, to be compared with a single pair, `pairs`: K x K nested list}}.
     """
     codes = jnp.asarray(codes, jnp.float32)
     keys = jax.random.split(rng, permutations)
@@ -186,7 +186,7 @@ def _observed(statistic: Statistic, codes: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="statistic")
 def _null(statistic: Statistic, codes: jax.Array, keys: jax.Array) -> jax.Array:
-    """Compute the mean over one random pair of permuted subspaces for each key."""
+    """Compute the statistic of one random pair, one of the two permuted, for each key."""
 
     def draw(key: jax.Array) -> jax.Array:
         first, second, order = jax.random.split(key, 3)

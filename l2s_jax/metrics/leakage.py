@@ -76,9 +76,8 @@ def probe(features: np.ndarray, layouts: np.ndarray, names: Sequence[str]) -> di
 
     Returns:
       `slices` {name: `alone`, `whole`, `own_mask`}: variance of the other regions' layout explained by the slice, by
-      all slices together and by the region's own true layout; `leakage` = mean of `alone` / mean of `whole`, and
-      `own_mask` the same of the true layouts (what a slice that knows exactly its own outline would score). None with
-      fewer than 8 examples.
+      all slices together and by the region's own true layout; `leakage` = mean of `alone` / mean of `whole` (negative
+      scores count as 0), and `own_mask` the same of the true outlines, for comparison. None with fewer than 8 examples.
     """
     count = len(features)
     if count < 8:
@@ -88,10 +87,8 @@ def probe(features: np.ndarray, layouts: np.ndarray, names: Sequence[str]) -> di
         others = np.delete(layouts, k, axis=1).reshape(count, -1)
         sources = {"alone": features[:, k], "whole": everything, "own_mask": layouts[:, k]}
         found[name] = {which: explained(x, others) for which, x in sources.items()}
-    mean = {
-        which: float(np.mean([max(each[which], 0.0) for each in found.values()]))
-        for which in ("alone", "whole", "own_mask")
-    }
-    whole = mean["whole"]
-    ratio = {which: mean[which] / whole if whole > 0 else None for which in ("alone", "own_mask")}
-    return {"leakage": ratio["alone"], "own_mask": ratio["own_mask"], "slices": found}
+    alone, whole, own = (
+        float(np.mean([max(each[which], 0.0) for each in found.values()])) for which in ("alone", "whole", "own_mask")
+    )
+    leak, outline = (mean / whole if whole > 0 else None for mean in (alone, own))
+    return {"leakage": leak, "own_mask": outline, "slices": found}

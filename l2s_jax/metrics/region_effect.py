@@ -26,11 +26,11 @@ from l2s_jax.types import Code, Codec, Decoded, PyTree
 KINDS = ("noise", "swap", "zero")
 DEAD = 0.1
 """A slice is dead if its own-region effect is below this fraction of the median slice's ..."""
-SILENCE = 1e-3
-"""Share of a slice's usual energy below which a position is silent."""
 GREY_LEVEL = 3 * (1 / 127.5) ** 2
 """... or if swapping it changes its own region by less than one of 256 grey levels per channel (root mean square), the
 resolution of 8-bit images. In units of `Effects`: squared [-1, 1] RGB."""
+SILENCE = 1e-3
+"""Share of a slice's usual energy below which a position is silent."""
 
 
 class Effects(NamedTuple):
@@ -68,9 +68,9 @@ def effects(
     """Compute the effects of every slice in a batch; the noise of the decoder is fixed (`Codec.decode`).
 
     Kinds of perturbation of slice i, and the effect D_i(p) on pixel p:
-      * `noise`: adds `scale` times N(0, 1) times the channel's standard deviation over the batch, where the slice is
-        not silent (the paper adds 0.01 N(0, 1), whatever the scale of the code); D_i is the variance over `draws`
-        draws, summed over RGB.
+      * `noise`: adds to all positions `scale` times N(0, 1) times the channel's standard deviation over the batch where
+        the slice is not silent (the paper adds 0.01 N(0, 1), whatever the scale of the code); D_i is the variance over
+        `draws` draws, summed over RGB.
       * `swap`: replaces slice i by that of the next example that is not padding; D_i is the squared change. Because a
         part may move, region j is the union of the region in both masks. A batch with a single example is not counted.
       * `zero`: sets slice i to zero; D_i is the squared change.

@@ -20,6 +20,7 @@ HEARD = 0.2
 REACH = 7
 """Side of the box, in cells, by which coverage is blurred twice to tell which region lies near a silent cell."""
 _FAR = 1e-3
+"""Added to the blurred weight: where nothing is near, its logarithm is finite."""
 _OUT = 4
 """Colours and matte."""
 
@@ -37,9 +38,10 @@ def hearing(structure: Array) -> Array:
 
 
 def nearness(weight: Array) -> Array:
-    """Return the logarithm of the twice blurred weight [N, h, w, 1]: about how near the region is, at least log 0.001.
+    """Return log(0.001 + weight blurred twice) of the hearing weight [N, h, w, 1]: about how near the region is.
 
-    Where every slice is silent, as in the hole that a smaller part leaves behind, it lets the nearest region fill in.
+    It is added to every logit. Where every slice is silent, as in the hole that a smaller part leaves behind, it lets
+    the nearest region fill in.
     """
     for _ in range(2):
         weight = nn.avg_pool(weight, (REACH, REACH), padding="SAME")

@@ -90,13 +90,12 @@ class SlicedEncoder(nn.Module):
         """
         scales = self._scales(image)
         logits = self._light(self._context(scales))
-        b, h, w, k = logits.shape
-        coverage = jax.nn.softmax(logits).reshape(b, h // CELL, CELL, w // CELL, CELL, k).mean((2, 4))[..., None]
+        coverage = _cells(jax.nn.softmax(logits))[..., None]
         local = scales[1].astype(jnp.float32)
-        content = nn.Dense(k * (self.channels - 1), dtype=jnp.float32, name="content")(local)
+        content = nn.Dense(self.slices * (self.channels - 1), dtype=jnp.float32, name="content")(local)
         content = coverage * normalized_within(content.reshape(*coverage.shape[:-1], -1), coverage)
         structure = jnp.concatenate((coverage, content), axis=-1)
-        seen = jnp.concatenate((local, nn.avg_pool(image.astype(jnp.float32), (CELL, CELL), (CELL, CELL))), axis=-1)
+        seen = jnp.concatenate((local, _cells(image.astype(jnp.float32))), axis=-1)
         pooled = _mean_within(seen[:, :, :, None], coverage)[:, 0, 0]
         style = rms_norm(nn.Dense(self.style_dim, dtype=jnp.float32, name="style")(pooled))
         return jnp.moveaxis(structure, 3, 1), style, logits
@@ -128,6 +127,11 @@ class SlicedEncoder(nn.Module):
         x = nn.silu(depth_to_space(nn.Conv(4 * self.light_width, (3, 3), dtype=self.dtype, name="light_1")(x)))
         x = nn.Conv(4 * self.slices, (3, 3), dtype=jnp.float32, name="light_2")(x.astype(jnp.float32))
         return depth_to_space(x)
+
+
+def _cells(x: Array) -> Array:
+    """Average over the pixels of each cell: [B, H, W, C] -> [B, H/4, W/4, C]."""
+    return nn.avg_pool(x, (CELL, CELL), (CELL, CELL))
 
 
 def _mean_within(x: Array, coverage: Array) -> Array:

@@ -130,12 +130,12 @@ def _loss() -> ConfigDict:
     loss.region_inside = 1.0  # L1 of each region's colours inside its own mask, divided by its area (ours)
     loss.region_flat = 1.0  # L1 of each region's colours outside its mask to the region's mean colour (ours)
     loss.first_half = False  # reconstruct only one image of each pair (published)
-    loss.gan_reconstruction = 0.0  # generator loss of reconstructed regions
-    loss.gan_mix = 0.0  # generator loss of mixed regions (structure and style of two faces)
+    loss.gan_reconstruction = 0.0  # generator loss of reconstructed views: faces, or regions (discriminator.judges)
+    loss.gan_mix = 0.0  # generator loss of mixed views: structure of two faces in the style of one
     loss.patch = 0.0  # generator loss of the patch discriminator on mixed regions
     loss.independence = 0.0  # cross-covariance between slices
-    loss.d_reconstruction = 0.5  # discriminator loss of reconstructed regions
-    loss.d_mix = 0.5  # discriminator loss of mixed regions
+    loss.d_reconstruction = 0.5  # discriminator loss of reconstructed views
+    loss.d_mix = 0.5  # discriminator loss of mixed views
     loss.r1 = 10.0  # gamma of the image discriminator's R1 penalty
     loss.patch_r1 = 1.0  # gamma of the patch discriminator's R1 penalty, halved once more as published
     return loss

@@ -126,7 +126,7 @@ class Networks:
             structure = structure + self.code_noise * noise
         if self.slices is not None:
             structure = masked_codes(structure, self.slices)
-        return Encoded(structure, style, *(light or [None]))
+        return Encoded(structure, style, light[0] if light else None)
 
     def paint(
         self, params: dict[str, PyTree], structure: jax.Array, style: jax.Array, rngs: jax.Array | None = None

@@ -47,8 +47,10 @@ def build(config: ConfigDict) -> System:
         steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
         steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
     inferring = networks.lowered("direct", "generator")  # fewest multiplications when nothing is differentiated
-    ways = (_by_painter,) if inferring.slices else (_by_decodes, _by_light, _by_painter)
-    segmenters = {way.__name__.removeprefix("_by_"): functools.partial(way, inferring) for way in ways}
+    segmenters = {"painter": functools.partial(_by_painter, inferring)}
+    if inferring.slices is None:
+        own = {"decodes": _by_decodes, "light": _by_light}
+        segmenters = {name: functools.partial(way, inferring) for name, way in own.items()} | segmenters
     return System(
         name="latents2segments",
         label_set=networks.label_set,
@@ -60,7 +62,7 @@ def build(config: ConfigDict) -> System:
         watch=_watch,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("mask", *consensus_term.needs(config)),
-        predict=segmenters["painter" if inferring.slices else "decodes"],
+        predict=segmenters["decodes" if inferring.slices is None else "painter"],
         segmenters=segmenters,
         codec=Codec(
             functools.partial(_encode, inferring),
