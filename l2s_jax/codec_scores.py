@@ -46,7 +46,7 @@ class Tally:
         self.codec, self.variables, self.rng, self.names = codec, variables, rng, names
         self.classes, self.slices = len(names), [names[c] for c in codec.classes]
         self.errors, self.swaps, self.colours = None, None, None
-        self.probed, self.looks = [], []
+        self.probed, self.looks, self.faces = [], [], 0
         self.effects: dict = {}
         self.mean_face = _MeanFace(self.classes)
         self.random, self.random_effects, self.random_faces = None, {}, 0
@@ -63,7 +63,10 @@ class Tally:
         self.colours = added(self.colours, _colour_sums(self.classes, batch))
         for k in range(len(self.slices)):
             self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, batch, k))
-        self.looks.append(_looks(self.codec, self.variables, code, decoded, batch, number % len(self.slices)))
+        looks = _looks(self.codec, self.variables, code, decoded, batch, self.faces)
+        rows = np.flatnonzero(batch["weight"])
+        self.looks.append(tuple(np.asarray(features)[rows] for features in looks))
+        self.faces += len(rows)
         if len(self.probed) < PROBED:
             self.probed += _probed(self.codec, code, batch)
         self.effects = added(self.effects or None, self._effects(self.variables, number, batch))
@@ -202,16 +205,17 @@ def _swap_sum(codec: Codec, variables: PyTree, code: Code, before: jax.Array, ba
     return swap.sums(k, len(codec.classes), *faces, weight)
 
 
-def _looks(codec: Codec, variables: PyTree, code: Code, decoded: jax.Array, batch, k: int) -> tuple[np.ndarray, ...]:
-    """Return the features of photos, reconstructions and faces with slice k of the next one, without padding."""
-    faces = batch["image"], decoded, _swapped(codec, variables, code, k)
-    rows = np.flatnonzero(batch["weight"])
-    return tuple(np.asarray(_features(image))[rows] for image in faces)
+@functools.partial(jax.jit, static_argnums=0)
+def _looks(codec: Codec, variables: PyTree, code: Code, decoded: jax.Array, batch, first: int) -> tuple:
+    """Return the features of photos, reconstructions and faces with one slice of the next one, [B, D] each.
 
-
-@jax.jit
-def _features(image: jax.Array) -> jax.Array:
-    return realism.pyramid_features(image)
+    Face number n of the data set gets slice n modulo K; `first` is the number of the batch's first face.
+    """
+    partner, slices = region_effect.next_example(batch["weight"]), len(codec.classes)
+    taken = jax.nn.one_hot((first + jnp.arange(len(partner))) % slices, slices, dtype=bool)[:, :, None, None, None]
+    swapped = code.replace(structure=jnp.where(taken, code.structure[partner], code.structure))
+    faces = batch["image"], decoded, codec.decode(variables, swapped).image
+    return tuple(realism.pyramid_features(image) for image in faces)
 
 
 def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:

@@ -156,6 +156,17 @@ def test_slices_are_probed_and_swapped(sliced):
     assert ways["light"]["mean_f1"] != ways["decodes"]["mean_f1"]
 
 
+def test_realism_does_not_depend_on_the_size_of_the_batches(sliced):
+    """Ten faces in batches of two and of four, the last of which is padded: the partners differ, nothing else does."""
+    system = systems.build(tiny_l2s.quiet())
+    variables = system.variables(jax.jit(system.init)(jax.random.key(0)))
+    source = open_source("synthetic:10?test", size=tiny_l2s.SIZE)
+    options = {"image_size": tiny_l2s.SIZE, "batch_size": 4, "seed": 3, "panels": 0}
+    found = evaluation.evaluate(system, variables, source, **options).metrics["realism"]
+    for name in ("photos", "reconstructions"):
+        assert found[name] == pytest.approx(sliced[0].metrics["realism"][name], rel=1e-3)
+
+
 def test_effects_are_told_in_grey_levels(sliced):
     code = sliced[0].metrics["disentanglement"]
     faces = open_source("synthetic:10?test", size=tiny_l2s.SIZE)

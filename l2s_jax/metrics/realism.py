@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 GRID, LEVELS = 4, 4
+FLOOR = 1e-2
+"""Least deviation of a feature: one that is the same in all photos must not outweigh the others."""
 FEATURES = "pyramid"
 """Name of the features in metrics.json."""
 
@@ -44,6 +46,8 @@ def _cells(x: jax.Array) -> jax.Array:
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """Compute the unbiased squared MMD with k(a, b) = (a.b / D + 1)^3, features standardised by the real ones.
 
+    Unbiased for INDEPENDENT samples alone: decodes of the very faces in `real` lie nearer than any distribution does.
+
     Args:
       real: [N, D], N at least 2.
       fake: [M, D], M at least 2.
@@ -51,7 +55,7 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
     Returns:
       a float, 0 on average if both come from one distribution; it may be negative.
     """
-    mean, deviation = real.mean(axis=0), np.maximum(real.std(axis=0), 1e-6)
+    mean, deviation = real.mean(axis=0), np.maximum(real.std(axis=0), FLOOR)
     real, fake = ((x.astype(np.float64) - mean) / deviation for x in (real, fake))
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -67,8 +71,17 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
 def summary(real: np.ndarray, kinds: dict[str, np.ndarray]) -> dict:
     """Return the kernel distance of each kind of decoded faces from the photos, ready for JSON.
 
-    Beside them `photos`: the distance between two halves of the photos, what no model can beat. None under 8 faces.
+    Decodes of every other face are compared with the photos of the others, and the other way round; the mean of both.
+    Beside them `photos`: the same of the photos themselves, about 0. None under 8 faces.
+
+    Args:
+      real: [N, D], features of N photos.
+      kinds: by name, [N, D] each, features of the decodes of the same faces in the same order.
     """
-    few = len(real) < 8
-    halves = {"photos": (real[::2], real[1::2])} | {name: (real, fake) for name, fake in kinds.items()}
-    return {"features": FEATURES} | {name: None if few else kernel_distance(*pair) for name, pair in halves.items()}
+
+    def distance(fake: np.ndarray) -> float | None:
+        if len(real) < 8:
+            return None
+        return float(np.mean([kernel_distance(real[i::2], fake[1 - i :: 2]) for i in (0, 1)]))
+
+    return {"features": FEATURES} | {name: distance(fake) for name, fake in ({"photos": real} | kinds).items()}

@@ -40,5 +40,22 @@ def test_photos_are_near_photos_and_blur_is_far(photos):
     assert realism.summary(real[:4], {"any": real})["any"] is None
 
 
+def test_decodes_are_compared_with_the_photos_of_other_faces():
+    """A model that gives every face back exactly is as near as photos are, not nearer."""
+    real = np.random.default_rng(1).normal(size=(40, 6))
+    found = realism.summary(real, {"perfect": real, "shifted": real + 1.0})
+    assert found["perfect"] == found["photos"]
+    halves = realism.kernel_distance(real[::2], real[1::2] + 1.0), realism.kernel_distance(real[1::2], real[::2] + 1.0)
+    assert found["shifted"] == pytest.approx(np.mean(halves))
+    assert realism.kernel_distance(real, real) < 0  # pairs pull the value down
+
+
+def test_a_feature_that_all_photos_share_does_not_rule():
+    real = np.random.default_rng(2).normal(size=(40, 6))
+    real[:, 0] = 0.5
+    fake = real + 1e-4
+    assert abs(realism.summary(real, {"near": fake})["near"] - realism.summary(real, {})["photos"]) < 0.1
+
+
 def test_sides_need_no_power_of_two(photos):
     assert np.isfinite(realism.pyramid_features(jnp.asarray(photos[:1, :27, :30]))).all()

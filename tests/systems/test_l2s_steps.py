@@ -143,6 +143,20 @@ def test_a_judge_of_faces_sees_them_whole_and_with_some_slices_swapped():
             assert 0 <= metrics["d_accuracy"] <= 1
 
 
+def test_a_face_mixed_with_padding_is_not_judged():
+    config = tiny_l2s.config(model__discriminator__judges="image", loss__patch=0.0)
+    networks, batch = build_networks(config), tiny_l2s.faces(4)
+    batch["weight"] = np.array([1, 0, 1, 1], np.float32)
+
+    @jax.jit
+    def weights(rng):
+        params = networks.init(rng)
+        face = losses.faces(networks, batch, rng, GLOBAL_VIEW)
+        return losses.mix(networks, params, face, networks.encode(params, face.image), GLOBAL_VIEW)[1]
+
+    np.testing.assert_array_equal(weights(jax.random.key(0))[:, 0], [0, 0, 1, 1])
+
+
 def test_partners_are_exchanged_in_pairs_and_an_odd_last_row_gets_the_first():
     for rows, expected in ((4, [1, 0, 3, 2]), (5, [1, 0, 3, 2, 0])):
         x = jnp.arange(rows)

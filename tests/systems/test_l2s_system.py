@@ -249,6 +249,8 @@ PUBLISHED = {"model__architecture": "published"} | {f"loss__{name}": 0.0 for nam
         ({"schedule__discriminator_every": 0}, "loss.gan_reconstruction needs discriminators"),
         ({"schedule__discriminator_every": 1}, "never trains the autoencoder"),
         ({"model__pyramid__widths": (12, 16)}, "multiples of 8"),
+        ({"model__decoder__width": 10}, "model.decoder.width=10 must be a multiple of 4"),
+        (PUBLISHED | {"loss__patch": 0.0, "model__discriminator__judges": "image"}, "published composes no faces"),
     ],
 )
 def test_configs_that_do_not_fit_are_named(change, sentence):

@@ -153,7 +153,7 @@ def mix(networks, params, face: Faces, encoded: Encoded, axis: Axis) -> tuple[ja
     else:
         swapped = jax.vmap(lambda key: jax.random.bernoulli(key, 0.5, structure.shape[1:2]))(_fold(face.rngs, 6))
         structure = jnp.where(swapped[:, :, None, None, None], structure, encoded.structure)
-        present = face.weight[:, None]
+        present = (face.weight * partner(face.weight, axis))[:, None]
     painted = networks.paint(params, structure, encoded.style, _fold(face.rngs, 4))
     return views(networks, painted), present, masks
 

@@ -303,6 +303,14 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
             f"model.pyramid.widths={tuple(pyramid.widths)} needs at least two entries, all multiples of 8",
         ),
         (
+            not sliced or model.decoder.width % 4 == 0,
+            f"model.decoder.width={model.decoder.width} must be a multiple of 4",
+        ),
+        (
+            sliced or not schedule.discriminator_every or model.discriminator.judges == "regions",
+            "model.architecture=published composes no faces: set model.discriminator.judges=regions",
+        ),
+        (
             len(pyramid.widths) == len(pyramid.depths),
             "model.pyramid.widths and model.pyramid.depths must have the same number of entries",
         ),
