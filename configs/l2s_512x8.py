@@ -7,7 +7,7 @@ Expected  not run
 """
 
 from l2s_jax.config import default
-from l2s_jax.systems.latents2segments.config import add_gan
+from l2s_jax.systems.sliced.fields import add_gan
 
 
 def get_config():

@@ -6,7 +6,7 @@ choose the checkpoint, the 100 val faces are scored once.
 
 Command   l2s train --config l2s_celebamask_mini
 Hardware  2 CPU cores, or any accelerator
-Time      31 minutes for the 900 batches of 16 on two quiet cores (0.48 batches/s), scoring 2 minutes
+Time      900 batches of 16 at 0.48 batches/s on two quiet cores (about 31 minutes), scoring 2 minutes
 Score     val, 100 faces, 128 px: mean F1 0.891 by decoded slices (light head 0.889, mean mask 0.717): hair .881,
           skin .942, nose .905, eyes .831, lips .897 (0.890 at 512 px); PSNR 26.1 dB (mean face 11.9); macro ACS 0.888
           (random generator 0.675, chance 0.167), without the matte 0.669 (random generator 0.821: slices are silent

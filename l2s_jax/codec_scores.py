@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2s_jax.layers.slices import descriptors
+from l2s_jax.losses import independence
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
@@ -227,22 +229,31 @@ def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
     grids = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
     features = np.concatenate((grids, own), axis=-1)
     layouts = leakage.pool(layouts.reshape(b * k, *layouts.shape[2:], 1)).reshape(b, k, -1)
-    cells = structure[:, :, [h // 3, 2 * h // 3]][:, :, :, [w // 3, 2 * w // 3]].reshape(b, k, -1, c)
-    rows = {"features": features, "layouts": layouts, "pooled": structure.mean((2, 3)), "cells": cells.swapaxes(1, 2)}
+    rows = {"features": features, "layouts": layouts, "own_frame": _descriptors(code)}
     return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
 
 
 def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:
-    """Return the leakage probe, and the dependence between slices beside its permutation null."""
+    """Return the leakage probe, and the dependence between slices beside its permutation null.
+
+    `own_frame`: what slices say but for where their regions lie (layers/slices.py), the value under `hsic`;
+    `with_place`: what the probe sees, places included.
+    """
     rows = {name: np.stack([row[name] for row in probed[:PROBED]]) for name in (probed[0] if probed else ())}
     if len(probed) < 8:
         return {"probe_leakage": None, "hsic": None, "hsic_null": None}
     probe = leakage.probe(rows["features"], rows["layouts"], slices)
-    samples = {"pooled": rows["pooled"], "by_position": rows["cells"].reshape(-1, *rows["cells"].shape[2:])[:PROBED]}
+    samples = {"own_frame": rows["own_frame"], "with_place": rows["features"]}
+    samples = {name: independence.standardised(sample, np.ones(len(sample))) for name, sample in samples.items()}
     found = {name: dependence.table(sample, rng, PERMUTATIONS) for name, sample in samples.items()}
-    pooled = found["pooled"]["hsic"]
-    dependent = {"hsic": pooled["mean"], "hsic_null": pooled["null"], "dependence": found}
+    hsic = found["own_frame"]["hsic"]
+    dependent = {"hsic": hsic["mean"], "hsic_null": hsic["null"], "dependence": found}
     return {"probe_leakage": probe["leakage"], "probe": probe} | dependent
+
+
+@jax.jit
+def _descriptors(code: Code) -> jax.Array:
+    return descriptors(code.structure, code.style)
 
 
 @functools.partial(jax.jit, static_argnums=0)

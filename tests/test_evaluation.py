@@ -146,7 +146,7 @@ def test_slices_are_probed_and_swapped(sliced):
     assert set(code["probe"]["slices"]) == set(code["slices"])
     assert code["probe_leakage"] == code["probe"]["leakage"]
     assert 0 < code["hsic_null"] <= 1
-    assert set(code["dependence"]) == {"pooled", "by_position"}
+    assert set(code["dependence"]) == {"own_frame", "with_place"}
     assert metrics["swap"]["outside_over_inside"] >= 0
     assert metrics["swap"]["seam"] > 0
     assert set(code["levels"]) == set(code["slices"])

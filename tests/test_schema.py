@@ -14,9 +14,14 @@ from l2s_jax import bundle, schema, systems
 from l2s_jax import config as configs
 from l2s_jax.inference import model as trained
 from l2s_jax.recipe import describe
-from tests.helpers import tiny_l2s, tiny_segface, tiny_svc
+from tests.helpers import tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 
-TINY = {"latents2segments": tiny_l2s, "segface": tiny_segface, "structure_via_consensus": tiny_svc}
+TINY = {
+    "independent_subspaces": tiny_subspaces,
+    "latents2segments": tiny_l2s,
+    "segface": tiny_segface,
+    "structure_via_consensus": tiny_svc,
+}
 HOSTILE = (
     *(None, True, False, 0, 1, -1, 3, 7, 64, 2**20, 2**31, -(2**70), 10**400, 0.5, -2.0, 1e300, float("nan")),
     *("", "x", "none", "x" * 5000, "\x1b[2J\n", "../../etc", "published"),

@@ -1,42 +1,80 @@
-"""A loss for independent subspaces: the slices of a code should not be linearly correlated."""
+"""Losses for independent subspaces of a code: cross-covariance, and normalised HSIC.
+
+Formulas: docs/methods/independent_subspaces.md, "Measures of dependence". Both are functions of ALL rows that they are
+estimated from (the global batch, and codes of earlier batches): with N rows, independent subspaces score about 1 / N.
+"""
 
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.losses.reductions import Psum, append_axes, safe_divide
+from l2s_jax.losses.reductions import append_axes, safe_divide
+
+EPSILON = 1e-8
+"""Added to variances, so that a constant dimension scores 0."""
 
 
-def cross_covariance(codes: jax.Array, weight: jax.Array, psum: Psum, *, epsilon: float = 1e-8) -> jax.Array:
-    """Compute the cross-covariance loss between the slices of standardised codes (XCov, Cheung et al. 2014).
+def standardised(codes: jax.Array, weight: jax.Array) -> jax.Array:
+    """Shift and scale each dimension of codes [N, K, D] to mean 0 and variance 1 over rows of `weight` [N]; float32."""
+    codes, weight = codes.astype(jnp.float32), append_axes(weight, 3)
+    count = jnp.sum(weight)
 
-    sum_{i<j} ||C_ij||_F^2 / D^2, with C_ij the [D, D] correlation block of slices i and j over the global batch. The
-    division by D^2, the mean over the entries of a block, makes the value independent of D: it lies in [0, K(K-1)/2].
-    Independent codes of N examples score about K(K-1)/2 / (N-1), not 0: use large global batches.
+    def mean(x: jax.Array) -> jax.Array:
+        return safe_divide(jnp.sum(weight * x, axis=0, keepdims=True), count)
 
-    A spatial code must first be reduced to [N, K, D], by pooling or by taking positions as examples; flattening it
-    would need a (K D) x (K D) matrix.
+    codes = codes - mean(jax.lax.stop_gradient(codes))  # against cancellation
+    codes = codes - mean(codes)
+    return codes * jax.lax.rsqrt(mean(codes**2) + EPSILON)
+
+
+def cross_covariance(codes: jax.Array, weight: jax.Array) -> jax.Array:
+    """Compute the cross-covariance loss between the subspaces of standardised codes (XCov, Cheung et al. 2014).
+
+    sum_{i<j} ||C_ij||_F^2 / D^2, with C_ij the [D, D] correlation block of subspaces i and j. The division by D^2, the
+    mean over the entries of a block, makes the value independent of D: it lies in [0, K(K-1)/2].
 
     Args:
       codes: [N, K, D], any float type; the statistics are float32.
       weight: [N], 0 = padding.
-      psum: sum over the devices.
-      epsilon: added to variances, so that a constant dimension scores 0.
 
     Returns:
       float32 scalar.
     """
-    examples, slices, dims = codes.shape
-    flat = codes.astype(jnp.float32).reshape(examples, slices * dims)
-    weight = append_axes(weight, 2)
-    # A covariance is invariant to a constant shift, so the codes can be centred by a psum without a gradient (they
-    # must not be nested where gradients flow); centring avoids cancellation in float32 second moments.
-    centre = safe_divide(*psum(jax.lax.stop_gradient((jnp.sum(weight * flat, axis=0), jnp.sum(weight, axis=0)))))
-    shifted = flat - centre[None]
-    second = jnp.matmul((weight * shifted).T, shifted, precision="highest")
-    count, first, second = psum((jnp.sum(weight), jnp.sum(weight * shifted, axis=0), second))
-    mean = safe_divide(first, count)
-    covariance = safe_divide(second, count) - mean[:, None] * mean[None, :]
-    deviation = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance), 0.0) + epsilon)
-    correlation = covariance / (deviation[:, None] * deviation[None, :])
-    blocks = jnp.mean(jnp.square(correlation).reshape(slices, dims, slices, dims), axis=(1, 3))
+    rows, subspaces, dims = codes.shape
+    flat = standardised(codes, weight).reshape(rows, subspaces * dims)
+    products = jnp.matmul((append_axes(weight, 2) * flat).T, flat, precision="highest")
+    correlation = safe_divide(products, jnp.sum(weight))
+    blocks = jnp.mean(jnp.square(correlation).reshape(subspaces, dims, subspaces, dims), axis=(1, 3))
     return jnp.sum(jnp.triu(blocks, k=1))
+
+
+def hsic(codes: jax.Array, weight: jax.Array) -> jax.Array:
+    """Compute the sum over pairs of subspaces of their normalised HSIC (Gretton et al. 2005), biased, in [0, K(K-1)/2].
+
+    tr(K H L H) / sqrt(tr(K H K H) tr(L H L H)) with rows and centring weighted by `weight`, of Gaussian kernels
+    exp(-d^2 / 2 s^2) on standardised codes, s^2 half the mean squared distance (ours; no gradient flows through it).
+
+    Args:
+      codes: [N, K, D], any float type; the kernels are float32.
+      weight: [N], 0 = padding.
+
+    Returns:
+      float32 scalar.
+    """
+    share = safe_divide(jnp.asarray(weight, jnp.float32), jnp.sum(weight))
+    codes = jnp.moveaxis(standardised(codes, weight), 1, 0)
+    norms = jnp.sum(codes**2, axis=-1)
+    squares = norms[:, :, None] + norms[:, None, :] - 2 * jnp.einsum("kad,kbd->kab", codes, codes, precision="highest")
+    squares = jnp.maximum(squares, 0.0)
+    scale = jax.lax.stop_gradient(jnp.einsum("a,b,kab->k", share, share, squares))[:, None, None]
+    kernels = jnp.exp(-safe_divide(squares, jnp.broadcast_to(scale, squares.shape)))
+    rows = jnp.einsum("a,kab->kb", share, kernels)
+    centred = kernels - rows[:, :, None] - rows[:, None, :] + jnp.einsum("a,ka->k", share, rows)[:, None, None]
+    weighted = centred * jnp.sqrt(share)[None, :, None] * jnp.sqrt(share)[None, None, :]
+    products = jnp.einsum("iab,jab->ij", weighted, weighted, precision="highest")
+    own = jnp.diagonal(products)
+    normalised = products * jax.lax.rsqrt(jnp.maximum(own[:, None] * own[None, :], EPSILON**2))
+    return jnp.sum(jnp.triu(normalised, k=1))
+
+
+MEASURES = {"covariance": cross_covariance, "hsic": hsic}
+"""The losses by name."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -60,8 +61,7 @@ class SlicedEncoder(nn.Module):
     """An encoder from an image to one structure slice and one style for each region, and the light head's logits.
 
     Attributes:
-      slices: K, number of regions.
-      channels: C, channels of a slice: its coverage and C - 1 of content.
+      channels: of each of the K slices, its coverage and its content; C, the most of them, is what all have room for.
       style_dim: S, length of a region's style.
       widths: channels at H/2, H/4, H/8, ... ; the image side must be a multiple of 2 ** len(widths).
       depths: residual blocks per scale.
@@ -69,8 +69,7 @@ class SlicedEncoder(nn.Module):
       dtype: compute dtype; parameters, logits and codes are float32.
     """
 
-    slices: int
-    channels: int
+    channels: tuple[int, ...]
     style_dim: int
     widths: tuple[int, ...]
     depths: tuple[int, ...]
@@ -92,8 +91,9 @@ class SlicedEncoder(nn.Module):
         logits = self._light(self._context(scales))
         coverage = _cells(jax.nn.softmax(logits))[..., None]
         local = scales[1].astype(jnp.float32)
-        content = nn.Dense(self.slices * (self.channels - 1), dtype=jnp.float32, name="content")(local)
-        content = coverage * normalized_within(content.reshape(*coverage.shape[:-1], -1), coverage)
+        own = np.array(self.channels)[:, None] - 1 > np.arange(max(self.channels) - 1)  # [K, C - 1], content it has
+        content = nn.Dense(own.size, dtype=jnp.float32, name="content")(local).reshape(*coverage.shape[:-1], -1)
+        content = own[None, None, None] * coverage * normalized_within(content, coverage)
         structure = jnp.concatenate((coverage, content), axis=-1)
         seen = jnp.concatenate((local, _cells(image.astype(jnp.float32))), axis=-1)
         pooled = _mean_within(seen[:, :, :, None], coverage)[:, 0, 0]
@@ -125,7 +125,7 @@ class SlicedEncoder(nn.Module):
         """Compute the light head's logits: [B, H/4, W/4, F] -> float32 [B, H, W, K]."""
         x = nn.silu(nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype, name="light_0")(nn.silu(x)))
         x = nn.silu(depth_to_space(nn.Conv(4 * self.light_width, (3, 3), dtype=self.dtype, name="light_1")(x)))
-        x = nn.Conv(4 * self.slices, (3, 3), dtype=jnp.float32, name="light_2")(x.astype(jnp.float32))
+        x = nn.Conv(4 * len(self.channels), (3, 3), dtype=jnp.float32, name="light_2")(x.astype(jnp.float32))
         return depth_to_space(x)
 
 

@@ -126,14 +126,19 @@ def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet 
     return Table(head, rows) if rows else None
 
 
-_BY_POSITION = "disentanglement.dependence.by_position.hsic"
+_WITH_PLACE = "disentanglement.dependence.with_place.hsic"
 _SEPARATION = (
     ("mean F1 of masks from decoded slices", "segmentation_by.decodes.mean_f1", "", ""),
     ("mean F1 of masks from the light head", "segmentation_by.light.mean_f1", "", ""),
     ("mean F1 of masks by the painter rule", "segmentation_by.painter.mean_f1", "", ""),
     ("leakage by probe", "disentanglement.probe_leakage", "own outline", "disentanglement.probe.own_mask"),
-    ("dependence of slices, pooled", "disentanglement.hsic", "shuffled", "disentanglement.hsic_null"),
-    ("dependence of slices, by position", f"{_BY_POSITION}.mean", "shuffled", f"{_BY_POSITION}.null"),
+    (
+        "dependence of slices, in their own frames",
+        "disentanglement.hsic",
+        "shuffled",
+        "disentanglement.hsic_null",
+    ),
+    ("dependence of slices, with their places", f"{_WITH_PLACE}.mean", "shuffled", f"{_WITH_PLACE}.null"),
     ("swaps: change outside over inside", "swap.outside_over_inside", "", ""),
     ("swaps: contrast at the seam over that of true borders", "swap.seam", "", ""),
     ("distance of reconstructions from photos", "realism.reconstructions", "photos", "realism.photos"),

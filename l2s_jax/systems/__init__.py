@@ -7,14 +7,16 @@ A system is a package with the modules
     published.py   optional: `PUBLISHED`, the authors' weights and scores (systems/base.py)
     convert.py     if there are published weights: `read(state, head, config) -> Converted`
 
-Packages in this folder are registered automatically; other distributions register theirs as an entry point of the group
-`l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md). No system is imported before it is requested.
+Packages in this folder that have a `system.py` are registered automatically; other distributions register theirs as an
+entry point of the group `l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md). No system is imported before it is
+requested.
 """
 
 import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from ml_collections import ConfigDict
@@ -36,7 +38,12 @@ def packages() -> dict[str, str]:
 
 def _own() -> dict[str, str]:
     """Return those of this folder, without the search through all installed distributions."""
-    return {module.name: f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg}
+    packages = (module for module in pkgutil.iter_modules(__path__) if module.ispkg)
+    return {
+        package.name: f"{__name__}.{package.name}"
+        for package in packages
+        if Path(package.module_finder.path, package.name, "system.py").is_file()
+    }
 
 
 def names() -> tuple[str, ...]:

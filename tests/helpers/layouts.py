@@ -17,7 +17,7 @@ from l2s_jax.losses import adversarial
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
 from l2s_jax.types import System, TrainState
-from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_svc
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 
 REGIONS, SIDE, ROWS = 6, 16, 16
 NOISE = 1e-5
@@ -99,6 +99,10 @@ def latents2segments():
     return systems.build(tiny_l2s.config()), {}, tiny_l2s.faces(ROWS)
 
 
+def independent_subspaces():
+    return systems.build(tiny_subspaces.config(independence__ramp=0)), {}, tiny_subspaces.faces(ROWS)
+
+
 def segface():
     return systems.build(tiny_segface.config(**tiny_segface.AGREEING)), {}, tiny_segface.faces(ROWS)
 
@@ -111,4 +115,6 @@ def structure_via_consensus():
         return system, frozen_arguments(system), tiny_svc.faces(ROWS)
 
 
-CASES = {case.__name__: case for case in (penalty, latents2segments, segface, structure_via_consensus)}
+CASES = {
+    case.__name__: case for case in (penalty, latents2segments, independent_subspaces, segface, structure_via_consensus)
+}

@@ -5,13 +5,14 @@ import numpy as np
 from input_pipeline.images.components import blobs
 from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
+from l2s_jax.systems.sliced.fields import add_gan
 
 SIZE, BLOBS = 16, 16
 
 
 def config(**changes):
     """The `l2s` preset at 16 px with all terms; `changes` by dotted name with `__` for the dot."""
-    tiny = l2s_config.add_gan(configs.default("latents2segments").unlock())
+    tiny = add_gan(configs.default("latents2segments").unlock())
     tiny.model.discriminator.judges, tiny.loss.patch = "regions", 0.1
     tiny.image_size = SIZE
     tiny.model.style = 8
@@ -23,6 +24,7 @@ def config(**changes):
     tiny.model.patch.channel_base, tiny.model.patch.head_widths = 64, (16,)
     tiny.model.patch.crops, tiny.model.patch.crop_size = 2, 8
     tiny.loss.region, tiny.loss.independence, tiny.loss.consensus.weight = 0.1, 0.1, 0.1
+    tiny.independence.queue, tiny.independence.ramp = 8, 0
     tiny.data.blobs = BLOBS
     return changed(tiny, changes)
 

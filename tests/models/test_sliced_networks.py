@@ -13,7 +13,7 @@ K, C, S, SIDE = 3, 4, 5, 16
 
 @pytest.fixture(scope="module")
 def encoded():
-    encoder = SlicedEncoder(K, C, S, widths=(8, 16), depths=(1, 1), light_width=8)
+    encoder = SlicedEncoder((C,) * K, S, widths=(8, 16), depths=(1, 1), light_width=8)
     image = jax.random.uniform(jax.random.key(0), (2, SIDE, SIDE, 3), minval=-1, maxval=1)
     return jax.jit(encoder.init_with_output)(jax.random.key(1), image)[0]
 
@@ -33,6 +33,15 @@ def test_coverage_is_the_share_of_pixels_of_the_light_head(encoded):
     probability = np.asarray(jax.nn.softmax(logits)).reshape(2, 4, 4, 4, 4, K).mean((2, 4))
     np.testing.assert_allclose(np.moveaxis(structure[..., 0], 1, -1), probability, rtol=1e-5)
     np.testing.assert_allclose(np.sqrt(np.mean(np.square(style), axis=-1)), 1, rtol=1e-4)
+
+
+def test_a_slice_of_fewer_channels_is_silent_in_the_others():
+    encoder = SlicedEncoder((2, 4, 3), S, widths=(8, 16), depths=(1, 1), light_width=8)
+    image = jax.random.uniform(jax.random.key(0), (2, SIDE, SIDE, 3), minval=-1, maxval=1)
+    structure = np.asarray(jax.jit(encoder.init_with_output)(jax.random.key(1), image)[0][0])
+    spoken = np.abs(structure).max(axis=(0, 2, 3)) > 0
+    np.testing.assert_array_equal(spoken.sum(-1), [2, 4, 3])
+    assert all(row[:size].all() for row, size in zip(spoken, (2, 4, 3), strict=True))
 
 
 def test_content_is_normalised_within_its_region():

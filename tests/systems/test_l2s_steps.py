@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from l2s_jax import systems
-from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
+from l2s_jax.systems.sliced import losses
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s
@@ -113,6 +113,7 @@ def test_two_devices_compute_what_one_does(system, state, mode, names):
             np.testing.assert_allclose(metrics[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
     # Gradients are compared by their moments; where one is about 0, Adam's step may be any part of the learning rate.
     assert difference(reference.ema, placed.ema) < 2e-5
+    assert difference(reference.stats, placed.stats) < 2e-5
     for group, moments in reference.opt_state.items():
         check_moments(placed.opt_state[group], moments)
 

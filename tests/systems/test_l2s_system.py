@@ -13,8 +13,9 @@ from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax import systems
 from l2s_jax.systems.latents2segments import config as l2s_config
-from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.networks import build as build_networks
+from l2s_jax.systems.latents2segments.networks import painted_logits
+from l2s_jax.systems.sliced import losses
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_l2s
 from tests.helpers.steps import compiled, difference
@@ -69,7 +70,7 @@ def slice_gradients(config) -> np.ndarray:
         return jax.grad(loss)(codes)
 
     grads = np.asarray(gradients(jax.random.key(1)))
-    slices = networks.slices or ((0, None),) * len(networks.classes)
+    slices = getattr(networks, "slices", ((0, None),) * len(networks.classes))
     return np.array([np.sqrt(np.mean(np.square(grads[:, k, ..., a:b]))) for k, (a, b) in enumerate(slices)])
 
 
@@ -200,7 +201,7 @@ def test_helen_variant_has_two_slices_of_four_channels_and_no_background():
     # Skin lies over hair where both are painted, as the authors paint; elsewhere is background.
     regions = np.full((1, 2, 1, 4, 3), -1.0, np.float32)
     regions[0, 0, 0, :2], regions[0, 1, 0, 1:3] = 0.5, 0.5
-    painted = networks.painted_logits(jnp.asarray(regions)).argmax(-1)
+    painted = painted_logits(networks, 0, jnp.asarray(regions)).argmax(-1)
     assert [networks.label_set.names[k] for k in np.ravel(painted)] == ["hair", "skin", "skin", "background"]
 
 
@@ -216,7 +217,7 @@ def test_painter_takes_the_tolerance_of_the_config():
     dim = jnp.full((1, 5, 1, 1, 3), -1 + 2.5 * 2 / 255)  # level 2 of 255
     for tolerance, seen in ((1, True), (2, False)):
         networks = build_networks(tiny_l2s.published(model__painter_tolerance=tolerance))
-        assert bool(networks.painted_logits(dim).argmax(-1).any()) is seen
+        assert bool(painted_logits(networks, networks.painter_tolerance, dim).argmax(-1).any()) is seen
 
 
 MATTED = ("cross_entropy", "dice", "light", "image", "region_inside", "region_flat", "consensus__weight")
@@ -236,11 +237,12 @@ PUBLISHED = {"model__architecture": "published"} | {f"loss__{name}": 0.0 for nam
             "is hair_background",
         ),
         ({"model__slices": (2, 2)}, "model.slices has 2 entries"),
-        ({"model__slices": (2, 2, 2, 2, 2, 1)}, "at least 2 channels"),
+        ({"model__slices": (2, 2, 2, 2, 2, 1)}, "each needs at least 2, its coverage and its content"),
+        (PUBLISHED | {"model__slices": (2, 2, 2, 2, 2, 1)}, "a slice needs at least 2 channels"),
+        ({"model__generator__renormalize": True}, "model.generator.renormalize=true is of the published method"),
         (PUBLISHED | {"model__generator__widths": (8,)}, "model.generator.widths needs 4 entries"),
         ({"image_size": 30}, "multiple of 4"),
         ({"model__architecture": "vgg"}, "model.architecture='vgg' must be one of: sliced, published"),
-        ({"model__slices": (2, 2, 2, 2, 2, 3)}, "slices of equal width"),
         (PUBLISHED | {"model__slices": (2, 2, 2, 2, 2, 3)}, "loss.independence compares slices of equal width"),
         ({"model__background": False, "model__slices": (2,) * 5}, "needs a background slice"),
         ({"model__architecture": "published"}, "loss.cross_entropy needs decoded mattes"),

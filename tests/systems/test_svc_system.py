@@ -16,7 +16,7 @@ from l2s_jax import bundle, systems
 from l2s_jax.inference.model import frozen_arguments, load_model
 from l2s_jax.systems.structure_via_consensus import config as svc_config
 from l2s_jax.systems.structure_via_consensus import system as svc_system
-from l2s_jax.systems.structure_via_consensus.teacher import open_teacher
+from l2s_jax.systems.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_svc

@@ -7,7 +7,7 @@ import pytest
 from l2s_jax import systems
 from l2s_jax.inference import parser
 from l2s_jax.types import GLOBAL_VIEW
-from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_svc
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 
 
 def dtypes(tree) -> dict[str, str]:
@@ -24,10 +24,12 @@ def wide():
     ("tiny", "conf"),
     [
         (tiny_l2s, tiny_l2s.config()),
+        (tiny_subspaces, tiny_subspaces.config()),
+        (tiny_subspaces, tiny_subspaces.config(independence__measure="hsic", loss__ms_ssim=0.5)),
         (tiny_segface, tiny_segface.config(model__stochastic_depth=0.1, **tiny_segface.AGREEING)),
         (tiny_svc, tiny_svc.config()),
     ],
-    ids=["latents2segments", "segface", "structure_via_consensus"],
+    ids=["latents2segments", "independent_subspaces", "hsic and ms-ssim", "segface", "structure_via_consensus"],
 )
 def test_every_step_keeps_float32(wide, tiny, conf):
     system = systems.build(conf)

@@ -5,30 +5,16 @@ separately, and a region is where its slice's decoded image is. See config.py fo
 """
 
 import functools
-from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
-from l2s_jax import optim
-from l2s_jax.systems import consensus_term
-from l2s_jax.systems.latents2segments import losses
 from l2s_jax.systems.latents2segments.initial import with_weights
-from l2s_jax.systems.latents2segments.networks import Networks
 from l2s_jax.systems.latents2segments.networks import build as build_networks
-from l2s_jax.types import Axis, Batch, Code, Codec, Metrics, Prediction, PyTree, System, TrainState, step_rng
-
-OPTIMISED = {
-    "encoder": ("encoder",),
-    "generator": ("generator",),
-    "discriminator": ("discriminator", "patch"),
-}
-"""Networks by optimiser."""
-ALWAYS_RIGHT, BLIND = 0.98, 0.52
-"""Accuracies of the discriminator between which it teaches something."""
-EXPORTED = ("encoder", "generator")
+from l2s_jax.systems.latents2segments.networks import painted_logits
+from l2s_jax.systems.sliced import autoencoder
+from l2s_jax.systems.sliced.networks import Networks
+from l2s_jax.types import Prediction, System
 
 
 def build(config: ConfigDict) -> System:
@@ -37,183 +23,24 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: the config is inconsistent.
     """
-    consensus_term.check(config)
     networks = build_networks(config)
-    optimisers = _optimisers(config)
-    steps = {"autoencode": functools.partial(_autoencode, networks, optimisers, config)}
-    if config.schedule.discriminator_every:
-        # Several times faster when the gradient is differentiated.
-        folded = networks.lowered("folded", "discriminator", "patch")
-        steps["discriminate"] = functools.partial(_discriminate, networks, optimisers, config)
-        steps["r1"] = functools.partial(_regularise, folded, optimisers, config)
-    inferring = networks.lowered("direct", "generator")  # fewest multiplications when nothing is differentiated
-    segmenters = {"painter": functools.partial(_by_painter, inferring)}
-    if inferring.slices is None:
-        own = {"decodes": _by_decodes, "light": _by_light}
-        segmenters = {name: functools.partial(way, inferring) for name, way in own.items()} | segmenters
+    painter = functools.partial(_by_painter, autoencoder.for_inference(networks), config.model.painter_tolerance)
+    sliced = config.model.architecture == "sliced"
+    segmenters = (autoencoder.segmenters(networks) if sliced else {}) | {"painter": painter}
     return System(
         name="latents2segments",
-        label_set=networks.label_set,
-        init=functools.partial(_init, networks, optimisers, config),
-        steps=steps,
-        schedule=functools.partial(schedule, config.schedule),
-        variables=functools.partial(_variables, config),
         init_from=functools.partial(with_weights, config) if config.model.init_from else None,
-        watch=_watch,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
-        needs=("mask", *consensus_term.needs(config)),
-        predict=segmenters["decodes" if inferring.slices is None else "painter"],
+        predict=segmenters["decodes" if sliced else "painter"],
         segmenters=segmenters,
-        codec=Codec(
-            functools.partial(_encode, inferring),
-            functools.partial(_decode, inferring),
-            networks.classes,
-            functools.partial(_untrained, inferring),
-        ),
+        **autoencoder.functions(config, networks),
     )
 
 
-def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
-    """Return the steps to run on batch number `step`.
-
-    Every `discriminator_every`-th batch trains the discriminators (2 = the published alternation); every `r1_every`-th
-    of those also runs R1. The other batches train the autoencoder.
-    """
-    every = config.discriminator_every
-    if not every or step % every:
-        return ("autoencode",)
-    return ("discriminate", "r1") if step // every % config.r1_every == 0 else ("discriminate",)
-
-
-def _watch(means: Mapping[str, float]) -> str:
-    """Tell of a discriminator that teaches nothing: one that is always right, or one that cannot tell."""
-    accuracy = means.get("train/discriminate/d_accuracy", 0.75)
-    if accuracy > ALWAYS_RIGHT:
-        return (
-            f"the discriminator is right about {accuracy:.1%} of the pictures: the generator learns little from it; "
-            "raise loss.gan_reconstruction and loss.gan_mix, or lower optim.discriminator.learning_rate"
-        )
-    if accuracy < BLIND:
-        return (
-            f"the discriminator is right about {accuracy:.1%} of the pictures, and chance is 50 %: it is blind; "
-            "lower loss.r1 or raise optim.discriminator.learning_rate"
-        )
-    return ""
-
-
-def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
-    every = config.schedule.discriminator_every
-    updates = config.train.steps - (config.train.steps // every if every else 0)
-    groups = {name: optim.with_total_steps(config.optim[name], updates) for name in ("encoder", "generator")}
-    if every:
-        own = optim.with_total_steps(config.optim.discriminator, config.train.steps // every)
-        groups["discriminator"] = optim.for_lazy_regularization(own, config.schedule.r1_every)
-    return {name: optim.build(group) for name, group in groups.items()}
-
-
-def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:
-    params_rng, step_key = jax.random.split(rng)
-    params = networks.init(params_rng)
-    exported = {name: value for name, value in params.items() if name in EXPORTED}
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        rng=step_key,
-        params=params,
-        stats={},
-        # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
-        ema=jax.tree.map(jnp.copy, exported) if config.optim.ema else {},
-        opt_state={name: tx.init(_group(params, name)) for name, tx in optimisers.items()},
-    )
-
-
-def _group(params: dict[str, PyTree], group: str) -> dict[str, PyTree]:
-    return {name: params[name] for name in OPTIMISED[group] if name in params}
-
-
-def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
-    def terms(trained):
-        rng = step_rng(state, "autoencode")
-        return losses.autoencoder_terms(networks, config, state.params | trained, batch, rng, axis)
-
-    state, metrics = _update(
-        optimisers, ("encoder", "generator"), consensus_term.weights(config.loss), terms, state, axis
-    )
-    if config.optim.ema:
-        new = {
-            name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
-            for name, ema in state.ema.items()
-        }
-        state = state.replace(ema=new)
-    return state, metrics
-
-
-def _discriminate(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
-    def terms(trained):
-        rng = step_rng(state, "discriminate")
-        return losses.discriminator_terms(networks, config.loss, trained, state.params, batch, rng, axis)
-
-    weights = consensus_term.weights(config.loss) | {"d_accuracy": 0.0}
-    return _update(optimisers, ("discriminator",), weights, terms, state, axis)
-
-
-def _regularise(networks, optimisers, config, state: TrainState, batch: Batch, axis: Axis):
-    def terms(trained):
-        rng = step_rng(state, "r1")
-        penalties = losses.r1_terms(networks, config.loss, trained, batch, rng, axis)
-        # Lazy regularisation: applied every n-th time with n times the weight (StyleGAN2).
-        return {name: config.schedule.r1_every * value for name, value in penalties.items()}
-
-    return _update(optimisers, ("discriminator",), {}, terms, state, axis)
-
-
-def _update(optimisers, groups, weights, terms, state: TrainState, axis: Axis) -> tuple[TrainState, Metrics]:
-    """Update the networks of `groups` once on the weighted sum of terms; a term without a weight has weight 1."""
-
-    def objective(trained):
-        values = terms(trained)
-        return sum(weights.get(name, 1.0) * value for name, value in values.items()), values
-
-    trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
-    (loss, metrics), grads = jax.value_and_grad(objective, has_aux=True)(trained)
-    grads = axis.psum(grads)
-    params, opt_state = dict(state.params), dict(state.opt_state)
-    for group in groups:
-        own = _group(params, group)
-        updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
-        params |= optax.apply_updates(own, updates)
-    metrics = {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
-    return state.replace(params=params, opt_state=opt_state), metrics
-
-
-def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
-    return state.ema if config.optim.ema else {name: state.params[name] for name in EXPORTED if name in state.params}
-
-
-def _encode(networks: Networks, variables: dict[str, PyTree], image: jax.Array) -> Code:
-    encoded = networks.encode(variables, image)
-    return Code(encoded.structure, encoded.style)
-
-
-def _decode(networks: Networks, variables: dict[str, PyTree], code: Code):
-    return networks.decode(variables, code.structure, code.style)
-
-
-def _untrained(networks: Networks, variables: dict[str, PyTree], rng: jax.Array) -> dict[str, PyTree]:
-    return variables | {"generator": networks.init(rng)["generator"]}
-
-
-def _by_decodes(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
+def _by_painter(
+    networks: Networks, tolerance: int, variables, image: jax.Array, landmarks: jax.Array | None = None
+) -> Prediction:
     del landmarks  # this method does not align faces
     encoded = networks.encode(variables, image)
-    return Prediction(networks.paint(variables, encoded.structure, encoded.style).logits)
-
-
-def _by_light(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
-    del landmarks
-    return Prediction(networks.encode(variables, image).light)
-
-
-def _by_painter(networks: Networks, variables, image: jax.Array, landmarks: jax.Array | None = None) -> Prediction:
-    del landmarks
-    encoded = networks.encode(variables, image)
-    return Prediction(networks.painted_logits(networks.paint(variables, encoded.structure, encoded.style).regions))
+    regions = networks.paint(variables, encoded.structure, encoded.style).regions
+    return Prediction(painted_logits(networks, tolerance, regions))

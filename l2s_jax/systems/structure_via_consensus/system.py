@@ -23,7 +23,7 @@ from l2s_jax.models.face_occ_net import FaceOccNet
 from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.structure_via_consensus.initial import with_model
-from l2s_jax.systems.structure_via_consensus.teacher import Teacher, open_teacher
+from l2s_jax.systems.teacher import Teacher, open_teacher
 from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
 
 

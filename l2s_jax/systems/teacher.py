@@ -1,4 +1,4 @@
-"""The teacher that stage 1 learns from: a bundle of any system, opened when training needs it.
+"""A teacher that a system learns from: a trained model of any system, opened when training needs it.
 
 A trained student's config still names its teacher, but the student can be used without it.
 """

@@ -1,6 +1,7 @@
-"""The losses of Latents2Segments: those of the autoencoder, the discriminators and the R1 penalties.
+"""The losses of a sliced autoencoder: its own terms, those of the discriminators and the R1 penalties.
 
-Formulas and weights: docs/methods/latents2segments.md, "Reconstruction losses", "Adversarial losses" and "R1".
+Formulas and weights: docs/methods/latents2segments.md, "Reconstruction losses", "Adversarial losses" and "R1"; the
+independence of slices: docs/methods/independent_subspaces.md.
 """
 
 from typing import NamedTuple
@@ -11,14 +12,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from l2s_jax.layers.crops import crop, random_windows, region_windows
-from l2s_jax.losses import adversarial, independence, reconstruction, segmentation
-from l2s_jax.losses.reductions import safe_divide
+from l2s_jax.losses import adversarial, independence, reconstruction, segmentation, ssim
+from l2s_jax.losses.reductions import global_mean, safe_divide
 from l2s_jax.systems import consensus_term
-from l2s_jax.systems.latents2segments.networks import Encoded, Networks, Painted
+from l2s_jax.systems.sliced.networks import Encoded, Networks, Painted
 from l2s_jax.types import Axis, Batch, PyTree, example_rngs
 
 Params = dict[str, PyTree]
 Terms = dict[str, jax.Array]
+
+QUEUE = "independence"
+"""Key, in `TrainState.stats`, of the descriptors of earlier batches."""
 
 
 class Faces(NamedTuple):
@@ -66,9 +70,9 @@ def partner(x: jax.Array, axis: Axis) -> jax.Array:
 
 
 def autoencoder_terms(
-    networks: Networks, config: ConfigDict, params: Params, batch: Batch, rng: jax.Array, axis: Axis
-) -> Terms:
-    """Compute the unweighted terms of encoder and generator, by name of their weight."""
+    networks: Networks, config: ConfigDict, params: Params, stats: PyTree, batch: Batch, rng: jax.Array, axis: Axis
+) -> tuple[Terms, PyTree]:
+    """Compute the unweighted terms of encoder and generator, by name of their weight, and the new `stats` (`queue`)."""
     loss = config.loss
     face = faces(networks, batch, rng, axis)
     terms: Terms = {}
@@ -77,8 +81,7 @@ def autoencoder_terms(
         terms["light"] = segmentation.cross_entropy(encoded.light, face.mask, face.weight, axis.psum)
         terms["light"] += segmentation.dice(encoded.light, face.mask, face.weight, axis.psum)
     if loss.independence:
-        pooled = pooled_slices(networks, encoded.structure)
-        terms["independence"] = independence.cross_covariance(pooled, face.weight, axis.psum)
+        terms["independence"], stats = _independence(networks, config, encoded, face.weight, stats, axis)
     shown, structure, style = _reconstructed(loss, face, encoded, axis)
     painted = networks.paint(params, structure, style, _fold(shown.rngs, 1))
     if loss.consensus.weight:
@@ -89,7 +92,30 @@ def autoencoder_terms(
         terms["gan_reconstruction"] = adversarial.generator_loss(logits, seen(networks, shown), axis.psum)
     if loss.gan_mix or loss.patch:
         terms |= _mix_terms(networks, loss, params, face, encoded, axis)
-    return terms
+    return terms, stats
+
+
+def queue(networks: Networks, config: ConfigDict, params: Params) -> dict[str, PyTree]:
+    """Return the first `stats`: room for the descriptors of the faces of earlier batches, with weight 0."""
+    size = config.independence.queue
+    if not (config.loss.independence and size):
+        return {}
+    image = jnp.zeros((1, networks.image_size, networks.image_size, 3), jnp.float32)
+    shape = jax.eval_shape(lambda: networks.descriptors(networks.encode(params, image))).shape
+    return {QUEUE: {"codes": jnp.zeros((size, *shape[1:]), jnp.float32), "weight": jnp.zeros(size, jnp.float32)}}
+
+
+def _independence(
+    networks: Networks, config: ConfigDict, encoded: Encoded, weight: jax.Array, stats: PyTree, axis: Axis
+) -> tuple[jax.Array, PyTree]:
+    """Measure the dependence between slices over the global batch and the queue, and push the batch into the queue."""
+    rows = {"codes": axis.all_gather(networks.descriptors(encoded)), "weight": axis.all_gather(weight)}
+    if stats:
+        rows = jax.tree.map(lambda new, old: jnp.concatenate((new, old)), rows, stats[QUEUE])
+        stats = {QUEUE: jax.tree.map(lambda x: jax.lax.stop_gradient(x[: config.independence.queue]), rows)}
+    value = independence.MEASURES[config.independence.measure](**rows)
+    # Every device computes the whole value from gathered rows; its part of the sum is one of as many equal ones.
+    return axis.psum(value / axis.psum(jnp.ones((), jnp.float32))), stats
 
 
 def _reconstructed(loss, face: Faces, encoded: Encoded, axis: Axis) -> tuple[Faces, jax.Array, jax.Array]:
@@ -113,6 +139,9 @@ def _reconstruction_terms(loss, face: Faces, painted: Painted, axis: Axis) -> Te
         terms["region"] = _region_mean(jnp.abs(painted.regions - face.targets), face, axis)
     if loss.image:
         terms["image"] = reconstruction.l1(painted.image, face.image, face.weight, axis.psum)
+    if loss.ms_ssim:
+        similarity = ssim.ms_ssim(painted.image, face.image)
+        terms["ms_ssim"] = global_mean(1 - similarity, face.weight, axis.psum)
     if loss.region_inside:
         terms["region_inside"] = reconstruction.region_l1(colours, face.image, face.masks, face.weight, axis.psum)
     if loss.region_flat:
@@ -226,14 +255,6 @@ def r1_terms(networks: Networks, loss: ConfigDict, params: Params, batch: Batch,
         # The published code halves the patch penalty once more than gamma / 2.
         terms["patch_r1"] = loss.patch_r1 / 2 * 0.5 * weighted(penalty, face.present)
     return terms
-
-
-def pooled_slices(networks: Networks, structure: jax.Array) -> jax.Array:
-    """Average each slice over positions, for its own channels: [B, K, h, w, C] -> [B, K, c]."""
-    means = structure.mean(axis=(2, 3))
-    if networks.slices is None:
-        return means
-    return jnp.stack([means[:, k, first:end] for k, (first, end) in enumerate(networks.slices)], axis=1)
 
 
 def judge(networks: Networks, params: Params, regions: jax.Array) -> jax.Array:
