@@ -9,8 +9,8 @@ from input_pipeline.errors import UserError
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
 from l2s_jax.systems.latents2segments import config as l2s_config
-from l2s_jax.systems.latents2segments import system as l2s_system
 from l2s_jax.systems.latents2segments.convert import convert_checkpoint
+from l2s_jax.systems.sliced.autoencoder import EXPORTED
 from tests.helpers import l2s_weights, tiny_l2s, torch_writer
 from tests.helpers.steps import difference, numbered
 
@@ -68,11 +68,11 @@ def test_no_discriminator_is_needed(checkpoint, published):
 def test_a_model_of_the_system_is_taken_over(tmp_path):
     config = tiny_l2s.quiet()
     state = numbered(systems.build(config))
-    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in l2s_system.EXPORTED}
+    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in EXPORTED}
     sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(tiny_l2s.SIZE)}
     bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
     started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).init_from(state)
-    for name in l2s_system.EXPORTED:
+    for name in EXPORTED:
         assert difference(started.params[name], variables[name]) == 0
     # Of other regions, what belongs to one region starts anew, and all else is taken over.
     changes = {"label_set": "hair_skin", "model__slices": (2,) * 3}

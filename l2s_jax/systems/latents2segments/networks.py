@@ -78,10 +78,9 @@ def build(config: ConfigDict) -> Networks:
     label_set = labels.get(config.label_set)
     classes = tuple(range(0 if config.model.background else 1, len(label_set)))
     _check(config, label_set, classes)
-    common = sliced.common(config, label_set, classes)
     if config.model.architecture == "published":
-        return _published(config, common)
-    return Networks(**sliced.modules(config, tuple(config.model.slices)), **common)
+        return _published(config, sliced.common(config, label_set, classes))
+    return Networks(**sliced.modules(config, tuple(config.model.slices)), **sliced.common(config, label_set, classes))
 
 
 def _published(config: ConfigDict, common: dict) -> PublishedNetworks:
