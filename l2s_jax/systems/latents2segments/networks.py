@@ -130,7 +130,7 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
     )
     published = (
         (
-            model.generator.renormalize or min(model.slices) >= 2,
+            model.generator.renormalize or min(model.slices, default=2) >= 2,
             f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels",
         ),
         (not matted, f"loss.{matted} needs decoded mattes: set it to 0 or model.architecture=sliced"),
