@@ -1,4 +1,4 @@
-"""Independent Subspaces (ours in the spirit of the paper) at 128 px on 800 labelled real faces, sized for two CPU cores.
+"""Independent Subspaces (ours, in the spirit of the paper) at 128 px on 800 real faces, sized for two CPU cores.
 
 Faces and splits are those of configs/l2s_celebamask_mini.py.
 
