@@ -36,7 +36,7 @@ def decode(sliced, image):
     function = jax.jit(codec.decode)
 
     def by_hand(structure, style):
-        parts = range(PARTS)
+        parts = np.arange(PARTS)
         one = code.replace(structure=code.structure[structure, parts][None], style=code.style[style, parts][None])
         return to_bytes(function(variables, one).image)[0]
 

@@ -25,15 +25,16 @@ def dependence_maps(scores: Mapping[str, Any]) -> dict[str, list[Titled]]:
       pairs are above the null.
     """
     found = {}
-    for sample, measures in group(scores, "dependence").items():
-        drawn = [_draw(scores, sample, name, entry) for name, entry in group({"_": measures}, "_").items()]
+    for sample in group(scores, "dependence"):
+        drawn = [_draw(scores, sample, name) for name in group(scores, "dependence", sample)]
         if matrices := [matrix for matrix in drawn if matrix is not None]:
             found[_plain(sample)] = matrices
     return found
 
 
-def _draw(scores: Mapping[str, Any], sample: str, name: str, entry: Any) -> Titled | None:
-    pairs = _square(group({"_": entry}, "_").get("pairs"))
+def _draw(scores: Mapping[str, Any], sample: str, name: str) -> Titled | None:
+    entry = group(scores, "dependence", sample, name)
+    pairs = _square(entry.get("pairs"))
     if pairs is None:
         return None
     title, count = _TITLES.get(name, _plain(name)), len(pairs)

@@ -103,9 +103,9 @@ def colour_scale(color: str, ends: tuple[str, str], title: str) -> Drawing:
 def _draw_cell(axes: Axes, row: float, column: float, cell: Cell, color: str, small: bool) -> None:
     known = np.isfinite(cell.shade)
     box = {"xy": (column - 0.47, row - 0.46), "width": 0.94, "height": 0.92}
-    axes.add_patch(Rectangle(**box, facecolor=GRID, alpha=0.35))
+    axes.add_artist(Rectangle(**box, facecolor=GRID, alpha=0.35))  # add_patch would reckon the limits anew each time
     if known:
-        axes.add_patch(Rectangle(**box, facecolor=color, alpha=float(np.clip(cell.shade, 0, 1))))
+        axes.add_artist(Rectangle(**box, facecolor=color, alpha=float(np.clip(cell.shade, 0, 1))))
     tint = ON_FILL if known and cell.shade > _DARK else MUTED if cell.quiet or not known else INK
     if cell.text:
         axes.text(column, row, cell.text, ha="center", va="center", color=tint, fontsize=10 if small else 12)

@@ -130,18 +130,15 @@ def drawings(text: str) -> dict[str, list[str]]:
 
 
 def test_region_effects_stand_beside_those_of_the_random_generator(report):
-    shown = drawings(section(report(), "effect"))
-    assert list(shown) == [
-        "region effect, this model, with the matte",
-        "region effect, random generator, with the matte",
-        "colour scale from 0 to 100 per cent of a row",
-        "region effect, this model, without the matte",
-        "region effect, random generator, without the matte",
-        "colour scale from 0 to 100 per cent of a row",
-    ]
-    numbers = [texts.count(share) for texts, share in zip(list(shown.values())[:2], ("80.8", "28.6"), strict=True)]
-    assert numbers == [6, 6]  # 0.021 of 0.026 and 0.02 of 0.07: the diagonals
-    assert {"0 %", "100 %"} <= set(shown["colour scale from 0 to 100 per cent of a row"])
+    part = section(report(), "effect")
+    shown, scale = drawings(part), "colour scale from 0 to 100 per cent of a row"
+    views = "this model, with the matte", "random generator, with the matte", "this model, without the matte"
+    maps = [f"region effect, {view}" for view in (*views, "random generator, without the matte")]
+    assert list(shown) == [*maps[:2], scale, *maps[2:]]
+    assert part.count(scale) == 2  # one for each pair
+    assert [shown[maps[k]].count(share) for k, share in enumerate(("80.8", "28.6"))] == [6, 6]
+    # The diagonals: 0.021 of 0.026, and 0.02 of 0.07.
+    assert {"0 %", "100 %"} <= set(shown[scale])
 
 
 def test_dependence_shows_the_numbers_of_the_file_beside_their_null(report, metrics):

@@ -44,7 +44,7 @@ def test_dependence_is_shaded_by_its_value_on_the_scale_of_its_legend():
     assert written.count("(0.250)") == 2  # not above chance
     assert "0.250" not in written
     assert written.count("0.750") == 2
-    np.testing.assert_allclose(opacities(plots.dependence_scale(), PLUM), np.arange(11) / 10)
+    np.testing.assert_allclose(opacities(plots.dependence_scale(), PLUM), np.arange(1, 11) / 10)  # 0 is not painted
 
 
 def test_without_a_null_no_pair_is_in_brackets():
