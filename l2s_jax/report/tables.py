@@ -204,7 +204,7 @@ def activeness_table(metrics: Mapping[str, Any], published: Sequence[ActivenessT
     if number(scores, "acs") is None:
         return None
     rows = [
-        [Cell(name), *(Cell(x, quiet=True) for x in (text(acs), text(1 / table.slices), table.data, "its authors"))]
+        [Cell(name), *(Cell(x, quiet=True) for x in (text(acs), text(1 / table.slices), table.data, "the paper"))]
         for table in published
         for name, acs in table.acs.items()
     ]

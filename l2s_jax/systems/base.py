@@ -75,7 +75,8 @@ class ActivenessTable:
         """Return a plain-text table caption that says whose numbers these are and on which faces."""
         return (
             f"Published ACS: {self.title} of {self.source}, at {self.image_size} px. Numbers of its authors on their "
-            f"test split ({self.data}), not measured here; scores of other faces do not compare. {self.remark}"
+            f"test split ({self.data}), not measured here; scores of other faces do not compare. Their chance, "
+            f"1 / {self.slices}, is our arithmetic. {self.remark}"
         )
 
 

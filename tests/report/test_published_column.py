@@ -79,7 +79,7 @@ def test_table_of_activeness_says_whose_numbers_these_are_and_on_which_faces(wor
     section = section[section.index("pixel2style2pixel") - 200 :]
     paper = "CelebAMask-HQ, 862 faces that show all five regions"
     for name, acs in (("pixel2style2pixel", "0.189"), ("Swapping Autoencoder", "0.259"), ("Latents2Segments", "0.819")):
-        assert cells(section, name) == [name, acs, "0.200", paper, "its authors"]
+        assert cells(section, name) == [name, acs, "0.200", paper, "the paper"]
     assert cells(section, "this model") == ["this model", "0.900", "0.167", f"{spec}, 200 faces", "this run"]
     assert cells(section, "without the matte") == [
         "without the matte",
