@@ -81,6 +81,7 @@ def render(data: RunData, panels: Mapping[str, bytes]) -> str:
         dependence_scale=plots.dependence_scale(),
         donors=_donors(data),
         acs=tables.acs_table(disentanglement),
+        random_generator=bool(tables.group(disentanglement, "random_generator")),
         random_faces=tables.text(tables.number(disentanglement, "random_generator", "examples"), 0),
         slices=tables.slice_table(disentanglement, data.label_set),
         separation=tables.separation_table(data.metrics),

@@ -118,10 +118,7 @@ def metrics() -> dict:
             "total": dict.fromkeys(L2S_REGIONS.names, 0.02),
             "dead_slices": ["lips"],
             "slices": list(L2S_REGIONS.names),
-            "dependence": {
-                "pooled": {"hsic": dependence(0.1), "rv": dependence(0.2)},
-                "one_face": {"dcor": dependence(0.4)},
-            },
+            "dependence": {"pooled": {"hsic": dependence(0.1)}, "one_face": {"dcor": dependence(0.4)}},
         },
         "data": {"spec": "synthetic:200?test", "examples": 200},
     }

@@ -8,6 +8,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
+from l2s_jax.report.dependence import dependence_maps
 from l2s_jax.report.html import write_report
 from l2s_jax.report.svg import PALETTE
 
@@ -144,13 +145,10 @@ def test_region_effects_stand_beside_those_of_the_random_generator(report):
 def test_dependence_shows_the_numbers_of_the_file_beside_their_null(report, metrics):
     part = section(report(), "dependence")
     assert re.findall("<h3>(.*?)</h3>", part) == ["Sample: pooled", "Sample: one face"]
-    assert re.findall("<h4>(.*?)</h4>", part) == [
-        "normalised HSIC", "RV coefficient", "distance correlation, squared",
-    ]  # fmt: skip
+    assert re.findall("<h4>(.*?)</h4>", part) == ["normalised HSIC", "distance correlation, squared"]
     shown = drawings(part)
     for label, sample, name in (
         ("normalised HSIC of pairs of slices, pooled", "pooled", "hsic"),
-        ("RV coefficient of pairs of slices, pooled", "pooled", "rv"),
         ("distance correlation, squared of pairs of slices, one face", "one_face", "dcor"),
     ):
         entry = metrics["disentanglement"]["dependence"][sample][name]
@@ -162,16 +160,31 @@ def test_dependence_shows_the_numbers_of_the_file_beside_their_null(report, metr
         numbers = [text for text in shown[label] if re.fullmatch(r"\(?[\d.]+\)?", text)]
         assert sorted(numbers) == sorted(expected + beside)
         assert {"mean", "null", "null max", *L2S_REGIONS.names} <= set(shown[label])
-    assert part.count("11 of 15 pairs above the largest null") == 3
+    assert part.count("11 of 15 pairs above the largest null") == 2
 
 
 @pytest.mark.parametrize(
     "entry", [None, 3, {}, {"pairs": 1}, {"pairs": []}, {"pairs": [1]}, {"pairs": [[1, 2]]}, {"pairs": [["a"]]}]
 )
-def test_entries_that_are_no_matrix_are_left_out(workdir, metrics, entry):
-    metrics["disentanglement"]["dependence"] = {"joint": 0.5, "odd": {"hsic": entry}}
-    (workdir / "metrics.json").write_text(json.dumps(metrics))
-    assert "Dependence" not in titles(write_report(workdir).read_text())
+def test_entries_that_are_no_matrix_are_left_out(metrics, entry):
+    measured = metrics["disentanglement"]
+    measured["dependence"] |= {
+        "joint": 0.5,
+        "odd": {"hsic": entry},
+        "some": {"rv": entry, "pooled_rv": measured["dependence"]["pooled"]["hsic"]},
+    }
+    found = {sample: [matrix.title for matrix in matrices] for sample, matrices in dependence_maps(measured).items()}
+    assert found == {
+        "pooled": ["normalised HSIC"],
+        "one face": ["distance correlation, squared"],
+        "some": ["pooled rv"],
+    }
+
+
+def test_a_matrix_without_names_and_null_is_drawn_with_numbers():
+    ((matrix,),) = dependence_maps({"dependence": {"any": {"rv": {"pairs": [[1, 0.5], [0.5, 1]]}}}}).values()
+    assert matrix.remark == ""
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", matrix.drawing.body).count("0.500") == 2
 
 
 def test_the_table_of_the_triangle_names_the_donor_of_every_part(report, arrays):
@@ -235,7 +248,7 @@ def test_words_from_files_are_words(workdir, metrics):
     scores["leak"][HOSTILE] = 0.5
     scores["dead_slices"] = [HOSTILE, "\ud800"]
     scores["slices"] = [HOSTILE] * 6
-    scores["dependence"][HOSTILE] = {HOSTILE: scores["dependence"]["pooled"]["rv"]}
+    scores["dependence"][HOSTILE] = {HOSTILE: scores["dependence"]["pooled"]["hsic"]}
     metrics["data"]["spec"] = HOSTILE
     (workdir / "metrics.json").write_text(json.dumps(metrics))
     config = {"system": HOSTILE, "label_set": "l2s_regions", "image_size": HOSTILE, HOSTILE: [HOSTILE, "\ud800\0"]}
