@@ -118,20 +118,13 @@ class Tally:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the region-effect matrices of evaluation.npz."""
+        """Return the region-effect matrices of evaluation.npz, and those of the random generator if there is one."""
         found = {"slices": np.asarray(self.codec.classes, np.uint8)}
-        for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
-            if view in self.effects["noise"]:
-                found[name] = region_effect.matrix(self.effects["noise"][view])
+        for prefix, effects in (("", self.effects), ("random_", self.random_effects)):
+            for view, name in (("image", "effect"), ("unmatted", "effect_unmatted")):
+                if view in effects.get("noise", {}):
+                    found[prefix + name] = region_effect.matrix(effects["noise"][view])
         return found
-
-    def pictures(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the panels of faces [N, H, W, 3]: decoded, every slice alone, and each slice from the next face."""
-        code = _encode(self.codec, self.variables, image)
-        decoded = _decode(self.codec, self.variables, code)
-        swaps = [to_bytes(_swapped(self.codec, self.variables, code, k)) for k in range(len(self.slices))]
-        pictures = {"reconstruction": decoded.image, "regions": decoded.regions}
-        return {name: to_bytes(each) for name, each in pictures.items()} | {"swaps": np.stack(swaps, axis=1)}
 
 
 class _MeanFace:
@@ -264,12 +257,6 @@ def _encode(codec: Codec, variables: PyTree, image: jax.Array):
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(codec: Codec, variables: PyTree, code):
     return codec.decode(variables, code)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _swapped(codec: Codec, variables: PyTree, code, k: int) -> jax.Array:
-    structure = code.structure.at[:, k].set(jnp.roll(code.structure[:, k], -1, axis=0))
-    return codec.decode(variables, code.replace(structure=structure)).image
 
 
 def added(total, new):

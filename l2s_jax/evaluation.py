@@ -1,7 +1,8 @@
 """Evaluation of a trained system, for any system that implements the contract.
 
 `score` is the short form for the training loop: masks at network resolution. `evaluate` is the full one: masks at both
-resolutions, components and boundaries, what the codec does (codec_scores.py), and the arrays behind the report.
+resolutions, components and boundaries, what the codec does (codec_scores.py), and the arrays behind the report
+(codec_pictures.py).
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
-from l2s_jax import codec_scores
+from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
 from l2s_jax.metrics import segmentation, structure
 from l2s_jax.types import PyTree, System
@@ -194,7 +195,7 @@ class _Tally:
             "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
         }
         if self.codec is not None:
-            pictures |= self.codec.pictures(image)
+            pictures |= codec_pictures.pictures(self.system.codec, self.variables, image)
         return pictures
 
     def result(self) -> Evaluation:

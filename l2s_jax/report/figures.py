@@ -1,4 +1,4 @@
-"""Draw the image panels of an evaluation: masks, reconstructions, slices decoded alone, and swapped slices."""
+"""Draw the image panels of an evaluation: masks, reconstructions, slices alone, swapped, combined and moved."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +8,7 @@ from input_pipeline.labels import LabelSet
 from l2s_jax.report import overlays
 from l2s_jax.report.image_grid import fit, png, sheet
 from l2s_jax.report.run_data import slice_labels
+from l2s_jax.report.swap_triangle import face_name, swap_triangle
 
 MAX_FACES, MAX_ROWS = 8, 5
 _CELL, _SHEET_WIDTH = 128, 1440  # pixels; the panels are embedded in the HTML page, so they stay small
@@ -22,7 +23,7 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
       label_set: classes of the masks, regions and swaps.
 
     Returns:
-      PNG bytes by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`.
+      PNG bytes by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`, `triangle`, `traversals`.
     """
     slices = [label.name for label in slice_labels(arrays, label_set)]
     panels = {}
@@ -34,6 +35,10 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
         panels["regions"] = regions(arrays["image"], arrays["regions"], slices)
     if {"image", "swaps"} <= set(arrays):
         panels["swaps"] = swaps(arrays["image"], arrays["swaps"], slices)
+    if {"triangle", "triangle_donors"} <= set(arrays):
+        panels["triangle"] = swap_triangle(arrays["triangle"], arrays["triangle_donors"], slices)
+    if {"traversals", "traversal_positions"} <= set(arrays):
+        panels["traversals"] = traversals(arrays["traversals"], arrays["traversal_positions"], slices)
     return {name: png(panel) for name, panel in panels.items()}
 
 
@@ -120,6 +125,22 @@ def swaps(image: np.ndarray, swapped: np.ndarray, slices: Sequence[str]) -> np.n
     donors = np.roll(image, -1, axis=0)
     leads = [[face, donor] for face, donor in zip(image[:MAX_ROWS], donors, strict=False)]
     return _by_slice(leads, ("face", "donor"), swapped, slices)
+
+
+def traversals(frames: np.ndarray, positions: np.ndarray, slices: Sequence[str]) -> np.ndarray:
+    """Draw traversals: rows are slices; columns are the first face with that slice on its way to those of other faces.
+
+    Args:
+      frames: uint8 [K, F, H, W, 3].
+      positions: float32 [F], where each frame is: 0 at the first face's slice, 1 at the second's ...
+      slices: names of the K slices.
+
+    Returns:
+      uint8 [*, *, 3].
+    """
+    titles = [face_name(int(place)) if place == int(place) else "→" for place in positions]
+    cell = _cell(columns=max(frames.shape[:2]))  # many slices make a tall sheet: smaller cells keep it small
+    return sheet([[fit(frame, cell) for frame in row] for row in frames], list(slices), titles)
 
 
 def _by_slice(leads: list[list[np.ndarray]], titles: tuple[str, ...], stack: np.ndarray, names: Sequence[str]):

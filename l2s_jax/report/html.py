@@ -14,9 +14,10 @@ from input_pipeline import files
 from l2s_jax import systems
 from l2s_jax.report import plots, tables
 from l2s_jax.report.curves import ORDER, curves
+from l2s_jax.report.dependence import dependence_maps
 from l2s_jax.report.figures import draw_panels
 from l2s_jax.report.run_data import RunData, read, slice_labels
-from l2s_jax.report.svg import PALETTE, Drawing
+from l2s_jax.report.svg import PALETTE, Drawing, Titled
 from l2s_jax.systems.base import Result
 
 
@@ -59,7 +60,7 @@ def render(data: RunData, panels: Mapping[str, bytes]) -> str:
     segmentation, reconstruction, disentanglement = (
         tables.group(data.metrics, name) for name in ("segmentation", "reconstruction", "disentanglement")
     )
-    charts = curves(data.history)
+    charts, published_activeness = curves(data.history), systems.published_activeness()
     system = data.config.get("system")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = resources.files("l2s_jax.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
@@ -70,11 +71,17 @@ def render(data: RunData, panels: Mapping[str, bytes]) -> str:
         panels={name: base64.b64encode(png).decode() for name, png in panels.items()},
         tiles=tables.tiles(data.metrics),
         **_classes(data, segmentation),
-        confusion=_matrix(data, "confusion"),
+        confusion=_confusion(data),
         errors=tables.reconstruction_table(reconstruction, data.label_set),
-        effect=_matrix(data, "effect"),
-        effect_unmatted=_matrix(data, "effect_unmatted"),
+        effect_maps=_effects(data),
+        effect_scale=plots.effect_scale(),
+        activeness=tables.activeness_table(data.metrics, published_activeness),
+        activeness_captions=[table.caption for table in published_activeness],
+        dependence=dependence_maps(disentanglement),
+        dependence_scale=plots.dependence_scale(),
+        donors=_donors(data),
         acs=tables.acs_table(disentanglement),
+        random_generator=bool(tables.group(disentanglement, "random_generator")),
         random_faces=tables.text(tables.number(disentanglement, "random_generator", "examples"), 0),
         slices=tables.slice_table(disentanglement, data.label_set),
         separation=tables.separation_table(data.metrics),
@@ -124,13 +131,40 @@ def _published(data: RunData) -> Result | None:
     return systems.published_result(system, data.label_set, size, spec if isinstance(spec, str) else "")
 
 
-def _matrix(data: RunData, name: str) -> Drawing | None:
-    """Draw an array [K, K] of classes or slices, named by their ids if the label set is not known; None without it."""
-    matrix = data.arrays.get(name, np.zeros((0, 0)))
+def _confusion(data: RunData) -> Drawing | None:
+    """Draw the confusion matrix, its classes named by their ids if the label set is not known; None without it."""
+    matrix = data.arrays.get("confusion", np.zeros((0, 0)))
     if not matrix.any():
         return None
-    names = [str(i) for i in range(len(matrix))]
-    if data.label_set is not None:
-        labels = data.label_set.labels if name == "confusion" else slice_labels(data.arrays, data.label_set)
-        names = [label.name for label in labels]
-    return plots.confusion(matrix, names) if name == "confusion" else plots.region_effect(matrix, names)
+    names = [str(i) for i in range(len(matrix))] if data.label_set is None else data.label_set.names
+    return plots.confusion(matrix, names)
+
+
+def _effects(data: RunData) -> dict[str, list[Titled]]:
+    """Draw the region effects of the model and of a random generator, with and without the matte, as far as known."""
+    models = {"this model": "effect", "random generator": "random_effect"}
+    views = {"with the matte": "", "without the matte": "_unmatted"}
+    found = {
+        view: [
+            Titled(model, plots.region_effect(matrix, _parts(data, len(matrix)), f"region effect, {model}, {view}"))
+            for model, name in models.items()
+            if (matrix := data.arrays.get(name + ending, np.zeros((0, 0)))).any()
+        ]
+        for view, ending in views.items()
+    }
+    return {view: drawings for view, drawings in found.items() if drawings}
+
+
+def _donors(data: RunData) -> tables.Table | None:
+    """Return the table of the swap triangle, or None without a triangle."""
+    donors = data.arrays.get("triangle_donors")
+    if data.label_set is None or donors is None or "triangle" not in data.arrays:
+        return None
+    return tables.triangle_table(donors.tolist(), _parts(data, donors.shape[1]))
+
+
+def _parts(data: RunData, count: int) -> list[str]:
+    """Return the names of the slices, their numbers if the label set is not known."""
+    if data.label_set is None:
+        return [str(i) for i in range(count)]
+    return [label.name for label in slice_labels(data.arrays, data.label_set)]

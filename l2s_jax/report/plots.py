@@ -1,11 +1,15 @@
-"""Draw the bar charts and heat maps of an evaluation. Our own design."""
+"""Draw the bars, the confusions, the region effects and the dependence of an evaluation. Our own design."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from l2s_jax.report.svg import BLUE, CARD, GRID, INK, MUTED, ON_FILL, TEAL, Drawing, canvas, draw, short, style
+from l2s_jax.report.heat_map import Cell, Labels, colour_scale, heat_map
+from l2s_jax.report.svg import BLUE, CARD, INK, MUTED, PLUM, TEAL, Drawing, canvas, draw, short, style
+
+_MANY = 12
+"""Names above which those of the columns are tilted."""
 
 
 def class_bars(
@@ -51,19 +55,57 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Drawing:
       matrix: int64 [K, K] pixel counts, rows = truth, columns = prediction.
       names: K class names.
     """
-    return _heat_map(row_shares(matrix), names, BLUE, "truth", "prediction", (), "confusion matrix")
+    labels = Labels("truth", "prediction", "confusion matrix")
+    return heat_map(_per_cent(matrix), names, BLUE, labels, small=len(names) > _MANY)
 
 
-def region_effect(effect: np.ndarray, names: Sequence[str]) -> Drawing:
+def region_effect(effect: np.ndarray, names: Sequence[str], title: str) -> Drawing:
     """Draw the effect of noise on each slice, each row as fractions of its sum, with the sum beside it.
 
     Args:
       effect: float64 [K, K], rows = slices, columns = regions.
       names: K region names.
+      title: description for readers who do not see the drawing.
     """
-    sums = np.nansum(effect, axis=1)
-    notes = [f"{value:.2g}" for value in sums]
-    return _heat_map(row_shares(effect), names, TEAL, "slice", "changes in region", ("sum", *notes), "region effect")
+    notes = [f"{value:.2g}" for value in np.nansum(effect, axis=1)]
+    labels = Labels("slice", "changes in region", title, ("sum", *notes))
+    return heat_map(_per_cent(effect), names, TEAL, labels, small=True)
+
+
+def effect_scale() -> Drawing:
+    """Draw the colour scale of all region effects."""
+    return colour_scale(TEAL, ("0 %", "100 %"), "colour scale from 0 to 100 per cent of a row")
+
+
+def dependence(
+    pairs: np.ndarray, names: Sequence[str], beside: Mapping[str, float], chance: float | None, title: str
+) -> Drawing:
+    """Draw the dependence between all pairs of slices; in brackets what is not above chance.
+
+    Args:
+      pairs: float64 [K, K], in [0, 1]; the diagonal, 1 by definition, is left blank.
+      names: K names of the slices.
+      beside: named values of the same measure, drawn below in the same shades.
+      chance: the value that a pair must exceed, or None.
+      title: description for readers who do not see the drawing.
+    """
+
+    def cell(row: int, column: int) -> Cell:
+        value = pairs[row, column]
+        if row == column:
+            return Cell(np.nan, "")
+        within = chance is not None and value <= chance
+        return Cell(value, f"({value:.3f})" if within else f"{value:.3f}", quiet=within)
+
+    size = range(len(names))
+    below = [(name, Cell(value, f"{value:.3f}")) for name, value in beside.items()]
+    labels = Labels("slice", "and slice", title, below=below)
+    return heat_map([[cell(r, c) for c in size] for r in size], names, PLUM, labels, small=True)
+
+
+def dependence_scale() -> Drawing:
+    """Draw the colour scale of all matrices of dependence."""
+    return colour_scale(PLUM, ("0", "1"), "colour scale from 0, independent, to 1")
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
@@ -74,42 +116,14 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
     return np.divide(values, sums, out=np.full_like(values, np.nan), where=known)
 
 
-def _heat_map(
-    shares: np.ndarray, names: Sequence[str], color: str, rows: str, columns: str, notes: Sequence[str], title: str
-) -> Drawing:
-    """Draw cells shaded and labelled by fraction; `notes` (a heading and one text a row) go to the right."""
-    count = len(names)
-    tilted = count > 12
-    cell_width, cell_height = (42, 32) if tilted else (78, 46)
-    left, top, right = 116, 110 if tilted else 66, 62 if notes else 6
-    with style():
-        size = (left + count * cell_width + right, top + count * cell_height + 6)
-        figure, axes = canvas(*size, (left, top, right, 6))
-        for (r, c), share in np.ndenumerate(shares):
-            _draw_cell(axes, r, c, share, color, small=tilted)
-        tilt = {"rotation": 38, "ha": "left", "va": "bottom"} if tilted else {"ha": "center", "va": "bottom"}
-        for i, name in enumerate(names):
-            axes.text(-0.62, i, short(name, 13), ha="right", va="center")
-            axes.text(i, -0.62, short(name, 10), **tilt)
-        above = -0.62 - (66 if tilted else 24) / cell_height
-        axes.text(-0.62, above, f"{rows} ↓", color=MUTED, ha="right", va="bottom", fontsize=11)
-        axes.text(-0.46, above, f"{columns} →", color=MUTED, ha="left", va="bottom", fontsize=11)
-        for y, note in enumerate(notes, start=-1):
-            height = -0.62 if y < 0 else y
-            axes.text(count - 0.36, height, note, color=MUTED, va="bottom" if y < 0 else "center", fontsize=11)
-        axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
-        axes.axis("off")
-        return draw(figure, title)
+def _per_cent(matrix: np.ndarray) -> list[list[Cell]]:
+    """Return cells of each row's shares of its sum, in per cent."""
+    return [[_share(value) for value in row] for row in row_shares(matrix)]
 
 
-def _draw_cell(axes, row: int, column: int, share: float, color: str, small: bool) -> None:
-    """Draw one cell. It is shaded by opacity, so that zero looks like the page, light or dark."""
-    known = np.isfinite(share)
-    box = {"xy": (column - 0.47, row - 0.46), "width": 0.94, "height": 0.92}
-    axes.add_patch(Rectangle(**box, facecolor=GRID, alpha=0.35))
-    if known:
-        axes.add_patch(Rectangle(**box, facecolor=color, alpha=float(np.clip(share, 0, 1))))
+def _share(share: float) -> Cell:
     percent = 100 * share
-    text = "–" if not known else "·" if percent < 0.05 else f"{percent:.1f}" if percent < 99.95 else "100"
-    tint = ON_FILL if known and share > 0.75 else INK if known and share >= 0.01 else MUTED
-    axes.text(column, row, text, ha="center", va="center", color=tint, fontsize=10 if small else 12)
+    if not np.isfinite(share):
+        return Cell(share, "–")
+    text = "·" if percent < 0.05 else f"{percent:.1f}" if percent < 99.95 else "100"
+    return Cell(share, text, quiet=share < 0.01)

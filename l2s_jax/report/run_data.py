@@ -16,8 +16,9 @@ from input_pipeline.labels import Label, LabelSet
 
 _MAX_TEXT = 256 << 20
 _ARRAYS = (
-    *("confusion", "slices", "effect", "effect_unmatted"),
+    *("confusion", "slices", "effect", "effect_unmatted", "random_effect", "random_effect_unmatted"),
     *("image", "truth", "prediction", "confidence", "reconstruction", "regions", "swaps"),
+    *("triangle", "triangle_donors", "traversals", "traversal_positions"),
 )
 
 

@@ -56,6 +56,14 @@ class Drawing(NamedTuple):
     body: str
 
 
+class Titled(NamedTuple):
+    """A drawing among others of its kind: what it shows in particular, and a remark below it, which may be empty."""
+
+    title: str
+    drawing: Drawing
+    remark: str = ""
+
+
 def style() -> object:
     """Return the context in which figures of the report are built and saved."""
     return matplotlib.rc_context(STYLE)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from input_pipeline.labels import LabelSet
+from l2s_jax.report import swap_triangle
 from l2s_jax.report.run_data import is_number
-from l2s_jax.systems.base import Result
+from l2s_jax.systems.base import ActivenessTable, Result
 
 NONE = "–"
 _ERRORS = (("l1", 3), ("psnr", 1))
@@ -126,19 +127,12 @@ def reconstruction_table(reconstruction: Mapping[str, Any], label_set: LabelSet 
     return Table(head, rows) if rows else None
 
 
-_WITH_PLACE = "disentanglement.dependence.with_place.hsic"
 _SEPARATION = (
     ("mean F1 of masks from decoded slices", "segmentation_by.decodes.mean_f1", "", ""),
     ("mean F1 of masks from the light head", "segmentation_by.light.mean_f1", "", ""),
     ("mean F1 of masks by the painter rule", "segmentation_by.painter.mean_f1", "", ""),
     ("leakage by probe", "disentanglement.probe_leakage", "own outline", "disentanglement.probe.own_mask"),
-    (
-        "dependence of slices, in their own frames",
-        "disentanglement.hsic",
-        "shuffled",
-        "disentanglement.hsic_null",
-    ),
-    ("dependence of slices, with their places", f"{_WITH_PLACE}.mean", "shuffled", f"{_WITH_PLACE}.null"),
+    ("dependence of slices", "disentanglement.hsic", "shuffled", "disentanglement.hsic_null"),
     ("swaps: change outside over inside", "swap.outside_over_inside", "", ""),
     ("swaps: contrast at the seam over that of true borders", "swap.seam", "", ""),
     ("distance of reconstructions from photos", "realism.reconstructions", "photos", "realism.photos"),
@@ -188,6 +182,58 @@ def acs_table(scores: Mapping[str, Any]) -> Table | None:
         ]
         rows += [[Cell(title), *map(_cell, values)]] if group(scores, *path) else []
     return Table(["macro ACS", *head], [*rows, [Cell("chance"), *[_cell(chance)] * len(head)]])
+
+
+_ACTIVENESS = {
+    "this model": (),
+    "without the matte": ("without_matte",),
+    "random generator": ("random_generator",),
+    "random generator, without the matte": ("random_generator", "without_matte"),
+}
+"""Where `disentanglement` has the ACS of each of our rows."""
+
+
+def activeness_table(metrics: Mapping[str, Any], published: Sequence[ActivenessTable]) -> Table | None:
+    """Make a table of ACS: the published ones, and below them ours, each on which faces; None if ours is not known.
+
+    Args:
+      metrics: the evaluation.
+      published: the tables of papers.
+    """
+    scores, data = group(metrics, "disentanglement"), group(metrics, "data")
+    if number(scores, "acs") is None:
+        return None
+    rows = [
+        [Cell(name), *(Cell(x, quiet=True) for x in (text(acs), text(1 / table.slices), table.data, "the paper"))]
+        for table in published
+        for name, acs in table.acs.items()
+    ]
+    spec = data["spec"] if isinstance(data.get("spec"), str) else ""
+    for name, path in _ACTIVENESS.items():
+        if number(scores, *path, "acs") is None:
+            continue
+        subset = number(scores, "random_generator", "examples") if "random_generator" in path else None
+        count = number(data, "examples") if subset is None else subset
+        faces = ", ".join(filter(None, [spec, "" if count is None else f"{text(count, 0)} faces"]))
+        acs, chance = (_cell(number(scores, *path, key)) for key in ("acs", "chance"))
+        rows.append([Cell(name), acs, chance, Cell(faces), Cell("this run")])
+    return Table(["model", "ACS", "chance", "faces", "measured by"], rows)
+
+
+def triangle_table(donors: Sequence[Sequence[int]], parts: Sequence[str]) -> Table:
+    """Make a table of the face that each part of each picture of the swap triangle comes from, row by row.
+
+    Args:
+      donors: uint8 [R, K], numbers of faces.
+      parts: K names.
+    """
+    places = [
+        f"row {row}, picture {place}"
+        for row, members in enumerate(swap_triangle.rows(len(donors)), start=1)
+        for place, _ in enumerate(members, start=1)
+    ]
+    faces = [[Cell(swap_triangle.face_name(face)) for face in row] for row in donors]
+    return Table(["picture", *parts], [[Cell(place), *row] for place, row in zip(places, faces, strict=True)])
 
 
 def dead_slices(scores: Mapping[str, Any]) -> list[str] | None:

@@ -25,7 +25,7 @@ from input_pipeline.errors import UserError, clipped
 from input_pipeline.labels import LabelSet
 from l2s_jax import schema
 from l2s_jax.schema import Ranges
-from l2s_jax.systems.base import Published, Result, nearest_result
+from l2s_jax.systems.base import ActivenessTable, Published, Result, nearest_result
 
 GROUP = "l2s_jax.systems"
 
@@ -98,6 +98,11 @@ def published(name: str) -> Published:
 def published_result(name: str, label_set: LabelSet, image_size: float, spec: str) -> Result | None:
     """Return the published result to show beside our scores (`base.nearest_result`); None for unknown systems."""
     return nearest_result(published(name), label_set, image_size, spec) if is_known(name) else None
+
+
+def published_activeness() -> tuple[ActivenessTable, ...]:
+    """Return the published tables of ACS of all systems, in alphabetical order: each compares several methods."""
+    return tuple(table for name in names() for table in published(name).activeness)
 
 
 def convertible() -> tuple[str, ...]:

@@ -48,6 +48,38 @@ class Result:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class ActivenessTable:
+    """A published table of activeness-correlation scores (ACS) of several models on the same faces.
+
+    Attributes:
+      title: what it is, e.g. `Table 1`.
+      source: authors, venue and year.
+      data: the faces it was evaluated on.
+      remark: a sentence on anything else that limits comparison of the numbers.
+      image_size: side in pixels of the images it was evaluated on.
+      slices: number of slices of every model; that of a generator which ignores which slice it gets is 1 / slices.
+      acs: ACS in [0, 1] by model, rounded and in the order as printed.
+    """
+
+    title: str
+    source: str
+    data: str
+    remark: str
+    image_size: int
+    slices: int
+    acs: Mapping[str, float]
+
+    @property
+    def caption(self) -> str:
+        """Return a plain-text table caption that says whose numbers these are and on which faces."""
+        return (
+            f"Published ACS: {self.title} of {self.source}, at {self.image_size} px. Numbers of its authors on their "
+            f"test split ({self.data}), not measured here; scores of other faces do not compare. Their chance, "
+            f"1 / {self.slices}, is our arithmetic. {self.remark}"
+        )
+
+
 class Head(NamedTuple):
     """The classes that a published network predicts, and the data set they belong to.
 
@@ -86,10 +118,12 @@ class Published(NamedTuple):
     Attributes:
       weights: the authors' networks, or None.
       results: the authors' scores by label set, in order of `image_size`; none of them was measured by us.
+      activeness: the authors' tables of ACS; none of them was measured by us.
     """
 
     weights: Weights | None = None
     results: Mapping[str, tuple[Result, ...]] = MappingProxyType({})
+    activeness: tuple[ActivenessTable, ...] = ()
 
 
 class Converted(NamedTuple):

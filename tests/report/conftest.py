@@ -31,10 +31,13 @@ def arrays() -> dict[str, np.ndarray]:
     slices = np.repeat(image[:, None], CLASSES, axis=1)
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(confusion, (truth.ravel(), prediction.ravel()), 1)
+    donors = np.sort(np.arange(10 * CLASSES).reshape(10, CLASSES) % FACES).astype(np.uint8)
     return {
         "confusion": confusion,
         "effect": np.eye(CLASSES) * 0.02 + 0.001,
         "effect_unmatted": np.eye(CLASSES) * 0.001 + 0.02,
+        "random_effect": np.eye(CLASSES) * 0.01 + 0.01,
+        "random_effect_unmatted": np.full((CLASSES, CLASSES), 0.5),
         "image": image,
         "truth": truth,
         "prediction": prediction,
@@ -42,7 +45,20 @@ def arrays() -> dict[str, np.ndarray]:
         "reconstruction": 255 - image,
         "regions": slices,
         "swaps": slices,
+        "triangle": image[np.arange(10) % FACES],
+        "triangle_donors": donors,
+        "traversals": np.repeat(image[None, np.arange(7) % FACES], CLASSES, axis=0),
+        "traversal_positions": np.arange(7, dtype=np.float32) / 3,
     }
+
+
+def dependence(first: float) -> dict:
+    """An entry of metrics.json, all numbers of which differ: 0.001 more from pair to pair."""
+    pairs = np.eye(CLASSES)
+    upper = np.triu_indices(CLASSES, k=1)
+    pairs[upper] = first + 0.001 * np.arange(len(upper[0]))
+    pairs = np.maximum(pairs, pairs.T)
+    return {"mean": first + 0.0074, "null": first - 0.0509, "null_max": first + 0.0036, "pairs": pairs.tolist()}
 
 
 @pytest.fixture
@@ -101,6 +117,8 @@ def metrics() -> dict:
             "leak": dict.fromkeys(L2S_REGIONS.names, 0.125),
             "total": dict.fromkeys(L2S_REGIONS.names, 0.02),
             "dead_slices": ["lips"],
+            "slices": list(L2S_REGIONS.names),
+            "dependence": {"pooled": {"hsic": dependence(0.1)}, "one_face": {"dcor": dependence(0.4)}},
         },
         "data": {"spec": "synthetic:200?test", "examples": 200},
     }

@@ -8,14 +8,16 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
+from l2s_jax.report.dependence import dependence_maps
 from l2s_jax.report.html import write_report
 from l2s_jax.report.svg import PALETTE
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ALL = [
-    "Summary", "Masks", "Classes", "Confusion", "Reconstruction", "Slices alone", "Swaps", "Region effect",
-    "Training", "Config", "Terms",
+    "Summary", "Masks", "Classes", "Confusion", "Reconstruction", "Slices alone", "Swaps", "Swap triangle",
+    "Traversals", "Region effect", "Dependence", "Training", "Config", "Terms",
 ]  # fmt: skip
+DECODED = ("Swap triangle", "Traversals")
 HOSTILE = '"><script src=//evil></script><img src=x onerror=alert(1)>$title&amp;'
 
 
@@ -60,7 +62,7 @@ def test_whole_report(report, workdir):
     assert titles(text) == ALL
     for number in ("0.837", "0.825 at full size", "0.722", "0.874", "0.083", "24.3", "200", "synthetic:200?test"):
         assert number in page.text
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 6
     assert "Left out" not in text
     assert {path.name for path in workdir.iterdir()} == {
         "config.json", "metrics.jsonl", "metrics.json", "evaluation.npz", "panels", "report.html",
@@ -104,7 +106,9 @@ def test_what_keeps_slices_apart_is_shown_beside_what_it_is_compared_with(workdi
 def test_a_report_of_metrics_without_baselines_and_structure(workdir, metrics, arrays):
     for name in ("components_off", "boundary_f1"):
         del metrics["segmentation"][name]
-    del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"], arrays["effect_unmatted"]
+    del metrics["segmentation"]["baselines"], metrics["reconstruction"]["mean_face"]
+    for name in ("effect_unmatted", "random_effect", "random_effect_unmatted"):
+        del arrays[name]
     for name in ("chance", "without_matte", "random_generator"):
         del metrics["disentanglement"][name]
     (workdir / "metrics.json").write_text(json.dumps(metrics))
@@ -114,6 +118,100 @@ def test_a_report_of_metrics_without_baselines_and_structure(workdir, metrics, a
     measured, _ = text.split('id="terms"')
     for word in ("mean mask", "mean face", "without the matte", "random generator"):
         assert word not in measured.replace("a generator with random", "")
+
+
+def section(text: str, name: str) -> str:
+    return re.search(rf'<section id="{name}">(.*?)</section>', text, re.DOTALL)[1]
+
+
+def drawings(text: str) -> dict[str, list[str]]:
+    """The texts of every drawing by its description."""
+    found = re.findall(r'<svg role="img" aria-label="([^"]*)"(.*?)</svg>', text, re.DOTALL)
+    return {label: re.findall(r"<text[^>]*>([^<]*)</text>", body) for label, body in found}
+
+
+def test_region_effects_stand_beside_those_of_the_random_generator(report):
+    part = section(report(), "effect")
+    shown, scale = drawings(part), "colour scale from 0 to 100 per cent of a row"
+    views = "this model, with the matte", "random generator, with the matte", "this model, without the matte"
+    maps = [f"region effect, {view}" for view in (*views, "random generator, without the matte")]
+    assert list(shown) == [*maps[:2], scale, *maps[2:]]
+    assert part.count(scale) == 2  # one for each pair
+    assert [shown[maps[k]].count(share) for k, share in enumerate(("80.8", "28.6"))] == [6, 6]
+    # The diagonals: 0.021 of 0.026, and 0.02 of 0.07.
+    assert {"0 %", "100 %"} <= set(shown[scale])
+
+
+def test_dependence_shows_the_numbers_of_the_file_beside_their_null(report, metrics):
+    part = section(report(), "dependence")
+    assert re.findall("<h3>(.*?)</h3>", part) == ["Sample: pooled", "Sample: one face"]
+    assert re.findall("<h4>(.*?)</h4>", part) == ["normalised HSIC", "distance correlation, squared"]
+    shown = drawings(part)
+    for label, sample, name in (
+        ("normalised HSIC of pairs of slices, pooled", "pooled", "hsic"),
+        ("distance correlation, squared of pairs of slices, one face", "one_face", "dcor"),
+    ):
+        entry = metrics["disentanglement"]["dependence"][sample][name]
+        expected = []
+        for row, column in np.ndindex(6, 6):
+            value = entry["pairs"][row][column]
+            expected += [] if row == column else [f"({value:.3f})" if value <= entry["null_max"] else f"{value:.3f}"]
+        beside = [f"{entry[key]:.3f}" for key in ("mean", "null", "null_max")]
+        numbers = [text for text in shown[label] if re.fullmatch(r"\(?[\d.]+\)?", text)]
+        assert sorted(numbers) == sorted(expected + beside)
+        assert {"mean", "null", "null max", *L2S_REGIONS.names} <= set(shown[label])
+    assert part.count("11 of 15 pairs above the largest null") == 2
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 3, {}, {"pairs": 1}, {"pairs": []}, {"pairs": [1]}, {"pairs": [[1, 2]]}, {"pairs": [["a"]]}]
+)
+def test_entries_that_are_no_matrix_are_left_out(metrics, entry):
+    measured = metrics["disentanglement"]
+    measured["dependence"] |= {
+        "joint": 0.5,
+        "odd": {"hsic": entry},
+        "some": {"rv": entry, "pooled_rv": measured["dependence"]["pooled"]["hsic"]},
+    }
+    found = {sample: [matrix.title for matrix in matrices] for sample, matrices in dependence_maps(measured).items()}
+    assert found == {
+        "pooled": ["normalised HSIC"],
+        "one face": ["distance correlation, squared"],
+        "some": ["pooled rv"],
+    }
+
+
+def test_a_matrix_without_names_and_null_is_drawn_with_numbers():
+    ((matrix,),) = dependence_maps({"dependence": {"any": {"rv": {"pairs": [[1, 0.5], [0.5, 1]]}}}}).values()
+    assert matrix.remark == ""
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", matrix.drawing.body).count("0.500") == 2
+
+
+def test_the_table_of_the_triangle_names_the_donor_of_every_part(report, arrays):
+    rows = re.findall(r"<tr>(.*?)</tr>", section(report(), "triangle"))
+    assert len(rows) == 11
+    for row, donors in zip(rows[1:], arrays["triangle_donors"], strict=True):
+        assert re.findall("<td>(.)</td>", row) == ["ABC"[face] for face in donors]
+    assert "row 1, picture 1" in rows[1]
+    assert "row 4, picture 4" in rows[10]
+
+
+def test_a_workdir_without_the_newer_arrays_gives_a_page(report, workdir, arrays, metrics):
+    new = {
+        "random_effect",
+        "random_effect_unmatted",
+        "triangle",
+        "triangle_donors",
+        "traversals",
+        "traversal_positions",
+    }
+    np.savez(workdir / "evaluation.npz", **{name: array for name, array in arrays.items() if name not in new})
+    del metrics["disentanglement"]["dependence"], metrics["disentanglement"]["slices"]
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    text = report()
+    assert set(ALL) - set(titles(text)) == {"Swap triangle", "Traversals", "Dependence"}
+    assert not any("random generator" in label for label in drawings(text))
+    assert "region effect, this model, with the matte" in drawings(text)
 
 
 def test_embedded_pictures_are_the_saved_ones(report, workdir):
@@ -139,7 +237,7 @@ def test_links_of_the_contents_lead_somewhere(report):
     page = Page(report())
     anchors = {value for _, name, value in page.attributes if name == "id"}
     targets = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
-    assert len(targets) == 11
+    assert len(targets) == 14
     assert targets <= anchors
 
 
@@ -149,6 +247,8 @@ def test_words_from_files_are_words(workdir, metrics):
     metrics["reconstruction"]["inside"][HOSTILE] = {"l1": 0.1}
     scores["leak"][HOSTILE] = 0.5
     scores["dead_slices"] = [HOSTILE, "\ud800"]
+    scores["slices"] = [HOSTILE] * 6
+    scores["dependence"][HOSTILE] = {HOSTILE: scores["dependence"]["pooled"]["hsic"]}
     metrics["data"]["spec"] = HOSTILE
     (workdir / "metrics.json").write_text(json.dumps(metrics))
     config = {"system": HOSTILE, "label_set": "l2s_regions", "image_size": HOSTILE, HOSTILE: [HOSTILE, "\ud800\0"]}
@@ -158,7 +258,7 @@ def test_words_from_files_are_words(workdir, metrics):
     text = write_report(workdir).read_text()
     page = Page(text)
     assert not {"script", "link"} & set(page.tags)
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 6
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     assert page.words.count(HOSTILE) >= 5
 
@@ -166,15 +266,15 @@ def test_words_from_files_are_words(workdir, metrics):
 @pytest.mark.parametrize(
     ("gone", "missing"),
     [
-        (["metrics.json"], {"Summary", "Classes"}),
+        (["metrics.json"], {"Summary", "Classes", "Dependence"}),
         (["metrics.jsonl"], {"Training"}),
-        (["evaluation.npz"], {"Masks", "Confusion", "Slices alone", "Swaps"}),
-        (["config.json"], {"Masks", "Slices alone", "Swaps", "Config"}),
+        (["evaluation.npz"], {"Masks", "Confusion", "Slices alone", "Swaps", *DECODED}),
+        (["config.json"], {"Masks", "Slices alone", "Swaps", "Config", *DECODED}),
         (
             ["metrics.json", "evaluation.npz", "config.json"],
             {
                 "Summary", "Masks", "Classes", "Confusion", "Reconstruction", "Slices alone", "Swaps",
-                "Region effect", "Config",
+                "Region effect", "Dependence", "Config", *DECODED,
             },
         ),
     ],

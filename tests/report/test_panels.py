@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline.labels import L2S_REGIONS
-from l2s_jax.report import figures, image_grid, overlays
+from l2s_jax.report import figures, image_grid, overlays, swap_triangle
 
 
 def test_sheet_places_every_picture():
@@ -34,7 +34,7 @@ def test_class_maps_are_never_mixed_when_resized():
 
 def test_every_panel_is_a_png_of_the_faces(arrays):
     drawn = figures.draw_panels(arrays, L2S_REGIONS)
-    assert set(drawn) == {"segmentation", "reconstruction", "regions", "swaps"}
+    assert set(drawn) == {"segmentation", "reconstruction", "regions", "swaps", "triangle", "traversals"}
     for data in drawn.values():
         with Image.open(io.BytesIO(data)) as image:
             assert image.format == "PNG"
@@ -62,6 +62,39 @@ def test_swap_rows_show_the_face_and_the_next_face_as_donor():
         y = panel.shape[0] - 16 - (3 - row) * (128 + image_grid.GAP) + image_grid.GAP + 64
         pixels = panel[y, [left + 64, left + 64 + 134, left + 64 + 2 * 134], 0]
         assert pixels.tolist() == [face, donor, 200]
+
+
+def test_the_triangle_places_its_pictures_row_by_row():
+    images = np.stack([np.full((176, 176, 3), 20 * i, np.uint8) for i in range(1, 11)])
+    panel = swap_triangle.swap_triangle(images, np.zeros((10, 6), np.uint8), L2S_REGIONS.names)
+    height, width = panel.shape[:2]
+    step = (height - 2 * 16 + 12) // 4
+    member = 0
+    for row in range(4):
+        for column in range(row + 1):
+            x = width // 2 + round((column - row / 2) * (176 + 12))
+            assert panel[16 + row * step + 88, x].tolist() == [20 * (member + 1)] * 3
+            member += 1
+
+
+def test_captions_of_the_triangle_name_every_part_once():
+    assert swap_triangle.caption(np.array([0, 0, 1, 1, 2, 2]), L2S_REGIONS.names) == [
+        "A: background, hair", "B: skin, nose", "C: eyes, lips",
+    ]  # fmt: skip
+    assert swap_triangle.caption(np.array([1] * 6), L2S_REGIONS.names) == ["B"]
+
+
+def test_a_triangle_of_many_parts_and_long_names_is_drawn():
+    donors = np.sort(np.arange(190).reshape(10, 19) % 3).astype(np.uint8)
+    panel = swap_triangle.swap_triangle(np.zeros((10, 32, 32, 3), np.uint8), donors, ["a name without blanks" * 9] * 19)
+    assert panel.shape[1] < 900
+
+
+def test_rows_of_traversals_are_slices_and_columns_say_where_the_faces_are():
+    frames = np.arange(28, dtype=np.uint8).reshape(4, 7, 1, 1, 1) * np.ones((1, 1, 128, 128, 3), np.uint8)
+    panel = figures.traversals(frames, np.arange(7, dtype=np.float32) / 3, ["a", "b", "c", "d"])
+    titles = ["A", "→", "→", "B", "→", "→", "C"]
+    np.testing.assert_array_equal(panel, image_grid.sheet([list(row) for row in frames], ["a", "b", "c", "d"], titles))
 
 
 def test_many_faces_and_large_faces_make_no_larger_page():

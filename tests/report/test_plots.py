@@ -4,7 +4,7 @@ import numpy as np
 
 from input_pipeline.labels import CELEBAMASK
 from l2s_jax.report import curves, plots
-from l2s_jax.report.svg import Drawing
+from l2s_jax.report.svg import PLUM, Drawing
 
 
 def texts(drawing: Drawing) -> list[str]:
@@ -27,8 +27,30 @@ def test_confusion_letters_the_percentages():
 
 
 def test_region_effect_shows_the_size_of_every_row():
-    drawing = plots.region_effect(np.array([[0.03, 0.01], [0.0, 2e-5]]), ["hair", "skin"])
+    drawing = plots.region_effect(np.array([[0.03, 0.01], [0.0, 2e-5]]), ["hair", "skin"], "effect")
     assert {"0.04", "2e-05", "75.0", "100"} <= set(texts(drawing))
+
+
+def opacities(drawing: Drawing, color: str) -> list[float]:
+    styles = re.findall(rf'style="fill: {color}([^"]*)"', drawing.body)
+    return [float(found[1]) if (found := re.search(r"opacity: ([\d.]+)", style)) else 1.0 for style in styles]
+
+
+def test_dependence_is_shaded_by_its_value_on_the_scale_of_its_legend():
+    pairs = np.array([[1, 0.25, 0.5], [0.25, 1, 0.75], [0.5, 0.75, 1]])
+    drawing = plots.dependence(pairs, ["a", "b", "c"], {"mean": 0.5, "null": 0.125}, 0.25, "pairs")
+    np.testing.assert_allclose(opacities(drawing, PLUM), [0.25, 0.5, 0.25, 0.75, 0.5, 0.75, 0.5, 0.125])
+    written = texts(drawing)
+    assert written.count("(0.250)") == 2  # not above chance
+    assert "0.250" not in written
+    assert written.count("0.750") == 2
+    np.testing.assert_allclose(opacities(plots.dependence_scale(), PLUM), np.arange(1, 11) / 10)  # 0 is not painted
+
+
+def test_without_a_null_no_pair_is_in_brackets():
+    drawing = plots.dependence(np.eye(2), ["a", "b"], {}, None, "pairs")
+    assert texts(drawing).count("0.000") == 2
+    assert not any("(" in text for text in texts(drawing))
 
 
 def test_heat_map_of_nineteen_classes_names_them_all():

@@ -66,3 +66,34 @@ def test_left_and_right_as_one_have_a_table_and_a_tile(workdir, metrics):
 
 def test_without_sides_there_is_no_second_table(workdir, metrics):
     assert scored(workdir, metrics, REAL).count("<table>") == 1
+
+
+@pytest.mark.parametrize("spec", ["synthetic:200?test", REAL])
+def test_table_of_activeness_says_whose_numbers_these_are_and_on_which_faces(workdir, metrics, spec):
+    metrics["data"] = {"spec": spec, "examples": 200}
+    metrics["disentanglement"]["without_matte"] |= {"acs": 0.4321, "chance": 1 / 6}
+    metrics["disentanglement"]["random_generator"] |= {"acs": 0.3456, "chance": 0.25}
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    page = write_report(workdir).read_text()
+    section = re.search(r'<section id="effect">(.*?)</section>', page, re.DOTALL)[1]
+    section = section[section.index("pixel2style2pixel") - 200 :]
+    paper = "CelebAMask-HQ, 862 faces that show all five regions"
+    for name, acs in (("pixel2style2pixel", "0.189"), ("Swapping Autoencoder", "0.259"), ("Latents2Segments", "0.819")):
+        assert cells(section, name) == [name, acs, "0.200", paper, "the paper"]
+    assert cells(section, "this model") == ["this model", "0.900", "0.167", f"{spec}, 200 faces", "this run"]
+    assert cells(section, "without the matte") == [
+        "without the matte",
+        "0.432",
+        "0.167",
+        f"{spec}, 200 faces",
+        "this run",
+    ]
+    assert cells(section, "random generator") == ["random generator", "0.346", "0.250", f"{spec}, 60 faces", "this run"]
+    (table,) = systems.published_activeness()
+    assert " ".join(table.caption.split()) in " ".join(html.unescape(section).split())
+
+
+def test_no_table_of_activeness_where_none_was_measured(workdir, metrics):
+    del metrics["disentanglement"]["acs"]
+    (workdir / "metrics.json").write_text(json.dumps(metrics))
+    assert "pixel2style2pixel" not in write_report(workdir).read_text()

@@ -86,3 +86,16 @@ def test_caption_says_whose_numbers_these_are():
     for words in ("SegFace", "AAAI 2025", "512 px", "LaPa, 2,000 faces", "0.930", "0.881", "not measured here"):
         assert words in caption
     assert "IoU" not in find("latents2segments", labels.L2S_REGIONS, 128, FACES).caption
+
+
+def test_published_activeness_of_table_1():
+    (table,) = systems.published_activeness()
+    assert table.acs == {
+        "pixel2style2pixel": 0.189,
+        "StyleGAN2-ADA with projection": 0.194,
+        "Swapping Autoencoder": 0.259,
+        "Latents2Segments": 0.819,
+    }
+    assert table.slices == len(labels.L2S_REGIONS) - 1
+    for words in ("Table 1", "Tomar and Rajagopalan", "128 px", "862 faces", "not measured here"):
+        assert words in table.caption

@@ -1,6 +1,6 @@
-"""The authors' published weights, and the scores of Table 2 (arXiv 2207.01871)."""
+"""The authors' published weights, and the scores of Tables 1 and 2 (arXiv 2207.01871)."""
 
-from l2s_jax.systems.base import Head, Published, Result, Weights
+from l2s_jax.systems.base import ActivenessTable, Head, Published, Result, Weights
 
 _L2S_REGIONS = (
     Result(
@@ -13,6 +13,21 @@ _L2S_REGIONS = (
         0.7287,
         None,
     ),
+)
+_ACTIVENESS = ActivenessTable(
+    "Table 1",
+    "Tomar and Rajagopalan, CVPR Workshops 2022",
+    "CelebAMask-HQ, 862 faces that show all five regions",
+    "They add noise of 0.01 to codes of length 1, ours follows the deviation of each slice; the authors' code of this "
+    "score is not published.",
+    128,
+    5,
+    {
+        "pixel2style2pixel": 0.189,
+        "StyleGAN2-ADA with projection": 0.194,
+        "Swapping Autoencoder": 0.259,
+        "Latents2Segments": 0.819,
+    },
 )
 _SLICES_ALONE = (
     "Its masks are where decoded regions are not black. A Swapping Autoencoder that was never trained on regions has "
@@ -30,4 +45,4 @@ WEIGHTS = Weights(
     paper="arXiv 2207.01871",
 )
 
-PUBLISHED = Published(WEIGHTS, {"l2s_regions": _L2S_REGIONS})
+PUBLISHED = Published(WEIGHTS, {"l2s_regions": _L2S_REGIONS}, (_ACTIVENESS,))
