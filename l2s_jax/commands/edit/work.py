@@ -1,0 +1,190 @@
+"""The work that the commands `l2s edit VERB` share: read the photos, load the model, write pictures, grid and JSON."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from input_pipeline import files, licences
+from input_pipeline.images import decode
+from l2s_jax import bundle
+from l2s_jax.commands import console, results
+from l2s_jax.inference.editor import Editor
+from l2s_jax.inference.edits import Edit
+from l2s_jax.report.animation import gif
+from l2s_jax.report.image_grid import fit
+from l2s_jax.training.compilation import enable_compilation_cache
+from l2s_jax.types import Code
+
+_CELLS = 128, 256  # sides of the pictures of a grid, least and most
+_FRAMES = 256, 480  # of the pictures of a GIF
+_MILLISECONDS = 120
+_GAIN = 4
+_DIGITS = 5
+
+
+class Face(NamedTuple):
+    """A photo and its code.
+
+    Attributes:
+      path: as the user named it.
+      pixels: uint8 [H, W, 3], upright.
+      code: structure [1, K, h, w, C], style [1, K, S] or [1, S].
+    """
+
+    path: Path
+    pixels: np.ndarray
+    code: Code
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One edit: its faces, the model and the place of its results.
+
+    Attributes:
+      verb: the verb.
+      arguments: what the user asked for, by name.
+      editor: the model.
+      faces: in the order of the paths that were given to `begin`.
+      out: folder of the results.
+      name: first part of their names.
+      mark: see `results.edit_mark`.
+    """
+
+    verb: str
+    arguments: Mapping[str, object]
+    editor: Editor
+    faces: Sequence[Face]
+    out: Path
+    name: str
+    mark: str
+
+
+def begin(
+    verb: str, arguments: Mapping[str, object], photos: Sequence[Path], out: Path, model: str | None, pictures: int
+) -> Work:
+    """Read the photos, claim names for the results, load the model and encode the faces.
+
+    Args:
+      verb: the verb.
+      arguments: all that distinguishes this edit from others of the verb; values are paths, numbers, texts, or lists
+        and mappings of them.
+      photos: the faces; the first names the results.
+      out: folder of the results.
+      model: of `bundle.resolve`, or None for the newest.
+      pictures: number of edited pictures: one, or several that are numbered.
+
+    Raises:
+      UserError: an unreadable photo, a result's name taken by another file, no such model, a pure parser, or no face
+        in a photo.
+    """
+    pixels = [decode.read_image(path) for path in photos]
+    files.writable_folder(out)
+    mark = results.edit_mark(verb, arguments, out)
+    name = results.edit_name(photos[0].stem, verb, [*_numbered(pictures), ".gif", "_grid.png", ".json"], mark, out)
+    enable_compilation_cache()
+    editor = Editor.load(model or bundle.newest())
+    meta = editor.model.meta
+    console.out().print(
+        f"model [bold]{console.escape(meta.name)}[/] [dim]({console.escape(str(editor.model.path))}, {meta.system}, "
+        f"{editor.image_size} px) licence: {console.escape(licences.short(meta.licence))}[/]",
+        soft_wrap=True,
+    )
+    named = dict(zip(photos, pixels, strict=True))  # a photo that is named twice is encoded once
+    codes = {path: editor.encode_face(image, f"'{path}'") for path, image in named.items()}
+    faces = [Face(path, named[path], codes[path]) for path in photos]
+    return Work(verb, arguments, editor, faces, out, name, mark)
+
+
+def _numbered(pictures: int) -> list[str]:
+    """Return the suffixes of the edited pictures."""
+    return [".png"] if pictures == 1 else [f"_{number:02d}.png" for number in range(pictures)]
+
+
+def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.ndarray, facts: Mapping, animated=False):
+    """Write the results, the JSON last: if it exists, the others are complete. Say where they are.
+
+    Args:
+      work: the edit.
+      meaning: one phrase on what the pictures show.
+      pictures: uint8 [H, W, 3], as many as `begin` was told.
+      grid: uint8 [*, *, 3].
+      facts: more fields of the JSON.
+      animated: write a GIF of the pictures, too.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    written = [f"{work.name}{ending}" for ending in _numbered(len(pictures))]
+    for name, picture in zip(written, pictures, strict=True):
+        files.replace(work.out / name, results.png(Image.fromarray(picture), work.mark))
+    if animated:
+        written.append(f"{work.name}.gif")
+        files.replace(work.out / written[-1], gif([cell(each, _FRAMES) for each in pictures], _MILLISECONDS, work.mark))
+    written.append(f"{work.name}_grid.png")
+    files.replace(work.out / written[-1], results.png(Image.fromarray(grid), work.mark))
+    meta = work.editor.model.meta
+    model = {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence}
+    head = {results.JSON_KEY: work.mark, "verb": work.verb, "result": meaning}
+    files.replace_json(
+        work.out / f"{work.name}.json",
+        head | {"arguments": _plain(work.arguments), "model": model, "files": written} | _plain(facts),
+    )
+    console.out().print(f"{len(written) + 1} files  {console.escape(str(work.out / work.name))}*", soft_wrap=True)
+
+
+def measures(edit: Edit) -> dict:
+    """Return the measures of an edit for the JSON."""
+    if edit.blend is None:
+        return {"change": edit.change._asdict(), "blend": None}
+    change, seam, untouched = edit.blend
+    blend = {"change": change._asdict(), "seam": seam._asdict(), "untouched": untouched}
+    return {"change": edit.change._asdict(), "blend": blend}
+
+
+def report(what: str, edit: Edit) -> None:
+    """Print the measures of an edit in one line."""
+    inside, outside, ratio, _ = edit.change
+    line = f"{console.escape(what)}  change inside {_level(inside)}, outside {_level(outside)} of 255"
+    line += "" if ratio is None else f" (ratio {ratio:.3f})"
+    if edit.blend:
+        seam = edit.blend.seam
+        line += f"  [dim]seam {_level(seam.added)}, with scissors {_level(seam.cut)}, the photo itself "
+        line += f"{_level(seam.photo)}; {console.percent(edit.blend.untouched)} of the photo untouched[/]"
+    console.out().print(line, soft_wrap=True)
+
+
+def row(work: Work, edit: Edit) -> list[np.ndarray]:
+    """Return the cells of an edit in a grid: all photos as the model sees them, the edit, and what it changed."""
+    change = np.minimum(_GAIN * np.abs(edit.after.astype(np.int16) - edit.before), 255).astype(np.uint8)
+    cells = [work.editor.square(face.pixels) for face in work.faces]
+    cells += [edit.before, edit.after, change]
+    return [cell(each) for each in cells + ([work.editor.square(edit.image)] if edit.blend else [])]
+
+
+def titles(edit: Edit, *photos: str) -> list[str]:
+    """Return the titles of the columns of `row`."""
+    return [*photos, "decoded", "edited", f"change x {_GAIN}", *(["in the photo"] if edit.blend else [])]
+
+
+def cell(image: np.ndarray, sides: tuple[int, int] = _CELLS) -> np.ndarray:
+    """Resize an image so that its longer side lies within bounds."""
+    return fit(image, int(np.clip(max(image.shape), *sides)))
+
+
+def _level(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _plain(value: object) -> object:
+    """Return what JSON knows: paths as texts, numbers with a few digits."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    return str(value) if isinstance(value, Path) else value
