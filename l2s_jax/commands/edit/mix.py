@@ -15,7 +15,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, printable
 from l2s_jax.commands.edit import options
 
 
@@ -80,6 +80,8 @@ def _triangle(args: argparse.Namespace) -> int:
     code, owners = task.editor.triangle([face.code for face in task.faces], args.side)
     pictures = [task.editor.render(each)[0] for each in split(code)]
     captions = ["  ".join(f"{sum(row == k)} {'ABC'[k]}" for k in range(3) if (row == k).any()) for row in owners]
+    for corner, letter, face in zip((0, count - args.side, count - 1), "ABC", task.faces, strict=True):
+        captions[corner] = f"{letter}: {printable(face.path.stem)}"
     grid = triangle([work.cell(each) for each in pictures], captions)
     gives = [dict(zip(task.editor.regions, ("ABC"[k] for k in row), strict=True)) for row in owners]
     meaning = "the corners A, B, C are the faces as decoded; between them each region comes from one of the faces"
