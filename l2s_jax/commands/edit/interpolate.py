@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from l2s_jax.commands.edit import walk, work
 
     arguments = {name: getattr(args, name) for name in ("source", "target", "regions", "steps", "blend")}
-    task = work.begin("interpolate", arguments, [args.target, args.source], args.out, args.model, args.steps)
+    photos = [args.target, args.source]
+    task = work.begin("interpolate", arguments, photos, args.out, args.model, args.steps, animated=True)
     target, source = (face.code for face in task.faces)
     regions = args.regions or task.editor.regions
     codes = task.editor.interpolate(target, source, args.steps, regions)

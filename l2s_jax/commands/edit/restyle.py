@@ -38,9 +38,12 @@ def run(args: argparse.Namespace) -> int:
     task = work.begin("restyle", arguments, photos, args.out, args.model, 1)
     target, *donors = (face.code for face in task.faces)
     if donors:
-        code, meaning = task.editor.restyle(target, *donors, args.regions), "the target's face in colours of the donor"
+        code, meaning = (
+            task.editor.restyle(target, *donors, args.regions),
+            "the target's face in the donor's colours of the regions",
+        )
     else:
         code = task.editor.perturb_style(target, args.regions, args.noise, args.seed)
         meaning = "the target's face with noise on the style of the regions"
-    single.finish(task, meaning, code, args.regions, args.blend, ["target", "style"][: len(photos)])
+    single.finish(task, meaning, code, args.regions, args.blend, ["target", "donor"][: len(photos)])
     return 0

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("target", "region", "code", "among", "directions", "reach", "steps", "blend")
     arguments = {name: getattr(args, name) for name in names} | {"seed": None if args.among else args.seed}
     photos, pictures = [args.target, *args.among], args.directions * args.steps
-    task = work.begin("traverse", arguments, photos, args.out, args.model, pictures)
+    task = work.begin("traverse", arguments, photos, args.out, args.model, pictures, animated=True)
     editor = task.editor
     target, *among = (face.code for face in task.faces)
     if among:
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         directions = editor.random_directions(target, args.region, args.directions, args.code, args.seed)
     walks = [editor.traverse(target, args.region, way, args.reach, args.steps, args.code) for way in directions]
-    titles = [f"{args.reach * (2 * step / (args.steps - 1) - 1):+.1f}" for step in range(args.steps)]
+    places = [args.reach * (2 * step / (args.steps - 1) - 1) for step in range(args.steps)]
+    titles = [f"{place:+.1f}" if place else "0" for place in places]
     kind = "leading" if among else "random"
     meaning = f"the target's face along {kind} directions of the {args.code} of one region"
     walk.finish(task, meaning, walks, [args.region], args.blend, titles)

@@ -33,4 +33,4 @@ def finish(
     edits = [edit for row in rows for edit in row]
     work.report(f"{', '.join(regions)}, last step", edits[-1])
     frames = [work.measures(edit) for edit in edits]
-    work.finish(task, meaning, [edit.image for edit in edits], grid, {"frames": frames}, animated=True)
+    work.finish(task, meaning, [edit.image for edit in edits], grid, {"frames": frames})

@@ -52,6 +52,7 @@ class Work:
       out: folder of the results.
       name: first part of their names.
       mark: see `results.edit_mark`.
+      animated: the results have a GIF.
     """
 
     verb: str
@@ -61,10 +62,18 @@ class Work:
     out: Path
     name: str
     mark: str
+    animated: bool
 
 
 def begin(
-    verb: str, arguments: Mapping[str, object], photos: Sequence[Path], out: Path, model: str | None, pictures: int
+    verb: str,
+    arguments: Mapping[str, object],
+    photos: Sequence[Path],
+    out: Path,
+    model: str | None,
+    pictures: int,
+    *,
+    animated=False,
 ) -> Work:
     """Read the photos, claim names for the results, load the model and encode the faces.
 
@@ -76,6 +85,7 @@ def begin(
       out: folder of the results.
       model: of `bundle.resolve`, or None for the newest.
       pictures: number of edited pictures: one, or several that are numbered.
+      animated: they become a GIF, too.
 
     Raises:
       UserError: an unreadable photo, a result's name taken by another file, no such model, a pure parser, or no face
@@ -84,7 +94,8 @@ def begin(
     pixels = [decode.read_image(path) for path in photos]
     files.writable_folder(out)
     mark = results.edit_mark(verb, arguments, out)
-    name = results.edit_name(photos[0].stem, verb, [*_numbered(pictures), ".gif", "_grid.png", ".json"], mark, out)
+    endings = [*_numbered(pictures), *[".gif"] * animated, "_grid.png", ".json"]
+    name = results.edit_name(photos[0].stem, verb, endings, mark, out)
     enable_compilation_cache()
     editor = Editor.load(model or bundle.newest())
     meta = editor.model.meta
@@ -96,7 +107,7 @@ def begin(
     named = dict(zip(photos, pixels, strict=True))  # a photo that is named twice is encoded once
     codes = {path: editor.encode_face(image, f"'{path}'") for path, image in named.items()}
     faces = [Face(path, named[path], codes[path]) for path in photos]
-    return Work(verb, arguments, editor, faces, out, name, mark)
+    return Work(verb, arguments, editor, faces, out, name, mark, animated)
 
 
 def _numbered(pictures: int) -> list[str]:
@@ -104,7 +115,7 @@ def _numbered(pictures: int) -> list[str]:
     return [".png"] if pictures == 1 else [f"_{number:02d}.png" for number in range(pictures)]
 
 
-def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.ndarray, facts: Mapping, animated=False):
+def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.ndarray, facts: Mapping) -> None:
     """Write the results, the JSON last: if it exists, the others are complete. Say where they are.
 
     Args:
@@ -113,7 +124,6 @@ def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.nd
       pictures: uint8 [H, W, 3], as many as `begin` was told.
       grid: uint8 [*, *, 3].
       facts: more fields of the JSON.
-      animated: write a GIF of the pictures, too.
 
     Raises:
       UserError: a file cannot be written.
@@ -121,7 +131,7 @@ def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.nd
     written = [f"{work.name}{ending}" for ending in _numbered(len(pictures))]
     for name, picture in zip(written, pictures, strict=True):
         files.replace(work.out / name, results.png(Image.fromarray(picture), work.mark))
-    if animated:
+    if work.animated:
         written.append(f"{work.name}.gif")
         files.replace(work.out / written[-1], gif([cell(each, _FRAMES) for each in pictures], _MILLISECONDS, work.mark))
     written.append(f"{work.name}_grid.png")
