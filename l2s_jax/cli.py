@@ -159,7 +159,8 @@ def _take_word(rest: list[str], commands: Iterable[str], before: str) -> str | N
 
 
 def _listed(description: str, commands: dict[str, str]) -> str:
-    return description + "\n\ncommands:\n" + "\n".join(f"  {name:10} {text}" for name, text in commands.items())
+    width = max(10, *map(len, commands))
+    return description + "\n\ncommands:\n" + "\n".join(f"  {name:{width}} {text}" for name, text in commands.items())
 
 
 def _nearest(word: str, choices: Iterable[str]) -> str:

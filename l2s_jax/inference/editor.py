@@ -283,14 +283,18 @@ class Editor:
             raise UserError(f"feather={feather!r} must be a whole number of pixels, 0 or more")
         classes = [self.model.system.codec.classes[k] for k in self._slices(regions)]
         pixels = read(photo)
-        before = self.decode(self.encode(pixels))
+        before, old = self._seen(self.encode(pixels), classes)
         shown = []
         for row in codes.split(code):  # one program for any number of codes, and the memory of one
-            after = self.decode(row)
-            region = np.isin(self._classes(before), classes) | np.isin(self._classes(after), classes)
-            edit = edits.compare(_pixels(before.image)[0], _pixels(after.image)[0], region[0])
+            after, new = self._seen(row, classes)
+            edit = edits.compare(before, after, old, new)
             shown.append(edit if feather is None else edits.lay_into(pixels, edit, feather, self.resize))
         return shown
+
+    def _seen(self, code: Code, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Decode one code: picture uint8 [S, S, 3], and where it shows the classes, bool [S, S]."""
+        decoded = self.decode(code)
+        return _pixels(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
 
     def square(self, photo: Picture) -> np.ndarray:
         """Return the photo as the model sees it, uint8 [S, S, 3]."""

@@ -33,6 +33,8 @@ class Edit:
       before: uint8 [S, S, 3], the face as decoded without the edit.
       after: uint8 [S, S, 3], the face as decoded with it.
       region: bool [S, S], where `before` or `after` shows one of the edited regions.
+      overlap: how much of `region` both show, 0..1; None if one shows nothing of it. Slices keep their place in the
+        picture: near 0 the edit lies where the face is not, because the two photos are framed differently.
       change: between `before` and `after`.
       blend: None if `image` is `after`.
     """
@@ -41,13 +43,21 @@ class Edit:
     before: np.ndarray
     after: np.ndarray
     region: np.ndarray
+    overlap: float | None
     change: blending.Change
     blend: Blend | None = None
 
 
-def compare(before: np.ndarray, after: np.ndarray, region: np.ndarray) -> Edit:
-    """Return the edit from `before` to `after`, both uint8 [S, S, 3], in `region`, bool [S, S]."""
-    return Edit(after, before, after, region, blending.change(before, after, region))
+def compare(before: np.ndarray, after: np.ndarray, old: np.ndarray, new: np.ndarray) -> Edit:
+    """Return the edit from one picture to another.
+
+    Args:
+      before, after: uint8 [S, S, 3].
+      old, new: bool [S, S], where each shows the edited regions.
+    """
+    region = old | new
+    overlap = float((old & new).sum() / region.sum()) if old.any() and new.any() else None
+    return Edit(after, before, after, region, overlap, blending.change(before, after, region))
 
 
 def lay_into(photo: np.ndarray, edit: Edit, feather: int, rule: ResizeRule) -> Edit:

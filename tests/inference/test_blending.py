@@ -82,7 +82,7 @@ def test_an_edit_lands_at_its_place_in_the_photo(rule, height, width):
     square = rule.fit({"image": photo, "mask": place.astype(np.uint8)}, side)
     region = square["mask"] == 1
     after = np.where(region[..., None], np.uint8(blue), np.uint8(grey))
-    edit = edits.compare(square["image"], after, region)
+    edit = edits.compare(square["image"], after, region, region)
     done = edits.lay_into(photo, edit, 2, rule)
     assert (done.image.shape, done.image.dtype) == (photo.shape, np.uint8)
     box = rule.box(height, width, side)
@@ -98,7 +98,7 @@ def test_an_edit_lands_at_its_place_in_the_photo(rule, height, width):
     np.testing.assert_array_equal(done.image[far], photo[far])
     assert done.blend.untouched >= far.mean()
     assert done.blend.change.inside > 20 * done.blend.change.outside
-    assert edit.blend is None
+    assert (edit.blend, edit.overlap) == (None, 1)
     assert edit.image is edit.after
 
 

@@ -95,6 +95,8 @@ def test_an_edit_shows_its_region_in_both_faces(editor):
     rows, columns = np.arange(SIDE)[:, None], np.arange(SIDE) >= 4
     np.testing.assert_array_equal(grown.region, (rows >= 4) & columns)
     np.testing.assert_array_equal(shrunk.region, (rows < 6) & columns)
+    assert grown.overlap == pytest.approx(10 / 12)
+    assert shrunk.overlap == pytest.approx(4 / 6)
     assert grown.image is grown.after
     assert grown.change.outside < 0.5 < 10 < grown.change.inside
     pasted = editor.show(target, code, ["skin"], feather=0)[0]

@@ -7,8 +7,6 @@ from pathlib import Path
 FEATHER = 4
 """Default width of the soft border of `--blend`, pixels of the model's square."""
 
-IDENTITY = "The result is the face of --target: all that the command does not name stays the target's."
-
 
 def add_target(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add `--target`."""
@@ -36,7 +34,7 @@ def add_output(parser: argparse.ArgumentParser, *, blend: bool = True) -> None:
             nargs="?",
             const=FEATHER,
             help="lay the edited regions into the photo at its own size; outside of them, but for a soft border of "
-            f"N pixels of the model's square, the photo's own pixels stay (N: {FEATHER})",
+            f"N pixels of the model's square, the photo's own pixels stay (N without a number: {FEATHER})",
         )
 
 

@@ -31,6 +31,8 @@ def finish(
     names = [f"{number + 1}" for number in range(len(rows))] if len(rows) > 1 else []
     grid = sheet(cells, row_titles=names, column_titles=titles)
     edits = [edit for row in rows for edit in row]
-    work.report(f"{', '.join(regions)}, last step", edits[-1])
+    for number, row in enumerate(rows):
+        which = f", direction {number + 1}" if len(rows) > 1 else ""
+        work.report(f"{', '.join(regions)}{which}, last step", row[-1])
     frames = [work.measures(edit) for edit in edits]
     work.finish(task, meaning, [edit.image for edit in edits], grid, {"frames": frames})

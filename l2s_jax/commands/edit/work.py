@@ -23,6 +23,7 @@ _CELLS = 128, 256  # sides of the pictures of a grid, least and most
 _FRAMES = 256, 480  # of the pictures of a GIF
 _MILLISECONDS = 120
 _GAIN = 4
+_APART = 0.05
 _DIGITS = 5
 
 
@@ -148,15 +149,15 @@ def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.nd
 
 def measures(edit: Edit) -> dict:
     """Return the measures of an edit for the JSON."""
-    if edit.blend is None:
-        return {"change": edit.change._asdict(), "blend": None}
-    change, seam, untouched = edit.blend
-    blend = {"change": change._asdict(), "seam": seam._asdict(), "untouched": untouched}
-    return {"change": edit.change._asdict(), "blend": blend}
+    measured = {"change": edit.change._asdict(), "overlap": edit.overlap, "blend": None}
+    if edit.blend is not None:
+        change, seam, untouched = edit.blend
+        measured["blend"] = {"change": change._asdict(), "seam": seam._asdict(), "untouched": untouched}
+    return measured
 
 
 def report(what: str, edit: Edit) -> None:
-    """Print the measures of an edit in one line."""
+    """Print the measures of an edit in one line, and a note if the edit has missed the face."""
     inside, outside, ratio, _ = edit.change
     line = f"{console.escape(what)}  change inside {_level(inside)}, outside {_level(outside)} of 255"
     line += "" if ratio is None else f" (ratio {ratio:.3f})"
@@ -165,6 +166,12 @@ def report(what: str, edit: Edit) -> None:
         line += f"  [dim]seam {_level(seam.added)}, with scissors {_level(seam.cut)}, the photo itself "
         line += f"{_level(seam.photo)}; {console.percent(edit.blend.untouched)} of the photo untouched[/]"
     console.out().print(line, soft_wrap=True)
+    if edit.overlap is not None and edit.overlap < _APART:
+        console.out(stderr=True).print(
+            f"note: before and after the edit the regions hardly overlap ({edit.overlap:.2f}): slices keep their place "
+            "in the picture, so frame the faces of all photos alike",
+            soft_wrap=True,
+        )
 
 
 def row(work: Work, edit: Edit) -> list[np.ndarray]:
