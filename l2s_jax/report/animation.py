@@ -20,12 +20,13 @@ def gif(frames: Sequence[np.ndarray], milliseconds: int, comment: str = "") -> b
       comment: text in the file.
     """
     order = [*frames, *frames[-2:0:-1]]
-    # The palette of a picture that holds a part of every frame, at a size that is quick to count.
+    # The palette of a picture that holds every frame, at a size that is quick to count. Not of the most frequent
+    # colours (median cut), among which those of edited lips or eyes are lost: of colours that cover all there are.
     reduced = [Image.fromarray(frame).resize((64, 64), Image.Resampling.BOX) for frame in frames]
     together = Image.new("RGB", (64, 64 * len(reduced)))
     for number, frame in enumerate(reduced):
         together.paste(frame, (0, 64 * number))
-    palette = together.quantize(COLORS, Image.Quantize.MEDIANCUT)
+    palette = together.quantize(COLORS, Image.Quantize.MAXCOVERAGE, kmeans=3)
     first, *rest = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in order)
     buffer = io.BytesIO()
     first.save(

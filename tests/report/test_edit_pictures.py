@@ -48,3 +48,17 @@ def test_an_animation_goes_there_and_back_for_ever():
         shown.append(int(np.asarray(film.convert("RGB")).mean()))
     np.testing.assert_allclose(shown, [0, 100, 200, 250, 200, 100], atol=4)
     assert Image.open(io.BytesIO(gif([flat(0), flat(9)], 100))).n_frames == 2
+
+
+def test_a_small_part_of_many_shades_keeps_its_colour():
+    """Lips of 1 % of a noisy picture: a palette by counting alone has none of their colours left."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(60, 220, (2, 128, 128, 1), np.uint8) + rng.integers(0, 30, (2, 128, 128, 3), np.uint8)
+    for frame, colour in zip(frames, ((230, 20, 20), (20, 20, 230)), strict=True):
+        frame[60:72, 58:70] = colour
+    film = Image.open(io.BytesIO(gif(frames, 100)))
+    for number, frame in enumerate(frames):
+        film.seek(number)
+        error = np.abs(np.asarray(film.convert("RGB")).astype(int) - frame)
+        assert error[62:70, 60:68].max() < 12
+        assert error.mean() < 12
