@@ -10,6 +10,8 @@ from PIL import Image
 
 from l2s_jax import cli
 from l2s_jax.commands import results
+from l2s_jax.commands.edit import work
+from l2s_jax.inference import edits
 from tests.helpers import fake_system
 
 LABELS = fake_system.LABELS
@@ -262,6 +264,7 @@ EITHER = "takes either --faces A B C, or --target and --take REGION=PHOTO"
         ),
         (["mix", "--faces", "a.png", "b.png", "c.png", "--blend"], "tiny", "no photo of its own to --blend into"),
         (["mix", "--faces", "a.png", "b.png", "c.png", "--side", "1"], "tiny", "'1' is not a number of steps, 2 or"),
+        (["mix", "--faces", "a.png", "b.png", "c.png", "--style"], "tiny", "--style goes with --take"),
         (MIX, "tiny", "also needs --take REGION=PHOTO, what it gets"),
         (["mix", "--take", "hair=b.png"], "tiny", "also needs --target, the face that is edited"),
         ([*MIX, "--take", "hair"], "tiny", "'hair' is not REGION=PHOTO, such as hair=b.jpg"),
@@ -297,6 +300,17 @@ def test_mistakes_are_one_sentence_and_write_nothing(edit, place, tmp_path, argv
     assert err.startswith("l2s: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
+
+
+def test_an_edit_beside_the_face_is_told(capsys):
+    picture, place = np.zeros((4, 4, 3), np.uint8), np.eye(4, dtype=bool)
+    for old, new, overlap in ((place, place[::-1], 0), (place, place, 1), (place, place & False, None)):
+        edit = edits.compare(picture, picture, old, new)
+        assert edit.overlap == overlap
+        work.report("lips", edit)
+        captured = capsys.readouterr()
+        assert "lips  change inside 0.00, outside 0.00 of 255" in captured.out
+        assert ("hardly overlap (0.00): slices keep their place" in captured.err) == (overlap == 0)
 
 
 def test_an_unwritable_out_folder_stops_before_any_work(edit, place):

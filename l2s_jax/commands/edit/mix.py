@@ -74,6 +74,8 @@ def _triangle(args: argparse.Namespace) -> int:
         raise UserError(f"--faces needs three photos, the corners of the triangle, not {len(args.faces)}")
     if args.blend is not None:
         raise UserError("a triangle has no photo of its own to --blend into: use --target and --take")
+    if args.style:
+        raise UserError("--style goes with --take: the regions of a triangle always bring their colours")
     count = args.side * (args.side + 1) // 2
     arguments = {"faces": args.faces, "side": args.side}
     task = work.begin("mix", arguments, args.faces, args.out, args.model, count)
