@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from l2s_jax.commands.edit import work
+from l2s_jax.commands.edit.cells import row, titles
 from l2s_jax.report.image_grid import sheet
 from l2s_jax.types import Code
 
@@ -21,6 +22,7 @@ def finish(
       roles: what each face is, for the grid.
     """
     (edit,) = task.editor.show(task.faces[0].pixels, code, regions, feather)
-    grid = sheet([work.row(task, edit)], column_titles=work.titles(edit, *roles))
+    cells = row(task.editor, [face.pixels for face in task.faces], edit)
+    grid = sheet([cells], column_titles=titles(edit, *roles))
     work.report(", ".join(regions), edit)
     work.finish(task, meaning, [edit.image], grid, work.measures(edit))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from l2s_jax.commands.edit import work
+from l2s_jax.commands.edit.cells import cell
 from l2s_jax.report.image_grid import sheet
 from l2s_jax.types import Code
 
@@ -27,7 +28,7 @@ def finish(
     """
     photo = task.faces[0].pixels
     rows = [task.editor.show(photo, walk, regions, feather) for walk in walks]
-    cells = [[work.cell(task.editor.square(edit.image) if edit.blend else edit.image) for edit in row] for row in rows]
+    cells = [[cell(task.editor.square(edit.image) if edit.blend else edit.image) for edit in row] for row in rows]
     names = [f"{number + 1}" for number in range(len(rows))] if len(rows) > 1 else []
     grid = sheet(cells, row_titles=names, column_titles=titles)
     edits = [edit for row in rows for edit in row]

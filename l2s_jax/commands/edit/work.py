@@ -12,18 +12,16 @@ from input_pipeline import files, licences
 from input_pipeline.images import decode
 from l2s_jax import bundle
 from l2s_jax.commands import console, results
+from l2s_jax.commands.edit.cells import cell
 from l2s_jax.inference.editor import Editor
 from l2s_jax.inference.edits import Edit
 from l2s_jax.report.animation import gif
-from l2s_jax.report.image_grid import fit
 from l2s_jax.training.compilation import enable_compilation_cache
 from l2s_jax.types import Code
 
-_CELLS = 128, 256  # sides of the pictures of a grid, least and most
-_FRAMES = 256, 480  # of the pictures of a GIF
+_FRAMES = 256, 480  # longer side of the pictures of a GIF, least and most, pixels
 _MILLISECONDS = 120
-_GAIN = 4
-_APART = 0.05
+_APART = 0.05  # overlap of the regions before and after, below which the edit has missed the face
 _DIGITS = 5
 
 
@@ -172,24 +170,6 @@ def report(what: str, edit: Edit) -> None:
             "in the picture, so frame the faces of all photos alike",
             soft_wrap=True,
         )
-
-
-def row(work: Work, edit: Edit) -> list[np.ndarray]:
-    """Return the cells of an edit in a grid: all photos as the model sees them, the edit, and what it changed."""
-    change = np.minimum(_GAIN * np.abs(edit.after.astype(np.int16) - edit.before), 255).astype(np.uint8)
-    cells = [work.editor.square(face.pixels) for face in work.faces]
-    cells += [edit.before, edit.after, change]
-    return [cell(each) for each in cells + ([work.editor.square(edit.image)] if edit.blend else [])]
-
-
-def titles(edit: Edit, *photos: str) -> list[str]:
-    """Return the titles of the columns of `row`."""
-    return [*photos, "decoded", "edited", f"change x {_GAIN}", *(["in the photo"] if edit.blend else [])]
-
-
-def cell(image: np.ndarray, sides: tuple[int, int] = _CELLS) -> np.ndarray:
-    """Resize an image so that its longer side lies within bounds."""
-    return fit(image, int(np.clip(max(image.shape), *sides)))
 
 
 def _level(value: float | None) -> str:
