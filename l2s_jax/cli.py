@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train a model from a config; the same command resumes",
     "evaluate": "score a model on a data set",
     "parse": "write the face parts of your photos",
+    "edit": "swap, mix, restyle and move the parts of faces in your photos",
     "data": "prepare, check, count and show data sets",
     "convert": "make a model of published weights",
     "report": "write the HTML report of a training run",
@@ -41,6 +42,18 @@ DATA_COMMANDS = {
     "show": "draw a contact sheet of faces and masks",
 }
 """The commands `l2s data NAME`."""
+
+EDIT_COMMANDS = {
+    "swap": "give a face parts of another",
+    "mix": "give a face parts of several others, or mix three by parts in a triangle",
+    "restyle": "give a part the colours of another face, or noise on its own",
+    "interpolate": "walk from one face to another, in all parts or in some",
+    "traverse": "walk a part along its leading or random directions",
+}
+"""The commands `l2s edit NAME`."""
+
+GROUPS = {"data": DATA_COMMANDS, "edit": EDIT_COMMANDS}
+"""Commands that have commands of their own; each is a package of modules."""
 
 WITH_CONFIG = ("demo", "train")
 """Commands that take `--config.a.b=v`."""
@@ -103,19 +116,20 @@ def _read(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
         top.parse_args(rest)
         top.print_help()
         raise SystemExit(0)
-    if name == "data":
-        word = _take_word(rest, DATA_COMMANDS, "data ")
+    if name in GROUPS:
+        word = _take_word(rest, GROUPS[name], f"{name} ")
         if word is None:
-            description, _, examples = importlib.import_module("l2s_jax.commands.data").__doc__.partition("\n\n")
-            data = _Parser(
-                prog="l2s data",
-                usage="l2s data COMMAND ...",
-                description=_listed(description, DATA_COMMANDS),
+            group = importlib.import_module(f"l2s_jax.commands.{name}")
+            description, _, examples = group.__doc__.partition("\n\n")
+            parser = _Parser(
+                prog=f"l2s {name}",
+                usage=f"l2s {name} COMMAND ...",
+                description=_listed(description, GROUPS[name]),
                 epilog=examples,
             )
-            data.parse_args(rest)
-            data.error("the following arguments are required: COMMAND")
-        name = f"data {word}"
+            parser.parse_args(rest)
+            parser.error("the following arguments are required: COMMAND")
+        name = f"{name} {word}"
     command = importlib.import_module(f"l2s_jax.commands.{name.replace(' ', '.')}")
     description, _, examples = command.__doc__.partition("examples:\n")
     parser = _Parser(prog=f"l2s {name}", description=description.strip(), epilog=f"examples:\n{examples.rstrip()}")
@@ -145,7 +159,8 @@ def _take_word(rest: list[str], commands: Iterable[str], before: str) -> str | N
 
 
 def _listed(description: str, commands: dict[str, str]) -> str:
-    return description + "\n\ncommands:\n" + "\n".join(f"  {name:10} {text}" for name, text in commands.items())
+    width = max(10, *map(len, commands))
+    return description + "\n\ncommands:\n" + "\n".join(f"  {name:{width}} {text}" for name, text in commands.items())
 
 
 def _nearest(word: str, choices: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """List and read the photos of `l2s parse`; write an overlay, class ids and a JSON description for each."""
 
-import io
 import os
 import stat
 import time
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from input_pipeline import files
@@ -114,8 +111,8 @@ def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, par
     """
     start = time.perf_counter()
     overlay, labels, description = (out / f"{photo.name}{ending}" for ending in results.ENDINGS)
-    files.replace(overlay, _png(parsing.overlay(photo.pixels), photo.mark))
-    files.replace(labels, _png(parsing.palette_image(), photo.mark))
+    files.replace(overlay, results.png(parsing.overlay(photo.pixels), photo.mark))
+    files.replace(labels, results.png(parsing.palette_image(), photo.mark))
     write_ms = (time.perf_counter() - start) * 1e3
     files.replace_json(description, facts(photo, parsing, parser, parse_ms, write_ms))
 
@@ -161,10 +158,3 @@ def warm_up(parser: api.Parser, batch_size: int) -> float:
     blank = np.zeros((parser.image_size, parser.image_size, 3), np.uint8)
     list(parser.batch([blank], batch_size))
     return time.perf_counter() - start
-
-
-def _png(picture: Image.Image, mark: str) -> bytes:
-    buffer, text = io.BytesIO(), PngInfo()
-    text.add_text(results.PNG_KEY, mark)
-    picture.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue()

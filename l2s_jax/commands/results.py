@@ -1,43 +1,84 @@
-"""The result files of `l2s parse`: their names, and the mark that distinguishes them from other files.
+"""The result files of `l2s parse` and `l2s edit`: their names, and the mark that distinguishes them from other files.
 
-Every result carries a mark, in the JSON as a field and in the PNGs as a text chunk. The mark says that `l2s parse`
-wrote the file, and for which photo (a digest of the photo's path relative to the results folder: both may move
-together). A file without the mark is never replaced.
+Every result carries a mark: in the JSON as a field, in PNGs as a text chunk, in GIFs as the comment. The mark says
+which command wrote the file, and for which photo or with which arguments (a digest, in which paths are relative to the
+results folder: photos and results may move together). A file without the mark is never replaced.
 """
 
 import hashlib
+import io
 import itertools
 import json
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from input_pipeline.errors import UserError
 
 ENDINGS = ("_overlay.png", "_labels.png", ".json")
-"""Suffixes of the result files, in the order of writing."""
+"""Suffixes of the result files of `l2s parse`, in the order of writing."""
 
-JSON_KEY, PNG_KEY = "written_by", "Software"
-"""Field and text chunk that hold the mark."""
+JSON_KEY, PNG_KEY, GIF_KEY = "written_by", "Software", "comment"
+"""Field, text chunk and comment that hold the mark."""
 
-_PREFIX = "l2s parse, photo "
+_PARSE, _EDIT = "l2s parse", "l2s edit"
 _MAX_JSON_BYTES = 1 << 20  # a description takes 30 kB for the largest label set
 _MAX_STEM_BYTES = 200  # a file name may have 255, and the temporary name is longer
 
 
 def mark(photo: Path, out: Path) -> str:
-    """Return the mark of the results of a photo in the folder `out`."""
-    path = os.path.join(os.path.realpath(photo.parent), photo.name)
-    place = os.path.relpath(path, os.path.realpath(out))
-    return _PREFIX + hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
+    """Return the mark of the results of `l2s parse` for a photo in the folder `out`."""
+    return f"{_PARSE}, photo {_digest(os.fsencode(_place(photo, out)))}"
+
+
+def edit_mark(verb: str, arguments: Mapping[str, object], out: Path) -> str:
+    """Return the mark of the results of `l2s edit VERB` in the folder `out`: equal for equal arguments.
+
+    Args:
+      verb: the verb.
+      arguments: by name; paths are those of photos, the others are whatever JSON knows.
+      out: folder of the results.
+    """
+
+    def stable(value: object) -> object:
+        if isinstance(value, Path):
+            return _place(value, out)
+        if isinstance(value, Mapping):
+            return {name: stable(item) for name, item in value.items()}
+        return [stable(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return f"{_EDIT}, {verb} {_digest(json.dumps(stable(arguments), sort_keys=True).encode())}"
+
+
+def _place(photo: Path, out: Path) -> str:
+    """Return the path of a photo relative to `out`; links of folders are followed."""
+    return os.path.relpath(os.path.join(os.path.realpath(photo.parent), photo.name), os.path.realpath(out))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def is_result(path: Path) -> bool:
     """Tell whether `l2s parse` wrote this file, for any photo."""
-    return path.name.endswith(ENDINGS) and _mark_of(path) is not None
+    return path.name.endswith(ENDINGS) and _mark_of(path, _PARSE) is not None
+
+
+def is_edit(path: Path) -> bool:
+    """Tell whether `l2s edit` wrote this file."""
+    return _mark_of(path, _EDIT) is not None
+
+
+def png(picture: Image.Image, mark: str) -> bytes:
+    """Encode a picture as PNG with a mark."""
+    buffer, text = io.BytesIO(), PngInfo()
+    text.add_text(PNG_KEY, mark)
+    picture.save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()
 
 
 def names(photos: Sequence[Path], out: Path) -> list[str]:
@@ -57,11 +98,28 @@ def names(photos: Sequence[Path], out: Path) -> list[str]:
         own = mark(photo, out)
         for name in _candidates(_stem(photo)):
             reserved = name != _stem(photo) and _same(name) in stems
-            if _same(name) not in taken and not reserved and _holders(out, name) <= {own}:
+            if _same(name) not in taken and not reserved and _holders(out, name, ENDINGS, _PARSE) <= {own}:
                 break
         taken.add(_same(name))
         chosen.append(name)
     return chosen
+
+
+def edit_name(stem: str, verb: str, endings: Sequence[str], own: str, out: Path) -> str:
+    """Choose the name of an edit's results: STEM_VERB, or STEM_VERB-2 ... where results of other arguments have it.
+
+    Args:
+      stem: stem of the edited photo, cut if it is too long.
+      verb: the verb.
+      endings: suffixes of the result files.
+      own: the mark of these results; those that carry it already are replaced.
+      out: folder of the results.
+
+    Raises:
+      UserError: a file that `l2s edit` did not write has the name of a result.
+    """
+    names = _candidates(f"{_cut(stem)}_{verb}")
+    return next(name for name in names if _holders(out, name, endings, _EDIT) <= {own})
 
 
 def _candidates(stem: str) -> Iterator[str]:
@@ -69,7 +127,10 @@ def _candidates(stem: str) -> Iterator[str]:
 
 
 def _stem(photo: Path) -> str:
-    stem = photo.stem
+    return _cut(photo.stem)
+
+
+def _cut(stem: str) -> str:
     while len(os.fsencode(stem)) > _MAX_STEM_BYTES:
         stem = stem[:-1]
     return stem
@@ -80,27 +141,27 @@ def _same(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _holders(out: Path, name: str) -> set[str]:
-    """Return the marks of existing files with the names of the results called `name`."""
+def _holders(out: Path, name: str, endings: Sequence[str], command: str) -> set[str]:
+    """Return the marks of existing files with the names of a command's results called `name`."""
     found = set()
-    for path in (out / f"{name}{ending}" for ending in ENDINGS):
+    for path in (out / f"{name}{ending}" for ending in endings):
         if os.path.lexists(path):
-            holder = _mark_of(path)
+            holder = _mark_of(path, command)
             if holder is None:
-                raise UserError(f"'{path}' was not written by `l2s parse` and is not replaced: choose another --out")
+                raise UserError(f"'{path}' was not written by `{command}` and is not replaced: choose another --out")
             found.add(holder)
     return found
 
 
-def _mark_of(path: Path) -> str | None:
-    """Read the mark of a result; None for any other file, readable or not."""
+def _mark_of(path: Path, command: str) -> str | None:
+    """Read the mark of a command's result; None for any other file, readable or not."""
     try:
         if path.is_symlink() or not path.is_file():
             return None
-        found = _in_json(path) if path.suffix == ".json" else _in_png(path)
+        found = _in_json(path) if path.suffix == ".json" else _in_picture(path)
     except (OSError, ValueError, RecursionError, SyntaxError, UnidentifiedImageError):
         return None
-    return found if isinstance(found, str) and found.startswith(_PREFIX) else None
+    return found if isinstance(found, str) and found.startswith(f"{command}, ") else None
 
 
 def _in_json(path: Path) -> object:
@@ -110,6 +171,7 @@ def _in_json(path: Path) -> object:
     return content.get(JSON_KEY) if isinstance(content, dict) else None
 
 
-def _in_png(path: Path) -> object:
-    with Image.open(path, formats=("PNG",)) as picture:  # reads the header only, no pixels
-        return picture.info.get(PNG_KEY)
+def _in_picture(path: Path) -> object:
+    with Image.open(path, formats=("PNG", "GIF")) as picture:  # reads the header only, no pixels
+        found = picture.info.get(PNG_KEY if picture.format == "PNG" else GIF_KEY)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found

@@ -1,24 +1,47 @@
-"""`Editor`: encode faces as codes, exchange slices between codes, decode them.
+"""`Editor`: encode faces as codes, exchange, mix, restyle and move their slices, decode them, lay them into the photo.
 
 from l2s_jax import Editor
+editor = Editor.load("l2s-synthetic")
+edit = editor.show("a.png", editor.swap("a.png", "b.png", ["hair"]), ["hair"], feather=4)[0]
+edit.image, edit.change.outside_over_inside, edit.blend.seam.added
 """
 
+import math
+import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError, nearest
-from l2s_jax.inference import processing
+from l2s_jax.inference import codes, edits, processing
+from l2s_jax.inference.edits import Edit
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.pictures import Picture, read
 from l2s_jax.types import Code, Decoded
 
+Face = Picture | Code
+"""A face to edit: a picture, or its code."""
+
+STRUCTURE, STYLE = "structure", "style"
+"""The two halves of a code: shapes, and colours with texture."""
+
+LEAST_FACE = 0.01
+"""Share of the picture that must decode to something else than background: with less the model has found no face."""
+
+_BACKGROUND = 0  # class 0 of every label set
+
 
 class Editor:
-    """A face editor: a code holds one structure slice for each of `regions`, and a style for each or for all."""
+    """A face editor: a code holds one structure slice for each of `regions`, and a style for each or for all.
+
+    Verbs (`swap`, `mix`, `restyle` ...) take faces as pictures or as codes and return codes; `render` makes pictures
+    of codes, `show` also measures what has changed and lays the edit into its photo. A picture in which the model finds
+    nothing but background is a UserError of every verb, and so is a region without a slice (the message names the
+    nearest one).
+    """
 
     def __init__(self, model: Model):
         if model.system.codec is None:
@@ -38,8 +61,7 @@ class Editor:
 
     def encode(self, image: Picture) -> Code:
         """Encode one image: structure [1, K, h, w, C], style [1, K, S] or [1, S]."""
-        square = processing.to_square({"image": read(image)}, self.image_size, self.resize)
-        return self._encode(self.variables, square["image"][None])
+        return self._encode(self.variables, self._square(image)[None])
 
     def decode(self, code: Code) -> Decoded:
         """Decode B codes into images, regions and logits."""
@@ -47,28 +69,279 @@ class Editor:
 
     def render(self, code: Code) -> np.ndarray:
         """Decode B codes into images uint8 [B, S, S, 3]."""
-        return np.asarray(jnp.round((jnp.clip(self.decode(code).image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
+        return _pixels(self.decode(code).image)
 
-    def swap(self, code_a: Code, code_b: Code, regions: Sequence[str], style: bool = False) -> Code:
-        """Return `code_a` with the named regions of `code_b`; the names are `Editor.regions`, see `swap_slices`.
+    def encode_face(self, face: Face, name: str = "the picture") -> Code:
+        """Encode one face as `encode` does; a code is returned as it is.
+
+        Args:
+          face: a picture or a code.
+          name: of the picture, for the sentence of an error; a path names itself.
 
         Raises:
-          UserError: a region has no slice (the message names the nearest one), or none has a style of its own.
+          UserError: the picture decodes to background alone, to less than `LEAST_FACE` of anything else.
         """
-        if style and code_a.style.ndim < 3:
-            raise UserError(f"'{self.model.path}' has one style for all regions: swap regions with style=False")
-        for name in regions:
-            if name not in self.regions:
-                hint = nearest(name, self.regions, f"there are: {', '.join(self.regions)}", cutoff=0.6)
-                raise UserError(f"'{self.model.path}' has no slice for the region '{name}': {hint}")
-        return swap_slices(code_a, code_b, [self.regions.index(name) for name in regions], style)
+        if isinstance(face, Code):
+            return face
+        code = self.encode(face)
+        if np.mean(self._classes(self.decode(code)) != _BACKGROUND) < LEAST_FACE:
+            name = f"'{os.fspath(face)}'" if isinstance(face, str | os.PathLike) else name
+            raise UserError(f"'{self.model.path}' finds no face in {name}: give a photo of one face that fills it")
+        return code
+
+    def swap(self, target: Face, source: Face, regions: Sequence[str], style: bool = False) -> Code:
+        """Return the target's face with the named regions of the source, see `codes.swap_slices`.
+
+        Args:
+          target: keeps all that is not named.
+          source: gives the named regions.
+          regions: names of `Editor.regions`.
+          style: take the source's style (colours) of these regions too, not only their structure (shapes).
+
+        Raises:
+          UserError: also if `style` is asked for and all regions share one.
+        """
+        slices = self._slices(regions)
+        code, donor = self.encode_face(target), self.encode_face(source)
+        self._check_style(code, style, "swap regions with style=False")
+        return codes.swap_slices(code, donor, slices, style)
+
+    def mix(self, target: Face, take: Mapping[str, Face], style: bool = False) -> Code:
+        """Return the target's face with regions of several donors, `take[region]`; else as `swap`."""
+        donors = {self._slice(region): donor for region, donor in take.items()}
+        code = self.encode_face(target)
+        self._check_style(code, style, "mix regions with style=False")
+        for index, donor in donors.items():
+            code = codes.swap_slices(code, self.encode_face(donor), [index], style)
+        return code
+
+    def triangle(self, faces: Sequence[Face], side: int) -> tuple[Code, np.ndarray]:
+        """Mix three faces by parts, in a triangle whose corners are the faces themselves, merely decoded.
+
+        Between them a face has the slices of two people (on an edge) or three, in proportion to how near they are; a
+        style goes with its slice (if all slices share one style, it is the mean, weighted by nearness).
+
+        Args:
+          faces: three of them, for the upper, the lower left and the lower right corner.
+          side: faces along an edge, at least 2.
+
+        Returns:
+          codes of side (side + 1) / 2 faces, row by row from the upper corner, and int [B, K], which of the three
+          faces gives each slice.
+
+        Raises:
+          UserError: not three faces, or fewer than 2 along an edge.
+        """
+        if len(faces) != 3:
+            raise UserError(f"a triangle has three corners, and there are {len(faces)} faces: give exactly three")
+        if side < 2:
+            raise UserError(f"an edge of {side} is no edge: a triangle has 2 faces or more along it")
+        corners = jax.tree.map(lambda *rows: jnp.concatenate(rows), *map(self.encode_face, faces))
+        weights = codes.triangle_weights(side)
+        owners = codes.triangle_owners(weights, len(self.regions))
+        return codes.combine(corners, owners, weights), owners
+
+    def restyle(self, target: Face, donor: Face, regions: Sequence[str]) -> Code:
+        """Return the target's face with the style (colours) of the donor in the named regions.
+
+        Raises:
+          UserError: also if all regions share one style.
+        """
+        slices = self._slices(regions)
+        code = self.encode_face(target)
+        self._check_style(code, True, "no region can be restyled by itself")
+        return codes.swap_styles(code, self.encode_face(donor), slices)
+
+    def perturb_style(self, target: Face, regions: Sequence[str], deviations: float, seed: int) -> Code:
+        """Return the target's face with Gaussian noise on the style of the named regions.
+
+        Args:
+          target: the face.
+          regions: names of `Editor.regions`.
+          deviations: standard deviation of the noise, relative to that of the numbers in the region's own style.
+          seed: the same seed gives the same noise.
+
+        Raises:
+          UserError: also if all regions share one style, or `deviations` is not a number above 0.
+        """
+        _check_positive(deviations, "noise")
+        slices = self._slices(regions)
+        code = self.encode_face(target)
+        self._check_style(code, True, "no region can be restyled by itself")
+        return codes.perturb_styles(code, slices, deviations, jax.random.key(seed))
+
+    def interpolate(self, target: Face, source: Face, steps: int, regions: Sequence[str] = ()) -> Code:
+        """Walk in a straight line from the target's code to the source's.
+
+        Args:
+          target: the first face of the walk.
+          source: the last one, in the named regions.
+          steps: number of faces, both ends included, at least 2.
+          regions: the regions that change, with their styles; none = all. One style shared by all regions changes
+            only if all of them do.
+
+        Returns:
+          codes of `steps` faces.
+
+        Raises:
+          UserError: also with fewer than 2 steps.
+        """
+        _check_steps(steps)
+        slices = self._slices(regions or self.regions)
+        return codes.interpolate(self.encode_face(target), self.encode_face(source), slices, steps)
+
+    def directions(self, region: str, faces: Sequence[Face], count: int, of: str) -> np.ndarray:
+        """Find the leading directions in which a region differs between faces: principal components of their codes.
+
+        Few photos are enough: N faces differ in N - 1 directions at most.
+
+        Args:
+          region: a name of `Editor.regions`.
+          faces: at least 2.
+          count: number of directions, at most N - 1.
+          of: STRUCTURE or STYLE.
+
+        Returns:
+          float32 [count, h, w, C] (structure) or [count, S] (style), each as long as the standard deviation of the
+          faces along it, the longest first.
+
+        Raises:
+          UserError: also with too few faces, with faces that do not differ, or of one style for all regions.
+        """
+        index = self._slice(region)
+        if len(faces) < 2:
+            raise UserError(f"directions are found between 2 faces or more, not in {len(faces)}: give more photos")
+        _check_count(count)
+        if count > len(faces) - 1:
+            raise UserError(f"{len(faces)} faces differ in {len(faces) - 1} directions at most, not in {count}")
+        samples = np.concatenate([np.asarray(self._half(self.encode_face(face), index, of)) for face in faces])
+        found = codes.principal_directions(samples, count)
+        if not np.abs(found).reshape(count, -1).max(axis=1).min() > 1e-6 * np.abs(samples).max():
+            raise UserError(f"the faces differ in fewer than {count} directions of '{region}': give other photos")
+        return found
+
+    def random_directions(self, target: Face, region: str, count: int, of: str, seed: int) -> np.ndarray:
+        """Draw random directions of a region, as large as the target's own code of it: `codes.random_directions`.
+
+        Args:
+          target: the face.
+          region: a name of `Editor.regions`.
+          count: number of directions.
+          of: STRUCTURE or STYLE.
+          seed: the same seed gives the same directions.
+
+        Returns:
+          float32 [count, h, w, C] (structure) or [count, S] (style).
+
+        Raises:
+          UserError: also of one style for all regions.
+        """
+        index = self._slice(region)
+        _check_count(count)
+        own = self._half(self.encode_face(target), index, of)[0]
+        return np.asarray(codes.random_directions(own, count, jax.random.key(seed)))
+
+    def traverse(self, target: Face, region: str, direction: np.ndarray, reach: float, steps: int, of: str) -> Code:
+        """Walk a region of the target along one direction, from -`reach` to +`reach` of its lengths.
+
+        Args:
+          target: the face around which the walk goes; with an odd number of steps it is the middle one.
+          region: a name of `Editor.regions`.
+          direction: [h, w, C] or [S], one of `directions` or `random_directions`.
+          reach: how far, in lengths of `direction`.
+          steps: number of faces, at least 2.
+          of: STRUCTURE or STYLE, the half of the code that moves.
+
+        Returns:
+          codes of `steps` faces.
+
+        Raises:
+          UserError: also with fewer than 2 steps or a reach that is not a number above 0.
+        """
+        index = self._slice(region)
+        _check_steps(steps)
+        _check_positive(reach, "reach")
+        code = self.encode_face(target)
+        self._half(code, index, of)
+        walk = codes.traverse_structure if of == STRUCTURE else codes.traverse_style
+        return walk(code, index, jnp.asarray(direction), reach, steps)
+
+    def show(self, photo: Picture, code: Code, regions: Sequence[str], feather: int | None = None) -> list[Edit]:
+        """Decode edited codes of a photo, measure what has changed, and lay them into the photo if asked to.
+
+        Args:
+          photo: the target of the edit.
+          code: its edited codes, B of them.
+          regions: the edited regions.
+          feather: width of the soft border around the regions, pixels of the model's square input: everything beyond
+            it is the photo's own, at its own size. None = the decoded face as it is, in the model's square.
+
+        Raises:
+          UserError: a region has no slice, or `feather` is not a whole number of 0 or more.
+        """
+        if feather is not None and (not isinstance(feather, numbers.Integral) or feather < 0):
+            raise UserError(f"feather={feather!r} must be a whole number of pixels, 0 or more")
+        classes = [self.model.system.codec.classes[k] for k in self._slices(regions)]
+        pixels = read(photo)
+        before, old = self._seen(self.encode(pixels), classes)
+        shown = []
+        for row in codes.split(code):  # one program for any number of codes, and the memory of one
+            after, new = self._seen(row, classes)
+            edit = edits.compare(before, after, old, new)
+            shown.append(edit if feather is None else edits.lay_into(pixels, edit, feather, self.resize))
+        return shown
+
+    def _seen(self, code: Code, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Decode one code: picture uint8 [S, S, 3], and where it shows the classes, bool [S, S]."""
+        decoded = self.decode(code)
+        return _pixels(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
+
+    def square(self, photo: Picture) -> np.ndarray:
+        """Return the photo as the model sees it, uint8 [S, S, 3]."""
+        return _pixels(self._square(photo))
+
+    def _square(self, photo: Picture) -> np.ndarray:
+        return processing.to_square({"image": read(photo)}, self.image_size, self.resize)["image"]
+
+    def _classes(self, decoded: Decoded) -> np.ndarray:
+        return np.asarray(decoded.logits.argmax(axis=-1))
+
+    def _slices(self, regions: Sequence[str]) -> list[int]:
+        return [self._slice(name) for name in regions]
+
+    def _slice(self, name: str) -> int:
+        if name not in self.regions:
+            hint = nearest(name, self.regions, f"there are: {', '.join(self.regions)}", cutoff=0.6)
+            raise UserError(f"'{self.model.path}' has no slice for the region '{name}': {hint}")
+        return self.regions.index(name)
+
+    def _half(self, code: Code, index: int, of: str) -> jax.Array:
+        """Return the structure [B, h, w, C] or style [B, S] of one slice."""
+        if of not in (STRUCTURE, STYLE):
+            raise UserError(f"'{of}' is no half of a code: there are '{STRUCTURE}' and '{STYLE}'")
+        self._check_style(code, of == STYLE, f"walk the '{STRUCTURE}'")
+        return (code.structure if of == STRUCTURE else code.style)[:, index]
+
+    def _check_style(self, code: Code, wanted: bool, way_out: str) -> None:
+        if wanted and code.style.ndim < 3:
+            raise UserError(f"'{self.model.path}' has one style for all regions: {way_out}")
 
 
-def swap_slices(code_a: Code, code_b: Code, slices: Sequence[int], style: bool = False) -> Code:
-    """Return `code_a` with some structure slices of `code_b`: their shape, in the colours of `code_a`.
+def _pixels(image) -> np.ndarray:
+    """Convert [-1, 1] to uint8."""
+    return np.asarray(jnp.round((jnp.clip(image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
 
-    With `style` the colours are those of `code_b` too; the style is [B, K, S] then, one for each region.
-    """
-    index = np.array(slices, np.int32)
-    code = code_a.replace(structure=code_a.structure.at[:, index].set(code_b.structure[:, index]))
-    return code.replace(style=code.style.at[:, index].set(code_b.style[:, index])) if style else code
+
+def _check_positive(value: float, what: str) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UserError(f"{what}={value} must be a number above 0")
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 2:
+        raise UserError(f"steps={steps}: a walk has 2 faces or more")
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise UserError(f"count={count}: ask for 1 direction or more")

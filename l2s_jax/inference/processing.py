@@ -95,6 +95,20 @@ def remove_small_components(
 
 def _plane(probabilities: np.ndarray, k: int, height: int, width: int, rule: ResizeRule) -> np.ndarray:
     """Return the probability of class k at every pixel of the image, float32 [height, width]."""
-    box = rule.box(height, width, probabilities.shape[0])
-    plane = probabilities[box.top : box.bottom, box.left : box.right, k].astype(np.float32)
-    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
+    return from_square(probabilities[..., k], height, width, rule)
+
+
+def from_square(plane: np.ndarray, height: int, width: int, rule: ResizeRule) -> np.ndarray:
+    """Map one plane of the network's square back to the image: the inverse of `to_square`.
+
+    Args:
+      plane: [S, S], one channel of a picture or a map.
+      height, width: size of the original image.
+      rule: rule that made it square.
+
+    Returns:
+      float32 [height, width], interpolated bilinearly.
+    """
+    box = rule.box(height, width, plane.shape[0])
+    part = plane[box.top : box.bottom, box.left : box.right].astype(np.float32)
+    return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BILINEAR))

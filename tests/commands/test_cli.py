@@ -11,7 +11,7 @@ from input_pipeline import labels
 from l2s_jax import bundle, cli
 from tests.helpers import fake_system
 
-COMMANDS = [*cli.COMMANDS, *(f"data {name}" for name in cli.DATA_COMMANDS)]
+COMMANDS = [*cli.COMMANDS, *(f"{group} {name}" for group, names in cli.GROUPS.items() for name in names)]
 
 
 @pytest.fixture
@@ -78,6 +78,8 @@ def test_version(capsys):
         (["labels", "--map", "fasseg", "celebamask"], "cannot be mapped to 'celebamask'"),
         (["data"], "required: COMMAND; see `l2s data --help`"),
         (["data", "--jobs"], "unrecognized arguments: --jobs; see `l2s data --help`"),
+        (["edit"], "required: COMMAND; see `l2s edit --help`"),
+        (["edit", "swop"], "unknown command 'edit swop'; did you mean 'swap'?"),
         (["train"], "needs --config NAME"),
         (["train", "--config", "no_such_config"], "unknown config 'no_such_config'"),
         (["train", "--config"], "--config needs a value"),

@@ -19,6 +19,8 @@ from l2s_jax import bundle, cli
 from l2s_jax.training.compilation import enable_compilation_cache
 from tests.helpers import fake_system
 
+EDIT = ["edit", "swap", "--target", "photo.png", "--regions", "hair"]
+
 
 @pytest.fixture(scope="module")
 def place():
@@ -119,6 +121,8 @@ def locked(folder: Path):
         ("faces", ["parse", "faces/images/0.png", "--out", "{out}"]),
         ("faces/images", ["parse", "faces/images", "--out", "{out}"]),
         ("runs", ["parse", "photo.png", "--out", "runs/masks"]),
+        ("faces/images", [*EDIT, "--source", "faces/images/0.png", "--out", "{out}"]),
+        ("runs", [*EDIT, "--source", "photo.png", "--out", "runs/edits"]),
         ("models/tiny", ["parse", "photo.png", "--out", "{out}", "--model", "models/tiny"]),
         ("models/tiny", ["evaluate", "--model", "tiny", "--data", "folder:faces"]),
         ("runs", ["report", "runs/any"]),
@@ -168,6 +172,8 @@ def test_a_foreign_run_is_named_and_passed_over(capsys, place, name):
     [
         ["parse", "{name}", "--out", "out"],
         ["parse", "photo.png", "--out", "{name}"],
+        [*EDIT, "--source", "{name}", "--out", "out"],
+        [*EDIT, "--source", "photo.png", "--out", "{name}"],
         ["parse", "photo.png", "--out", "out", "--model", "{name}"],
         ["evaluate", "--model", "{name}", "--data", "folder:faces"],
         ["evaluate", "--model", "tiny", "--data", "folder:{name}"],

@@ -38,10 +38,15 @@ def default_config():
 
 
 def build(conf) -> System:
-    """`conf.model.codec`: `all` classes have a slice, only `regions` (not the background), or there is `none`."""
+    """`conf.model.codec`: `all` classes have a slice, only `regions` (not the background), or there is `none`.
+
+    `styled` is `all` with a style for each class, its mean colour, in which it is painted: no other codec's pictures
+    show more than one colour.
+    """
     label_set = labels.get(conf.label_set)
     classes = len(label_set)
-    first = {"all": 0, "regions": 1}.get(conf.model.codec)
+    styled = conf.model.codec == "styled"
+    first = {"all": 0, "styled": 0, "regions": 1}.get(conf.model.codec)
     network = Classify(classes)
 
     def init(rng):
@@ -55,11 +60,19 @@ def build(conf) -> System:
     def encode(variables, image):
         all_logits = logits(variables, image)
         present = all_logits - all_logits[..., :1]  # a background without a slice has logit 0
-        return Code(jnp.moveaxis(present[..., first:, None], -2, 1), image.mean((1, 2)))
+        style = image.mean((1, 2))
+        if styled:
+            share = jax.nn.softmax(all_logits)
+            style = jnp.einsum("bhwk,bhwc->bkc", share, image) / (share.sum((1, 2))[..., None] + 1e-6)
+        return Code(jnp.moveaxis(present[..., first:, None], -2, 1), style)
 
     def decode(variables, code):
         present = jnp.moveaxis(code.structure[..., 0], 1, -1)
         present = jnp.pad(present, ((0, 0), (0, 0), (0, 0), (first, 0)))
+        if styled:
+            share = jax.nn.softmax(present)
+            regions = jnp.einsum("bhwk,bkc->bkhwc", share, code.style + 1) - 1
+            return Decoded(jnp.einsum("bhwk,bkc->bhwc", share, code.style), regions, present)
         image = jnp.broadcast_to(code.style[:, None, None], (*present.shape[:3], 3))
         regions = jnp.broadcast_to(image[:, None], (image.shape[0], classes - first, *image.shape[1:]))
         return Decoded(image, regions, present)

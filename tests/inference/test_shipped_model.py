@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline.datasets import open_source
 from input_pipeline.labels import remap
@@ -50,3 +51,15 @@ def test_a_swapped_part_changes_its_own_region(model, faces):
     lips = model.system.label_set["lips"]
     inside = (regions == lips) | (others == lips)
     assert change[inside].mean() > 20 * change[~inside].mean()
+
+
+def test_swapped_lips_lie_in_the_photo_without_a_seam(model, faces):
+    editor = Editor(model)
+    (image, _), (other, _) = faces[:2]
+    photo = np.asarray(Image.fromarray(image).resize((320, 320), Image.Resampling.BICUBIC))[:, 40:-40]
+    code = editor.swap(photo, other, ["lips"], style=True)
+    (edit,) = editor.show(photo, code, ["lips"], feather=4)
+    assert edit.image.shape == photo.shape
+    assert edit.change.outside_over_inside < 0.05
+    assert edit.blend.untouched > 0.9
+    assert edit.blend.seam.added < edit.blend.seam.photo < edit.blend.seam.cut

@@ -1,0 +1,84 @@
+"""The options that the commands `l2s edit VERB` share."""
+
+import argparse
+import math
+from pathlib import Path
+
+FEATHER = 4
+"""Default width of the soft border of `--blend`, pixels of the model's square."""
+
+
+def add_target(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add `--target`."""
+    parser.add_argument(
+        "--target", metavar="PHOTO", type=Path, required=required, help="the face that is edited, and keeps the rest"
+    )
+
+
+def add_regions(parser: argparse.ArgumentParser, name: str, text: str, *, required: bool = True) -> None:
+    """Add the option `name` with one region or more; it is `args.regions`."""
+    parser.add_argument(
+        name, metavar="NAME[,NAME]", dest="regions", type=regions, default=(), required=required, help=text
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, *, blend: bool = True) -> None:
+    """Add `--out`, `--model` and, where there is a photo to lay the edit into, `--blend`."""
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", help="default: the model that was trained last")
+    if blend:
+        parser.add_argument(
+            "--blend",
+            metavar="N",
+            type=count,
+            nargs="?",
+            const=FEATHER,
+            help="lay the edited regions into the photo at its own size; outside of them, but for a soft border of "
+            f"N pixels of the model's square, the photo's own pixels stay (N without a number: {FEATHER})",
+        )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add `--seed`."""
+    parser.add_argument("--seed", metavar="N", type=count, default=0, help="of the random numbers (default: 0)")
+
+
+def regions(text: str) -> tuple[str, ...]:
+    """Parse names between commas; one named twice counts once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of regions: write names with commas, hair,eyes")
+    return names
+
+
+def take(text: str) -> tuple[str, Path]:
+    """Parse REGION=PHOTO."""
+    region, equals, photo = text.partition("=")
+    if not (region and equals and photo):
+        raise argparse.ArgumentTypeError(f"'{text}' is not REGION=PHOTO, such as hair=b.jpg")
+    return region, Path(photo)
+
+
+def count(text: str) -> int:
+    """Parse an integer >= 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Parse a finite number > 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+def steps(text: str) -> int:
+    """Parse an integer >= 2."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of steps, 2 or more")
+    return int(text)
