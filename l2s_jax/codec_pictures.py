@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2s_jax import codes
 from l2s_jax.codec_scores import to_bytes
 from l2s_jax.types import Code, Codec, PyTree
 
@@ -95,19 +96,11 @@ def traversals(positions: np.ndarray, faces: int, slices: int, *, own_style: boo
 
 
 def triangle_donors(slices: int) -> np.ndarray:
-    """Return from which of three faces each picture of the swap triangle has its slices.
+    """Return from which of three faces each picture of the swap triangle has its slices: uint8 [R, slices].
 
-    Pictures come row by row from the top, where row r has r + 1. Face 0 is at the top, 1 at the lower left, 2 at the
-    lower right; each gives as many slices as the picture is near to it: face 0 the first ones, face 2 the last ones.
-
-    Returns:
-      uint8 [SIDE (SIDE + 1) / 2, slices].
+    R = SIDE (SIDE + 1) / 2, see `codes.triangle_owners`.
     """
-    last = SIDE - 1
-    # The borders between the donors are whole numbers, and no slice's centre is one: rounding cannot move a slice.
-    centres = last * (2 * np.arange(slices) + 1) / (2 * slices)
-    borders = [(last - row, last - column) for row in range(SIDE) for column in range(row + 1)]
-    return np.stack([(centres > first).astype(np.uint8) + (centres > second) for first, second in borders])
+    return codes.triangle_owners(codes.triangle_weights(SIDE), slices).astype(np.uint8)
 
 
 def _decode(codec: Codec, variables: PyTree, code: Code, mixture: Mixture) -> np.ndarray:

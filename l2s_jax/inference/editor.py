@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError, nearest
-from l2s_jax.inference import codes, edits, processing
+from l2s_jax import codes
+from l2s_jax.inference import edits, processing
 from l2s_jax.inference.edits import Edit
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.pictures import Picture, read

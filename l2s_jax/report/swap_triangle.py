@@ -1,15 +1,15 @@
-"""Draw the swap triangle: three faces in the corners, combinations of their parts between them, each with a caption."""
+"""Draw the swap triangle of the report: under each picture, which parts come from whom."""
 
 import string
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from l2s_jax.report.image_grid import GAP, fit, shorten
-from l2s_jax.report.overlays import MAT, TEXT, font
+from l2s_jax.report.image_grid import fit
+from l2s_jax.report.overlays import font
+from l2s_jax.report.triangle import FONT_SIZE, triangle
 
-_CELL, _MARGIN, _FONT_SIZE, _LINE = 176, 16, 12, 16  # pixels
+_CELL = 176  # pixels
 
 
 def swap_triangle(images: np.ndarray, donors: np.ndarray, parts: Sequence[str]) -> np.ndarray:
@@ -24,22 +24,7 @@ def swap_triangle(images: np.ndarray, donors: np.ndarray, parts: Sequence[str]) 
       uint8 [*, *, 3].
     """
     cells = [fit(image, _CELL) for image in images]
-    captions = [_wrapped(caption(row, parts), _CELL) for row in donors]
-    height, width = cells[0].shape[:2]
-    side = len(rows(len(cells)))
-    step = height + _LINE * max(map(len, captions)) + 2 * GAP
-    size = (2 * _MARGIN + side * (width + 2 * GAP) - 2 * GAP, 2 * _MARGIN + side * step - 2 * GAP)
-    canvas = Image.new("RGB", size, MAT)
-    draw = ImageDraw.Draw(canvas)
-    for r, members in enumerate(rows(len(cells))):
-        left = (size[0] - len(members) * (width + 2 * GAP) + 2 * GAP) // 2
-        for c, member in enumerate(members):
-            x, y = left + c * (width + 2 * GAP), _MARGIN + r * step
-            canvas.paste(Image.fromarray(cells[member]), (x, y))
-            for line, words in enumerate(captions[member]):
-                place = (x + width / 2, y + height + (line + 0.6) * _LINE)
-                draw.text(place, words, TEXT, font(_FONT_SIZE), anchor="mm")
-    return np.asarray(canvas)
+    return triangle(cells, [_wrapped(caption(row, parts), _CELL) for row in donors])
 
 
 def rows(count: int) -> list[range]:
@@ -72,7 +57,7 @@ def face_name(face: int) -> str:
 
 def _wrapped(texts: Sequence[str], width: int) -> list[str]:
     """Break texts into lines of at most `width` pixels, between words."""
-    letters, lines = font(_FONT_SIZE), []
+    letters, lines = font(FONT_SIZE), []
     for text in texts:
         line = ""
         for word in text.split(" "):
@@ -82,4 +67,4 @@ def _wrapped(texts: Sequence[str], width: int) -> list[str]:
                 longer = f"  {word}"
             line = longer
         lines.append(line)
-    return [shorten(line, letters, width) for line in lines]
+    return lines

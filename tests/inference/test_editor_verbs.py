@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline.errors import UserError
-from l2s_jax.inference import codes
+from l2s_jax import codes
 from l2s_jax.inference.editor import STRUCTURE, STYLE, Editor
 from l2s_jax.inference.model import load_model
 from tests.helpers import fake_system

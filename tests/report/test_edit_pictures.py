@@ -16,7 +16,7 @@ def flat(level):
 
 
 def test_a_triangle_is_centred_with_the_first_on_top():
-    sheet = triangle([flat(level) for level in (50, 100, 150)], ["A", "B", "C"])
+    sheet = triangle([flat(level) for level in (50, 100, 150)], [["A"], ["B"], ["C"]])
     top = np.argwhere((sheet == 50).all(-1))
     left, right = (np.argwhere((sheet == level).all(-1)) for level in (100, 150))
     assert top[:, 0].max() < left[:, 0].min()
@@ -26,15 +26,15 @@ def test_a_triangle_is_centred_with_the_first_on_top():
     assert centre == pytest.approx((left[:, 1].min() + right[:, 1].max()) / 2, abs=1)
     assert len(top) >= 20 * 30
     np.testing.assert_array_equal(sheet[0, 0], MAT)
-    assert triangle([flat(50)], [""]).shape[0] < sheet.shape[0]
+    assert triangle([flat(50)], [[""]]).shape[0] < sheet.shape[0]
 
 
 @pytest.mark.parametrize("count", [2, 4, 5])
 def test_other_numbers_make_no_triangle(count):
     with pytest.raises(ValueError, match="make no triangle"):
-        triangle([flat(0)] * count, [""] * count)
+        triangle([flat(0)] * count, [[""]] * count)
     with pytest.raises(ValueError, match="make no triangle"):
-        triangle([flat(0)] * 3, [""] * count)
+        triangle([flat(0)] * 3, [[""]] * count)
 
 
 def test_an_animation_goes_there_and_back_for_ever():

@@ -68,11 +68,12 @@ def test_the_triangle_places_its_pictures_row_by_row():
     images = np.stack([np.full((176, 176, 3), 20 * i, np.uint8) for i in range(1, 11)])
     panel = swap_triangle.swap_triangle(images, np.zeros((10, 6), np.uint8), L2S_REGIONS.names)
     height, width = panel.shape[:2]
-    step = (height - 2 * 16 + 12) // 4
+    gap = image_grid.GAP
+    step = (height - 2 * 16 + gap) // 4
     member = 0
     for row in range(4):
         for column in range(row + 1):
-            x = width // 2 + round((column - row / 2) * (176 + 12))
+            x = width // 2 + round((column - row / 2) * (176 + gap))
             assert panel[16 + row * step + 88, x].tolist() == [20 * (member + 1)] * 3
             member += 1
 

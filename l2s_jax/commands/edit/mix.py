@@ -66,9 +66,9 @@ def _take(args: argparse.Namespace) -> int:
 
 
 def _triangle(args: argparse.Namespace) -> int:
+    from l2s_jax.codes import split
     from l2s_jax.commands.edit import work
     from l2s_jax.commands.edit.cells import cell
-    from l2s_jax.inference.codes import split
     from l2s_jax.report.triangle import triangle
 
     if len(args.faces) != 3:
@@ -85,7 +85,7 @@ def _triangle(args: argparse.Namespace) -> int:
     captions = ["  ".join(f"{sum(row == k)} {'ABC'[k]}" for k in range(3) if (row == k).any()) for row in owners]
     for corner, letter, face in zip((0, count - args.side, count - 1), "ABC", task.faces, strict=True):
         captions[corner] = f"{letter}: {printable(face.path.stem)}"
-    grid = triangle([cell(each) for each in pictures], captions)
+    grid = triangle([cell(each) for each in pictures], [[line] for line in captions])
     gives = [dict(zip(task.editor.regions, ("ABC"[k] for k in row), strict=True)) for row in owners]
     meaning = "the corners A, B, C are the faces as decoded; between them each region comes from one of the faces"
     work.finish(task, meaning, pictures, grid, {"gives": gives})

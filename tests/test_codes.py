@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2s_jax.inference import codes
+from l2s_jax import codes
 from l2s_jax.types import Code
 
 K, SIDE, CHANNELS, STYLES = 4, 3, 2, 5
