@@ -57,7 +57,9 @@ def trained(args: argparse.Namespace, loss: str, seed: int) -> dict:
     if not (folder / "metrics.json").is_file():
         fields = [*args.set, *(f"{name}={value}" for name, value in overrides(loss).items()), f"seed={seed}"]
         config = configs.load(args.config, fields)
-        recipe.run(config, folder, warn=lambda sentence: print(sentence, file=sys.stderr))
+        outcome = recipe.run(config, folder, warn=lambda sentence: print(sentence, file=sys.stderr))
+        if outcome.interrupted:
+            sys.exit(128 + outcome.interrupted)
     return json.loads((folder / "metrics.json").read_text())
 
 
