@@ -61,30 +61,6 @@ def test_pictures_between_have_whole_parts_of_the_faces_they_name(made, decode):
         assert_same(made["triangle"][place], decode(donors, donors))
 
 
-def test_the_donors_of_six_parts():
-    assert codec_pictures.triangle_donors(6).tolist() == [
-        [0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 1, 1],
-        [0, 0, 0, 0, 2, 2],
-        [0, 0, 1, 1, 1, 1],
-        [0, 0, 1, 1, 2, 2],
-        [0, 0, 2, 2, 2, 2],
-        [1, 1, 1, 1, 1, 1],
-        [1, 1, 1, 1, 2, 2],
-        [1, 1, 2, 2, 2, 2],
-        [2, 2, 2, 2, 2, 2],
-    ]
-
-
-@pytest.mark.parametrize("parts", [1, 2, 3, 5, 19])
-def test_a_face_gives_as_many_parts_as_it_is_near(parts):
-    donors = codec_pictures.triangle_donors(parts)
-    places = [(row, column) for row in range(4) for column in range(row + 1)]
-    for (row, column), own in zip(places, donors, strict=True):
-        shares = np.array([3 - row, row - column, column]) / 3
-        assert (np.abs(np.bincount(own, minlength=3) - parts * shares) < 1).all()
-
-
 def test_a_traversal_ends_at_the_slice_of_the_other_face(made, decode):
     np.testing.assert_allclose(made["traversal_positions"], np.arange(7) / 3, rtol=1e-6)
     assert made["traversals"].shape == (PARTS, 7, tiny_l2s.SIZE, tiny_l2s.SIZE, 3)
