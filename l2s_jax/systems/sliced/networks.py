@@ -134,8 +134,12 @@ class Networks:
         return Decoded(painted.image, painted.regions, painted.logits, unmatted=jnp.mean(painted.colours, axis=1))
 
     def descriptors(self, encoded: Encoded) -> jax.Array:
-        """Return what each slice says but for where its region lies, float32 [B, K, D] (layers/slices.py)."""
-        return slices.descriptors(encoded.structure, encoded.style)
+        """Return what each slice says but for where its region lies, float32 [B, K, D] (layers/slices.py).
+
+        No gradient flows into the coverage: masks are given, and must not bend to be independent.
+        """
+        coverage, content = jax.lax.stop_gradient(encoded.structure[..., :1]), encoded.structure[..., 1:]
+        return slices.descriptors(jnp.concatenate((coverage, content), axis=-1), encoded.style)
 
     def masks(self, mask: jax.Array) -> jax.Array:
         """Return target masks of the slices, int32 [B, H, W] -> float32 [B, K, H, W]; may overlap (`keep_features`)."""
