@@ -12,6 +12,7 @@ from l2s_jax.inference.model import frozen_arguments, load_model
 from l2s_jax.losses import independence
 from l2s_jax.systems.independent_subspaces import system as subspaces
 from l2s_jax.systems.sliced import losses
+from l2s_jax.systems.sliced.networks import Encoded
 from l2s_jax.systems.teacher import open_teacher
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
@@ -106,6 +107,27 @@ def test_no_gradient_flows_into_earlier_codes(config, state, stepped):
 
     stats = stepped[0][0].stats
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient(state.params, stats)))
+
+
+def test_independence_does_not_bend_the_masks(config, state):
+    """Neither the coverage nor what it multiplies takes a gradient; the content and the styles do."""
+    networks = subspaces.build_networks(config)
+    encoded = jax.jit(networks.encode)(state.params, tiny_subspaces.faces(3)["image"])
+
+    @jax.jit
+    def gradients(coverage, content, style):
+        def loss(coverage, content, style):
+            structure = jnp.concatenate((coverage, coverage * content), axis=-1)
+            codes = networks.descriptors(Encoded(structure, style, None))
+            return independence.cross_covariance(codes, jnp.ones(3))
+
+        return jax.grad(loss, (0, 1, 2))(coverage, content, style)
+
+    coverage = encoded.structure[..., :1]
+    content = encoded.structure[..., 1:] / coverage
+    by_coverage, by_content, by_style = map(np.abs, gradients(coverage, content, encoded.style))
+    assert by_coverage.max() < 1e-5 * by_content.max()
+    assert by_style.max() > 0
 
 
 @pytest.mark.parametrize(("mode", "measure"), [("shard_map", "covariance"), ("pmap", "hsic"), ("jit", "hsic")])

@@ -21,6 +21,10 @@ from l2s_jax.schema import require
 from l2s_jax.types import Decoded, PyTree
 
 
+SILENT = 1e-3
+"""Coverage under which a cell says nothing."""
+
+
 class Encoded(NamedTuple):
     """The codes of faces.
 
@@ -138,8 +142,10 @@ class Networks:
 
         No gradient flows into the coverage: masks are given, and must not bend to be independent.
         """
-        coverage, content = jax.lax.stop_gradient(encoded.structure[..., :1]), encoded.structure[..., 1:]
-        return slices.descriptors(jnp.concatenate((coverage, content), axis=-1), encoded.style)
+        coverage, content = encoded.structure[..., :1], encoded.structure[..., 1:]
+        fixed = jax.lax.stop_gradient(coverage)
+        content = content / jnp.maximum(coverage, SILENT) * fixed  # content has been multiplied by the coverage
+        return slices.descriptors(jnp.concatenate((fixed, content), axis=-1), encoded.style)
 
     def masks(self, mask: jax.Array) -> jax.Array:
         """Return target masks of the slices, int32 [B, H, W] -> float32 [B, K, H, W]; may overlap (`keep_features`)."""
