@@ -20,7 +20,6 @@ from l2s_jax.models.sliced_encoder import SlicedEncoder
 from l2s_jax.schema import require
 from l2s_jax.types import Decoded, PyTree
 
-
 SILENT = 1e-3
 """Coverage under which a cell says nothing."""
 
