@@ -6,7 +6,7 @@ All functions are numpy in float64. The penalty of every target is chosen on the
 import numpy as np
 
 RIDGE_PENALTIES = np.logspace(-3, 3, 13)
-"""Relative to the mean squared singular value of the standardised features."""
+"""Relative to the mean of the squared singular values above 0 of the standardised features."""
 LASSO_PENALTIES = np.logspace(0, -2, 9)
 """Relative to the least penalty at which all weights are 0."""
 HELD_BACK = 4
@@ -32,9 +32,11 @@ def ridge(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray) -> np.nd
     mean = np.mean(train_y, axis=0, dtype=np.float64)
     y = train_y - mean
     left, values, right = np.linalg.svd(x, full_matrices=False)
+    spanned = values > 1e-8 * values.max(initial=0.0)
+    left, values, right = left[:, spanned], values[spanned], right[spanned]
     rotated, squares = left.T @ y, values**2
     best, weights = np.full(y.shape[1], np.inf), np.zeros((x.shape[1], y.shape[1]))
-    for penalty in RIDGE_PENALTIES * max(squares.mean(), 1e-12):
+    for penalty in RIDGE_PENALTIES * (squares.mean() if squares.size else 1.0):
         # With an intercept H = 1/N + X (X'X + p)^-1 X'; the residual of row i when left out is e_i / (1 - H_ii).
         shrink = squares / (squares + penalty)
         leverage = 1 / len(x) + np.square(left) @ shrink
