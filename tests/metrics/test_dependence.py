@@ -169,12 +169,20 @@ def measured(codes):
 
 
 def test_independent_subspaces_lie_inside_the_joint_null():
-    found = measured(np.random.default_rng(5).normal(size=(256, 3, 2)).astype(np.float32))
+    """At most one of ten samples beyond 40 draws, where one in four would have one; and no higher than they on average.
+
+    2 N times the total correlation of independent Gaussians is chi-squared of 3 pairs x 4 degrees of freedom; a
+    correlation that is shrunk by 0.1 counts 0.81.
+    """
+    rng = np.random.default_rng(5)
+    found = [measured(rng.normal(size=(256, 3, 2)).astype(np.float32)) for _ in range(10)]
     for name in ("total_correlation", "dhsic"):
-        assert 0 < found[name]["value"] <= found[name]["null_max"], name
-    # 2 N times the total correlation of independent Gaussians is chi-squared of 3 pairs x 4 degrees of freedom; a
-    # correlation that is shrunk by 0.1 counts 0.81. Three deviations of the mean of 40 draws:
-    assert found["total_correlation"]["null"] == pytest.approx(0.81 * 12 / 512, rel=3 * np.sqrt(2 / 12 / 40))
+        values, highest = (np.array([each[name][key] for each in found]) for key in ("value", "null_max"))
+        assert values.min() > 0, name
+        assert np.sum(values > highest) <= 1, name
+    for key, draws in (("value", 10), ("null", 10 * 40)):
+        mean = np.mean([each["total_correlation"][key] for each in found])
+        assert mean == pytest.approx(0.81 * 12 / 512, rel=3 * np.sqrt(2 / 12 / draws) + 0.03), key
 
 
 def test_joint_dhsic_sees_three_signs_that_pairs_and_total_correlation_do_not():
