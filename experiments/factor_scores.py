@@ -7,7 +7,8 @@ MODEL is a workdir, an exported model or a name that `l2s models` lists, of a sy
 with known factors, none of which the model saw. Factors that belong to a region (REGIONS) of which the model has a
 subspace are scored, beside chance (factors shuffled) and beside the same model with the encoder's weights random. For
 the FactorVAE score the factors of one region are fixed together. The table says, for every factor, which subspace
-predicts it best on unseen faces (R^2 of ridge regression), and whether that is the one of the factor's region.
+predicts it best on unseen faces (R^2 of ridge regression), and whether that is the one of the factor's region. A
+subspace is what `descriptors` tells of it, which leaves out where its region lies.
 """
 
 import argparse
@@ -23,9 +24,9 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, LabelSet, remap
 from input_pipeline.synthetic import render, rng, sample_factors
 from l2s_jax.inference.model import load_model
+from l2s_jax.layers.slices import descriptors
 from l2s_jax.metrics import factors as scores
-from l2s_jax.metrics import leakage
-from l2s_jax.types import Code, System
+from l2s_jax.types import System
 
 BATCH = 20
 REGIONS = {
@@ -74,24 +75,21 @@ def sharing_faces(key: int, groups: list[list[str]], sets: int, set_size: int, s
         yield render(key, index, size, factors=sample_factors(key, index).replace(**held))["image"]
 
 
-def vectors(code: Code) -> np.ndarray:
-    """Return the code of each slice as a vector, float32 [B, K, D]."""
-    structure, style = np.asarray(code.structure, np.float32), np.asarray(code.style, np.float32)
-    b, k, h, w, c = structure.shape
-    cells = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
-    # A shared style belongs to every slice.
-    return np.concatenate((cells, style if style.ndim == 3 else np.repeat(style[:, None], k, axis=1)), axis=-1)
-
-
 def encoded(system: System, weights: list, images: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Encode uint8 images [H, W, 3] with each of several sets of variables -> codes [N, K, D] each."""
-    encode, images = jax.jit(system.codec.encode), iter(images)
+    """Encode uint8 images [H, W, 3] with each of several sets of variables -> descriptors [N, K, D] each."""
+
+    @jax.jit
+    def describe(variables, batch: jax.Array) -> jax.Array:
+        code = system.codec.encode(variables, batch)
+        return descriptors(code.structure, code.style)
+
+    images = iter(images)
     found = [[] for _ in weights]
     while taken := list(itertools.islice(images, BATCH)):
         batch = np.zeros((BATCH, *taken[0].shape), np.float32)
         batch[: len(taken)] = np.stack(taken) / np.float32(127.5) - 1
         for codes, variables in zip(found, weights, strict=True):
-            codes.append(vectors(encode(variables, batch))[: len(taken)])
+            codes.append(np.asarray(describe(variables, batch))[: len(taken)])
     return [np.concatenate(codes) for codes in found]
 
 

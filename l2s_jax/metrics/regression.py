@@ -13,8 +13,12 @@ HELD_BACK = 4
 """One in this many training rows chooses the penalty of the lasso."""
 FLOOR = 1e-3
 """Least deviation of a feature, relative to that of the one that varies most: a dead one must not be magnified."""
-TOLERANCE, SWEEPS = 1e-5, 1000
-"""Coordinate descent ends when no weight (of standardised features and targets) moves by more, or after so many."""
+RIDGE = 1e-9
+"""Added to the variance of every feature, so that features that determine one another have one minimum."""
+TOLERANCE = 1e-6
+"""By how much the slope of the lasso at a weight of 0 may exceed the penalty."""
+ACTIVATIONS = 20
+"""Times the number of features: so many weights at most become other than 0 on the way. Rounding must not loop."""
 
 
 def ridge(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray) -> np.ndarray:
@@ -49,10 +53,13 @@ def ridge(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray) -> np.nd
 
 
 def lasso(x: np.ndarray, y: np.ndarray, penalty: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """Minimise |y_f - x w_f|^2 / (2 N) + penalty_f |w_f|_1 for every target f, by coordinate descent.
+    """Minimise |y_f - x w_f|^2 / (2 N) + penalty_f |w_f|_1 for every target f.
+
+    By active sets, as the feature-sign search of Lee et al. (2007): with the signs of the weights known the minimum is
+    that of linear equations. Coordinate descent needs thousands of sweeps where features resemble one another.
 
     Args:
-      x: [N, D], of mean 0.
+      x: [N, D], of mean 0, the largest variance about 1.
       y: [N, F], of mean 0.
       penalty: [F].
       start: weights to begin with, which change the time it takes and nothing else; None = 0.
@@ -60,19 +67,41 @@ def lasso(x: np.ndarray, y: np.ndarray, penalty: np.ndarray, start: np.ndarray |
     Returns:
       weights, float64 [D, F].
     """
-    gram, cross = x.T @ x / len(x), x.T @ y / len(x)
-    weights = np.zeros(cross.shape) if start is None else start.copy()
-    columns = np.flatnonzero(np.diagonal(gram) > 0)
-    for _ in range(SWEEPS):
-        moved = 0.0
-        for j in columns:
-            toward = cross[j] - gram[j] @ weights + gram[j, j] * weights[j]
-            new = np.sign(toward) * np.maximum(np.abs(toward) - penalty, 0.0) / gram[j, j]
-            moved = max(moved, np.max(np.abs(new - weights[j]), initial=0.0))
-            weights[j] = new
-        if moved <= TOLERANCE:
+    gram, cross = x.T @ x / len(x) + RIDGE * np.eye(x.shape[1]), x.T @ y / len(x)
+    start = np.zeros(cross.shape) if start is None else start
+    columns = range(cross.shape[1])
+    return np.stack([_lasso_of_one(gram, cross[:, f], penalty[f], start[:, f]) for f in columns], axis=1)
+
+
+def _lasso_of_one(gram: np.ndarray, cross: np.ndarray, penalty: float, start: np.ndarray) -> np.ndarray:
+    weights, signs = start.copy(), np.sign(start)
+    for _ in range(ACTIVATIONS * len(cross)):
+        _settle(gram, cross, penalty, weights, signs)
+        slope = cross - gram @ weights
+        excess = np.where(signs == 0, np.abs(slope) - penalty, -np.inf)
+        j = int(np.argmax(excess))
+        if excess[j] <= TOLERANCE:
             break
+        signs[j] = np.sign(slope[j])  # the minimum over the others and this one has this sign
     return weights
+
+
+def _settle(gram: np.ndarray, cross: np.ndarray, penalty: float, weights: np.ndarray, signs: np.ndarray) -> None:
+    """Minimise in place over the weights whose sign is not 0; those that would change their sign become 0."""
+    while len(active := np.flatnonzero(signs)):
+        now = weights[active]
+        best = np.linalg.solve(gram[np.ix_(active, active)], cross[active] - penalty * signs[active])
+        crossing = best * signs[active] <= 0
+        if not crossing.any():
+            weights[active] = best
+            return
+        # Go as far as the first weight that reaches 0: the loss falls all the way.
+        way = np.full(len(active), np.inf)
+        way[crossing] = now[crossing] / np.where(now == best, 1.0, now - best)[crossing]
+        first = way.min()
+        gone = active[way <= first]
+        weights[active] = now + first * (best - now)
+        weights[gone], signs[gone] = 0.0, 0.0
 
 
 def lasso_penalties(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
