@@ -148,19 +148,20 @@ def lines(found: dict) -> Iterator[str]:
         yield f"{title:32}" + "".join(f"{_number(value):>16} {_number(chance):>7}" for value, chance in cells)
     yield f"(FactorVAE score: at most {encoders['trained']['factor_vae']['ceiling']:.3f})"
     yield ""
-    r2 = np.array(encoders["trained"]["r2"])
+    r2, noise = np.array(encoders["trained"]["r2"]), encoders["trained"]["r2_null_max"]
     yield f"{'factor':17}{'region':17}{'best subspace':17}{'R^2':>7}{'own R^2':>9}"
     right = known = 0
     for column, (factor, home) in enumerate(zip(found["factors"], found["homes"], strict=True)):
         best = int(r2[:, column].argmax())
-        if r2[best, column] <= 0:
-            yield f"{factor:17}{_region(home, names):17}{'none knows it':17}"
+        if r2[best, column] <= noise:
+            yield f"{factor:17}{_region(home, names):17}{'none knows it':17}{r2[best, column]:7.3f}"
             continue
         mark = "" if home is None else "  right" if best == home else "  WRONG"
         right, known = right + (best == home), known + (home is not None)
         own = "" if home is None else f"{r2[home, column]:9.3f}"
         yield f"{factor:17}{_region(home, names):17}{names[best]:17}{r2[best, column]:7.3f}{own}{mark}"
-    yield f"best known to the subspace of their region: {right} of {known} factors that some subspace knows"
+    yield f"best known to the subspace of their region: {right} of the {known} factors of a region that some subspace knows"
+    yield f"(its R^2 is above {noise:.3f}, the largest with factors shuffled)"
 
 
 def _region(home: int | None, names: list[str]) -> str:

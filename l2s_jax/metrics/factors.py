@@ -230,7 +230,8 @@ def table(codes: np.ndarray, factors: np.ndarray, groups: np.ndarray, rng: np.ra
     Returns:
       `mig`, `dci` {`disentanglement`, `completeness`}, `dci_grouped` the same of importances added over groups, and
       `informativeness` (the mean over factors of the lasso's R^2 on unseen rows): each {`value`, `chance`}, where None
-      is a mean of nothing. `r2`: [K][F], `held_out` of each subspace alone. `importance`: [K][F].
+      is a mean of nothing. `r2`: [K][F], `held_out` of each subspace alone; `r2_null_max`: the largest of the shuffles,
+      above which a factor is known. `importance`: [K][F].
 
     Raises:
       ValueError: fewer than 40 rows, which leave 5 to choose a penalty by.
@@ -255,8 +256,10 @@ def table(codes: np.ndarray, factors: np.ndarray, groups: np.ndarray, rng: np.ra
         return found, r2, importance
 
     found, r2, importance = scores(factors, start)
-    chance = [scores(rng.permutation(factors, axis=0), None)[0] for _ in range(shuffles)]
-    return _beside(found, chance) | {"r2": r2.tolist(), "importance": importance.tolist()}
+    shuffled = [scores(rng.permutation(factors, axis=0), None) for _ in range(shuffles)]
+    arrays = {"r2": r2.tolist(), "importance": importance.tolist()}
+    highest = max(float(each.max()) for _, each, _ in shuffled)
+    return _beside(found, [each for each, _, _ in shuffled]) | arrays | {"r2_null_max": highest}
 
 
 def _beside(found: dict, chance: list[dict]) -> dict:

@@ -170,6 +170,7 @@ def test_an_unrelated_code_is_at_chance(tables):
         assert abs(found[name]["value"] - found[name]["chance"]) < 0.02, name
     assert abs(found["mig"]["value"]) < 0.05
     assert np.max(found["r2"]) < 0.02
+    assert -0.01 < found["r2_null_max"] < 0.02
 
 
 def test_chance_is_low_for_codes_that_know(tables):
