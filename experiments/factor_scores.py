@@ -22,7 +22,7 @@ import numpy as np
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK, LabelSet, remap
-from input_pipeline.synthetic import render, rng, sample_factors
+from input_pipeline.synthetic import Factors, render, rng, sample_factors
 from l2s_jax.inference.model import load_model
 from l2s_jax.layers.slices import descriptors
 from l2s_jax.metrics import factors as scores
@@ -30,7 +30,7 @@ from l2s_jax.types import System
 
 BATCH = 20
 REGIONS = {
-    "skin": "melanin skin_warmth freckles face_width jaw_width chin_length cheek_fullness forehead_height beard",
+    "skin": "melanin skin_warmth freckles jaw_width chin_length cheek_fullness forehead_height beard",
     "l_eye": "eye_size eye_spacing eye_tilt iris_tone eye_open gaze_x gaze_y",
     "l_brow": "brow_height brow_thickness brow_arch brow_raise",
     "nose": "nose_length nose_width nose_bridge",
@@ -46,8 +46,8 @@ REGIONS = {
 }
 """Factors by the class of CELEBAMASK that shows them (one side stands for both)."""
 EVERYWHERE = (
-    "masculinity age yaw pitch roll shift_x shift_y scale light_side light_height light_warmth light_contrast exposure "
-    "occluder sensor_noise blur"
+    "masculinity age face_width yaw pitch roll shift_x shift_y scale light_side light_height light_warmth "
+    "light_contrast exposure occluder sensor_noise blur"
 )
 """Factors that show in several regions. Left out: those of things that fewer than one face in ten wears or holds (their
 style, place and colour), and `eye_depth`, which nothing draws."""
@@ -62,17 +62,18 @@ def home_slices(label_set: LabelSet, classes: Iterable[int]) -> dict[str, int | 
     return homes | dict.fromkeys(EVERYWHERE.split())
 
 
-def random_faces(key: int, count: int, size: int) -> Iterator[np.ndarray]:
-    return (render(key, index, size)["image"] for index in range(count))
+def faces_of(key: int, drawn: Iterable[Factors], size: int) -> Iterator[np.ndarray]:
+    """Render faces, uint8 [size, size, 3] each."""
+    return (render(key, index, size, factors=each)["image"] for index, each in enumerate(drawn))
 
 
-def sharing_faces(key: int, groups: list[list[str]], sets: int, set_size: int, size: int) -> Iterator[np.ndarray]:
+def shared_factors(key: int, groups: list[list[str]], sets: int, set_size: int) -> Iterator[Factors]:
     """Draw sets of faces one after the other; in set v the factors of group v modulo len(groups) are the same."""
     for index in range(sets * set_size):
         number = index // set_size
         shared = sample_factors(key, number * set_size).named()
         held = {name: shared[name] for name in groups[number % len(groups)]}
-        yield render(key, index, size, factors=sample_factors(key, index).replace(**held))["image"]
+        yield sample_factors(key, index).replace(**held)
 
 
 def encoded(system: System, weights: list, images: Iterable[np.ndarray]) -> list[np.ndarray]:
@@ -93,6 +94,15 @@ def encoded(system: System, weights: list, images: Iterable[np.ndarray]) -> list
     return [np.concatenate(codes) for codes in found]
 
 
+def check_sizes(groups: int, faces: int, sets: int, set_size: int, shuffles: int) -> None:
+    """Raise a UserError unless the scores can be computed of so many faces and sets."""
+    if faces < 40 or set_size < 2 or shuffles < 1 or sets < 2 or sets % (2 * groups):
+        raise UserError(
+            f"take 40 faces or more, a multiple of {2 * groups} sets (half of them train, and {groups} regions take "
+            "turns) of two faces or more, and at least one shuffle"
+        )
+
+
 def measure(where: str, faces: int, sets: int, set_size: int, shuffles: int, seed: int) -> dict:
     """Return `encoders` {name: scores}, `factors`, `homes` (index of each factor's subspace or None), `subspaces`."""
     model = load_model(where)
@@ -105,18 +115,15 @@ def measure(where: str, faces: int, sets: int, set_size: int, shuffles: int, see
     groups = [[name for name in scored if homes[name] == home] for home in present]
     if len(groups) < 2:
         raise UserError(f"'{where}' has fewer than two subspaces of regions with factors: there is nothing to compare")
-    if faces < 40 or set_size < 2 or shuffles < 1 or sets < 2 or sets % (2 * len(groups)):
-        raise UserError(
-            f"take 40 faces or more, a multiple of {2 * len(groups)} sets (half of them train, and {len(groups)} "
-            "regions take turns) of two faces or more, and at least one shuffle"
-        )
+    check_sizes(len(groups), faces, sets, set_size, shuffles)
     stream, stream_of_sets = (rng.fold(seed, name) for name in ("factor scores", "factor scores of sets"))
     fresh = system.variables(jax.jit(system.init)(jax.random.key(seed)))
     weights = {"trained": model.variables, "random encoder": fresh}
-    codes = encoded(system, list(weights.values()), random_faces(stream, faces, size))
-    shared = encoded(system, list(weights.values()), sharing_faces(stream_of_sets, groups, sets, set_size, size))
-    drawn = [sample_factors(stream, index).named() for index in range(faces)]
-    values = np.array([[each[name] for name in homes] for each in drawn])
+    drawn = [sample_factors(stream, index) for index in range(faces)]
+    drawn_in_sets = shared_factors(stream_of_sets, groups, sets, set_size)
+    codes = encoded(system, list(weights.values()), faces_of(stream, drawn, size))
+    shared = encoded(system, list(weights.values()), faces_of(stream_of_sets, drawn_in_sets, size))
+    values = np.array([[each.named()[name] for name in homes] for each in drawn])
     column = {name: at for at, name in enumerate(homes)}
     known, owner = values[:, [column[name] for name in scored]], np.array([present.index(homes[n]) for n in scored])
     found = {}
@@ -160,8 +167,8 @@ def lines(found: dict) -> Iterator[str]:
         right, known = right + (best == home), known + (home is not None)
         own = "" if home is None else f"{r2[home, column]:9.3f}"
         yield f"{factor:17}{_region(home, names):17}{names[best]:17}{r2[best, column]:7.3f}{own}{mark}"
-    yield f"best known to the subspace of their region: {right} of the {known} factors of a region that some subspace knows"
-    yield f"(its R^2 is above {noise:.3f}, the largest with factors shuffled)"
+    yield f"known best to the subspace of their region: {right} of {known} factors"
+    yield f"(without those that none knows: no R^2 is above {noise:.3f}, the largest with factors shuffled)"
 
 
 def _region(home: int | None, names: list[str]) -> str:
