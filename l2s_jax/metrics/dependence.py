@@ -14,6 +14,9 @@ import jax.numpy as jnp
 
 Statistic = Callable[[jax.Array, jax.Array], jax.Array]
 
+SHRINKAGE = 0.1
+"""Of the correlations in `joint`: from K D = N on, total correlation without it is infinite."""
+
 _matmul = functools.partial(jnp.matmul, precision="highest")
 
 
@@ -94,10 +97,14 @@ def dhsic(blocks: Sequence[jax.Array]) -> jax.Array:
 
     mean_ab prod_k K^k_ab + prod_k mean_ab K^k_ab - 2 mean_a prod_k mean_b K^k_ab.
     """
-    grams = jnp.stack([gaussian_gram(block) for block in blocks])
-    joint = jnp.mean(jnp.prod(grams, axis=0))
-    apart = jnp.prod(jnp.mean(grams, axis=(1, 2)))
-    return joint + apart - 2 * jnp.mean(jnp.prod(jnp.mean(grams, axis=2), axis=0))
+    return _dhsic(jnp.stack([gaussian_gram(block) for block in blocks]))
+
+
+def _dhsic(grams: jax.Array) -> jax.Array:
+    """Compute dHSIC of Gram matrices [K, N, N]."""
+    rows = jnp.mean(grams, axis=2)
+    joint = jnp.mean(jnp.mean(jnp.prod(grams, axis=0), axis=1))  # of rows first: float32 sums of N^2 numbers are coarse
+    return joint + jnp.prod(jnp.mean(rows, axis=1)) - 2 * jnp.mean(jnp.prod(rows, axis=0))
 
 
 def distance_correlation(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -195,6 +202,62 @@ def _null(statistic: Statistic, codes: jax.Array, keys: jax.Array) -> jax.Array:
         return statistic(codes[:, i], jax.random.permutation(order, codes[:, j], axis=0))
 
     return jax.lax.map(draw, keys)
+
+
+def joint(codes: jax.Array, rng: jax.Array, permutations: int) -> dict:
+    """Measure the dependence of ALL subspaces at once, beside its permutation null, ready for JSON.
+
+    Pairs may be independent where three are not. The null permutes the rows of every subspace by itself: it keeps what
+    each subspace is and makes them jointly independent. dHSIC needs memory for 3 K N^2 floats.
+
+    Args:
+      codes: [N, K, D], N at least 4.
+      rng: typed PRNG key of the permutations.
+      permutations: number of draws of the null.
+
+    Returns:
+      {`total_correlation`: `gaussian_total_correlation` in nats, at the shrinkage SHRINKAGE, `dhsic`: {`value`, `null`:
+      the mean of the draws, `null_max`: the largest of them}}; `total_correlation` also has its `shrinkage`. Both are
+      above 0 for independent samples, total correlation the more the larger K D / N.
+    """
+    codes, keys = jnp.asarray(codes, jnp.float32), jax.random.split(rng, permutations)
+    correlation, dhsic = _joint(codes, keys, _total_correlations), _joint(codes, keys, _dhsics)
+    return {"total_correlation": correlation | {"shrinkage": SHRINKAGE}, "dhsic": dhsic}
+
+
+def _joint(codes: jax.Array, keys: jax.Array, measure: Callable) -> dict[str, float]:
+    value, null = jax.device_get(measure(codes, keys))
+    return {"value": float(value), "null": float(null.mean()), "null_max": float(null.max())}
+
+
+@jax.jit
+def _total_correlations(codes: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the total correlation of the subspaces, and of each draw of the null [len(keys)]."""
+    blocks = jnp.swapaxes(codes, 0, 1)
+
+    def measure(blocks: jax.Array) -> jax.Array:
+        return gaussian_total_correlation(list(blocks), SHRINKAGE)
+
+    return measure(blocks), jax.lax.map(
+        lambda key: measure(jax.vmap(lambda block, order: block[order])(blocks, _orders(key, codes))), keys
+    )
+
+
+@jax.jit
+def _dhsics(codes: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the same of dHSIC. Permuting rows permutes a Gram matrix: none is computed twice."""
+    grams = jax.lax.map(gaussian_gram, jnp.swapaxes(codes, 0, 1))
+
+    def draw(key: jax.Array) -> jax.Array:
+        return _dhsic(jax.vmap(lambda gram, order: gram[order][:, order])(grams, _orders(key, codes)))
+
+    return _dhsic(grams), jax.lax.map(draw, keys)
+
+
+def _orders(key: jax.Array, codes: jax.Array) -> jax.Array:
+    """Return one order of the rows for each subspace, int32 [K, N]."""
+    count, subspaces, _ = codes.shape
+    return jax.vmap(lambda key: jax.random.permutation(key, count))(jax.random.split(key, subspaces))
 
 
 def _centred(x: jax.Array) -> jax.Array:

@@ -68,6 +68,39 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
     return float(within(real) + within(fake) - 2 * kernel(real, fake).mean())
 
 
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Compute the Frechet distance of the Gaussians with the samples' moments (Dowson & Landau 1982).
+
+    |m - n|^2 + tr(A + B - 2 (A B)^(1/2)), means m, n and covariances A, B with divisor N - 1: the formula of the FID
+    (Heusel et al. 2017, arXiv 1706.08500) for any features, and an FID for those of its Inception network alone. With
+    A = P'P and B = Q'Q of the centred samples, tr (A B)^(1/2) is the sum of the singular values of P Q', so that no
+    root of a rounding error is taken and N may be below D.
+
+    Biased upwards, the more the fewer the rows and the more the features: compare it at equal numbers of faces alone,
+    and with that of photos from other photos. Features are not standardised, so their units count.
+
+    Args:
+      real: [N, D], N at least 2.
+      fake: [M, D], M at least 2.
+
+    Returns:
+      a float in the squared unit of the features, 0 for equal moments, at least 0 but for rounding.
+
+    Raises:
+      ValueError: fewer than two rows, or different numbers of features.
+    """
+    if min(len(real), len(fake)) < 2 or real.shape[1] != fake.shape[1]:
+        raise ValueError(f"samples {real.shape} and {fake.shape}: at least two rows each of the same features needed")
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    roots = []
+    for x in (real, fake):
+        # The R of Q R has the same R'R, with at most D rows.
+        roots.append(np.linalg.qr((x - x.mean(axis=0)) / np.sqrt(len(x) - 1), mode="r"))
+    shift = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
+    common = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    return float(shift + sum(np.sum(root**2) for root in roots) - 2 * common)
+
+
 def summary(real: np.ndarray, kinds: dict[str, np.ndarray]) -> dict:
     """Return the kernel distance of each kind of decoded faces from the photos, ready for JSON.
 

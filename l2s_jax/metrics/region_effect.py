@@ -21,6 +21,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes, safe_divide
+from l2s_jax.metrics.factors import specialisation
 from l2s_jax.types import Code, Codec, Decoded, PyTree
 
 KINDS = ("noise", "swap", "zero")
@@ -265,19 +266,9 @@ def summary(effects: Effects, names: Sequence[str], silent: np.ndarray | None = 
         "leak": _named(leak, seen, names),
         "total": _named(own.tolist(), seen, names),
         "dead_slices": [names[k] for k in seen[dead]],
-        "dci_disentanglement": _specialisation(effect),
-        "dci_completeness": _specialisation(effect.T),
+        "dci_disentanglement": specialisation(effect),
+        "dci_completeness": specialisation(effect.T),
     }
-
-
-def _specialisation(effect: np.ndarray) -> float | None:
-    """Return 1 minus the base-K entropy of the rows, weighted by their share of the total; 1 for a single region."""
-    rows, everything = effect.sum(axis=1, keepdims=True), effect.sum()
-    if not everything > 0:
-        return None
-    share = np.divide(effect, rows, out=np.zeros_like(effect), where=rows > 0)
-    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1) / np.log(max(len(effect), 2))
-    return float(np.sum((rows[:, 0] / everything) * (1 - entropy)))
 
 
 def _quotient(above: float, below: float) -> float | None:

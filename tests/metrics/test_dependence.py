@@ -1,4 +1,5 @@
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +8,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from l2s_jax.metrics.dependence import (
+    SHRINKAGE,
     dhsic,
     distance_correlation,
     distance_correlation_unbiased,
@@ -14,6 +16,7 @@ from l2s_jax.metrics.dependence import (
     gaussian_total_correlation,
     hsic,
     hsic_unbiased,
+    joint,
     normalised_hsic,
     p_value,
     pairwise,
@@ -151,3 +154,73 @@ def test_gradients_are_finite_even_for_a_dead_slice(statistic, independent):
     for z in (x, np.zeros_like(x)):
         gradient = jax.grad(statistic)(jnp.asarray(z), y)
         assert np.all(np.isfinite(gradient))
+
+
+def triples(third, noise=0.1):
+    """Three subspaces of two dimensions, [256, 3, 2]: two of independent signs and a third made from them."""
+    rng = np.random.default_rng(4)
+    x, y = rng.permutation(np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]).repeat(64, axis=0)).T
+    signs = np.stack([x, y, third(x, y)], axis=1)[..., None]
+    return (signs + noise * rng.normal(size=(256, 3, 2))).astype(np.float32)
+
+
+def measured(codes):
+    return joint(codes, jax.random.key(3), 40)
+
+
+def test_independent_subspaces_lie_inside_the_joint_null():
+    """At most one of ten samples is beyond 40 draws (a quarter of one is to be expected), and none on average.
+
+    2 N times the total correlation of independent Gaussians is chi-squared of 3 pairs x 4 degrees of freedom; a
+    correlation that is shrunk by 0.1 counts 0.81.
+    """
+    rng = np.random.default_rng(5)
+    found = [measured(rng.normal(size=(256, 3, 2)).astype(np.float32)) for _ in range(10)]
+    for name in ("total_correlation", "dhsic"):
+        values, highest = (np.array([each[name][key] for each in found]) for key in ("value", "null_max"))
+        assert values.min() > 0, name
+        assert np.sum(values > highest) <= 1, name
+    for key, draws in (("value", 10), ("null", 10 * 40)):
+        mean = np.mean([each["total_correlation"][key] for each in found])
+        assert mean == pytest.approx(0.81 * 12 / 512, rel=3 * np.sqrt(2 / 12 / draws) + 0.03), key
+
+
+def test_joint_dhsic_sees_three_signs_that_pairs_and_total_correlation_do_not():
+    codes = triples(lambda x, y: x * y)
+    found = measured(codes)
+    assert found["dhsic"]["value"] > 3 * found["dhsic"]["null_max"]
+    assert found["total_correlation"]["value"] <= found["total_correlation"]["null_max"]
+    of_pair = jax.jit(normalised_hsic)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert of_pair(codes[:, i], codes[:, j]) <= jnp.max(
+            permutation_null(jax.random.key(5), of_pair, codes[:, i], codes[:, j], 20)
+        )
+
+
+def test_joint_measures_both_see_what_is_linear():
+    found = measured(triples(lambda x, y: x))
+    for name in ("total_correlation", "dhsic"):
+        assert found[name]["value"] > 3 * found[name]["null_max"], name
+
+
+def test_joint_values_are_those_of_the_measures_and_ready_for_json():
+    codes = triples(lambda x, y: x + y)
+    found, blocks = measured(codes), [codes[:, k] for k in range(3)]
+    assert json.loads(json.dumps(found)) == found
+    assert found["dhsic"]["value"] == pytest.approx(float(joint_dependence(blocks)), abs=1e-7)
+    shrunk = np.corrcoef(codes.reshape(256, 6).astype(np.float64).T) * (1 - SHRINKAGE) + SHRINKAGE * np.eye(6)
+    parts = sum(np.linalg.slogdet(shrunk[i : i + 2, i : i + 2])[1] for i in (0, 2, 4))
+    expected = (parts - np.linalg.slogdet(shrunk)[1]) / 2
+    assert found["total_correlation"]["value"] == pytest.approx(expected, rel=1e-4)
+    assert found["total_correlation"]["shrinkage"] == SHRINKAGE
+    turned = measured(codes[:, [2, 0, 1]])
+    for name in found:
+        assert turned[name]["value"] == pytest.approx(found[name]["value"], rel=1e-4), name
+
+
+def test_total_correlation_with_more_dimensions_than_rows():
+    codes = np.random.default_rng(8).normal(size=(20, 2, 12)).astype(np.float32)
+    shrunk = np.corrcoef(codes.reshape(20, 24).astype(np.float64).T) * (1 - SHRINKAGE) + SHRINKAGE * np.eye(24)
+    parts = sum(np.linalg.slogdet(shrunk[i : i + 12, i : i + 12])[1] for i in (0, 12))
+    found = gaussian_total_correlation([codes[:, 0], codes[:, 1]], SHRINKAGE)
+    assert found == pytest.approx((parts - np.linalg.slogdet(shrunk)[1]) / 2, rel=1e-4)
