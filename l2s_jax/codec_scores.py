@@ -30,6 +30,8 @@ MEAN_FACES = 128
 
 PROBED = 1000
 """Most faces that leakage and dependence are measured on; leave-one-out solves a system of this size."""
+TOGETHER = 400
+"""Most faces that the joint dependence of all slices is measured on: its cost grows with their square and more."""
 PERMUTATIONS = 20
 """Draws of each permutation null."""
 
@@ -240,7 +242,8 @@ def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng:
     samples = {name: independence.standardised(sample, np.ones(len(sample))) for name, sample in samples.items()}
     found = {name: dependence.table(sample, rng, PERMUTATIONS) for name, sample in samples.items()}
     hsic = found["own_frame"]["hsic"]
-    dependent = {"hsic": hsic["mean"], "hsic_null": hsic["null"], "dependence": found}
+    together = dependence.joint(samples["own_frame"][:TOGETHER], rng, PERMUTATIONS)
+    dependent = {"hsic": hsic["mean"], "hsic_null": hsic["null"], "dependence": found, "joint_dependence": together}
     return {"probe_leakage": probe["leakage"], "probe": probe} | dependent
 
 
