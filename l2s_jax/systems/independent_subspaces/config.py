@@ -19,7 +19,7 @@ def default_config() -> ConfigDict:
     config.model.subspaces = (8, 8, 6, 6, 6)  # channels of each subspace in label order, its coverage first
     fields.add_networks(config.model)
     config.loss = fields.loss()
-    config.loss.independence = 0.1
+    config.loss.independence = 0.5
     config.independence = fields.independence()
     config.schedule = fields.schedule()
     config.optim = fields.optimisers()

@@ -92,7 +92,7 @@ def loss() -> ConfigDict:
 def independence() -> ConfigDict:
     """Return how the dependence between slices is measured in training."""
     group = ConfigDict()
-    group.measure = "covariance"  # covariance | hsic, normalised: losses/independence.py
+    group.measure = "hsic"  # hsic, normalised | covariance, linear alone: losses/independence.py
     group.queue = 256  # faces of earlier batches whose codes count too: a small batch alone is mostly noise
     group.ramp = 100  # batches over which the weight rises from 0
     return group
