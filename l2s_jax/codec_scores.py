@@ -44,13 +44,21 @@ class Tally:
       variables: exported by `System.variables`.
       rng: typed PRNG key of the noise, the random generator and the permutations.
       names: names of the classes.
+      features: what realism is measured in.
     """
 
-    def __init__(self, codec: Codec, variables: PyTree, rng: jax.Array, names: Sequence[str]):
+    def __init__(
+        self,
+        codec: Codec,
+        variables: PyTree,
+        rng: jax.Array,
+        names: Sequence[str],
+        features: realism.Features,
+    ):
         self.codec, self.variables, self.rng, self.names = codec, variables, rng, names
         self.classes, self.slices = len(names), [names[c] for c in codec.classes]
         self.errors, self.swaps, self.colours = None, None, None
-        self.probed, self.looks, self.faces = [], [], 0
+        self.features, self.probed, self.looks, self.faces = features, [], [], 0
         self.effects: dict = {}
         self.mean_face = _MeanFace(self.classes)
         self.random, self.random_effects, self.random_faces = None, {}, 0
@@ -67,9 +75,9 @@ class Tally:
         self.colours = added(self.colours, _colour_sums(self.classes, batch))
         for k in range(len(self.slices)):
             self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, batch, k))
-        looks = _looks(self.codec, self.variables, code, decoded, batch, self.faces)
+        looks = _looks(self.codec, self.features.of, self.variables, code, decoded, batch, self.faces)
         rows = np.flatnonzero(batch["weight"])
-        self.looks.append(tuple(np.asarray(features)[rows] for features in looks))
+        self.looks.append(tuple(np.asarray(kind)[rows] for kind in looks))
         self.faces += len(rows)
         if len(self.probed) < PROBED:
             self.probed += _probed(self.codec, code, batch)
@@ -97,11 +105,12 @@ class Tally:
             code["ungated_macro_acs"] = code["without_matte"]["macro_acs"]
         photos, *decoded = (np.concatenate(rows) for rows in zip(*self.looks, strict=True))
         errors = reconstruction.summary(self.errors, self.names) | {"mean_face": self.mean_face.summary(self.names)}
+        kinds = dict(zip(("reconstructions", "swaps"), decoded, strict=True))
         return {
             "reconstruction": errors,
             "disentanglement": code | _dependence(self.probed, slices, self.rng),
             "swap": swap.summary(self.swaps, slices),
-            "realism": realism.summary(photos, dict(zip(("reconstructions", "swaps"), decoded, strict=True))),
+            "realism": realism.summary(self.features.name, photos, kinds),
         }
 
     def _levels(self) -> dict[str, dict[str, float | None]]:
@@ -202,8 +211,8 @@ def _swap_sum(codec: Codec, variables: PyTree, code: Code, before: jax.Array, ba
     return swap.sums(k, len(codec.classes), *faces, weight)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _looks(codec: Codec, variables: PyTree, code: Code, decoded: jax.Array, batch, first: int) -> tuple:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _looks(codec: Codec, features, variables: PyTree, code: Code, decoded: jax.Array, batch, first: int) -> tuple:
     """Return the features of photos, reconstructions and faces with one slice of the next one, [B, D] each.
 
     Face number n of the data set gets slice n modulo K; `first` is the number of the batch's first face.
@@ -212,7 +221,7 @@ def _looks(codec: Codec, variables: PyTree, code: Code, decoded: jax.Array, batc
     taken = jax.nn.one_hot((first + jnp.arange(len(partner))) % slices, slices, dtype=bool)[:, :, None, None, None]
     swapped = code.replace(structure=jnp.where(taken, code.structure[partner], code.structure))
     faces = batch["image"], decoded, codec.decode(variables, swapped).image
-    return tuple(realism.pyramid_features(image) for image in faces)
+    return tuple(features(image) for image in faces)
 
 
 def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:

@@ -22,7 +22,7 @@ from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
-from l2s_jax.metrics import segmentation, structure
+from l2s_jax.metrics import realism, segmentation, structure
 from l2s_jax.types import PyTree, System
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
@@ -115,6 +115,7 @@ def evaluate(
     seed: int,
     resize: ResizeRule = PAD_SQUARE,
     panels: int = 8,
+    features: realism.Features = realism.PYRAMID,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute all scores of a model, every example exactly once, on this process alone.
@@ -130,12 +131,13 @@ def evaluate(
       seed: seed of the region effects' noise, the random generator and the permutations.
       resize: rule that makes a face a square, as the model was trained.
       panels: examples whose images go into `arrays`.
+      features: what the realism of decoded faces is measured in, if the system has a codec.
       progress: called with (examples done, examples in total).
 
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), resize, panels)
+    tally = _Tally(system, variables, jax.random.key(seed), resize, panels, features)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for number, (batch, full_size_masks) in enumerate(eval_batches(source, **data)):
@@ -149,7 +151,15 @@ def evaluate(
 class _Tally:
     """Running sums over batches."""
 
-    def __init__(self, system: System, variables: PyTree, rng: jax.Array, resize: ResizeRule, panels: int):
+    def __init__(
+        self,
+        system: System,
+        variables: PyTree,
+        rng: jax.Array,
+        resize: ResizeRule,
+        panels: int,
+        features: realism.Features,
+    ):
         self.system, self.variables = system, variables
         self.resize, self.panels = resize, panels
         self.classes = len(system.label_set)
@@ -158,7 +168,7 @@ class _Tally:
         self.structure = None
         self.codec = None
         if system.codec is not None:
-            self.codec = codec_scores.Tally(system.codec, variables, rng, system.label_set.names)
+            self.codec = codec_scores.Tally(system.codec, variables, rng, system.label_set.names, features)
         self.by = {name: np.zeros((self.classes, self.classes), np.int64) for name in system.segmenters}
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 

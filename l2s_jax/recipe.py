@@ -260,7 +260,7 @@ def measure(
     Args:
       system, variables: the model.
       source, spec: the data it is measured on.
-      options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation.
+      options: `image_size`, `batch_size`, `seed`, `resize` of the evaluation, and perhaps `features`.
       progress: called with (examples done, examples in total).
     """
     result = evaluation.evaluate(system, variables, source, **options, panels=PANELS, progress=progress)

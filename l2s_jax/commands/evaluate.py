@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `l2s evaluate`."""
     parser.add_argument("--model", metavar="NAME|PATH|WORKDIR", required=True, help="a model, see `l2s models`")
     parser.add_argument("--data", metavar="DATA", required=True, help=arguments.DATA)
+    parser.add_argument(
+        "--features",
+        metavar="MODEL",
+        help="measure how real decoded faces look in the features of this model: its code, or a parser's class "
+        "probabilities (default: colour and sharpness, without a model)",
+    )
     arguments.add_json(parser, "all metrics")
     parser.add_argument(
         "--batch", metavar="N", type=arguments.natural, default=16, help="images at a time (default: 16)"
@@ -26,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from input_pipeline import files
     from l2s_jax import progress, recipe, systems
     from l2s_jax.commands import scores
+    from l2s_jax.inference.features import of_model
     from l2s_jax.inference.model import load_model
     from l2s_jax.training.compilation import enable_compilation_cache
 
@@ -42,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         f"{len(source)} faces of {console.escape(args.data)}\n"
     )
     options = {"image_size": side, "batch_size": args.batch, "seed": model.config.seed, "resize": preprocessing.rule}
+    if args.features is not None:
+        options["features"] = of_model(args.features)
     with progress.shown(screen, "evaluating") as show:
         metrics = recipe.measure(model.system, model.variables, source, args.data, options, show).metrics
     metrics["model"] = {"name": model.meta.name, "system": model.meta.system, "sha256": model.meta.sha256}

@@ -5,6 +5,9 @@ unbiased estimator on `pyramid_features`, which need no trained network and ther
 on the same faces and features only; they are no FID and no KID.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +15,18 @@ import numpy as np
 GRID, LEVELS = 4, 4
 FLOOR = 1e-2
 """Least deviation of a feature: one that is the same in all photos must not outweigh the others."""
-FEATURES = "pyramid"
-"""Name of the features in metrics.json."""
+
+
+class Features(NamedTuple):
+    """A way to describe pictures by numbers.
+
+    Attributes:
+      name: says in metrics.json which features a distance is measured in.
+      of: images float32 [B, H, W, 3] in [-1, 1] -> float32 [B, D]; traced.
+    """
+
+    name: str
+    of: Callable[[jax.Array], jax.Array]
 
 
 def pyramid_features(image: jax.Array) -> jax.Array:
@@ -31,6 +44,10 @@ def pyramid_features(image: jax.Array) -> jax.Array:
         parts.append(jnp.log(_cells(jnp.abs(detail)) + 1e-3))
         x = coarse
     return jnp.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+PYRAMID = Features("pyramid", pyramid_features)
+"""The features that need no trained network."""
 
 
 def _halved(x: jax.Array) -> jax.Array:
@@ -101,20 +118,33 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     return float(shift + sum(np.sum(root**2) for root in roots) - 2 * common)
 
 
-def summary(real: np.ndarray, kinds: dict[str, np.ndarray]) -> dict:
-    """Return the kernel distance of each kind of decoded faces from the photos, ready for JSON.
+def summary(name: str, real: np.ndarray, kinds: dict[str, np.ndarray]) -> dict:
+    """Return the distances of each kind of decoded faces from the photos, ready for JSON.
+
+    By kind the kernel distance, and under `frechet` the Frechet distance of the features divided by the photos'
+    deviations.
 
     Decodes of every other face are compared with the photos of the others, and the other way round; the mean of both.
     Beside them `photos`: the same of the photos themselves, about 0. None under 8 faces.
 
     Args:
+      name: of the features.
       real: [N, D], features of N photos.
       kinds: by name, [N, D] each, features of the decodes of the same faces in the same order.
     """
 
-    def distance(fake: np.ndarray) -> float | None:
-        if len(real) < 8:
-            return None
-        return float(np.mean([kernel_distance(real[i::2], fake[1 - i :: 2]) for i in (0, 1)]))
+    kinds = {"photos": real} | kinds
+    scale = np.maximum(real.std(axis=0), FLOOR)
 
-    return {"features": FEATURES} | {name: distance(fake) for name, fake in ({"photos": real} | kinds).items()}
+    def scaled(real: np.ndarray, fake: np.ndarray) -> float:
+        return frechet_distance(real / scale, fake / scale)
+
+    def distances(measure: Callable[[np.ndarray, np.ndarray], float]) -> dict[str, float | None]:
+        if len(real) < 8:
+            return dict.fromkeys(kinds)
+        return {
+            kind: float(np.mean([measure(real[i::2], fake[1 - i :: 2]) for i in (0, 1)]))
+            for kind, fake in kinds.items()
+        }
+
+    return {"features": name} | distances(kernel_distance) | {"frechet": distances(scaled)}

@@ -82,7 +82,9 @@ def test_one_training_at_a_time_works_in_a_workdir(place, capsys, tmp_path):
         assert code == 2
         assert re.match(r"l2s: process \d+ on .* works in 'runs/tiny': wait until it is done, or stop it\n", err)
         assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
-        assert l2s(capsys, "evaluate", "--model", run, "--data", val(place), "--json", tmp_path / "s.json")[0] == 0
+        scored = ("evaluate", "--model", run, "--data", val(place), "--features", run, "--json", tmp_path / "s.json")
+        assert l2s(capsys, *scored)[0] == 0
+        assert "tiny (fake, " in json.loads((tmp_path / "s.json").read_text())["realism"]["features"]
         assert l2s(capsys, "report", run)[0] == 0
     (run / ".lock").write_text("process 1 on a machine that is gone")
     assert l2s(capsys, "train", "--config", "tiny.json", *OPTIONS)[0] == 0

@@ -34,20 +34,23 @@ def test_photos_are_near_photos_and_blur_is_far(photos):
     features = jax.jit(realism.pyramid_features)
     real = np.asarray(features(photos))
     kinds = {f"blur_{n}": np.asarray(features(jnp.asarray(blurred(photos, n)))) for n in (1, 2, 4)}
-    found = realism.summary(real, kinds)
-    assert found["features"] == "pyramid"
+    found = realism.summary("any", real, kinds)
+    assert found["features"] == "any"
+    assert found["frechet"]["photos"] < found["frechet"]["blur_1"] < found["frechet"]["blur_4"]
     assert abs(found["photos"]) < 0.05 * found["blur_1"]
     assert 0 < found["blur_1"] < found["blur_2"] < found["blur_4"]
-    assert realism.summary(real[:4], {"any": real})["any"] is None
+    assert realism.summary("any", real[:4], {"any": real})["any"] is None
 
 
 def test_decodes_are_compared_with_the_photos_of_other_faces():
     """A model that gives every face back exactly is as near as photos are, not nearer."""
     real = np.random.default_rng(1).normal(size=(40, 6))
-    found = realism.summary(real, {"perfect": real, "shifted": real + 1.0})
+    found = realism.summary("any", real, {"perfect": real, "shifted": real + 1.0})
     assert found["perfect"] == found["photos"]
     halves = realism.kernel_distance(real[::2], real[1::2] + 1.0), realism.kernel_distance(real[1::2], real[::2] + 1.0)
     assert found["shifted"] == pytest.approx(np.mean(halves))
+    frechet = [realism.frechet_distance(real[i::2] / real.std(0), real[1 - i :: 2] / real.std(0)) for i in (0, 1)]
+    assert found["frechet"]["perfect"] == found["frechet"]["photos"] == pytest.approx(np.mean(frechet))
     assert realism.kernel_distance(real, real) < 0  # pairs pull the value down
 
 
@@ -55,7 +58,7 @@ def test_a_feature_that_all_photos_share_does_not_rule():
     real = np.random.default_rng(2).normal(size=(40, 6))
     real[:, 0] = 0.5
     fake = real + 1e-4
-    assert abs(realism.summary(real, {"near": fake})["near"] - realism.summary(real, {})["photos"]) < 0.1
+    assert abs(realism.summary("any", real, {"near": fake})["near"] - realism.summary("any", real, {})["photos"]) < 0.1
 
 
 def test_sides_need_no_power_of_two(photos):
