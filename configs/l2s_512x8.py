@@ -29,7 +29,7 @@ def get_config():
     config.model.decoder.blocks = 4
     config.model.discriminator.channel_base = 32768
     config.model.discriminator.max_width = 512
-    config.loss.independence = 0.1
+    config.loss.independence = 0.5
     for network in ("encoder", "generator"):
         config.optim[network].learning_rate = 1e-3
         config.optim[network].warmup_steps = 1000

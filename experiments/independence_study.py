@@ -5,8 +5,10 @@
 
 A loss is `0` or MEASURE:WEIGHT (`independence.measure`, `loss.independence`). Every run is a workdir under DIR, as `l2s
 train` makes it: the study goes on where it was stopped, and what is finished is not trained again. Printed as Markdown:
-mean and standard deviation over the seeds; normalised HSIC and RV between subspaces, each in its own frame, beside
-their permutation nulls; HSIC with the places of the parts; F1, PSNR, macro ACS, leakage.
+mean and standard deviation over the seeds; normalised HSIC (unbiased) and RV between subspaces, each in its own frame,
+beside their permutation nulls; HSIC with the places of the parts; F1, PSNR; how well a ridge regression tells the mean
+colours of all other parts from one subspace, and from all of them (a linear change of coordinates cannot hide those, as
+it can from HSIC); macro ACS, leakage.
 """
 
 import argparse
@@ -29,6 +31,8 @@ COLUMNS = {
     "HSIC with places": "disentanglement.dependence.with_place.hsic.mean",
     "mean F1": "segmentation.mean_f1",
     "PSNR": "reconstruction.psnr",
+    "colours of others from one": "disentanglement.colour_probe.alone",
+    "from all": "disentanglement.colour_probe.whole",
     "macro ACS": "disentanglement.macro_acs",
     "leakage": "disentanglement.probe_leakage",
     "swap outside / inside": "swap.outside_over_inside",

@@ -32,6 +32,8 @@ PROBED = 1000
 """Most faces that leakage and dependence are measured on; leave-one-out solves a system of this size."""
 TOGETHER = 400
 """Most faces that the joint dependence of all slices is measured on: its cost grows with their square and more."""
+SAMPLES = ("own_frame", "with_place")
+"""What the dependence between slices is measured of."""
 PERMUTATIONS = 20
 """Draws of each permutation null."""
 
@@ -225,35 +227,56 @@ def _looks(codec: Codec, features, variables: PyTree, code: Code, decoded: jax.A
 
 
 def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
-    """Return, for each face, what the leakage probe and the dependence between slices are computed from."""
+    """Return, for each face, what the probes and the dependence between slices are computed from."""
     structure, style = np.asarray(code.structure, np.float32), np.asarray(code.style, np.float32)
     b, k, h, w, c = structure.shape
-    layouts = np.asarray(region_masks(batch["mask"], max(codec.classes) + 1))[:, list(codec.classes)]
-    own = style if style.ndim == 3 else np.repeat(style[:, None], k, axis=1)  # a shared style belongs to every slice
-    grids = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
-    features = np.concatenate((grids, own), axis=-1)
-    layouts = leakage.pool(layouts.reshape(b * k, *layouts.shape[2:], 1)).reshape(b, k, -1)
-    rows = {"features": features, "layouts": layouts, "own_frame": _descriptors(code)}
-    return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
+    masks = np.asarray(region_masks(batch["mask"], max(codec.classes) + 1))[:, list(codec.classes)]
+    with np.errstate(invalid="ignore"):
+        colours = np.einsum("bkhw,bhwc->bkc", masks, batch["image"], optimize=True) / masks.sum((2, 3))[..., None]
+    cells = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
+    # A style that all slices share tells what any of them is asked, and makes no pair of them dependent.
+    shared = np.repeat(style[:, None], k, axis=1) if style.ndim == 2 else style[..., :0]
+    rows = {
+        "with_place": cells if style.ndim == 2 else np.concatenate((cells, style), axis=-1),
+        "shared": shared,
+        "layouts": leakage.pool(masks.reshape(b * k, *masks.shape[2:], 1)).reshape(b, k, -1),
+        "colours": colours,  # not a number where a face lacks the region
+        "own_frame": _descriptors(code),
+    }
+    return [{name: np.asarray(value[i]) for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
 
 
 def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:
-    """Return the leakage probe, and the dependence between slices beside its permutation null.
+    """Return the leakage probes, and the dependence between slices beside its permutation null.
 
-    `own_frame`: what slices say but for where their regions lie (layers/slices.py), the value under `hsic`;
-    `with_place`: what the probe sees, places included.
+    `own_frame`: slices described in their own frames (layers/slices.py), the value under `hsic`; `with_place`: their
+    cells at 8x8 with their styles.
     """
-    rows = {name: np.stack([row[name] for row in probed[:PROBED]]) for name in (probed[0] if probed else ())}
     if len(probed) < 8:
         return {"probe_leakage": None, "hsic": None, "hsic_null": None}
-    probe = leakage.probe(rows["features"], rows["layouts"], slices)
-    samples = {"own_frame": rows["own_frame"], "with_place": rows["features"]}
-    samples = {name: independence.standardised(sample, np.ones(len(sample))) for name, sample in samples.items()}
+    rows = {name: np.stack([row[name] for row in probed[:PROBED]]) for name in probed[0]}
+    probe = leakage.probe(np.concatenate((rows["with_place"], rows["shared"]), axis=-1), rows["layouts"], slices)
+    colours = leakage.probe(rows["own_frame"], _filled(rows["colours"]), slices)
+    samples = {name: independence.standardised(rows[name], np.ones(len(rows[name]))) for name in SAMPLES}
     found = {name: dependence.table(sample, rng, PERMUTATIONS) for name, sample in samples.items()}
     hsic = found["own_frame"]["hsic"]
     together = dependence.joint(samples["own_frame"][:TOGETHER], rng, PERMUTATIONS)
-    dependent = {"hsic": hsic["mean"], "hsic_null": hsic["null"], "dependence": found, "joint_dependence": together}
-    return {"probe_leakage": probe["leakage"], "probe": probe} | dependent
+    return {
+        "probe_leakage": probe["leakage"],
+        "probe": probe,
+        "colour_probe": colours,
+        "hsic": hsic["mean"],
+        "hsic_null": hsic["null"],
+        "dependence": found,
+        "joint_dependence": together,
+    }
+
+
+def _filled(colours: np.ndarray) -> np.ndarray:
+    """Give regions that a face lacks their mean colour over the other faces; 0 if no face has them."""
+    here = ~np.isnan(colours)
+    mean = np.sum(np.where(here, colours, 0), axis=0) / np.maximum(here.sum(axis=0), 1)
+    return np.where(here, colours, mean)
 
 
 @jax.jit

@@ -115,7 +115,7 @@ def _separation(metrics: Mapping) -> list[str]:
         probe = code["probe"]
         lines.append(f"leakage by probe [bold]{_number(probe['leakage'])}[/]  normalised HSIC {_number(code['hsic'])}")
         lines += _line_beside(
-            (f"own outline alone {_number(probe['own_mask'])}", f"HSIC of permuted faces {_number(code['hsic_null'])}")
+            (f"own outline alone {_number(probe['own_truth'])}", f"HSIC of permuted faces {_number(code['hsic_null'])}")
         )
     if swap.get("outside_over_inside") is not None:
         lines.append(

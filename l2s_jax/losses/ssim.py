@@ -17,7 +17,7 @@ def ms_ssim(x: jax.Array, y: jax.Array) -> jax.Array:
     """Compute MS-SSIM per image: the product of contrast-structure terms of all scales and luminance of the last.
 
     Scales at which the window no longer fits are left out, and the exponents of the others divided by their sum: below
-    176 px fewer than five are left, at 96 px four (ours). Negative terms count as 0.
+    176 px fewer than five are left, at 96 px four (ours). A mean of a term over pixels below 1e-6 counts as that.
 
     Args:
       x: float [B, H, W, C] in [-1, 1], sides of at least 11.
@@ -54,8 +54,10 @@ def _blurred(x: jax.Array) -> jax.Array:
     at = np.arange(SIDE) - SIDE // 2
     window = np.exp(-(at**2) / (2 * SIGMA**2))
     window = jnp.asarray(window / window.sum(), jnp.float32)
-    rows = jnp.stack([x[:, i : x.shape[1] - SIDE + 1 + i] for i in range(SIDE)], axis=-1) @ window
-    return jnp.stack([rows[:, :, i : x.shape[2] - SIDE + 1 + i] for i in range(SIDE)], axis=-1) @ window
+    rows = jnp.stack([x[:, i : x.shape[1] - SIDE + 1 + i] for i in range(SIDE)], axis=-1)
+    rows = jnp.matmul(rows, window, precision="highest")
+    columns = jnp.stack([rows[:, :, i : x.shape[2] - SIDE + 1 + i] for i in range(SIDE)], axis=-1)
+    return jnp.matmul(columns, window, precision="highest")
 
 
 def _halved(x: jax.Array) -> jax.Array:

@@ -301,4 +301,9 @@ def _over_root(numerator: jax.Array, square: jax.Array) -> jax.Array:
     return jnp.where(square > 0, numerator / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
 
 
-_STATISTICS = {"rv": rv_coefficient, "hsic": normalised_hsic, "dcor": distance_correlation}
+_STATISTICS = {
+    "rv": rv_coefficient,
+    "hsic": functools.partial(normalised_hsic, estimator=hsic_unbiased),
+    "dcor": distance_correlation_unbiased,
+}
+"""Of `table`: HSIC and distance correlation without bias, which for codes of many dimensions is the larger part."""

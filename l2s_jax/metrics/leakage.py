@@ -1,4 +1,4 @@
-"""Leakage probe: how well one slice of a code predicts where the OTHER regions lie (ours).
+"""Leakage probe: how well one slice of a code predicts where the OTHER regions lie, or their colours (ours).
 
 A ridge regression from features of one slice to the layout of the other regions, scored by leave-one-out. A slice that
 holds its own part alone still tells something: its own outline bounds its neighbours. Three values therefore stand
@@ -66,29 +66,30 @@ def explained(features: np.ndarray, targets: np.ndarray) -> float:
     return float(1 - min(errors) / total)
 
 
-def probe(features: np.ndarray, layouts: np.ndarray, names: Sequence[str]) -> dict:
+def probe(features: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> dict:
     """Probe every slice.
 
     Args:
       features: [N, K, D], of each slice, N examples.
-      layouts: [N, K, T], where the region of each slice lies.
+      truth: [N, K, T], what is true of the region of each slice: where it lies, or its mean colour.
       names: K names.
 
     Returns:
-      `slices` {name: `alone`, `whole`, `own_mask`}: variance of the other regions' layout explained by the slice, by
-      all slices together and by the region's own true layout; `leakage` = mean of `alone` / mean of `whole` (negative
-      scores count as 0), and `own_mask` the same of the true outlines, for comparison. None with fewer than 8 examples.
+      `slices` {name: `alone`, `whole`, `own_truth`}: variance of the truth of the OTHER regions explained by the slice,
+      by all slices together and by the truth of its own region; `alone` and `whole`: their means over the slices
+      (negative scores count as 0); `leakage` = `alone` / `whole`, and `own_truth` the same of the own regions' truth,
+      for comparison. None with fewer than 8 examples.
     """
     count = len(features)
     if count < 8:
-        return {"leakage": None, "own_mask": None, "slices": {}}
+        return {"leakage": None, "own_truth": None, "alone": None, "whole": None, "slices": {}}
     everything, found = features.reshape(count, -1), {}
     for k, name in enumerate(names):
-        others = np.delete(layouts, k, axis=1).reshape(count, -1)
-        sources = {"alone": features[:, k], "whole": everything, "own_mask": layouts[:, k]}
+        others = np.delete(truth, k, axis=1).reshape(count, -1)
+        sources = {"alone": features[:, k], "whole": everything, "own_truth": truth[:, k]}
         found[name] = {which: explained(x, others) for which, x in sources.items()}
     alone, whole, own = (
-        float(np.mean([max(each[which], 0.0) for each in found.values()])) for which in ("alone", "whole", "own_mask")
+        float(np.mean([max(each[which], 0.0) for each in found.values()])) for which in ("alone", "whole", "own_truth")
     )
     leak, outline = (mean / whole if whole > 0 else None for mean in (alone, own))
-    return {"leakage": leak, "own_mask": outline, "slices": found}
+    return {"leakage": leak, "own_truth": outline, "alone": alone, "whole": whole, "slices": found}

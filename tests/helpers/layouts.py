@@ -100,7 +100,11 @@ def latents2segments():
 
 
 def independent_subspaces():
-    return systems.build(tiny_subspaces.config(independence__ramp=0)), {}, tiny_subspaces.faces(ROWS)
+    return (
+        systems.build(tiny_subspaces.config(independence__ramp=0, independence__queue=32)),
+        {},
+        tiny_subspaces.faces(ROWS),
+    )
 
 
 def segface():

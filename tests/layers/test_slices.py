@@ -36,7 +36,7 @@ def test_a_table_that_does_not_fit_is_an_error(table):
 
 
 def blob(rows, columns, side=12):
-    """A code [1, 1, side, side, 2]: coverage 1 and content 3 + u in a rectangle of cells, u from its left to right."""
+    """A code [1, 1, side, side, 2]: coverage 1 and content u in a rectangle of cells, u from -1 at its left to 1."""
     code = np.zeros((1, 1, side, side, 2), np.float32)
     u = np.linspace(-1, 1, columns.stop - columns.start)
     code[0, 0, rows, columns, 0] = 1
@@ -68,6 +68,12 @@ def test_descriptors_do_not_tell_where_a_slice_lies():
     )
     assert here.shape == (1, 1, 12)  # a shared style describes no slice
     np.testing.assert_allclose(here, there, atol=1e-5)
+
+
+def test_descriptors_do_not_tell_how_large_a_slice_is():
+    """But for the steps of the cells."""
+    small, large = (descriptors(blob(slice(0, size), slice(0, size), side=48), np.zeros((1, 4))) for size in (20, 40))
+    np.testing.assert_allclose(small, large, atol=0.05)
 
 
 def test_descriptors_of_silence_and_of_a_single_cell_are_finite():

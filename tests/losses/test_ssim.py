@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from l2s_jax.losses import ssim
@@ -22,6 +23,30 @@ def test_one_scale_is_ssim():
     clean, noisy = pictures(20)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 2.0}
     expected = [structural_similarity(x, y, channel_axis=-1, **options) for x, y in zip(clean, noisy, strict=True)]
+    np.testing.assert_allclose(jitted(clean, noisy), expected, rtol=1e-4)
+
+
+def reference(x, y):
+    """MS-SSIM of one picture in float64, written from the paper with SciPy's filters."""
+    weights, score = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333]), 1.0
+
+    def blur(z):
+        return gaussian_filter(z, (1.5, 1.5, 0), truncate=3.4)[5:-5, 5:-5]
+
+    for scale, weight in enumerate(weights):
+        mx, my = blur(x), blur(y)
+        vx, vy, cov = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
+        term = (2 * cov + 0.06**2) / (vx + vy + 0.06**2)
+        if scale == 4:
+            term = term * (2 * mx * my + 0.02**2) / (mx**2 + my**2 + 0.02**2)
+        score *= term.mean() ** weight
+        x, y = ((z[::2, ::2] + z[1::2, ::2] + z[::2, 1::2] + z[1::2, 1::2]) / 4 for z in (x, y))
+    return score
+
+
+def test_five_scales_with_luminance_at_the_last_alone():
+    clean, noisy = pictures(192)
+    expected = [reference(x, y) for x, y in zip(clean.astype(np.float64), noisy.astype(np.float64), strict=True)]
     np.testing.assert_allclose(jitted(clean, noisy), expected, rtol=1e-4)
 
 

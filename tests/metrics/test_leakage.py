@@ -55,5 +55,5 @@ def test_slices_that_hold_their_own_part_alone_leak_nothing_and_full_ones_all():
     everything = np.einsum("nd,kde->nke", layouts.reshape(200, 15), rng.normal(size=(3, 15, 20)))
     full = leakage.probe(everything, layouts, NAMES)
     assert full["leakage"] > 0.95
-    assert full["own_mask"] < 0.05  # the regions of this toy are independent
+    assert full["own_truth"] < 0.05  # the regions of this toy are independent
     assert leakage.probe(layouts[:4], layouts[:4], NAMES)["leakage"] is None

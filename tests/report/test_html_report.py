@@ -93,7 +93,7 @@ def test_structure_is_shown(report):
 
 def test_what_keeps_slices_apart_is_shown_beside_what_it_is_compared_with(workdir, metrics):
     metrics["segmentation_by"] = {"decodes": {"mean_f1": 0.8371}, "light": {"mean_f1": 0.8291}}
-    metrics["disentanglement"] |= {"probe_leakage": 0.4512, "probe": {"own_mask": 0.4237}}
+    metrics["disentanglement"] |= {"probe_leakage": 0.4512, "probe": {"own_truth": 0.4237}}
     metrics["swap"] = {"outside_over_inside": 0.0213, "seam": 1.1234}
     metrics["realism"] = {"photos": 0.0011, "reconstructions": 1.6967}
     (workdir / "metrics.json").write_text(json.dumps(metrics))

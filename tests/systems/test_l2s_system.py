@@ -243,7 +243,6 @@ PUBLISHED = {"model__architecture": "published"} | {f"loss__{name}": 0.0 for nam
         (PUBLISHED | {"model__generator__widths": (8,)}, "model.generator.widths needs 4 entries"),
         ({"image_size": 30}, "multiple of 4"),
         ({"model__architecture": "vgg"}, "model.architecture='vgg' must be one of: sliced, published"),
-        (PUBLISHED | {"model__slices": (2, 2, 2, 2, 2, 3)}, "loss.independence compares slices of equal width"),
         ({"model__background": False, "model__slices": (2,) * 5}, "needs a background slice"),
         ({"model__architecture": "published"}, "loss.cross_entropy needs decoded mattes"),
         (PUBLISHED | {"loss__consensus__weight": 0.1}, "loss.consensus.weight needs decoded mattes"),

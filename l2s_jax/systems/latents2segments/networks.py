@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from l2s_jax.layers.slices import SliceTable, masked_codes
+from l2s_jax.layers.slices import SliceTable, descriptors, masked_codes
 from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
 from l2s_jax.models.painter import painter_map
@@ -37,10 +37,15 @@ class PublishedNetworks(Networks):
     generator_noise: bool
     painter_tolerance: int
 
-    def encode(self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None) -> Encoded:
+    def encode(self, params: dict[str, PyTree], image: jax.Array) -> Encoded:
         """Encode image [B, H, W, 3]; each slice is the code with all others set to 0."""
-        encoded = super().encode(params, image, rngs)
+        encoded = super().encode(params, image)
         return encoded._replace(structure=masked_codes(encoded.structure, self.slices))
+
+    def noised(self, structure: jax.Array, rngs: jax.Array) -> jax.Array:
+        """Add the training noise to the full code, whose slices are then taken anew."""
+        full = structure.sum(axis=1)
+        return masked_codes(super().noised(full, rngs), self.slices)
 
     def paint(
         self, params: dict[str, PyTree], structure: jax.Array, style: jax.Array, rngs: jax.Array | None = None
@@ -58,9 +63,8 @@ class PublishedNetworks(Networks):
         return Decoded(decodes[:, -1], regions, painted_logits(self, self.painter_tolerance, regions))
 
     def descriptors(self, encoded: Encoded) -> jax.Array:
-        """Return each slice's own channels, averaged over positions: float32 [B, K, c], if all are of one width."""
-        means = encoded.structure.mean(axis=(2, 3))
-        return jnp.stack([means[:, k, first:end] for k, (first, end) in enumerate(self.slices)], axis=1)
+        """Return what each slice says in its own frame, float32 [B, K, D]; a style that all share belongs to none."""
+        return descriptors(encoded.structure, encoded.style)
 
 
 def painted_logits(networks: Networks, tolerance: int, regions: jax.Array) -> jax.Array:
@@ -150,10 +154,6 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
         (
             config.image_size % 2**residual.downsamplings == 0,
             f"image_size={config.image_size} must be a multiple of {2**residual.downsamplings} for this encoder",
-        ),
-        (
-            not loss.independence or len(set(model.slices)) == 1,
-            "loss.independence compares slices of equal width; make model.slices equal or the weight 0",
         ),
     )
     for holds, sentence in (*always, *(ours if model.architecture == "sliced" else published)):

@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 from l2s_jax.systems.initial import filled, load_model, misfit
 from l2s_jax.types import PyTree, TrainState
 
+CHANNELS = ("slices", "subspaces")
+"""Fields of `config.model` that give the channels of each slice, in one system or another."""
 AUTOENCODER = ("encoder", "generator")
 """Networks that must match the config; both take images of any size."""
 
@@ -23,7 +25,10 @@ def with_model(config: ConfigDict, state: TrainState) -> TrainState:
       UserError: no such model, one of another system or of another size.
     """
     trained = load_model(config)
-    return with_networks(config, state, trained.variables, trained.meta.label_set.name == config.label_set)
+    own, theirs = config.model, trained.meta.config["model"]
+    channels = all(tuple(own[name]) == tuple(theirs.get(name, ())) for name in CHANNELS if name in own)
+    same = channels and trained.meta.label_set.name == config.label_set
+    return with_networks(config, state, trained.variables, same)
 
 
 def with_networks(config: ConfigDict, state: TrainState, found: Mapping[str, PyTree], same: bool) -> TrainState:

@@ -76,12 +76,13 @@ def autoencoder_terms(
     loss = config.loss
     face = faces(networks, batch, rng, axis)
     terms: Terms = {}
-    encoded = networks.encode(params, face.image, _fold(face.rngs, 0))
+    encoded = networks.encode(params, face.image)
     if loss.light:
         terms["light"] = segmentation.cross_entropy(encoded.light, face.mask, face.weight, axis.psum)
         terms["light"] += segmentation.dice(encoded.light, face.mask, face.weight, axis.psum)
     if loss.independence:
         terms["independence"], stats = _independence(networks, config, encoded, face.weight, stats, axis)
+    encoded = encoded._replace(structure=networks.noised(encoded.structure, _fold(face.rngs, 0)))
     shown, structure, style = _reconstructed(loss, face, encoded, axis)
     painted = networks.paint(params, structure, style, _fold(shown.rngs, 1))
     if loss.consensus.weight:
@@ -112,9 +113,10 @@ def _independence(
     rows = {"codes": axis.all_gather(networks.descriptors(encoded)), "weight": axis.all_gather(weight)}
     if stats:
         rows = jax.tree.map(lambda new, old: jnp.concatenate((new, old)), rows, stats[QUEUE])
-        stats = {QUEUE: jax.tree.map(lambda x: jax.lax.stop_gradient(x[: config.independence.queue]), rows)}
+        stats = {QUEUE: jax.tree.map(lambda x: x[: config.independence.queue], rows)}
     value = independence.MEASURES[config.independence.measure](**rows)
-    # Every device computes the whole value from gathered rows; its part of the sum is one of as many equal ones.
+    # A pair of faces lies on two devices: the one loss that is no function of sums over each device's own rows. Every
+    # device computes the whole value from the gathered rows, and its part of the sum is one of as many equal ones.
     return axis.psum(value / axis.psum(jnp.ones((), jnp.float32))), stats
 
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from input_pipeline import labels
 from l2s_jax.layers import slices
 from l2s_jax.layers.resample import Lowering
+from l2s_jax.losses import ssim
 from l2s_jax.losses.reconstruction import BLACK, region_masks
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
@@ -111,13 +112,17 @@ class Networks:
         crops = jnp.zeros((1, 1, self.crop_size, self.crop_size, 3), jnp.float32)
         return params | {"patch": self.patch.init(keys["patch"], crops, crops, region)["params"]}
 
-    def encode(self, params: dict[str, PyTree], image: jax.Array, rngs: jax.Array | None = None) -> Encoded:
-        """Encode image [B, H, W, 3]; `rngs` [B]: add noise to the structure code."""
+    def encode(self, params: dict[str, PyTree], image: jax.Array) -> Encoded:
+        """Encode image [B, H, W, 3]."""
         structure, style, *light = self.encoder.apply({"params": params["encoder"]}, image)
-        if rngs is not None and self.code_noise:
-            noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:], jnp.float32))(rngs)
-            structure = structure + self.code_noise * noise
         return Encoded(structure, style, light[0] if light else None)
+
+    def noised(self, structure: jax.Array, rngs: jax.Array) -> jax.Array:
+        """Add the training noise to structure codes [B, K, h, w, C]; `rngs` [B]."""
+        if not self.code_noise:
+            return structure
+        noise = jax.vmap(lambda key: jax.random.normal(key, structure.shape[1:], jnp.float32))(rngs)
+        return structure + self.code_noise * noise
 
     def paint(
         self, params: dict[str, PyTree], structure: jax.Array, style: jax.Array, rngs: jax.Array | None = None
@@ -137,9 +142,10 @@ class Networks:
         return Decoded(painted.image, painted.regions, painted.logits, unmatted=jnp.mean(painted.colours, axis=1))
 
     def descriptors(self, encoded: Encoded) -> jax.Array:
-        """Return what each slice says but for where its region lies, float32 [B, K, D] (layers/slices.py).
+        """Return what each slice says in its own frame, float32 [B, K, D] (layers/slices.py), of codes without noise.
 
-        No gradient flows into the coverage: masks are given, and must not bend to be independent.
+        No gradient flows through the coverage and what it multiplies: masks are given, and must not bend to be
+        independent.
         """
         coverage, content = encoded.structure[..., :1], encoded.structure[..., 1:]
         fixed = jax.lax.stop_gradient(coverage)
@@ -219,6 +225,10 @@ def check(config: ConfigDict) -> None:
     model, loss, schedule = config.model, config.loss, config.schedule
     adversarial = next((f"loss.{name}" for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]), "")
     for holds, sentence in (
+        (
+            not loss.ms_ssim or config.image_size >= ssim.SIDE,
+            f"loss.ms_ssim needs images of {ssim.SIDE} px or more, not image_size={config.image_size}",
+        ),
         (
             schedule.discriminator_every or not adversarial,
             f"{adversarial} needs discriminators: set schedule.discriminator_every=2",
