@@ -55,7 +55,7 @@ def encoded(model: Model, variables, spec: str, faces: int | None) -> tuple[np.n
     rule, size = model.meta.preprocessing.rule, model.config.image_size
     source = open_source(spec, root=model.config.data.root, size=size)
     if faces is not None and faces < len(source):
-        source = Subset(source, range(faces))
+        source = Subset(source, 0, faces)
     encode, codes, masks = jax.jit(model.system.codec.encode), [], []
     data = {"label_set": model.system.label_set, "image_size": size, "batch_size": BATCH, "resize": rule}
     for batch, _ in eval_batches(source, **data):
