@@ -265,6 +265,7 @@ EITHER = "takes either --faces A B C, or --target and --take REGION=PHOTO"
         (["mix", "--faces", "a.png", "b.png", "c.png", "--blend"], "tiny", "no photo of its own to --blend into"),
         (["mix", "--faces", "a.png", "b.png", "c.png", "--side", "1"], "tiny", "'1' is not a number of steps, 2 or"),
         (["mix", "--faces", "a.png", "b.png", "c.png", "--style"], "tiny", "--style goes with --take"),
+        (["mix", "--target", "a.png", "--take", "hair=b.png", "--side", "3"], "tiny", "--side goes with --faces"),
         (MIX, "tiny", "also needs --take REGION=PHOTO, what it gets"),
         (["mix", "--take", "hair=b.png"], "tiny", "also needs --target, the face that is edited"),
         ([*MIX, "--take", "hair"], "tiny", "'hair' is not REGION=PHOTO, such as hair=b.jpg"),

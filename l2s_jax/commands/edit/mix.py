@@ -18,15 +18,16 @@ from pathlib import Path
 from input_pipeline.errors import UserError, printable
 from l2s_jax.commands.edit import options
 
+SIDE = 4
+"""Faces along an edge of the triangle, if not told."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `l2s edit mix`."""
     parser.add_argument(
         "--faces", metavar="PHOTO", type=Path, nargs="+", default=[], help="three faces, the corners of a triangle"
     )
-    parser.add_argument(
-        "--side", metavar="N", type=options.steps, default=4, help="faces along an edge of it (default: 4)"
-    )
+    parser.add_argument("--side", metavar="N", type=options.steps, help=f"faces along an edge of it (default: {SIDE})")
     options.add_target(parser, required=False)
     parser.add_argument(
         "--take",
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 def _take(args: argparse.Namespace) -> int:
     from l2s_jax.commands.edit import single, work
 
+    if args.side is not None:
+        raise UserError("--side goes with --faces: only a triangle has edges")
     if args.target is None or not args.take:
         missing = "--target, the face that is edited" if args.take else "--take REGION=PHOTO, what it gets"
         raise UserError(f"`l2s edit mix` also needs {missing}")
@@ -77,13 +80,14 @@ def _triangle(args: argparse.Namespace) -> int:
         raise UserError("a triangle has no photo of its own to --blend into: use --target and --take")
     if args.style:
         raise UserError("--style goes with --take: the regions of a triangle always bring their colours")
-    count = args.side * (args.side + 1) // 2
-    arguments = {"faces": args.faces, "side": args.side}
+    side = args.side or SIDE
+    count = side * (side + 1) // 2
+    arguments = {"faces": args.faces, "side": side}
     task = work.begin("mix", arguments, args.faces, args.out, args.model, count)
-    code, owners = task.editor.triangle([face.code for face in task.faces], args.side)
+    code, owners = task.editor.triangle([face.code for face in task.faces], side)
     pictures = [task.editor.render(each)[0] for each in split(code)]
     captions = ["  ".join(f"{sum(row == k)} {'ABC'[k]}" for k in range(3) if (row == k).any()) for row in owners]
-    for corner, letter, face in zip((0, count - args.side, count - 1), "ABC", task.faces, strict=True):
+    for corner, letter, face in zip((0, count - side, count - 1), "ABC", task.faces, strict=True):
         captions[corner] = f"{letter}: {printable(face.path.stem)}"
     grid = triangle([cell(each) for each in pictures], [[line] for line in captions])
     gives = [dict(zip(task.editor.regions, ("ABC"[k] for k in row), strict=True)) for row in owners]
