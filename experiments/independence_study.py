@@ -22,6 +22,7 @@ import numpy as np
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax import recipe
+from l2s_jax.report.tables import number
 
 COLUMNS = {
     "HSIC": "disentanglement.hsic",
@@ -67,18 +68,12 @@ def trained(args: argparse.Namespace, loss: str, seed: int) -> dict:
     return json.loads((folder / "metrics.json").read_text())
 
 
-def value(metrics: Mapping, path: str) -> float:
-    """Return the number at a dotted path; nan if there is none."""
-    for name in path.split("."):
-        metrics = metrics.get(name) if isinstance(metrics, Mapping) else None
-    return float("nan") if metrics is None else float(metrics)
-
-
 def table(found: Mapping[str, Sequence[Mapping]]) -> str:
     """Return the Markdown table of all settings."""
     rows = [("loss", *COLUMNS), ("---",) * (1 + len(COLUMNS))]
     for loss, runs in found.items():
-        each = [[value(metrics, path) for metrics in runs] for path in COLUMNS.values()]
+        found_at = {path: [number(metrics, *path.split(".")) for metrics in runs] for path in COLUMNS.values()}
+        each = [np.array(values, np.float64) for values in found_at.values()]  # nan where one was not measured
         rows.append((loss, *(f"{np.mean(v):.3f} ± {np.std(v, ddof=1) if len(v) > 1 else 0:.3f}" for v in each)))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -8,15 +8,12 @@ import jax.numpy as jnp
 from l2s_jax.inference.model import load_model
 from l2s_jax.metrics import realism
 
-GRID = 4
-"""Codes and class probabilities are averaged to GRID x GRID cells."""
-
 
 def of_model(where: str | os.PathLike) -> realism.Features:
     """Return what a model says of pictures: its code if it has one, its class probabilities if not.
 
-    Structure and probabilities are averaged to 4x4 cells; a style follows as it is. Pictures are resized to the model's
-    side first. The name says which model it was.
+    Structure and probabilities are averaged over `realism.cells`; a style follows as it is. Pictures are resized to the
+    model's side first. The name says which model it was.
 
     Args:
       where: as for `load_model`.
@@ -31,15 +28,11 @@ def of_model(where: str | os.PathLike) -> realism.Features:
         count = len(image)
         image = jax.image.resize(image, (count, side, side, 3), "linear", antialias=True)
         if system.codec is None:
-            return _cells(system.predict(model.variables, image).probabilities).reshape(count, -1)
+            return realism.cells(system.predict(model.variables, image).probabilities).reshape(count, -1)
         code = system.codec.encode(model.variables, image)
         maps = code.structure.reshape(-1, *code.structure.shape[2:])
-        parts = _cells(maps).reshape(count, -1), code.style.reshape(count, -1)
+        parts = realism.cells(maps).reshape(count, -1), code.style.reshape(count, -1)
         return jnp.concatenate(parts, axis=1)
 
     what = "class probabilities" if system.codec is None else "code"
     return realism.Features(f"{what} of {model.meta.name} ({model.meta.system}, {model.meta.sha256[:12]})", of)
-
-
-def _cells(x: jax.Array) -> jax.Array:
-    return jax.image.resize(x, (x.shape[0], GRID, GRID, x.shape[-1]), "linear", antialias=True)

@@ -47,10 +47,10 @@ def unit_norm_slices(structure: jax.Array, slices: SliceTable) -> jax.Array:
 
 
 def descriptors(structure: jax.Array, style: jax.Array) -> jax.Array:
-    """Describe what each slice says, but for where its region lies (ours).
+    """Describe what each slice says in its own frame, without the frame's position and size (ours).
 
-    A part's place tells of every other part's, and no code can hide it; what is left can be independent. So positions
-    are measured in the slice's own frame: u and v, of mean 0 and variance 1 over the cells in proportion to the slice's
+    A part's place tells of every other part's, whatever a code says; what is left can be independent. So positions are
+    measured in the slice's own frame: u and v, of mean 0 and variance 1 over the cells in proportion to the slice's
     energy there. The description of a slice is the mean of each channel times 1, u, v, u^2 - 1, u v, v^2 - 1, followed
     by its style. No gradient flows into the frame.
 

@@ -36,12 +36,12 @@ def pyramid_features(image: jax.Array) -> jax.Array:
     mean absolute detail of the luminance.
     """
     x = jnp.clip(image.astype(jnp.float32), -1, 1)
-    parts = [_cells(x)]
+    parts = [cells(x)]
     x = jnp.mean(x, axis=-1, keepdims=True)
     for _ in range(LEVELS):
         coarse = _halved(x)
         detail = x - coarse.repeat(2, axis=1).repeat(2, axis=2)[:, : x.shape[1], : x.shape[2]]
-        parts.append(jnp.log(_cells(jnp.abs(detail)) + 1e-3))
+        parts.append(jnp.log(cells(jnp.abs(detail)) + 1e-3))
         x = coarse
     return jnp.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
@@ -56,7 +56,8 @@ def _halved(x: jax.Array) -> jax.Array:
     return x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3]).mean((2, 4))
 
 
-def _cells(x: jax.Array) -> jax.Array:
+def cells(x: jax.Array) -> jax.Array:
+    """Average [B, h, w, C] over GRID x GRID cells, by linear resizing with antialiasing -> [B, GRID, GRID, C]."""
     return jax.image.resize(x, (x.shape[0], GRID, GRID, x.shape[-1]), "linear", antialias=True)
 
 

@@ -42,7 +42,7 @@ def build(config: ConfigDict) -> System:
         predict=segmenters["decodes"],
         segmenters=segmenters,
         frozen=frozen,
-        init_from=functools.partial(with_model, config) if source else None,
+        init_from=functools.partial(with_model, config, "subspaces") if source else None,
         learns_from=tuple(filter(None, (source, where))),
         **shared,
     )

@@ -23,7 +23,7 @@ def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
       UserError: no such model or file, or one of another size.
     """
     if not Path(config.model.init_from).is_file():
-        return with_model(config, state)
+        return with_model(config, "slices", state)
     published = load_file(config, convert_checkpoint)
     networks = {NETWORKS[kind]: variables["params"] for kind, (_, variables) in published.items()}
     return with_networks(config, state, networks, same=True)

@@ -9,8 +9,6 @@ from ml_collections import ConfigDict
 from l2s_jax.systems.initial import filled, load_model, misfit
 from l2s_jax.types import PyTree, TrainState
 
-CHANNELS = ("slices", "subspaces")
-"""Fields of `config.model` that give the channels of each slice, in one system or another."""
 AUTOENCODER = ("encoder", "generator")
 """Networks that must match the config; both take images of any size."""
 
@@ -18,16 +16,20 @@ PER_REGION = {"content", "light_2", "own", "coarse", "constant"}
 """Modules and arrays of the sliced networks whose shapes depend on the regions."""
 
 
-def with_model(config: ConfigDict, state: TrainState) -> TrainState:
+def with_model(config: ConfigDict, channels: str, state: TrainState) -> TrainState:
     """Return a new state with the weights of the model `config.model.init_from`, see `with_networks`.
+
+    Args:
+      config: of the new state.
+      channels: the field of `config.model` that gives the channels of each slice.
+      state: the new state.
 
     Raises:
       UserError: no such model, one of another system or of another size.
     """
     trained = load_model(config)
-    own, theirs = config.model, trained.meta.config["model"]
-    channels = all(tuple(own[name]) == tuple(theirs.get(name, ())) for name in CHANNELS if name in own)
-    same = channels and trained.meta.label_set.name == config.label_set
+    alike = tuple(config.model[channels]) == tuple(trained.meta.config["model"][channels])
+    same = alike and trained.meta.label_set.name == config.label_set
     return with_networks(config, state, trained.variables, same)
 
 
