@@ -7,16 +7,17 @@ import pytest
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from l2s_jax import systems
+from l2s_jax import bundle, systems
 from l2s_jax.inference.model import frozen_arguments, load_model
 from l2s_jax.layers.slices import descriptors
 from l2s_jax.losses import independence
 from l2s_jax.systems.independent_subspaces import system as subspaces
+from l2s_jax.systems.sliced.autoencoder import EXPORTED
 from l2s_jax.systems.sliced.networks import Encoded
 from l2s_jax.systems.teacher import open_teacher
 from l2s_jax.training import parallel
 from tests.helpers import fake_system, tiny_subspaces, tiny_svc
-from tests.helpers.steps import check_moments, compiled, copied, difference
+from tests.helpers.steps import check_moments, compiled, copied, difference, numbered
 
 ROWS, QUEUE = 4, 6
 
@@ -123,6 +124,22 @@ def test_two_devices_compute_what_one_does(mode, measure):
     assert difference(expected.stats, placed.stats) < 1e-5
     for group, moments in expected.opt_state.items():
         check_moments(placed.opt_state[group], moments)
+
+
+def test_a_model_with_other_sizes_of_subspaces_gives_what_belongs_to_none_of_them(tmp_path):
+    """Also where the arrays would fit: the largest subspace is as large."""
+    config = tiny_subspaces.config()
+    variables = {name: jax.tree.map(lambda x: x + 1, numbered(systems.build(config)).params[name]) for name in EXPORTED}
+    sides = {"label_set": labels.SUBSPACE_PARTS, "preprocessing": bundle.Preprocessing(tiny_subspaces.SIZE)}
+    bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
+    for sizes, same in (((4, 3, 2, 2, 2), True), ((2, 2, 2, 3, 4), False)):
+        changes = {"model__subspaces": sizes, "model__init_from": str(tmp_path / "a")}
+        system = systems.build(tiny_subspaces.config(**changes))
+        fresh = numbered(system)
+        started = system.init_from(fresh)
+        for name, of_regions in (("content", not same), ("Conv_0", False)):
+            expected = fresh.params["encoder"] if of_regions else variables["encoder"]
+            assert difference(started.params["encoder"][name], expected[name]) == 0
 
 
 @pytest.fixture(scope="module")
