@@ -83,7 +83,7 @@ def dependence(
     """Draw the dependence between all pairs of slices; in brackets what is not above chance.
 
     Args:
-      pairs: float64 [K, K], in [0, 1]; the diagonal, 1 by definition, is left blank.
+      pairs: float64 [K, K], at most 1, below 0 by noise alone; the diagonal, 1 by definition, is left blank.
       names: K names of the slices.
       beside: named values of the same measure, drawn below in the same shades.
       chance: the value that a pair must exceed, or None.
