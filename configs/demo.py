@@ -2,7 +2,7 @@
 
 Command   l2s demo
 Hardware  2 CPU cores
-Time      7 min 54 s and 8 min 27 s (two runs) with an empty compilation cache, scoring and report included
+Time      7 min 3 s to 8 min 27 s (three runs) with an empty compilation cache, scoring and report included
 Score     200 unseen faces (synthetic:200?test), mean (lowest to highest) of seeds 0, 1, 2: mean F1 over hair, skin,
           nose, eyes, lips 0.892 (0.889 to 0.897) by decoded slices, 0.887 by the light head, mean mask 0.640; PSNR
           25.3 dB (25.3 to 25.5), mean face 15.1; macro ACS 0.84 (0.83 to 0.85), random generator 0.35; without the
