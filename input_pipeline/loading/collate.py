@@ -10,8 +10,10 @@ from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
 Row = dict[str, np.ndarray]
-OPTIONAL = ("landmarks", "identity", "attributes")
+OPTIONAL = ("landmarks", "identity", "identity_factors", "attribute_factors")
 """Arrays of an example that a batch carries along if the data have them."""
+INTEGERS = {"identity": np.int32}
+"""Those of `OPTIONAL` that are integers, and their types; the others are float32."""
 
 
 def to_row(example: Example) -> Row:
@@ -22,9 +24,10 @@ def to_row(example: Example) -> Row:
 
     Returns:
       `image` uint8 [H, W, 3], `mask` uint8 [H, W] (all 255 for an example without labels), `weight` 1, and `OPTIONAL`
-      arrays in float32.
+      arrays, in float32 but for the integers of `INTEGERS`.
     """
-    optional = {key: example[key].astype(np.float32) for key in OPTIONAL if key in example}
+    kinds = {key: INTEGERS.get(key, np.float32) for key in OPTIONAL if key in example}
+    optional = {key: np.asarray(example[key], kind) for key, kind in kinds.items()}
     return {"image": example["image"], "mask": mask_of(example), "weight": np.float32(1), **optional}
 
 
