@@ -65,8 +65,8 @@ def test_shapes_and_types(faces):
         "image": ((128, 128, 3), "uint8"),
         "mask": ((128, 128), "uint8"),
         "landmarks": ((68, 2), "float32"),
-        "identity": ((len(IDENTITY_FACTORS),), "float32"),
-        "attributes": ((len(ATTRIBUTE_FACTORS),), "float32"),
+        "identity_factors": ((len(IDENTITY_FACTORS),), "float32"),
+        "attribute_factors": ((len(ATTRIBUTE_FACTORS),), "float32"),
     }
     assert all(face["image"].flags.c_contiguous for face in faces)
     assert len({digest(face["image"]) for face in faces}) == COUNT
@@ -175,7 +175,7 @@ def test_one_identity_with_other_attributes():
     assert first.identity == second.identity
     assert first.attributes != second.attributes
     assert sample_factors(5, 2).attributes == second.attributes
-    np.testing.assert_array_equal(render(5, 2, 32, factors=second)["identity"], np.float32(first.identity))
+    np.testing.assert_array_equal(render(5, 2, 32, factors=second)["identity_factors"], np.float32(first.identity))
 
 
 def test_identity_and_attributes_are_independent(drawn):
@@ -196,7 +196,7 @@ def test_one_factor_changes_one_thing():
 
 def test_the_factor_vectors_draw_the_face_again(faces):
     factors = sample_factors(7, 6)
-    np.testing.assert_array_equal(np.float32(factors.attributes), faces[6]["attributes"])
+    np.testing.assert_array_equal(np.float32(factors.attributes), faces[6]["attribute_factors"])
     np.testing.assert_array_equal(render(7, 6, 128, factors=factors)["image"], faces[6]["image"])
     with pytest.raises(KeyError, match="smiel"):
         factors.replace(smiel=1.0)
