@@ -6,6 +6,8 @@ examples:
   l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen
   l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s
   l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ
+  l2s convert identity_encoder model_ir_se50.pth --out models/ir_se50
+  l2s convert landmark_regressor mobilefacenet_model_best.pth.tar --out models/landmarks
 """
 
 from __future__ import annotations
@@ -54,8 +56,11 @@ def run(args: argparse.Namespace) -> int:
     config = configs.default(args.system).unlock()
     try:
         converted = systems.reader(args.system)(state, args.head, config)
-        config.image_size = args.image_size or weights.image_size
-        systems.build(config.lock())  # raises if the network does not accept the size
+        side = converted.image_size
+        if side is not None and args.image_size not in (None, side):
+            raise UserError(f"its tensors fit images of {side} px, not of {args.image_size}: leave out --image-size")
+        config.image_size = side or args.image_size or weights.image_size
+        system = systems.build(config.lock())  # raises if the network does not accept the size
     except UserError as error:
         raise UserError(f"'{args.file}': {error}") from error
     meta = _describe(weights, converted, config, args.file, args.name or args.out.resolve().name)
@@ -66,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if converted.head.shown:
         screen.print(converted.head.shown)
-    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
+    if system.predict is not None:
+        screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
     return 0
 
 
