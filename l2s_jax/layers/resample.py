@@ -7,7 +7,7 @@ The lowerings compute the same function of the same weights, borders included (t
 * `folded`: the filter is folded into the kernel and the stride into the channels, so that an ordinary stride-1
   convolution remains. Four times the multiplications when doubling, yet several times faster to differentiate, because
   the gradients of dilated and strided convolutions are slow in XLA; the choice for training a generator and for R1.
-* `auto`: for what is differentiated, `folded` on CPUs, where that was measured, and `direct` elsewhere, where it was not.
+* `auto`: for what is differentiated: `folded` on CPUs, where that was measured, `direct` elsewhere, where it was not.
 """
 
 from typing import Literal

@@ -35,9 +35,7 @@ class Discriminator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, image: jax.Array, region: jax.Array | None = None, weight: jax.Array | None = None
-    ) -> jax.Array:
+    def __call__(self, image: jax.Array, region: jax.Array | None = None, weight: jax.Array | None = None) -> jax.Array:
         """Compute the logits of images.
 
         Args:

@@ -1,4 +1,4 @@
-"""The fields of a StyleGAN2, and the networks they describe: for its own system and for those that hold a trained one."""
+"""The fields of a StyleGAN2 and the networks they describe: for its system, and for those that hold a trained one."""
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -78,5 +78,5 @@ def check_size(image_size: int) -> None:
 def _check_width(group: str, sizes: ConfigDict, image_size: int) -> None:
     require(
         sizes.channel_base >= image_size,
-        f"{group}.channel_base={sizes.channel_base} leaves no channel at {image_size} px: make it at least {image_size}",
+        f"{group}.channel_base={sizes.channel_base} leaves no channel at {image_size} px: set {image_size} or more",
     )
