@@ -88,9 +88,9 @@ def _set_up(
     """Return the scene, sketched, posed, rasterised and lit but not painted, and the shine of the face."""
     sketch = Sketch()
     body.sketch_body(sketch, f)
-    head.sketch_head(sketch, p)
+    head.sketch_head(sketch, f, p)
     relief = shading.sketch_relief(sketch, p)
-    if f["beard"] > 0 and f["masculinity"] > 0:
+    if f["beard"] > 0 and f["masculinity"] > 0 and f["shaved"] <= 0:
         head.sketch_beard(sketch, p, f["beard"])
     if style is not None:
         hair.sketch_hair(sketch, p, style, key)

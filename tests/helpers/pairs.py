@@ -11,6 +11,7 @@ BELONGS = {
     "latents2segments": lambda content: "region_slices" in content and "E" in content.get("state", {}),
     "segface": lambda content: "models" in content,
     "recognition": lambda content: "arcface_ir_se50" in content and "landmark_mobilefacenet" in content,
+    "stylegan2": lambda content: "stylegan2_generator" in content,
     "structure_via_consensus": lambda content: "FaceOccNet" in content,
 }
 """Whether the content of a json is a golden of a system. Pairs of other systems may lie beside ours."""
