@@ -10,7 +10,6 @@ import numpy as np
 
 from l2s_jax.metrics.landmark_error import landmark_scores
 from l2s_jax.models import recognition
-from l2s_jax.schema import require
 from l2s_jax.systems.single_network import NAME
 from l2s_jax.types import Batch, PyTree, Scorer
 
@@ -21,26 +20,15 @@ _DOT = 1 / 96
 """Radius of a drawn point, as a fraction of the side."""
 
 
-def scorer(network: nn.Module, side: int, count: int) -> Scorer:
-    """Return the scorer of a regressor of `count` points in images of `side` pixels."""
+def scorer(network: nn.Module, side: int) -> Scorer:
+    """Return the scorer of a regressor for images of `side` pixels."""
     return Scorer(
         names=NAMES,
-        collect=functools.partial(_collect, network, count),
+        collect=functools.partial(_collect, network),
         summary=summary,
         untrained=functools.partial(_untrained, network, side),
-        pictures=functools.partial(_pictures, network, count),
+        pictures=functools.partial(_pictures, network),
     )
-
-
-def true_points(batch: Batch, count: int) -> jax.Array:
-    """Return the landmarks of a batch, [B, count, 2].
-
-    Raises:
-      UserError: they are of another number.
-    """
-    found = batch["landmarks"].shape[1]
-    require(found == count, f"these faces have {found} landmarks, the model model.points={count}: they must agree")
-    return batch["landmarks"]
 
 
 def find_points(network: nn.Module, variables: PyTree, image: jax.Array) -> jax.Array:
@@ -48,8 +36,8 @@ def find_points(network: nn.Module, variables: PyTree, image: jax.Array) -> jax.
     return recognition.points(network, variables[NAME], image) * image.shape[1]
 
 
-def _collect(network: nn.Module, count: int, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-    return {"found": find_points(network, variables, batch["image"]), "true": true_points(batch, count)}
+def _collect(network: nn.Module, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+    return {"found": find_points(network, variables, batch["image"]), "true": batch["landmarks"]}
 
 
 def summary(rows: Mapping[str, np.ndarray], untrained: Mapping[str, np.ndarray] | None) -> dict:
@@ -76,9 +64,9 @@ def _untrained(network: nn.Module, side: int, variables: PyTree, rng: jax.Array)
     return {NAME: jax.jit(network.init)(rng, jnp.zeros((1, side, side, 3)))}
 
 
-def _pictures(network: nn.Module, count: int, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+def _pictures(network: nn.Module, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
     image = batch["image"][:_COLUMNS]
-    found, true = find_points(network, variables, image), true_points(batch, count)[:_COLUMNS]
+    found, true = find_points(network, variables, image), batch["landmarks"][:_COLUMNS]
     return {"landmarks: as they are, as they are found": jnp.stack([_dotted(image, true), _dotted(image, found)])}
 
 

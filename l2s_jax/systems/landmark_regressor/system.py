@@ -41,8 +41,9 @@ def build(config: ConfigDict) -> System:
         steps={"train": functools.partial(_train, network, optimiser, config)},
         schedule=lambda number: ("train",),
         variables=single_network.exported,
-        scorer=scores.scorer(network, config.image_size, model.points),
+        scorer=scores.scorer(network, config.image_size),
         needs=("image", "landmarks"),
+        points=model.points,
         init_from=functools.partial(_with_model, config) if model.init_from else None,
         learns_from=tuple(filter(None, (model.init_from,))),
     )
@@ -56,11 +57,11 @@ def _train(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    loss, true = config.loss, scores.true_points(batch, config.model.points)
+    loss, true = config.loss, batch["landmarks"] / batch["image"].shape[1]
 
     def terms(variables):
         outputs, updated = network.apply(variables, batch["image"], train=True, axis=axis, mutable=["batch_stats"])
-        arrays = recognition.as_points(outputs), true / batch["image"].shape[1], batch["weight"], axis.psum
+        arrays = recognition.as_points(outputs), true, batch["weight"], axis.psum
         if loss.kind == "wing":
             value = landmarks.wing(*arrays, width=loss.width, curvature=loss.curvature)
         else:
