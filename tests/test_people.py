@@ -66,7 +66,7 @@ def test_another_number_of_landmarks_is_refused(monkeypatch):
     with pytest.raises(UserError, match="landmark_regressor is scored by 68 landmarks, which these faces do not have"):
         evaluation.check_scored(system, Album([0], points=5))
     monkeypatch.setattr(recipe.datasets, "open_mixture", lambda *_, **__: [(1.0, Album([0], points=106))])
-    with pytest.raises(UserError, match="learns from 68 landmarks, and data.train='album' has faces without"):
+    with pytest.raises(UserError, match=r"learns from 68 landmarks, and data\.train='album' has faces without"):
         parts("landmark_regressor", "album")
 
 
