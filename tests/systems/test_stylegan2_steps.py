@@ -219,4 +219,4 @@ def test_rates_are_corrected_for_the_extra_updates(config, state, exact, name, e
     """Adam's first update has the size of the rate, wherever the gradient is not tiny."""
     network = TRAINED[name]
     largest = difference(state.params[network], exact[name][0].params[network])
-    assert largest == pytest.approx(config.optim[network].learning_rate * every / (every + 1), rel=1e-3)
+    assert largest == pytest.approx(config.optim[network].learning_rate * every / (every + 1), rel=1e-2)
