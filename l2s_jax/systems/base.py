@@ -134,12 +134,14 @@ class Converted(NamedTuple):
       head: the classes it predicts.
       config: the published recipe, except for `image_size`.
       variables: the variables of its system.
+      image_size: side in pixels of its images where its tensors fit no other, or None.
     """
 
     title: str
     head: Head
     config: ConfigDict
     variables: Mapping
+    image_size: int | None = None
 
 
 def at_sizes(
