@@ -183,8 +183,8 @@ def _report(path: Path, cosine: Mapping[str, float], threshold: float | None) ->
     )
     if threshold is not None and cosine["after"] >= threshold:
         console.out(stderr=True).print(
-            f"note: the result for '{console.escape(str(path))}' is not below the threshold ({cosine['after']:.3f}), only "
-            "the identity that it was made with: try another --seed, a lower --threshold, or keep fewer parts",
+            f"note: the result for '{console.escape(str(path))}' is not below the threshold ({cosine['after']:.3f}), "
+            "only the identity that it was made with: try another --seed, a lower --threshold, or keep fewer parts",
             soft_wrap=True,
         )
 

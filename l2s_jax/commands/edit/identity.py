@@ -12,11 +12,21 @@ examples:
   l2s edit identity --id a.jpg b.jpg --attributes c.jpg --interpolate identity --steps 9 --out edits
 """
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from input_pipeline.errors import UserError, printable
 from l2s_jax.commands.edit import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from l2s_jax.commands.edit.work import Face
+    from l2s_jax.inference.identity_editor import IdentityEditor
 
 STEPS = 9
 """Faces of a walk, if not told."""
@@ -89,14 +99,14 @@ def _table(args: argparse.Namespace) -> int:
 def _walk(args: argparse.Namespace) -> int:
     from l2s_jax.commands.edit import persons, work
     from l2s_jax.commands.edit.cells import cell
-    from l2s_jax.inference.identity_editor import W, IdentityEditor
+    from l2s_jax.inference.identity_editor import IdentityEditor, W
     from l2s_jax.report.image_grid import sheet
 
     wanted = WALKS[args.interpolate]
     if (len(args.id), len(args.attributes)) != wanted:
         raise UserError(
-            f"--interpolate {args.interpolate} walks between {wanted[0]} photos of --id and {wanted[1]} of --attributes, "
-            f"not {len(args.id)} and {len(args.attributes)}"
+            f"--interpolate {args.interpolate} needs {wanted[0]} of --id and {wanted[1]} of --attributes, not "
+            f"{len(args.id)} and {len(args.attributes)}"
         )
     steps, space = args.steps or STEPS, args.space or W
     arguments = {"id": args.id, "attributes": args.attributes, "interpolate": args.interpolate}
@@ -106,25 +116,27 @@ def _walk(args: argparse.Namespace) -> int:
     editor, people, looks = task.editor, task.faces[: wanted[0]], task.faces[wanted[0] :]
     start, end = ((people[k].code, looks[k].code) for k in (0, -1))
     frames = list(editor.render(editor.interpolate(start, end, steps, space)))
-    cosines = [
-        {"start": editor.cosines(frame, *start)._asdict(), "end": editor.cosines(frame, *end)._asdict()}
-        for frame in frames
-    ]
-    persons.report("first step", editor.cosines(frames[0], *start))
-    persons.report("last step", editor.cosines(frames[-1], *end))
+    cosines = [{"start": editor.cosines(frame, *start), "end": editor.cosines(frame, *end)} for frame in frames]
+    persons.report("first step", cosines[0]["start"])
+    persons.report("last step", cosines[-1]["end"])
     persons.remark()
     shares = [f"{100 * step / (steps - 1):.0f} %" for step in range(steps)]
-    first = [(f"id {printable(people[0].path.stem)}", people[0]), (f"as {printable(looks[0].path.stem)}", looks[0])]
-    last = [(f"id {printable(face.path.stem)}", face) for face in people[1:]]
-    last += [(f"as {printable(face.path.stem)}", face) for face in looks[1:]]
-    cells = [editor.square(face.pixels) for _, face in first] + frames + [editor.square(f.pixels) for _, f in last]
-    titles = [title for title, _ in first] + shares + [title for title, _ in last]
-    grid = sheet([[cell(each) for each in cells]], column_titles=titles)
+    # The photos of the first face, the walk, and of those of the last face what differs.
+    first, last = ([("id", who), ("as", what)] for who, what in ((people[:1], looks[:1]), (people[1:], looks[1:])))
+    columns = [*_photos(editor, first), *zip(shares, frames, strict=True), *_photos(editor, last)]
+    grid = sheet([[cell(picture) for _, picture in columns]], column_titles=[title for title, _ in columns])
     named = [
-        {"file": file, "share": step / (steps - 1), "cosine": each}
-        for step, (file, each) in enumerate(zip(work.names(task, steps), cosines, strict=True))
+        {"file": file, "cosine": {name: found._asdict() for name, found in each.items()}}
+        for file, each in zip(work.names(task, steps), cosines, strict=True)
     ]
     moving = {"identity": "the person", "attributes": "all but the person", "both": "the whole face"}[args.interpolate]
     meaning = f"{moving} on a straight way from the first photo to the second"
     work.finish(task, meaning, frames, grid, {"faces": named, "note": persons.OWN_ENCODER})
     return 0
+
+
+def _photos(editor: IdentityEditor, groups: Sequence[tuple[str, Sequence[Face]]]) -> list[tuple[str, np.ndarray]]:
+    """Return titles and pictures of photos for the grid."""
+    return [
+        (f"{role} {printable(face.path.stem)}", editor.square(face.pixels)) for role, faces in groups for face in faces
+    ]
