@@ -7,7 +7,6 @@ encoder cannot find again another one may.
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy import stats
 
 Encoder = Callable[[np.ndarray], np.ndarray]
 
@@ -45,11 +44,11 @@ def area_under_curve(similarity: np.ndarray, same: np.ndarray) -> float | None:
     Returns:
       a float in [0, 1], 0.5 for chance; None without pairs of one kind.
     """
-    positive, negative = similarity[same], similarity[~same]
+    positive, negative = similarity[same], np.sort(similarity[~same])
     if not positive.size or not negative.size:
         return None
-    ranks = stats.rankdata(np.concatenate([positive, negative]))[: positive.size]
-    return float((ranks.mean() - (positive.size + 1) / 2) / negative.size)
+    below, up_to = (np.searchsorted(negative, positive, side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * negative.size))
 
 
 def reidentification(
