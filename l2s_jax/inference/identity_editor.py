@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.errors import UserError
@@ -84,7 +83,7 @@ class IdentityEditor:
 
     def encode(self, image: Picture) -> Halves:
         """Encode one picture: identity [1, I] and attributes [1, A]."""
-        return self._encode_square(self._square(image)[None])
+        return Halves(*map(np.asarray, self._encode(self.variables, self._square(image)[None])))
 
     def encode_face(self, face: Face, name: str = "the picture") -> Halves:
         """Encode one face as `encode` does; codes are returned as they are.
@@ -200,27 +199,27 @@ class IdentityEditor:
         who = unit(track.identity.mean(0, keepdims=True)) if identity is None else self.encode_face(identity).identity
         return self.code(Halves(np.broadcast_to(who, track.identity.shape), track.attributes))
 
-    def generated(self, count: int, seed: int) -> np.ndarray:
-        """Draw identities of faces that the model's generator makes, of nobody.
+    def sample(self, count: int, seed: int) -> np.ndarray:
+        """Draw faces with the model's own generator: nobody's, whose identities `surrogates` may choose among.
 
         Args:
           count: how many.
           seed: the same seed gives the same faces.
 
         Returns:
-          float32 [count, I].
+          uint8 [count, S, S, 3].
 
         Raises:
-          UserError: the model has no generator to draw from.
+          UserError: the model has no generator to draw with.
         """
         generator = self.model.system.generator
         if generator is None:
             raise UserError(
                 f"'{self.model.path}' cannot generate faces by itself: give a gallery of synthetic ones to choose from"
             )
-        sample = jax.jit(lambda variables, z: jnp.clip(generator.sample(variables, z, 1.0), -1, 1))
+        sample = jax.jit(lambda variables, z: generator.sample(variables, z, 1.0))
         z = jax.random.normal(jax.random.key(seed), (count, 1, generator.size))
-        return np.concatenate([self._encode_square(sample(self.variables, row)).identity for row in z])
+        return np.concatenate([processing.to_pixels(sample(self.variables, row)) for row in z])
 
     def cosines(self, picture: Picture, identity: Face, attributes: Face) -> Cosines:
         """Compare the identity of a result with those of the two faces it was made of."""
@@ -230,9 +229,6 @@ class IdentityEditor:
     def square(self, photo: Picture) -> np.ndarray:
         """Return the photo as the model sees it, uint8 [S, S, 3]."""
         return processing.to_pixels(self._square(photo))
-
-    def _encode_square(self, image: np.ndarray | jax.Array) -> Halves:
-        return Halves(*map(np.asarray, self._encode(self.variables, image)))
 
     def _square(self, photo: Picture) -> np.ndarray:
         return processing.to_square({"image": read(photo)}, self.image_size, self.resize)["image"]

@@ -275,7 +275,7 @@ SEQUENCE = ["sequence", "frames"]
         (DEIDENTIFY, "plain", "cannot generate faces by itself: give a gallery"),
         ([*DEIDENTIFY, "--gallery", "galery"], "halves", "there is no photo or folder 'galery'"),
         ([*DEIDENTIFY, "--gallery", "empty"], "halves", "the folder 'empty' holds no photos"),
-        ([*DEIDENTIFY, "--gallery", "blank"], "halves", "no photo of the gallery 'blank' can be read"),
+        ([*DEIDENTIFY, "--gallery", "blank"], "halves", "none of the faces to choose among can be read: give another"),
         ([*DEIDENTIFY, "--keep", "lips"], "halves", "also needs --parts MODEL, which finds them"),
         ([*DEIDENTIFY, "--parts", "tiny"], "halves", "also needs --keep REGIONS, what it is to find"),
         ([*DEIDENTIFY, "--keep", "lisp", "--parts", "tiny"], "halves", "no slice for the region 'lisp': did you mean"),

@@ -121,13 +121,15 @@ def test_k_same_is_the_mean_of_the_nearest_others(editor):
         assert_shows(image, mean / np.linalg.norm(mean), LOOKS[0])
 
 
-def test_generated_identities_repeat_with_their_seed(editor):
-    drawn = editor.generated(5, seed=3)
-    assert drawn.shape == (5, 4)
-    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(editor.generated(5, seed=3), drawn)
-    assert np.abs(editor.generated(5, seed=4) - drawn).max() > 0.1
-    assert np.abs(np.diff(drawn, axis=0)).max(axis=1).min() > 0.05  # no face twice
+def test_generated_faces_repeat_with_their_seed(editor):
+    drawn = editor.sample(5, seed=3)
+    assert (drawn.shape, drawn.dtype) == ((5, 8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(editor.sample(5, seed=3), drawn)
+    assert np.abs(editor.sample(5, seed=4).astype(int) - drawn).max() > 10
+    people = editor.encode_all(list(drawn)).identity
+    for face, who in zip(drawn, people, strict=True):
+        assert_shows(face, who, np.zeros(4), atol=2 * GREY)
+    assert np.abs(np.diff(people, axis=0)).max(axis=1).min() > 0.05  # no face twice
 
 
 def test_a_sequence_shows_one_person_with_the_looks_of_each_frame(editor):
@@ -178,4 +180,4 @@ def opposite():
 
 def test_without_a_generator_a_gallery_is_needed(root):
     with pytest.raises(UserError, match="cannot generate faces by itself: give a gallery of synthetic ones"):
-        Editor.load(root / "plain").generated(2, 0)
+        Editor.load(root / "plain").sample(2, 0)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from l2s_jax.inference.editor import Editor
     from l2s_jax.inference.identity_editor import IdentityEditor, Surrogate
+    from l2s_jax.inference.pictures import Picture
 
 THRESHOLD, K = 0.3, 5
 """Of the two ways, if not told."""
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     task = work.begin("deidentify", arguments, args.photos, args.out, args.model, count, kind=IdentityEditor)
     editor = task.editor
     parts, regions = _parts(args)
-    pool = editor.generated(CANDIDATES, args.seed) if gallery is None else _identities(editor, gallery)
+    pool = _identities(editor, editor.sample(CANDIDATES, args.seed) if gallery is None else gallery)
     ways = [_surrogate(pool, threshold, k, args.seed + number) for number in range(count)]
     columns = {
         "photo": [editor.square(face.pixels) for face in task.faces],
@@ -150,20 +151,20 @@ def _parts(args: argparse.Namespace) -> tuple[Editor | None, list[str]]:
     return editor, list(dict.fromkeys(regions))
 
 
-def _identities(editor: IdentityEditor, gallery: Sequence[Path]) -> np.ndarray:
-    """Encode the readable photos of a gallery, [N, I]; say which are not."""
+def _identities(editor: IdentityEditor, faces: Sequence[Picture]) -> np.ndarray:
+    """Encode the faces to choose among, [N, I]; say which photos cannot be read."""
     import numpy as np
 
     from l2s_jax.commands import console, photos
 
     found = []
-    for path in gallery:
+    for face in faces:
         try:
-            found.append(editor.encode_face(path).identity)
+            found.append(editor.encode_face(face).identity)
         except UserError as error:
             photos.warn(console.out(stderr=True), str(error))
     if not found:
-        raise UserError(f"no photo of the gallery '{gallery[0].parent}' can be read")
+        raise UserError("none of the faces to choose among can be read: give another --gallery")
     return np.concatenate(found)
 
 
