@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -330,3 +332,26 @@ def test_results_are_no_frames_and_no_gallery(edit, place, tmp_path):
             edit("deidentify", tmp_path / "1.png", "--gallery", tmp_path, "--threshold", 1, "--out", tmp_path)[0] == 0
         )
         assert facts_of(tmp_path, "1_deidentify")["pool"] == 2
+
+
+def documented(language: str) -> list[str]:
+    """The blocks of the page's part on persons."""
+    page = (Path(__file__).parents[2] / "docs" / "editing.md").read_text("utf-8")
+    part = page.partition("## Persons\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", part, re.DOTALL | re.MULTILINE)
+
+
+def test_the_examples_of_the_page_run(capsys, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    halves_system.save(tmp_path / "runs" / "identity")
+    fake_system.save(tmp_path / "models" / "tiny", codec="styled")
+    (python,), (shell,) = documented("python"), documented("sh")
+    names = {}
+    exec(python, names)
+    assert names["table"].shape == (2, 3, 8, 8, 3)
+    assert names["walk"].shape == (9, 8)
+    assert len(names["film"]) == 3
+    for line in shell.splitlines():
+        argv = line.replace("l2s-synthetic", "tiny").split()[1:]
+        assert cli.main(argv) == 0, capsys.readouterr().err
+    assert len(list((tmp_path / "edits").glob("*.json"))) == len(shell.splitlines())
