@@ -204,6 +204,8 @@ def _mistake(sentence: str) -> int:
 def _quiet() -> None:
     """Silence the start-up messages of libraries in the terminal; errors still show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):

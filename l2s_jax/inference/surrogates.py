@@ -16,6 +16,8 @@ SAME = 0.99999
 def below(pool: np.ndarray, threshold: float, seed: int) -> Surrogate:
     """Choose, in the random order of `seed`, the first of a pool whose cosine to the face's own identity is low enough.
 
+    The face itself, if it is in the pool, is never chosen.
+
     Args:
       pool: float32 [N, I], best of faces that are nobody's.
       threshold: the cosine must be below it.
@@ -27,8 +29,9 @@ def below(pool: np.ndarray, threshold: float, seed: int) -> Surrogate:
 
     def choose(own: np.ndarray) -> np.ndarray:
         cosine = pool @ own
-        fit = [row for row in np.random.default_rng(seed).permutation(len(pool)) if cosine[row] < threshold]
-        if not fit:
+        order = np.random.default_rng(seed).permutation(len(pool))
+        fit = order[cosine[order] < min(threshold, SAME)]
+        if not fit.size:
             raise UserError(
                 f"none of {len(pool)} faces has a cosine below {threshold:g} to the photo's identity (the lowest is "
                 f"{cosine.min():.3f}): allow a higher threshold, or give other faces"

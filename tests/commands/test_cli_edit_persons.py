@@ -47,6 +47,9 @@ def place(tmp_path_factory):
         save_picture(root / "dark.png", DARK, [-1, -1, -1, -1], 16)
         (root / "blank" / "text.png").write_text("hello")
         Image.fromarray(np.full((8, 8, 3), 127, np.uint8)).save(root / "nobody.png")
+        (root / "nobodies").mkdir()
+        save_picture(root / "nobodies" / "0.png", person(0), LOOKS["x"])
+        Image.open(root / "nobody.png").save(root / "nobodies" / "1.png")
         film = [Image.fromarray(picture(person(degrees), LOOKS["x"])) for degrees in (0, 60, 120, 180)]
         film[0].save(root / "film.webp", save_all=True, append_images=film[1:], lossless=True)
         yield root
@@ -272,7 +275,7 @@ SEQUENCE = ["sequence", "frames"]
         ([*DEIDENTIFY, "--threshold", "-0.9999"], "halves", "none of 64 faces has a cosine below -0.9999"),
         ([*DEIDENTIFY, "--k", "3"], "halves", "--k goes with --how ksame"),
         ([*DEIDENTIFY, "--how", "ksame", "--threshold", "0.1"], "halves", "--threshold goes with --how synthetic"),
-        ([*DEIDENTIFY, "--how", "ksame", "--k", "1"], "halves", "--k 1 would show one person of the gallery"),
+        ([*DEIDENTIFY, "--how", "ksame", "--k", "1"], "halves", "k=1 would show one person of the gallery"),
         ([*DEIDENTIFY, "--how", "ksame", "--gallery", "gallery"], "halves", "has 4 other faces, but the mean is of 5"),
         (DEIDENTIFY, "plain", "cannot generate faces by itself: give a gallery"),
         ([*DEIDENTIFY, "--gallery", "galery"], "halves", "there is no photo or folder 'galery'"),
@@ -288,6 +291,7 @@ SEQUENCE = ["sequence", "frames"]
         (["sequence", "no.mp4"], "halves", "'no.mp4' does not exist"),
         (["sequence", "blank"], "halves", "'blank/text.png' is not a readable image"),
         (["sequence", "empty"], "halves", "the folder 'empty' holds no photos"),
+        (["sequence", "nobodies"], "halves", "finds no identity in frame 1 of 'nobodies'"),
         ([*SEQUENCE, "--id", "nobody.png"], "halves", "finds no identity in 'nobody.png'"),
     ],
     ids=str,

@@ -160,6 +160,7 @@ GREY_PICTURE = np.full((8, 8, 3), 127, np.uint8)
         (lambda e: e.interpolate(*opposite(), 3, CODES), "the mean of opposite identities is nobody's"),
         (lambda e: e.sequence([pair[0] for pair in opposite()]), "the mean of opposite identities is nobody's"),
         (lambda e: below(POOL, 0.3, 0)(person(0)), r"none of 2 faces has a cosine below 0.3 .*the lowest is 0.940"),
+        (lambda e: below(POOL[:1], 1.0, 0)(POOL[0]), "none of 1 faces has a cosine below 1 to"),
         (lambda e: k_same(POOL, 1), "k=1 would show one person of the gallery"),
         (lambda e: k_same(POOL, 3)(person(0)), "the gallery has 2 other faces, but the mean is of 3"),
         (lambda e: k_same(POOL, 2)(POOL[0]), "the gallery has 1 other faces, but the mean is of 2"),

@@ -30,6 +30,7 @@ from l2s_jax.commands.edit import options
 if TYPE_CHECKING:
     import numpy as np
 
+    from l2s_jax.commands.edit.work import Face
     from l2s_jax.inference.editor import Editor
     from l2s_jax.inference.identity_editor import IdentityEditor, Surrogate
     from l2s_jax.inference.pictures import Picture
@@ -84,27 +85,9 @@ def run(args: argparse.Namespace) -> int:
     parts, regions = _parts(args)
     pool = _identities(editor, editor.sample(CANDIDATES, args.seed) if gallery is None else gallery)
     ways = [_surrogate(pool, threshold, k, args.seed + number) for number in range(count)]
-    columns = {
-        "photo": [editor.square(face.pixels) for face in task.faces],
-        "decoded": [editor.render(editor.transfer(face.code, face.code))[0] for face in task.faces],
-        "somebody else": [
-            editor.render(editor.deidentify(face.code, way))[0] for face, way in zip(task.faces, ways, strict=True)
-        ],
-    }
-    if parts is not None:
-        both = zip(columns["photo"], columns["somebody else"], strict=True)
-        kept = [parts.restore(photo, changed, regions, options.FEATHER) for photo, changed in both]
-        columns[f"with {', '.join(regions)}"] = kept
+    columns = _columns(editor, task.faces, ways, parts, regions)
     *_, results = columns.values()
-    own = [face.code.identity[0] for face in task.faces]
-    cosines = [
-        {
-            "surrogate": float(way(who) @ who),
-            "before": float(editor.encode(before).identity[0] @ who),
-            "after": float(editor.encode(after).identity[0] @ who),
-        }
-        for who, way, before, after in zip(own, ways, columns["decoded"], results, strict=True)
-    ]
+    cosines = _cosines(editor, task.faces, ways, columns["decoded"], results)
     for path, cosine in zip(args.photos, cosines, strict=True):
         _report(path, cosine, threshold)
     found = _found(editor, args.photos, columns["photo"], columns["decoded"], results) if count > 1 else None
@@ -130,8 +113,6 @@ def _check(args: argparse.Namespace) -> None:
     for option, way in (("threshold", "synthetic"), ("k", "ksame")):
         if getattr(args, option) is not None and way != args.how:
             raise UserError(f"--{option} goes with --how {way}")
-    if args.k == 1:
-        raise UserError("--k 1 would show one person of the gallery: take the mean of 2 or more")
     if bool(args.regions) != bool(args.parts):
         missing = "--parts MODEL, which finds them" if args.regions else "--keep REGIONS, what it is to find"
         raise UserError(f"`l2s edit deidentify` also needs {missing}")
@@ -172,6 +153,40 @@ def _surrogate(pool: np.ndarray, threshold: float | None, k: int | None, seed: i
     from l2s_jax.inference import surrogates
 
     return surrogates.k_same(pool, k) if threshold is None else surrogates.below(pool, threshold, seed)
+
+
+def _columns(
+    editor: IdentityEditor, faces: Sequence[Face], ways: Sequence[Surrogate], parts: Editor | None, regions: list[str]
+) -> dict[str, list[np.ndarray]]:
+    """Return the columns of the grid by title, a picture a photo; the last has the results."""
+    columns = {
+        "photo": [editor.square(face.pixels) for face in faces],
+        "decoded": [editor.render(editor.transfer(face.code, face.code))[0] for face in faces],
+        "somebody else": [
+            editor.render(editor.deidentify(face.code, way))[0] for face, way in zip(faces, ways, strict=True)
+        ],
+    }
+    if parts is not None:
+        both = zip(columns["photo"], columns["somebody else"], strict=True)
+        kept = [parts.restore(photo, changed, regions, options.FEATHER) for photo, changed in both]
+        columns[f"with {', '.join(regions)}"] = kept
+    return columns
+
+
+def _cosines(
+    editor: IdentityEditor,
+    faces: Sequence[Face],
+    ways: Sequence[Surrogate],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+) -> list[dict[str, float]]:
+    """Return, for each photo, the cosines to its own identity: of the surrogate, of the picture before and after."""
+    found = []
+    for face, way, *pictures in zip(faces, ways, before, after, strict=True):
+        own = face.code.identity[0]
+        first, second = (float(editor.encode(picture).identity[0] @ own) for picture in pictures)
+        found.append({"surrogate": float(way(own) @ own), "before": first, "after": second})
+    return found
 
 
 def _report(path: Path, cosine: Mapping[str, float], threshold: float | None) -> None:

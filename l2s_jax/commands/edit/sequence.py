@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     )
     editor = task.editor
     squares = [editor.square(frame) for frame in _frames(args.frames, args.every)]
-    track = editor.encode_all(squares)
+    names = (f"frame {number} of '{args.frames}'" for number in range(0, count * args.every, args.every))
+    track = editor.encode_all([editor.encode_face(frame, name) for frame, name in zip(squares, names, strict=True)])
     person = task.faces[0].code if task.faces else None
     results = editor.render(editor.sequence([track], person))
     own = editor.render(editor.transfer(track, track))
