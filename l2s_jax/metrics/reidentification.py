@@ -32,23 +32,21 @@ def rank_one(similarity: np.ndarray, same: np.ndarray) -> float:
     return float(np.mean((top & same).sum(axis=1) / top.sum(axis=1)))
 
 
-def area_under_curve(similarity: np.ndarray, same: np.ndarray) -> float | None:
+def area_under_curve(genuine: np.ndarray, impostor: np.ndarray) -> float:
     """Compute the probability that a pair of one person is more similar than a pair of two, ties counting half.
 
     It is the area under the ROC curve of verification (Mann & Whitney 1947).
 
     Args:
-      similarity: of any shape.
-      same: bool of the same shape.
+      genuine: similarities of pairs of one person, [N].
+      impostor: of pairs of two people, [M].
 
     Returns:
-      a float in [0, 1], 0.5 for chance; None without pairs of one kind.
+      a float in [0, 1]; 0.5 is chance.
     """
-    positive, negative = similarity[same], np.sort(similarity[~same])
-    if not positive.size or not negative.size:
-        return None
-    below, up_to = (np.searchsorted(negative, positive, side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * negative.size))
+    impostor = np.sort(impostor)
+    below, up_to = (np.searchsorted(impostor, genuine, side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * impostor.size))
 
 
 def reidentification(
@@ -68,11 +66,13 @@ def reidentification(
       gallery_people: int [G]; everybody in `people` is among them.
 
     Returns:
-      by name {`rank1`, `auc`}; `chance` is the `rank1` of guessing, with `auc` 0.5.
+      by name {`rank1`, `auc`}; `chance` is the `rank1` of guessing, with `auc` 0.5. `auc` is None if there is only one
+      person.
     """
     known, same = encode(gallery), people[:, None] == gallery_people[None]
     found = {}
     for name, pictures in probes.items():
         similarity = cosines(encode(pictures), known)
-        found[name] = {"rank1": rank_one(similarity, same), "auc": area_under_curve(similarity, same)}
+        area = None if same.all() else area_under_curve(similarity[same], similarity[~same])
+        found[name] = {"rank1": rank_one(similarity, same), "auc": area}
     return found | {"chance": {"rank1": float(same.mean()), "auc": 0.5}}

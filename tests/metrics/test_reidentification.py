@@ -20,15 +20,17 @@ def test_rank_one_asks_who_is_on_top_and_draws_among_equals():
 
 
 def test_the_area_is_the_share_of_ordered_pairs():
-    similarity, same = np.array([0.9, 0.4, 0.4, 0.1]), np.array([True, True, False, False])
-    assert area_under_curve(similarity, same) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert area_under_curve(np.array([0.9, 0.4]), np.array([0.4, 0.1])) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
     rng = np.random.default_rng(0)
-    similarity, same = rng.integers(0, 5, (6, 7)), rng.random((6, 7)) < 0.3
-    wins = np.float64(similarity[same][:, None] > similarity[~same]) + 0.5 * (
-        similarity[same][:, None] == similarity[~same]
-    )
-    assert area_under_curve(similarity, same) == pytest.approx(wins.mean(), rel=1e-12)
-    assert area_under_curve(similarity, np.ones((6, 7), bool)) is None
+    genuine, impostor = rng.integers(0, 5, 12), rng.integers(0, 5, 30)
+    wins = np.float64(genuine[:, None] > impostor) + 0.5 * (genuine[:, None] == impostor)
+    assert area_under_curve(genuine, impostor) == pytest.approx(wins.mean(), rel=1e-12)
+
+
+def test_one_person_has_no_area():
+    pictures = np.full((2, 1, 1, 3), 9, np.uint8)
+    found = reidentification(lambda each: each[:, 0, 0, :], {"before": pictures}, np.zeros(2), pictures, np.zeros(2))
+    assert found["before"] == {"rank1": 1, "auc": None}
 
 
 def test_any_encoder_is_asked_about_every_treatment():
