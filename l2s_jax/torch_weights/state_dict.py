@@ -97,6 +97,11 @@ def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], 
     return unflatten_dict(filled, sep="/")
 
 
+def without_counters(state: State) -> State:
+    """Leave out `num_batches_tracked` of every normalisation, with which PyTorch averages only if it has no decay."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith(".num_batches_tracked")}
+
+
 def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: tuple[int, ...], title: str):
     message = f"{title}: tensor '{name}' of shape {tuple(tensor.shape)} cannot fill '{path}' of shape {shape}"
     if not jax.dtypes.issubdtype(tensor.dtype, np.floating):
@@ -139,6 +144,11 @@ def conv(tensor: np.ndarray) -> np.ndarray:
 def dense(tensor: np.ndarray) -> np.ndarray:
     """Transpose a dense kernel: [O, I] -> [I, O]."""
     return tensor.transpose(1, 0)
+
+
+def pointwise(tensor: np.ndarray) -> np.ndarray:
+    """Transpose the kernel of a 1x1 convolution for a dense layer: [O, I, 1, 1] -> [I, O]."""
+    return dense(tensor.reshape(tensor.shape[:2]))
 
 
 def modulated(tensor: np.ndarray) -> np.ndarray:
