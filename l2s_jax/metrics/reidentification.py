@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from l2s_jax.metrics.verification import area_under_curve
+
 Encoder = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,23 +32,6 @@ def rank_one(similarity: np.ndarray, same: np.ndarray) -> float:
     """
     top = similarity == similarity.max(axis=1, keepdims=True)
     return float(np.mean((top & same).sum(axis=1) / top.sum(axis=1)))
-
-
-def area_under_curve(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Compute the probability that a pair of one person is more similar than a pair of two, ties counting half.
-
-    It is the area under the ROC curve of verification (Mann & Whitney 1947).
-
-    Args:
-      genuine: similarities of pairs of one person, [N].
-      impostor: of pairs of two people, [M].
-
-    Returns:
-      a float in [0, 1]; 0.5 is chance.
-    """
-    impostor = np.sort(impostor)
-    below, up_to = (np.searchsorted(impostor, genuine, side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * impostor.size))
 
 
 def reidentification(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from l2s_jax.metrics.reidentification import area_under_curve, cosines, rank_one, reidentification
+from l2s_jax.metrics.reidentification import cosines, rank_one, reidentification
 from l2s_jax.metrics.temporal_coherence import temporal_coherence
 
 
@@ -17,14 +17,6 @@ def test_rank_one_asks_who_is_on_top_and_draws_among_equals():
     assert rank_one(np.array([[0.5, 0.5, 0.1], [0.0, 0.0, 0.0], [0.1, 0.2, 0.3]]), same) == pytest.approx(
         (1 / 2 + 1 / 3 + 1) / 3
     )
-
-
-def test_the_area_is_the_share_of_ordered_pairs():
-    assert area_under_curve(np.array([0.9, 0.4]), np.array([0.4, 0.1])) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
-    rng = np.random.default_rng(0)
-    genuine, impostor = rng.integers(0, 5, 12), rng.integers(0, 5, 30)
-    wins = np.float64(genuine[:, None] > impostor) + 0.5 * (genuine[:, None] == impostor)
-    assert area_under_curve(genuine, impostor) == pytest.approx(wins.mean(), rel=1e-12)
 
 
 def test_one_person_has_no_area():
