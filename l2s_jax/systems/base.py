@@ -85,7 +85,7 @@ class Head(NamedTuple):
 
     Attributes:
       name: its name in `l2s convert --head`.
-      label_set: label set of its classes, in the order of the logits.
+      label_set: label set of its classes, in the order of the logits; of a network that does not segment, any.
       data: name of the data set.
       shown: what a user must know about the faces that the network was trained on; may be empty.
     """
