@@ -6,6 +6,7 @@ examples:
   l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen
   l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s
   l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ
+  l2s convert stylegan2 ffhq-256.pt --out models/ffhq
   l2s convert identity_encoder model_ir_se50.pth --out models/ir_se50
   l2s convert landmark_regressor mobilefacenet_model_best.pth.tar --out models/landmarks
 """

@@ -74,8 +74,8 @@ class Published:
         group = min(GROUP, len(images))
         # The published groups are rows n, n + B / group ...: of the batch in this order they are consecutive.
         order = np.arange(len(images)).reshape(group, -1).T.reshape(-1)
-        # The terms of the logit cancel to a sixtieth of their size: rounded to float32 in every layer, one sum of them
-        # differs from another by as much as the tolerance. The last layers stay float32.
+        # The terms of the logit cancel to a sixtieth of their size, so that two orders of a sum in float32 differ by as
+        # much as the tolerance (the golden itself by half of it): ours is computed in float64.
         with jax.enable_x64(True):
             logits = jax.jit(network.clone(group=group, dtype=jnp.float64).apply)(variables, images[order])
         return logits[np.argsort(order)][:, None]

@@ -76,7 +76,8 @@ def test_a_model_has_the_sizes_of_the_tensors(state):
         ({"convs.9.conv.weight": np.zeros((1, 3, 3, 3, 3), np.float32)}, r"no place for 'convs\.9\.conv\.weight'"),
         ({"noises.noise_1": np.zeros((1, 1, 4, 4), np.float32)}, r"'noises\.noise_1' of shape \(1, 1, 4, 4\)"),
         ({"convs.0.conv.blur.kernel": np.ones((4, 4), np.float32)}, "fixed tensor 'convs.0.conv.blur.kernel'"),
-        ({"input.input": None}, "no tensor 'input.input' of rank 4"),
+        ({"input.input": None}, "in none of the layouts of StyleGAN2's generator"),
+        ({"input.input": np.zeros((6, 4, 4), np.float32)}, "no tensor 'input.input' of rank 4"),
         ({"style.1.weight": None, "style.2.weight": None}, "no tensors 'to_rgbs.N' and 'style.N'"),
     ],
 )

@@ -1,8 +1,7 @@
-"""Conversion of published StyleGAN2 weights, in the names of rosinality's implementation, to variables of our networks.
+"""Conversion of published StyleGAN2 weights to variables of our networks.
 
-The names of that implementation are the common form; readers of other releases rename their tensors to it. Its
-convolutions are scaled by 1 / sqrt(fan in) when they run, as ours are; weights that already are (NVIDIA's PyTorch
-release) must be multiplied by sqrt(fan in) first.
+Generators of NVIDIA's releases are first brought to the names of rosinality's implementation, whose convolutions are
+scaled by 1 / sqrt(fan in) when they run, as ours are (torch_weights/stylegan2_layouts.py).
 """
 
 import re
@@ -39,6 +38,7 @@ from l2s_jax.torch_weights.state_dict import (
     scalar,
     within,
 )
+from l2s_jax.torch_weights.stylegan2_layouts import to_rosinality
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -150,13 +150,13 @@ def convert_generator(state: State) -> ConvertedGenerator:
     """Convert a published generator of any size; where it lacks the mean code, that of `MEAN_DRAWS` draws is taken.
 
     Args:
-      state: its tensors by name; perhaps with `latent_avg`.
+      state: its tensors by name, in one of the layouts of torch_weights/stylegan2_layouts.py.
 
     Raises:
       UserError: the tensors are not those of such a network; the message names them.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    network = _generator(shapes)
+    state = to_rosinality(state)
+    network = _generator({name: tuple(tensor.shape) for name, tensor in state.items()})
     target = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, network.mapping.code)))
     lacks_mean = MEAN not in state
     if lacks_mean:
