@@ -8,6 +8,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from input_pipeline.errors import UserError
 from l2s_jax.layers.batch_norm import BatchNorm
+from l2s_jax.training.parallel import _device_axis
+from l2s_jax.types import GLOBAL_VIEW
 
 DECAY, EPSILON = 0.99, 1e-3
 NORM = BatchNorm(DECAY, EPSILON)
@@ -77,3 +79,47 @@ def test_initialisation_leaves_the_statistics_fresh(example):
 def test_a_single_value_has_no_variance(example):
     with pytest.raises(UserError, match="larger batch"):
         NORM.apply(example[0], jnp.ones((1, 1, 1, 4)), train=True, mutable=["batch_stats"])
+
+
+def test_vectors_and_a_fixed_scale(example):
+    variables, x = example
+    rows = x.reshape(-1, 4)
+    flat, _ = train(variables, rows)
+    np.testing.assert_allclose(flat, train(variables, x)[0].reshape(-1, 4), atol=1e-6)
+    plain = BatchNorm(DECAY, EPSILON, use_scale=False)
+    assert set(plain.init(jax.random.key(0), rows, train=False)["params"]) == {"bias"}
+    bare = {**variables, "params": {"bias": variables["params"]["bias"]}}
+    ones = {**variables, "params": variables["params"] | {"scale": jnp.ones(4)}}
+    found, expected = (
+        norm.apply(given, rows, train=True, mutable=["batch_stats"]) for norm, given in ((plain, bare), (NORM, ones))
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_the_axis_joins_the_rows_of_all_devices(example):
+    """Normalised rows, running statistics and gradients, of a loss in which every row depends on all."""
+    variables, x = example
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    target = jnp.asarray(np.random.default_rng(2).normal(size=x.shape), jnp.float32)
+
+    def step(params, x, target, axis):
+        def loss(params):
+            given = {**variables, "params": params["norm"]}
+            y, moved = NORM.apply(given, jnp.tanh(params["factor"] * x), train=True, axis=axis, mutable=["batch_stats"])
+            return axis.psum(jnp.sum(jnp.tanh(y) * target)), (y, moved)
+
+        (value, (y, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        return value, y, moved, axis.psum(gradient)
+
+    params = {"norm": variables["params"], "factor": jnp.linspace(0.5, 2.0, 4)[None, None, None]}
+    own, rows = PartitionSpec(), PartitionSpec("data")
+    split = jax.shard_map(
+        lambda *arrays: step(*arrays, _device_axis("data")),
+        mesh=mesh,
+        in_specs=(own, rows, rows),
+        out_specs=(own, rows, own, own),
+        check_vma=False,
+    )
+    expected = jax.jit(lambda *arrays: step(*arrays, GLOBAL_VIEW))(params, x, target)
+    assert float(jnp.abs(expected[-1]["factor"]).max()) > 0.1
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), jax.jit(split)(params, x, target), expected)

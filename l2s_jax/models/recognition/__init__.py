@@ -48,7 +48,7 @@ IDENTITY = {
 LANDMARKS = {
     "small": Small,
     "mobilefacenet": MobileFaceNet,
-    "tiny_mobilefacenet": partial(MobileFaceNet, depths=(1, 1, 1)),
+    "tiny_mobilefacenet": partial(MobileFaceNet, depths=(1, 0, 0)),
 }
 """Landmark regressors by name."""
 
