@@ -29,7 +29,9 @@ class Published:
     @cached_property
     def generator(self):
         """The network, its weights, and a jitted `apply`."""
-        state = self._state("generator", "G") | {"latent_avg": np.zeros(self.content["stylegan2_generator"]["style_dim"])}
+        state = self._state("generator", "G") | {
+            "latent_avg": np.zeros(self.content["stylegan2_generator"]["style_dim"])
+        }
         network, variables = convert_generator({name: np.float32(tensor) for name, tensor in state.items()})
         return network, variables, jax.jit(network.apply, static_argnames=("method", "noise"))
 
