@@ -54,7 +54,7 @@ def networks(content: object) -> Parts | None:
         parts = _Parts()
         for name, network in zip(TENSORFLOW[-len(content) :], content, strict=True):
             parts.add_network(network, f"{name}.")
-            parts.add_settings(_dict(network.state, KWARGS), f"{name}.{KWARGS}/")
+            parts.add_kwargs(network, f"{name}.{KWARGS}/")
         return parts.found
     if type(content) is dict:
         modules = {name: content[name] for name in PYTORCH if _is(content.get(name), MODULE)}
@@ -74,11 +74,11 @@ class _Parts:
 
     def __init__(self):
         self.found: Parts = {}
-        self._visits = 0
+        self._parts = 0
 
     def add_network(self, network: Record, prefix: str, depth: int = 0) -> None:
         """Add the variables of a network and of its components."""
-        self._visit(depth)
+        self._descend(depth)
         variables = network.state.get("variables")
         if type(variables) is not list:
             raise pickle.UnpicklingError("a network has no list of variables")
@@ -88,22 +88,22 @@ class _Parts:
                     self._add(f"{prefix}{name}", tensor)
                 case _:
                     raise pickle.UnpicklingError("a variable of a network is no named array")
-        for name, component in _dict(network.state, "components").items():
+        for name, component in self._named(network.state, "components").items():
             if not _is(component, NETWORK):
                 raise pickle.UnpicklingError("a component of a network is no network")
             self.add_network(component, f"{prefix}{name}/", depth + 1)
 
     def add_module(self, module: Record, prefix: str, depth: int = 0) -> None:
         """Add the tensors and settings of a module and of those below it."""
-        self._visit(depth)
+        self._descend(depth)
         for group in ("_parameters", "_buffers"):
-            for name, tensor in _dict(module.state, group).items():
+            for name, tensor in self._named(module.state, group).items():
                 if type(tensor) is Tensor:
                     self._add(f"{prefix}{name}", tensor)
                 elif tensor is not None:
                     raise pickle.UnpicklingError("a parameter of a module is no tensor")
         self.add_settings(module.state, prefix)
-        for name, child in _dict(module.state, "_modules").items():
+        for name, child in self._named(module.state, "_modules").items():
             if _is(child, MODULE):
                 self.add_module(child, f"{prefix}{name}.", depth + 1)
             elif child is not None:
@@ -118,24 +118,33 @@ class _Parts:
             elif _plain(value):
                 self._add(f"{prefix}{name}", np.array(value))
 
-    def _visit(self, depth: int) -> None:
-        self._visits += 1
-        if depth > _MAX_DEPTH or self._visits > _MAX_PARTS:
+    def add_kwargs(self, network: Record, prefix: str) -> None:
+        """Add the settings of a network."""
+        self.add_settings(self._named(network.state, KWARGS), prefix)
+
+    def _named(self, state: Mapping, name: str) -> dict:
+        """Return a dict of the state, whose members are counted."""
+        found = state.get(name, {})
+        if type(found) is not dict:
+            raise pickle.UnpicklingError(f"'{name}' of a network or module is no dict")
+        self._count(len(found))
+        if not all(type(key) is str and len(key) <= _MAX_NAME for key in found):
+            raise pickle.UnpicklingError(f"'{name}' of a network or module is not by name")
+        return found
+
+    def _descend(self, depth: int) -> None:
+        self._count(1 if depth <= _MAX_DEPTH else _MAX_PARTS)
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts >= _MAX_PARTS:
             raise pickle.UnpicklingError("its networks are built of too many parts")
 
     def _add(self, name: str, part: Tensor | np.ndarray) -> None:
         if len(name) > _MAX_NAME or name in self.found:
             raise pickle.UnpicklingError("its networks have two tensors of one name, or a name that is too long")
-        if len(self.found) >= _MAX_PARTS:
-            raise pickle.UnpicklingError("its networks are built of too many parts")
+        self._count(1)
         self.found[name] = part
-
-
-def _dict(state: Mapping, name: str) -> dict:
-    found = state.get(name, {})
-    if type(found) is not dict or not all(type(key) is str and len(key) <= _MAX_NAME for key in found):
-        raise pickle.UnpicklingError(f"'{name}' of a network or module is not by name")
-    return found
 
 
 def _plain(value: object) -> bool:

@@ -65,7 +65,7 @@ def from_ada(state: State) -> dict[str, np.ndarray]:
       state: tensors and settings of `G_ema`, under that prefix (other networks are left out) or without it.
 
     Raises:
-      UserError: a tensor has no counterpart or another rank, or a setting is not that of StyleGAN2.
+      UserError: a tensor has no counterpart or cannot be laid out, or a setting is not that of StyleGAN2.
     """
     return _renamed(_network(state, _PYTORCH_PREFIX), _ADA, _ADA_SETTINGS, _ADA_UNUSED)
 
@@ -77,7 +77,7 @@ def from_tf(state: State) -> dict[str, np.ndarray]:
       state: variables and settings of `Gs`, under that prefix; other networks are left out.
 
     Raises:
-      UserError: a variable has no counterpart or another rank, or a setting is not that of StyleGAN2.
+      UserError: a variable has no counterpart or cannot be laid out, or a setting is not that of StyleGAN2.
     """
     return _renamed(_network(state, _TENSORFLOW_PREFIX), _TF, _TF_SETTINGS, _TF_UNUSED)
 
@@ -113,7 +113,7 @@ def _check_setting(name: str, value: np.ndarray, expected: object) -> None:
 def _laid_out(name: str, tensor: np.ndarray, layout: Layout) -> np.ndarray:
     try:
         return layout(tensor)
-    except (ValueError, IndexError) as error:  # the layout expects another rank
+    except (ValueError, IndexError) as error:  # the layout expects another shape
         raise UserError(f"tensor '{name}' of shape {tuple(tensor.shape)} is not as StyleGAN2 has it") from error
 
 

@@ -95,7 +95,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_pickle(file: BinaryIO, path: Path, *, stream: bool) -> dict[str, np.ndarray]:
-    whole, budget = Span(file, 0, path.stat().st_size), Budget()
+    whole, budget = Span(file, 0, os.fstat(file.fileno()).st_size), Budget()
     if stream:
         return _arrays(_state_dict(load_stream(whole, budget), path), _lying)
     found = networks(load(whole, budget))
