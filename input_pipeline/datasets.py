@@ -18,6 +18,7 @@ from input_pipeline.types import OpenOptions, Source, Weighted
 
 READERS = {
     "synthetic": "input_pipeline.synthetic.source",
+    "random": "input_pipeline.readers.random_numbers",
     "records": "input_pipeline.readers.records.source",
     "tfds": "input_pipeline.readers.tfds.source",
 }
@@ -135,7 +136,7 @@ def placed(kind: str, where: str, root: str) -> str:
     if kind == "tfds":
         folder, mark, name = where.rpartition("#")
         return f"{placed('', folder, root)}{mark}{name}" if mark else where
-    alone = kind == "synthetic" or where.startswith("~") or "://" in where
+    alone = kind in ("synthetic", "random") or where.startswith("~") or "://" in where
     return where if alone or not root else os.path.join(root, where)
 
 

@@ -99,7 +99,7 @@ def base() -> ConfigDict:
     config.train.eval_every = 1000  # steps between evaluations on data.eval; 0 = only at the end
     config.train.save_every = 1000  # steps between checkpoints; 0 = only at the end
     config.train.eval_examples = 0  # faces per evaluation; 0 = all
-    config.train.best_metric = "segmentation.mean_f1"  # metric whose highest value defines the best checkpoint
+    config.train.best_metric = "segmentation.mean_f1"  # score of the best checkpoint; -NAME: the lowest is best
     config.train.export = "best"  # best | last: export the checkpoint with the highest best_metric or the final one
     config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
     config.train.keep = 2  # number of latest checkpoints to keep

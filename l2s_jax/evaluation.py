@@ -2,32 +2,35 @@
 
 `score` is the short form for the training loop: masks at network resolution. `evaluate` is the full one: masks at both
 resolutions, components and boundaries, what the codec does (codec_scores.py), and the arrays behind the report
-(codec_pictures.py).
+(codec_pictures.py). A system that does not segment brings its own scores (`types.Scorer`).
 """
 
 import dataclasses
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jax.experimental import multihost_utils
 
 from input_pipeline import files
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
-from input_pipeline.labels import LabelSet
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
 from l2s_jax.metrics import realism, segmentation, structure
-from l2s_jax.types import PyTree, System
+from l2s_jax.report.run_data import GRID
+from l2s_jax.types import PyTree, Scorer, System
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
 """Prefix of a class name in the name of its score."""
+_WEIGHT = "weight"
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +41,7 @@ class Evaluation:
 
     Attributes:
       metrics: JSON-able, the keys of docs/architecture.md: `segmentation`, `segmentation_by`, and those of
-        `codec_scores.Tally.summary`.
+        `codec_scores.Tally.summary`; or those of the system's `Scorer.summary`.
       arrays: the arrays that the report draws, named as in docs/architecture.md.
     """
 
@@ -57,10 +60,12 @@ class Evaluation:
         files.replace_json(Path(workdir) / "metrics.json", self.metrics)
 
 
-def score_names(label_set: LabelSet) -> list[str]:
+def score_names(system: System) -> list[str]:
     """Return the names of all scores that `score` may give; `score` omits classes in neither data nor predictions."""
+    if system.predict is None:
+        return list(system.scorer.names)
     means = [f"segmentation.{name}" for name in MEANS]
-    return means + [f"{CLASS_SCORE}{name}" for name in label_set.names]
+    return means + [f"{CLASS_SCORE}{name}" for name in system.label_set.names]
 
 
 def score(
@@ -72,12 +77,13 @@ def score(
     batch_size: int,
     resize: ResizeRule = PAD_SQUARE,
 ) -> dict[str, float]:
-    """Compute segmentation scores at network resolution, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ...
+    """Compute the scores that training watches, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ... at network
+    resolution, or those of a system's own `scorer`.
 
-    Every process scores its own shard of the data; all return the scores of the summed confusion matrix.
+    Every process scores its own shard of the data; all return the scores of all examples.
 
     Args:
-      system: the system whose `predict` is scored.
+      system: the system that is scored.
       variables: exported variables, unsharded on this process.
       source: labelled examples.
       image_size: network resolution.
@@ -87,11 +93,14 @@ def score(
     Raises:
       UserError: unreadable or empty data.
     """
-    classes = len(system.label_set)
-    counts = np.zeros((classes, classes), np.int64)
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    for batch, _ in eval_batches(source, **data, **options):
+    batches = (batch for batch, _ in eval_batches(source, **data, **options))
+    if system.predict is None:
+        return _named_scores(system.scorer, _of_all_processes(_collected(system.scorer, variables, batches)))
+    classes = len(system.label_set)
+    counts = np.zeros((classes, classes), np.int64)
+    for batch in batches:
         _, _, on_device = _segment(system.predict, classes, variables, batch)
         counts += np.asarray(on_device)
     if jax.process_count() > 1:
@@ -120,7 +129,7 @@ def evaluate(
 ) -> Evaluation:
     """Compute all scores of a model, every example exactly once, on this process alone.
 
-    Those of a system with a codec are in codec_scores.py.
+    Those of a system with a codec are in codec_scores.py, those of a system that does not segment its own.
 
     Args:
       system: the system.
@@ -137,7 +146,11 @@ def evaluate(
     Raises:
       UserError: unreadable or empty data.
     """
-    tally = _Tally(system, variables, jax.random.key(seed), resize, panels, features)
+    rng = jax.random.key(seed)
+    if system.predict is None:
+        tally = _ScorerTally(system.scorer, variables, rng)
+    else:
+        tally = _Tally(system, variables, rng, resize, panels, features)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for number, (batch, full_size_masks) in enumerate(eval_batches(source, **data)):
@@ -146,6 +159,65 @@ def evaluate(
         if progress is not None:
             progress(done, len(source))
     return tally.result()
+
+
+class _ScorerTally:
+    """What a system's own scorer collects of all batches."""
+
+    def __init__(self, scorer: Scorer, variables: PyTree, rng: jax.Array):
+        self.scorer = scorer
+        self.models = [variables, *([] if scorer.untrained is None else [scorer.untrained(variables, rng)])]
+        self.rows: list[list[dict[str, np.ndarray]]] = [[] for _ in self.models]
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
+        del full_size_masks
+        for variables, rows in zip(self.models, self.rows, strict=True):
+            rows.append(_collect(self.scorer, variables, batch))
+        if number == 0 and self.scorer.pictures is not None:
+            pictures = jax.jit(self.scorer.pictures)(self.models[0], batch)
+            self.arrays = {GRID + title: codec_scores.to_bytes(np.asarray(grid)) for title, grid in pictures.items()}
+
+    def result(self) -> Evaluation:
+        trained, *untrained = (_joined(rows) for rows in self.rows)
+        return Evaluation(self.scorer.summary(trained, untrained[0] if untrained else None), self.arrays)
+
+
+def _collected(scorer: Scorer, variables: PyTree, batches: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return _joined([_collect(scorer, variables, batch) for batch in batches], padding=True)
+
+
+def _collect(scorer: Scorer, variables: PyTree, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the scorer says of every row of a batch, padding too, and the rows' weights."""
+    found = jax.device_get(_compiled(scorer.collect)(variables, batch))
+    return {name: np.asarray(array) for name, array in found.items()} | {_WEIGHT: np.asarray(batch["weight"])}
+
+
+@functools.cache
+def _compiled(function: Callable) -> Callable:
+    return jax.jit(function)
+
+
+def _joined(rows: list[dict[str, np.ndarray]], *, padding: bool = False) -> dict[str, np.ndarray]:
+    """Return the arrays of all batches, without padding and weights unless `padding` keeps them."""
+    joined = {name: np.concatenate([each[name] for each in rows]) for name in rows[0]}
+    if padding:
+        return joined
+    real = joined.pop(_WEIGHT) > 0
+    return {name: array[real] for name, array in joined.items()}
+
+
+def _of_all_processes(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the rows of all processes, without padding; every process must call it."""
+    if jax.process_count() > 1:
+        rows = {name: np.asarray(array) for name, array in multihost_utils.process_allgather(rows, tiled=True).items()}
+    return _joined([rows])
+
+
+def _named_scores(scorer: Scorer, rows: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a summary that `scorer.names` lists, as far as they are finite."""
+    flat = flatten_dict(scorer.summary(rows, None), sep=".")
+    return {name: float(flat[name]) for name in scorer.names if flat.get(name) is not None}
 
 
 class _Tally:

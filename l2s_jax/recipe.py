@@ -74,7 +74,8 @@ def run(
     """
     system = systems.build(config)
     test = config.data.test or config.data.eval
-    val_source, test_source = open_data(config.data.eval, config), open_data(test, config)
+    masks = system.predict is not None
+    val_source, test_source = (open_data(spec, config, require_masks=masks) for spec in (config.data.eval, test))
     if config.train.eval_examples:
         val_source = selection.Subset(val_source, 0, config.train.eval_examples)
     _check_scored(config, system, val_source, test_source)
@@ -123,12 +124,12 @@ def _check_scored(config: ConfigDict, system: System, val_source: Source, test_s
         if not len(source):
             raise UserError(f"{field} holds no example")
         labels.remap(source.label_set, system.label_set)
-    metric, known = config.train.best_metric, evaluation.score_names(system.label_set)
+    metric, known = config.train.best_metric.removeprefix("-"), evaluation.score_names(system)
     if metric not in known:
-        hint = nearest(metric[:80], known, f"there are: {', '.join(known[:5])} and those of the other classes")
-        raise UserError(
-            f"train.best_metric='{clipped(metric)}' is no score of label set '{system.label_set.name}'; {hint}"
-        )
+        more = " and those of the other classes" if system.predict is not None else ""
+        hint = nearest(metric[:80], known, f"there are: {', '.join(known[:5])}{more}")
+        what = f"of {system.name}" if system.predict is None else f"of label set '{system.label_set.name}'"
+        raise UserError(f"train.best_metric='{clipped(metric)}' is no score {what}; {hint}")
     shown = metric.removeprefix(evaluation.CLASS_SCORE)
     if shown != metric and system.label_set[shown] not in _classes(val_source, system.label_set):
         raise UserError(f"train.best_metric='{metric}': no face of data.eval shows '{shown}'; choose another score")
@@ -140,17 +141,17 @@ def _classes(source: Source, label_set: LabelSet) -> set[int]:
     return set(labels.remap(source.label_set, label_set)[ids].tolist())
 
 
-def open_data(spec: str, config: ConfigDict) -> Source:
+def open_data(spec: str, config: ConfigDict, *, require_masks: bool = True) -> Source:
     """Open the evaluation or test data of a spec, framed by `data.framing`; synthetic faces have the network's size.
 
     Every face appears exactly once: mixtures and `data.balance` do not apply to data that are scored, and
     `data.require` only with `data.require_scored`.
     """
-    source = datasets.open_source(spec, root=config.data.root, size=config.image_size)
+    source = datasets.open_source(spec, root=config.data.root, size=config.image_size, require_masks=require_masks)
     return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
-def training_parts(config: ConfigDict, needs: Sequence[str] = ("mask",)) -> list[Weighted]:
+def training_parts(config: ConfigDict, needs: Sequence[str] = ("image", "mask")) -> list[Weighted]:
     """Open the training data (one source, or those of a mixture) and filter, balance, side-correct and frame each.
 
     Args:
@@ -180,7 +181,7 @@ def training_parts(config: ConfigDict, needs: Sequence[str] = ("mask",)) -> list
 def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weighted]) -> None:
     """Check that the first face of every source has the arrays that the steps read; masks were checked on opening."""
     for name in needs:
-        if name in OPTIONAL and any(len(source) and name not in source[0] for _, source in parts):
+        if name in ("image", *OPTIONAL) and any(len(source) and name not in source[0] for _, source in parts):
             raise UserError(
                 f"{config.system} with this config learns from {name}, and data.train='{clipped(config.data.train)}' "
                 f"has faces without: train on data with {name}, or change the fields of `model` that ask for them"

@@ -157,6 +157,58 @@ class Codec(NamedTuple):
     untrained: Callable[[PyTree, jax.Array], PyTree] | None = None
 
 
+class Scorer(NamedTuple):
+    """The scores of a system that does not segment: numbers of every example, summarised over all of them.
+
+    Attributes:
+      names: scores that training may choose the best checkpoint by: paths in the summary, such as `verification.auc`.
+      collect: (variables, batch) -> arrays [B, ...] by name; compiled, and called on every batch.
+      summary: (the arrays of all examples by name, numpy [N, ...], padding left out; the same of `untrained`, or None)
+        -> nested dicts of numbers, as they are in `metrics.json`.
+      untrained: (variables, rng) -> the same variables, but random where training changed them: the baseline of every
+        score; None if the system cannot provide it.
+      pictures: (variables, batch) -> pictures float32 [rows, columns, H, W, 3] in [-1, 1] by title, for the report.
+    """
+
+    names: tuple[str, ...]
+    collect: Callable[[PyTree, Batch], Mapping[str, jax.Array]]
+    summary: Callable[[Mapping[str, Any], Mapping[str, Any] | None], dict]
+    untrained: Callable[[PyTree, jax.Array], PyTree] | None = None
+    pictures: Callable[[PyTree, Batch], Mapping[str, jax.Array]] | None = None
+
+
+class Generator(NamedTuple):
+    """The generator of a system that makes faces from random numbers.
+
+    Attributes:
+      sample: (variables, z [B, size], truncation) -> image float32 [B, H, W, 3] in about [-1, 1]; truncation 1 leaves
+        the codes as they are, 0 gives the mean face.
+      size: length of z, which is drawn from N(0, I).
+    """
+
+    sample: Callable[[PyTree, jax.Array, float], jax.Array]
+    size: int
+
+
+class Transfer(NamedTuple):
+    """The halves of a system that gives one person's face the looks of another picture.
+
+    `decode(v, code(v, identity(v, a), attributes(v, b)))` shows the person of `a` with pose, expression, light and
+    background of `b`.
+
+    Attributes:
+      identity: (variables, image [B, H, W, 3] in [-1, 1]) -> float32 [B, I] of length 1.
+      attributes: (variables, image) -> float32 [B, A], everything but the person.
+      code: (variables, identity [B, I], attributes [B, A]) -> float32 [B, W], a code of the generator.
+      decode: (variables, code [B, W]) -> image float32 [B, H, W, 3] in about [-1, 1].
+    """
+
+    identity: Callable[[PyTree, jax.Array], jax.Array]
+    attributes: Callable[[PyTree, jax.Array], jax.Array]
+    code: Callable[[PyTree, jax.Array, jax.Array], jax.Array]
+    decode: Callable[[PyTree, jax.Array], jax.Array]
+
+
 def _nothing_to_tell(means: Mapping[str, float]) -> str:
     del means
     return ""
@@ -168,19 +220,24 @@ class System:
 
     Attributes:
       name: registry name, e.g. `latents2segments`.
-      label_set: classes of `batch["mask"]` and of `Prediction.logits`.
+      label_set: classes of `batch["mask"]` and of `Prediction.logits`; without either, that of the data.
       init: rng -> TrainState. Shapes come from the config; usable under `jax.eval_shape`.
       steps: pure training steps by name. Each is compiled separately; all take the same batch.
       schedule: batch number (a Python int) -> names of the steps to run on it, in order, at least one. Alternation and
         lazy regularisation are expressed here, never with `lax.cond`.
       variables: state -> the variables that are exported and that `predict` and `codec` take (the EMA if there is one).
-      predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`.
+      predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`; None for
+        a system that does not segment.
       segmenters: the ways in which this system segments, by name, if there are several; `predict` is one of them.
-      codec: encode and decode, or None for a pure parser.
+      codec: encode and decode of a sliced code, or None.
+      generator: faces from random numbers, or None.
+      transfer: one person with the looks of another picture, or None.
+      scorer: the scores of a system without `predict`.
       watch: the means of a log, as `train/STEP/METRIC` -> a sentence on what goes wrong in training, or "". The loop
         tells it if it stands at two logs in a row.
-      needs: the arrays that the steps read from a batch besides `image` and `weight`: of `mask`, `blobs`, `landmarks`,
-        `identity`, `attributes`. Training data must have them (blobs are made from the masks); others may be absent.
+      needs: the arrays that the steps read from a batch besides `weight`: of `image`, `mask`, `blobs`, `landmarks`,
+        `identity`, `identity_factors`, `attribute_factors`, `seed`. Training data must have them (blobs are made from
+        the masks); others may be absent.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
         another model), or None. They are put on the devices once, when training starts or resumes, and are neither
@@ -197,11 +254,14 @@ class System:
     steps: Mapping[str, Step]
     schedule: Callable[[int], tuple[str, ...]]
     variables: Callable[[TrainState], PyTree]
-    predict: Predict
+    predict: Predict | None = None
     segmenters: Mapping[str, Predict] = dataclasses.field(default_factory=dict)
     codec: Codec | None = None
+    generator: Generator | None = None
+    transfer: Transfer | None = None
+    scorer: Scorer | None = None
     watch: Callable[[Mapping[str, float]], str] = _nothing_to_tell
-    needs: tuple[str, ...] = ("mask",)
+    needs: tuple[str, ...] = ("image", "mask")
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
     init_from: Callable[[TrainState], TrainState] | None = None

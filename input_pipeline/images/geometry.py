@@ -61,7 +61,12 @@ def resize(example: Example, height: int, width: int, kernel: Kernel = Kernel.BI
 
 
 def shrink(example: Example, side: int) -> Example:
-    """Shrink to at most `side` pixels on the longer side, image and mask to one size; smaller images keep theirs."""
+    """Shrink to at most `side` pixels on the longer side, image and mask to one size; smaller images keep theirs.
+
+    An example without an image is returned as it is.
+    """
+    if "image" not in example:
+        return example
     h, w = example["image"].shape[:2]
     scale = min(1.0, side / max(h, w))
     return resize(example, max(1, round(h * scale)), max(1, round(w * scale)))

@@ -10,28 +10,33 @@ from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
 Row = dict[str, np.ndarray]
-OPTIONAL = ("landmarks", "identity", "attributes")
+OPTIONAL = ("landmarks", "identity", "attributes", "seed")
 """Arrays of an example that a batch carries along if the data have them."""
+INTEGERS = {"seed": np.uint32}
+"""Those of `OPTIONAL` that are integers, and their types; the others are float32."""
 
 
 def to_row(example: Example) -> Row:
     """Convert an example to a row of a batch; image and ids stay uint8, and `stack` converts them in place.
 
     Args:
-      example: of the network's size, its mask in the label set of the batch.
+      example: of the network's size, its mask in the label set of the batch; or without an image.
 
     Returns:
-      `image` uint8 [H, W, 3], `mask` uint8 [H, W] (all 255 for an example without labels), `weight` 1, and `OPTIONAL`
-      arrays in float32.
+      `weight` 1; `image` uint8 [H, W, 3] and `mask` uint8 [H, W] (all 255 without labels) of an example with an image;
+      and its `OPTIONAL` arrays, in float32 but for the integers of `INTEGERS`.
     """
-    optional = {key: example[key].astype(np.float32) for key in OPTIONAL if key in example}
-    return {"image": example["image"], "mask": mask_of(example), "weight": np.float32(1), **optional}
+    row = {"weight": np.float32(1)}
+    if "image" in example:
+        row |= {"image": example["image"], "mask": mask_of(example)}
+    kinds = {key: INTEGERS.get(key, np.float32) for key in OPTIONAL if key in example}
+    return row | {key: np.asarray(example[key], kind) for key, kind in kinds.items()}
 
 
 def padding_like(other: Row) -> Row:
     """Return a padding row: weight 0, mask 255, and the shapes of another row."""
     padding = {key: np.zeros_like(array) for key, array in other.items()}
-    return {**padding, "mask": np.full_like(other["mask"], labels.IGNORE)}
+    return padding | ({"mask": np.full_like(other["mask"], labels.IGNORE)} if "mask" in other else {})
 
 
 def mask_of(example: Example) -> np.ndarray:
@@ -54,6 +59,8 @@ def stack(rows: Sequence[Row]) -> Batch:
                 "differ parts of a mixture, which keeps what all parts have"
             )
     batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
+    if "image" not in rows[0]:
+        return batch
     image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
     for place, each in zip(image, rows, strict=True):  # straight into the batch: no float image is ever copied
         np.divide(each["image"], np.float32(127.5), out=place)

@@ -40,7 +40,7 @@ def eval_batches(
 
     Yields:
       (batch, full_size_masks): the latter are uint8 [H, W] in `label_set`, all 255 for an example without labels, and
-      None for padding.
+      None for padding and for examples without an image.
 
     Raises:
       UserError: as `train_batches`.
@@ -55,7 +55,7 @@ def eval_batches(
     return _in_batches(_read_ahead(read, indices, threads, ahead=local + threads), local, read)
 
 
-EvalRow = tuple[Row, np.ndarray]
+EvalRow = tuple[Row, np.ndarray | None]
 
 
 def _in_batches(
@@ -75,6 +75,8 @@ def _eval_row(source: Source, table: np.ndarray, resize: ResizeRule, side: int, 
     if index >= len(source):
         return None
     example = source[index]
+    if "image" not in example:
+        return to_row(example), None
     full_size_mask = table[mask_of(example)]
     square = resize.fit(example, side)
     return to_row(square | {"mask": table[mask_of(square)]}), full_size_mask

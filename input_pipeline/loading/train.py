@@ -218,7 +218,9 @@ class _TrainView(grain.transforms.RandomMap):
     blob_pixels: int
 
     def random_map(self, example: Example, rng: np.random.Generator) -> Row:
-        row = to_row(random_view(example, self.augment, self.label_set, self.side, rng, self.resize))
+        if "image" in example:
+            example = random_view(example, self.augment, self.label_set, self.side, rng, self.resize)
+        row = to_row(example)
         if self.blobs:
             row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels)
         return row

@@ -73,10 +73,11 @@ def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeD
         "blobs": ((rows, side, side), jnp.int32),
         "weight": ((rows,), jnp.float32),
         "landmarks": ((rows, 5, 2), jnp.float32),
+        "seed": ((rows, 2), jnp.uint32),
         "identity": ((rows, 1), jnp.float32),
         "attributes": ((rows, 1), jnp.float32),
     }
-    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("image", "weight", *system.needs)}
+    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("weight", *system.needs)}
 
 
 def frequencies(system: System, steps: int) -> dict[str, float]:
@@ -105,8 +106,10 @@ def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyT
 def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:
     grid = console.table("shapes on one device" if devices > 1 else "shapes", "array", "shape", "dtype")
     variables = jax.eval_shape(system.variables, state)
-    prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
-    arrays = dict(batch) | {"logits": prediction.logits}
+    arrays = dict(batch)
+    if system.predict is not None:
+        prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
+        arrays["logits"] = prediction.logits
     if system.codec is not None:
         code = jax.eval_shape(system.codec.encode, variables, batch["image"])
         arrays |= {"code.structure": code.structure, "code.style": code.style}

@@ -1,5 +1,5 @@
 """Score a model: F1 and IoU of every class, boundaries and components, reconstruction, and how far each slice of the
-code acts outside its own region.
+code acts outside its own region; or, of a system that does not segment, its own scores.
 
 examples:
   l2s evaluate --model runs/demo --data 'synthetic:200?test'
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.model)
     preprocessing = model.meta.preprocessing
     side = preprocessing.image_size
-    source = recipe.open_data(args.data, model.config)
+    source = recipe.open_data(args.data, model.config, require_masks=model.system.predict is not None)
     screen = console.out()
     screen.print(
         f"[bold]{model.meta.name}[/] [dim]{console.escape(str(model.path))}, {model.meta.system}, {side} px[/] on "

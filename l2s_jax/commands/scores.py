@@ -7,6 +7,7 @@ from rich.table import Table
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console
+from l2s_jax.report.tables import own_scores
 from l2s_jax.systems.base import Result
 
 _STRUCTURE = "boundary_f1", "components_off"
@@ -24,12 +25,24 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
       reported: scores of a paper on the same classes, for comparison, or None.
     """
     screen.print(f"[bold]scores on {console.escape(metrics['data']['spec'])}[/]", soft_wrap=True)
+    if "segmentation" not in metrics:
+        for title, rows in own_scores(metrics).items():
+            screen.print(_own_table(title, rows))
+        return
     screen.print(classes(metrics, label_set, reported, structure=screen.width >= _WIDE))
     if reported is not None:
         screen.print(console.escape(reported.caption), style="dim")
     screen.print()
     for line in summary(metrics):
         screen.print(line)
+
+
+def _own_table(title: str, rows: Mapping[str, Mapping[str, float | None]]) -> Table:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    grid = console.table(console.escape(title), "", *(f">{console.escape(column)}" for column in columns))
+    for name, row in rows.items():
+        grid.add_row(console.escape(name), *(_number(row.get(column)) for column in columns))
+    return grid
 
 
 def classes(metrics: Mapping, label_set: LabelSet, reported: Result | None, *, structure: bool) -> Table:

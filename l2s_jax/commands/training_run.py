@@ -37,5 +37,6 @@ def run_recipe(config: ConfigDict, workdir: Path, screen: Console) -> int:
     places = {"report": outcome.report, "model": outcome.model, "scores": workdir / "metrics.json"}
     for title, path in places.items():
         screen.print(f"{title:7} {console.escape(str(path))}", soft_wrap=True)
-    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
+    if outcome.system.predict is not None:
+        screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(workdir))}", soft_wrap=True)
     return 0

@@ -46,7 +46,7 @@ class Editor:
 
     def __init__(self, model: Model):
         if model.system.codec is None:
-            raise UserError(f"'{model.path}' is a pure parser ('{model.system.name}'): it has no codes to edit")
+            raise UserError(f"'{model.path}' is a model of '{model.system.name}', which has no slices to edit")
         self.model = model
         self.variables = model.variables
         self.regions = tuple(model.system.label_set.names[c] for c in model.system.codec.classes)
@@ -57,7 +57,7 @@ class Editor:
 
     @classmethod
     def load(cls, where: str | os.PathLike) -> "Editor":
-        """Load a model, see `load_model`; a pure parser is a UserError."""
+        """Load a model, see `load_model`; one without slices is a UserError."""
         return cls(load_model(where))
 
     def encode(self, image: Picture) -> Code:

@@ -5,6 +5,7 @@ import os
 import jax
 import jax.numpy as jnp
 
+from input_pipeline.errors import UserError
 from l2s_jax.inference.model import load_model
 from l2s_jax.metrics import realism
 
@@ -19,9 +20,11 @@ def of_model(where: str | os.PathLike) -> realism.Features:
       where: as for `load_model`.
 
     Raises:
-      UserError: there is no such model, or it is damaged.
+      UserError: there is no such model, it is damaged, or it has neither.
     """
     model = load_model(where)
+    if model.system.codec is None and model.system.predict is None:
+        raise UserError(f"'{model.path}' is a model of '{model.system.name}', which says nothing of a face's parts")
     side, system = model.meta.preprocessing.image_size, model.system
 
     def of(image: jax.Array) -> jax.Array:

@@ -95,10 +95,12 @@ class Parser:
         the system's own choice.
 
     Raises:
-      UserError: `clean` is negative or not an integer, or the model has no such way.
+      UserError: the model does not segment, `clean` is negative or not an integer, or the model has no such way.
     """
 
     def __init__(self, model: Model, clean: int = 0, by: str = ""):
+        if model.system.predict is None:
+            raise UserError(f"'{model.path}' is a model of '{model.system.name}', which does not segment faces")
         if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
             raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
         self.model = model

@@ -7,7 +7,7 @@ import numpy as np
 from input_pipeline.labels import LabelSet
 from l2s_jax.report import overlays
 from l2s_jax.report.image_grid import fit, png, sheet
-from l2s_jax.report.run_data import slice_labels
+from l2s_jax.report.run_data import GRID, slice_labels
 from l2s_jax.report.swap_triangle import face_name, swap_triangle
 
 MAX_FACES, MAX_ROWS = 8, 5
@@ -23,7 +23,8 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
       label_set: classes of the masks, regions and swaps.
 
     Returns:
-      PNG bytes by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`, `triangle`, `traversals`.
+      PNG bytes by panel name: `segmentation`, `reconstruction`, `regions`, `swaps`, `triangle`, `traversals`, and the
+      titles of grids.
     """
     slices = [label.name for label in slice_labels(arrays, label_set)]
     panels = {}
@@ -39,7 +40,14 @@ def draw_panels(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> dict[s
         panels["triangle"] = swap_triangle(arrays["triangle"], arrays["triangle_donors"], slices)
     if {"traversals", "traversal_positions"} <= set(arrays):
         panels["traversals"] = traversals(arrays["traversals"], arrays["traversal_positions"], slices)
+    panels |= {name.removeprefix(GRID): grid(array) for name, array in arrays.items() if name.startswith(GRID)}
     return {name: png(panel) for name, panel in panels.items()}
+
+
+def grid(pictures: np.ndarray) -> np.ndarray:
+    """Draw a grid of pictures uint8 [rows, columns, H, W, 3] -> uint8 [*, *, 3]."""
+    cell = _cell(columns=pictures.shape[1])
+    return sheet([[fit(picture, cell) for picture in row] for row in pictures])
 
 
 def segmentation(arrays: Mapping[str, np.ndarray], label_set: LabelSet) -> np.ndarray:

@@ -11,12 +11,12 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from input_pipeline import files
-from l2s_jax import systems
+from l2s_jax import bundle, systems
 from l2s_jax.report import plots, tables
 from l2s_jax.report.curves import ORDER, curves
 from l2s_jax.report.dependence import dependence_maps
 from l2s_jax.report.figures import draw_panels
-from l2s_jax.report.run_data import RunData, read, slice_labels
+from l2s_jax.report.run_data import GRID, RunData, read, slice_labels
 from l2s_jax.report.svg import PALETTE, Drawing, Titled
 from l2s_jax.systems.base import Result
 
@@ -41,7 +41,7 @@ def write_report(workdir: Path) -> Path:
     if panels:
         folder = files.writable_folder(workdir / "panels")
         for name, png in panels.items():
-            files.replace(folder / f"{name}.png", png)
+            files.replace(folder / f"{bundle.safe_name(name)}.png", png)
     path = workdir / "report.html"
     files.replace(path, render(data, panels).encode(errors="replace"))
     return path
@@ -70,6 +70,8 @@ def render(data: RunData, panels: Mapping[str, bytes]) -> str:
         palette=PALETTE,
         panels={name: base64.b64encode(png).decode() for name, png in panels.items()},
         tiles=tables.tiles(data.metrics),
+        own_tables=tables.own_tables(data.metrics),
+        grids=[name.removeprefix(GRID) for name in data.arrays if name.startswith(GRID)],
         **_classes(data, segmentation),
         confusion=_confusion(data),
         errors=tables.reconstruction_table(reconstruction, data.label_set),

@@ -21,6 +21,9 @@ _ARRAYS = (
     *("triangle", "triangle_donors", "traversals", "traversal_positions"),
 )
 
+GRID = "grid/"
+"""Beginning of the name of a grid of pictures, uint8 [rows, columns, H, W, 3]; the rest is its title."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
@@ -126,7 +129,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in _ARRAYS if name in arrays}
+            return {name: arrays[name] for name in arrays if name in _ARRAYS or name.startswith(GRID)}
     except (
         OSError,
         ValueError,

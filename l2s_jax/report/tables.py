@@ -65,6 +65,47 @@ def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
     return {label.name: "#{:02x}{:02x}{:02x}".format(*label.color) for label in labels}
 
 
+def own_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Return the scores of a system that does not segment as tables: title -> row -> column -> score.
+
+    A group of numbers becomes a table with one column, a group of groups of numbers one with a row for each group.
+    """
+    tables = {}
+    for title, content in metrics.items():
+        if title in ("data", "model", "segmentation") or not isinstance(content, Mapping):
+            continue
+        rows = {
+            spoken(name): {spoken(key): _finite(value) for key, value in row.items() if not isinstance(value, Mapping)}
+            for name, row in (
+                (name, row if isinstance(row, Mapping) else {"score": row}) for name, row in content.items()
+            )
+        }
+        if rows:
+            tables[spoken(title)] = rows
+    return tables
+
+
+def spoken(name: Any) -> str:
+    """Return a name of metrics.json as words."""
+    return str(name).replace("_", " ")
+
+
+def _finite(value: Any) -> float | None:
+    return value if is_number(value) else None
+
+
+def own_tables(metrics: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """Make the tables of `own_scores`; none if the system segments."""
+    if "segmentation" in metrics:
+        return []
+    found = []
+    for title, rows in own_scores(metrics).items():
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        cells = [[Cell(name), *(_cell(row.get(column)) for column in columns)] for name, row in rows.items()]
+        found.append((title, Table(["", *columns], cells)))
+    return found
+
+
 def class_table(segmentation: Mapping[str, Any], label_set: LabelSet | None, reported: Result | None) -> Table:
     """Make a table of the classes: scores, structure, mean mask's F1, published F1, and share of the pixels."""
     per_class, native = group(segmentation, "per_class"), group(segmentation, "native", "per_class")

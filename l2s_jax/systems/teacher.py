@@ -35,6 +35,9 @@ def open_teacher(open_model: OpenModel, where: str, label_set: LabelSet) -> Teac
     """
     require(where, "stage=teacher needs a model to learn from: set teacher.model=NAME|PATH|WORKDIR")
     model = open_model(where)
+    require(
+        model.system.predict, f"teacher.model='{where}' is a model of '{model.system.name}', which does not segment"
+    )
     classes = labels.remap(model.system.label_set, label_set)[: len(model.system.label_set)]
     mapping = np.eye(len(label_set), dtype=np.float32)[classes]
 

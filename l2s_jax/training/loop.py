@@ -28,7 +28,7 @@ from l2s_jax.training.metric_buffer import MetricBuffer
 from l2s_jax.training.prefetch import Batches, DevicePrefetcher
 from l2s_jax.training.resume import Best, Memory
 from l2s_jax.training.signals import Interrupted, StopRequest
-from l2s_jax.types import PyTree, System, TrainState
+from l2s_jax.types import Batch, PyTree, System, TrainState
 
 Evaluate = Callable[[PyTree], Mapping[str, float]]
 
@@ -207,10 +207,10 @@ def _loop(run: _Run) -> TrainResult:
             batch = next(run.batches)
 
         # Step.
-        names = run.system.schedule(run.step)
+        names, side = run.system.schedule(run.step), _side(run, batch)
         with _profiled(run, run.step + 1 == train.profile_step):
             for place, name in enumerate(names, start=1):
-                with _announced(run, name, batch["image"].shape[1]):
+                with _announced(run, name, side):
                     run.state, metrics = run.steps[name](run.state, batch, last=place == len(names))
                 run.throttle(run.state, metrics)
                 run.metrics.add(run.step + 1, name, metrics)
@@ -227,6 +227,11 @@ def _loop(run: _Run) -> TrainResult:
     if signal:
         run.display.message(f"stopped and saved at step {run.step} of {train.steps}; the same command resumes")
     return TrainResult(run.state, run.step, run.memory.best, signal)
+
+
+def _side(run: _Run, batch: Batch) -> int:
+    """Return the side of the images of a batch; those that the steps make themselves have the config's."""
+    return batch["image"].shape[1] if "image" in batch else run.config.image_size
 
 
 def _tell(run: _Run, sentence: str) -> None:
@@ -280,14 +285,14 @@ def _evaluate(run: _Run) -> int:
             scores = run.evaluate(run.system.variables(run.state))
     except Interrupted:
         return run.stop.signal
-    step, memory, metric = run.step, run.memory, run.config.train.best_metric
+    step, memory, metric = run.step, run.memory, run.config.train.best_metric.removeprefix("-")
     memory.evaluated = step
     run.writer.write_scalars(step, {f"eval/{name}": value for name, value in scores.items()})
     if metric not in scores:
         run.display.message(f"step {step}  no {metric}: these faces have no such score; no new best")
         return 0
-    score = float(scores[metric])
-    if math.isfinite(score) and (memory.best is None or score > memory.best.score):
+    score, sign = float(scores[metric]), -1 if run.config.train.best_metric.startswith("-") else 1
+    if math.isfinite(score) and (memory.best is None or sign * score > sign * memory.best.score):
         memory.best = Best(step, score)
         _save(run, layout.BEST, 1)
     best = f"best {memory.best.score:.4f} at step {memory.best.step}" if memory.best else "no best yet"

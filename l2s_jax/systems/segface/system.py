@@ -56,7 +56,7 @@ def build(config: ConfigDict) -> System:
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         init_from=functools.partial(with_backbone, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
-        needs=("mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
+        needs=("image", "mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,
     )
 

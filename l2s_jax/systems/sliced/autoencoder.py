@@ -50,7 +50,7 @@ def functions(config: ConfigDict, networks: Networks) -> dict:
         "schedule": functools.partial(schedule, config.schedule),
         "variables": functools.partial(_variables, config),
         "watch": _watch,
-        "needs": ("mask", *consensus_term.needs(config)),
+        "needs": ("image", "mask", *consensus_term.needs(config)),
         "codec": Codec(
             functools.partial(_encode, inferring),
             functools.partial(_decode, inferring),

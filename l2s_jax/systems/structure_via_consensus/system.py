@@ -51,7 +51,7 @@ def build(config: ConfigDict) -> System:
         variables=single_network.exported,
         predict=functools.partial(_predict, network),
         init_from=functools.partial(with_model, config) if config.model.init_from else None,
-        needs=("mask", *consensus_term.needs(config)) if config.stage == "labels" else (),
+        needs=("image", "mask", *consensus_term.needs(config)) if config.stage == "labels" else ("image",),
         any_size=True,
         frozen=frozen,
         learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
