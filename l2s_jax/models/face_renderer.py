@@ -108,7 +108,7 @@ def landmarks(identity: jax.Array, attributes: jax.Array, size: int) -> jax.Arra
       identity, attributes, size: as for `render`.
 
     Returns:
-      float32 [B, 68, 2], (x, y) in pixels, iBUG order, the centre of the first pixel at 0.
+      float32 [B, 68, 2], (x, y) in pixels with pixel centres at .5, iBUG order.
     """
     return jax.vmap(lambda i, a: _points(_face(_bounded(i), _bounded(a)), size))(identity, attributes)
 
@@ -221,4 +221,4 @@ def _points(face: _Face, size: int) -> jax.Array:
     x, y = (jnp.concatenate([part[axis] for part in parts]) for axis in (0, 1))
     cos, sin = jnp.cos(face.roll), jnp.sin(face.roll)
     placed = jnp.stack((cos * x - sin * y, cos * y + sin * x), axis=-1) * face.scale
-    return (placed + jnp.stack((face.shift, jnp.zeros(())))[None] + 1) * (size / 2) - 0.5
+    return (placed + jnp.stack((face.shift, jnp.zeros(())))[None] + 1) * (size / 2)

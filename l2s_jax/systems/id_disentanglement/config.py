@@ -1,0 +1,96 @@
+"""The fields of Face Identity Disentanglement: our recipe on drawn faces, and the published preset."""
+
+from ml_collections import ConfigDict
+
+from l2s_jax import optim
+from l2s_jax.losses.identity import KINDS, MASKS
+from l2s_jax.schema import MOST, OneOf, Range, within
+
+WIDTHS = Range(1, 65536)
+RANGES = {
+    "generator.kind": OneOf(("oracle",)),
+    "generator.width": Range(22, 65536),
+    "encoders.steps": Range(0, MOST),
+    "encoders.views": Range(1, 64),
+    "encoders.people": Range(2, 10_000_000),
+    "encoders.margin": Range(0.0, 1.5),
+    "encoders.scale": Range(1.0, 256.0),
+    "encoders.evaluator_every": Range(1, MOST),
+    "model": WIDTHS,
+    "model.mapper.last_scale": Range(0.0, 1.0),
+    "loss": Range(0.0, 1e6),
+    "loss.identity_kind": OneOf(KINDS),
+    "loss.pixels": OneOf(MASKS),
+    "loss.alpha": Range(0.0, 1.0),
+    "schedule": Range(0, MOST),
+    "schedule.cross_every": Range(1, MOST),
+    "optim.ema": Range(0.0, 1.0),
+    **{name: allowed for group in ("encoders", "mapper", "adversarial", "discriminator")
+       for name, allowed in within(f"optim.{group}", optim.RANGES).items()},
+}
+"""Allowed values of the fields of `default_config()`."""
+
+
+def default_config() -> ConfigDict:
+    """Return our recipe for drawn faces of 64 px on two CPU cores."""
+    config = ConfigDict()
+    config.label_set = "celebamask"  # unused: this system does not segment
+    config.image_size = 64
+    config.generator = ConfigDict()
+    config.generator.kind = "oracle"  # oracle: drawn faces whose factors can be read off any code
+    config.generator.width = 32  # length of a code of the oracle
+    config.encoders = ConfigDict()
+    config.encoders.steps = 800  # batches at the beginning that train identity and landmark networks
+    config.encoders.views = 2  # faces drawn for each row of such a batch
+    config.encoders.people = 1024  # people that the identity networks are trained on
+    config.encoders.margin = 0.3  # margin of ArcFace, radians
+    config.encoders.scale = 32.0  # scale of its logits
+    config.encoders.evaluator_every = 2  # batches from one to the next that trains the second identity network
+    config.model = ConfigDict()
+    config.model.identity = _encoder(128, 32)  # E_id
+    config.model.evaluator = _encoder(96, 24)  # a second identity network, for evaluation only
+    config.model.landmarks = ConfigDict()  # E_lnd
+    config.model.landmarks.width = 32
+    config.model.attributes = _encoder(128, 32)  # E_attr
+    config.model.mapper = ConfigDict()
+    config.model.mapper.widths = (256, 128, 64)  # hidden layers of M
+    config.model.mapper.last_scale = 0.05  # factor on the initial weights of its last layer (published: 1)
+    config.model.mapper.from_mean = True  # add the mean code to its output (published: no)
+    config.model.discriminator = ConfigDict()
+    config.model.discriminator.widths = (64, 32, 16)  # hidden layers of D_W
+    config.model.discriminator.whitened = True  # it sees codes of mean 0 and variance 1 (published: no)
+    config.loss = ConfigDict()
+    config.loss.identity = 1.0
+    config.loss.identity_kind = "cosine"  # l1 (published) | cosine
+    config.loss.landmarks = 0.02  # of squared pixels of a picture of 160 px (published: 0.001)
+    config.loss.jaw = False  # landmarks of the jaw count (published: no)
+    config.loss.reconstruction = 1.0  # (published: 0.02)
+    config.loss.alpha = 0.84  # share of MS-SSIM in the reconstruction; the rest is L1
+    config.loss.pixels = "uniform"  # weights of pixels in L1: uniform | gaussian (published): more at the border
+    config.loss.l1_summed = False  # L1 is summed over the batch, not averaged (published: summed)
+    config.loss.adversarial = 1.0
+    config.loss.r1 = 1.0  # gamma of R1 (published: 10, on codes that are not whitened)
+    config.schedule = ConfigDict()
+    config.schedule.cross_every = 3  # every n-th batch has two people, the others the same image twice
+    config.schedule.adversarial_every = 2  # every n-th batch also trains D_W, and M and E_attr against it; 0 = never
+    config.schedule.ridge_faces = 2048  # faces that the baseline of ridge regression is fitted to; 0 = no baseline
+    config.optim = ConfigDict()  # `total_steps` and `warmup_steps` are batches of a phase, not updates of an optimiser
+    config.optim.encoders = _optimiser(2e-3)
+    config.optim.mapper = _optimiser(1e-3)
+    config.optim.adversarial = _optimiser(1e-4)  # of M and E_attr against D_W
+    config.optim.discriminator = _optimiser(4e-4)
+    config.optim.ema = 0.995  # decay of the running average that is exported; 0 = export the raw weights
+    return config
+
+
+def _encoder(outputs: int, width: int) -> ConfigDict:
+    return ConfigDict({"outputs": outputs, "width": width})
+
+
+def _optimiser(rate: float) -> ConfigDict:
+    config = optim.default_config()
+    config.learning_rate = rate
+    config.decay = "cosine"
+    config.warmup_steps = 20
+    config.clip_norm = 1.0
+    return config
