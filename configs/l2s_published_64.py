@@ -38,5 +38,6 @@ def get_config():
     config.train.steps = 800
     config.train.log_every = 50
     config.train.eval_every = config.train.save_every = 100
+    config.train.keep = 8  # all of them, for experiments/over_time.py
     config.eval.batch_size = 20
     return config.lock()

@@ -30,13 +30,15 @@ from l2s_jax.types import System
 
 BATCH = 20
 REGIONS = {
-    "skin": "melanin skin_warmth freckles jaw_width chin_length cheek_fullness forehead_height beard",
-    "l_eye": "eye_size eye_spacing eye_tilt iris_tone eye_open gaze_x gaze_y",
-    "l_brow": "brow_height brow_thickness brow_arch brow_raise",
-    "nose": "nose_length nose_width nose_bridge",
-    "l_lip": "mouth_width upper_lip lower_lip smile mouth_open makeup",
+    "skin": "melanin skin_warmth skin_redness freckles jaw_width jaw_angle chin_length chin_width cheekbones "
+    "cheek_fullness forehead_height eye_depth eye_bags beard",
+    "l_eye": "eye_size eye_height eye_spacing eye_tilt iris_tone eye_open gaze_x gaze_y",
+    "l_brow": "brow_height brow_thickness brow_arch brow_slant brow_length brow_tone brow_raise",
+    "nose": "nose_length nose_width nose_bridge nose_root nose_tip",
+    "l_lip": "mouth_width upper_lip lower_lip mouth_curve lip_tone smile mouth_open makeup",
     "l_ear": "ear_size ear_angle",
-    "hair": "hair_tone hair_warmth hair_curl bald hair_length hair_volume hair_parting hair_tuck fringe hair_dye",
+    "hair": "hair_tone hair_warmth hair_curl hairline_shape bald hair_length hair_growth hair_volume hair_parting "
+    "hair_tuck fringe hair_dye",
     "eye_g": "glasses",
     "hat": "hat",
     "ear_r": "earrings",
@@ -46,11 +48,11 @@ REGIONS = {
 }
 """Factors by the class of CELEBAMASK that shows them (one side stands for both)."""
 EVERYWHERE = (
-    "masculinity age face_width yaw pitch roll shift_x shift_y scale light_side light_height light_warmth "
+    "masculinity age face_width philtrum yaw pitch roll shift_x shift_y scale light_side light_height light_warmth "
     "light_contrast exposure occluder sensor_noise blur"
 )
 """Factors that show in several regions. Left out: those of things that fewer than one face in ten wears or holds (their
-style, place and colour), and `eye_depth`, which nothing draws."""
+style, place and colour), moles, what shaves a beard, and the fold of the lids, which lies between two regions."""
 
 
 def home_slices(label_set: LabelSet, classes: Iterable[int]) -> dict[str, int | None]:

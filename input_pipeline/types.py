@@ -13,8 +13,9 @@ from input_pipeline.labels import LabelSet
 
 Example = dict[str, np.ndarray]
 """`image` uint8 [H, W, 3]; `mask` uint8 [h, w] of class ids, 255 = ignore (absent without labels), over the same field
-of view; optional `landmarks` float32 [K, 2] (x, y) pixels of `image` with pixel centres at .5; optional `identity`,
-`attributes` float32 vectors. For systems that make their own images: `seed` uint32 [2] alone, without an image."""
+of view; optional `landmarks` float32 [K, 2] (x, y) pixels of `image` with pixel centres at .5; optional `identity`
+int32 [], the person's number within the source; optional `identity_factors`, `attribute_factors`, float32 vectors.
+For systems that make their own images: `seed` uint32 [2] alone, without an image."""
 
 
 class Problem(NamedTuple):

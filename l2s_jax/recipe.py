@@ -186,6 +186,11 @@ def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weight
                 f"{config.system} with this config learns from {name}, and data.train='{clipped(config.data.train)}' "
                 f"has faces without: train on data with {name}, or change the fields of `model` that ask for them"
             )
+    if "identity" in needs and len(parts) > 1:
+        raise UserError(
+            f"{config.system} learns from identity, and data.train='{clipped(config.data.train)}' is a mixture, whose "
+            "parts number different people alike: train on one of them"
+        )
 
 
 def _required(source: Source, config: ConfigDict) -> Source:

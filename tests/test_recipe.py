@@ -103,6 +103,11 @@ def test_data_without_an_array_that_the_steps_need_are_refused(folder, name):
             recipe.training_parts(config(train), ("mask", name))
 
 
+def test_people_of_a_mixture_are_refused():
+    with pytest.raises(UserError, match=r"fake learns from identity, and data.train='.*' is a mixture, whose parts"):
+        recipe.training_parts(config("synthetic:8/2 + synthetic:8/2?val"), ("mask", "identity"))
+
+
 def test_only_steps_that_need_masks_refuse_photos(folder):
     shutil.rmtree(Path(folder.removeprefix("folder:")) / "masks")
     assert len(recipe.training_parts(config(folder), ())[0].source) == 4

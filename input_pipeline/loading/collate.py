@@ -10,9 +10,9 @@ from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
 Row = dict[str, np.ndarray]
-OPTIONAL = ("landmarks", "identity", "attributes", "seed")
+OPTIONAL = ("landmarks", "identity", "identity_factors", "attribute_factors", "seed")
 """Arrays of an example that a batch carries along if the data have them."""
-INTEGERS = {"seed": np.uint32}
+INTEGERS = {"identity": np.int32, "seed": np.uint32}
 """Those of `OPTIONAL` that are integers, and their types; the others are float32."""
 
 

@@ -81,9 +81,11 @@ def _shares(weights: Sequence[float]) -> tuple[int, ...]:
 def shared_keys(sources: Sequence[Source]) -> tuple[str, ...]:
     """Return the `OPTIONAL` arrays that all data sets have with one shape; the rows of a batch must be alike.
 
-    Decided by the first example of each. A single data set keeps all its arrays, and nothing is read.
+    Decided by the first example of each. A single data set keeps all its arrays, and nothing is read. `identity` is
+    left out of a mixture: two data sets number different people alike.
     """
     if len(sources) == 1:
         return OPTIONAL
     shapes = [{key: array.shape for key, array in source[0].items()} for source in sources]
-    return tuple(key for key in OPTIONAL if key in shapes[0] and len({each.get(key) for each in shapes}) == 1)
+    shared = [key for key in OPTIONAL if key in shapes[0] and len({each.get(key) for each in shapes}) == 1]
+    return tuple(key for key in shared if key != "identity")

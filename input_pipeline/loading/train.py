@@ -62,8 +62,8 @@ def train_batches(
 
     Args:
       source: the examples; every epoch visits each once, in a new order. Or the weighted sources of a mixture: they are
-        drawn in proportion to their weights, and each has its own epochs. A mixture keeps those of `landmarks`,
-        `identity` and `attributes` that all its sources have, with one shape.
+        drawn in proportion to their weights, and each has its own epochs. A mixture keeps those of
+        `collate.OPTIONAL` that all its sources have, with one shape, but not `identity` (`mixture.shared_keys`).
       label_set: of the masks of the batches; each source is mapped to it first.
       image_size: side of the images, pixels.
       resolution_schedule: pairs (step, side): until this step the images have this side, then that of the next pair,

@@ -1,6 +1,6 @@
 """Procedural faces with exact masks, landmarks and factors, for built-in data and experiments with known ground truth.
 
-    face = render(seed=0, index=7, size=128)          # image, mask, landmarks, identity, attributes
+    face = render(seed=0, index=7, size=128)          # image, mask, landmarks, factors
     who = sample_factors(0, 7)                        # its factors
     smiling = render(0, 7, factors=who.replace(smile=2.0))
     source = SyntheticSource(count=1000, size=128, seed=0, split="val")

@@ -53,7 +53,8 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
       mask: uint8 [size, size], ids of CELEBAMASK; per pixel the class with the largest visible area.
       landmarks: float32 [68, 2] (x, y) pixels, pixel centres at .5, iBUG-68 order; hidden points included, points
         outside the frame too.
-      identity: float32 [I], attributes: float32 [A], the factors by IDENTITY_FACTORS and ATTRIBUTE_FACTORS.
+      identity_factors: float32 [I], by IDENTITY_FACTORS.
+      attribute_factors: float32 [A], by ATTRIBUTE_FACTORS.
 
     Raises:
       UserError: size outside 16..4096.
@@ -70,8 +71,8 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
         "image": develop(scene.canvas.image, 0.012 + 0.008 * f["sensor_noise"], max(0.05 + 0.11 * f["blur"], 0.0), key),
         "mask": scene.canvas.mask(),
         "landmarks": head.landmarks(scene.anchors, size),
-        "identity": np.array(factors.identity, np.float32),
-        "attributes": np.array(factors.attributes, np.float32),
+        "identity_factors": np.array(factors.identity, np.float32),
+        "attribute_factors": np.array(factors.attributes, np.float32),
     }
 
 
@@ -87,9 +88,9 @@ def _set_up(
     """Return the scene, sketched, posed, rasterised and lit but not painted, and the shine of the face."""
     sketch = Sketch()
     body.sketch_body(sketch, f)
-    head.sketch_head(sketch, p)
+    head.sketch_head(sketch, f, p)
     relief = shading.sketch_relief(sketch, p)
-    if f["beard"] > 0 and f["masculinity"] > 0:
+    if f["beard"] > 0 and f["masculinity"] > 0 and f["shaved"] <= 0:
         head.sketch_beard(sketch, p, f["beard"])
     if style is not None:
         hair.sketch_hair(sketch, p, style, key)

@@ -40,7 +40,7 @@ class Style:
 
 def style(f: Mapping[str, float], p: Proportions) -> Style:
     """Return the hair style of the given factors."""
-    length = 0.54 + 0.5 * f["hair_length"] - 0.12 * f["masculinity"]
+    length = 0.54 + 0.47 * f["hair_length"] + 0.06 * f["hair_growth"] - 0.12 * f["masculinity"]
     long = length > 0.42
     end = 0.16 + 0.85 * (length - 0.42) if long else 0.02 + 0.1 * max(length, 0.0)
     curl = max(f["hair_curl"] - 0.1, 0.0) / 0.9
@@ -52,7 +52,7 @@ def style(f: Mapping[str, float], p: Proportions) -> Style:
         curl=curl,
         parting=0.1 * f["hair_parting"],
         covered=(long and tuck < 0.35, long and tuck < -0.05),
-        fringe=p.hairline + 0.06 + 0.2 * f["fringe"] if f["fringe"] > 0 else None,
+        fringe=p.hairline + 0.06 + 0.17 * f["fringe"] + 0.01 * f["hair_growth"] if f["fringe"] > 0 else None,
         pressed=f["hat"] > 0,
     )
 
@@ -130,11 +130,15 @@ def _hairline(p: Proportions, s: Style) -> np.ndarray:
     x = np.array([0.262, 0.243, 0.238, 0.229, 0.213, 0.172, 0.088])
     y = np.array([0.045, 0.05, -0.03, -0.105, -0.17, -0.226, -0.256])
     x = x - swept * np.array([0.0, 0.004, 0.008, 0.012, 0.014, 0.012, 0.004])
-    y = y + 0.0 * x + (top + 0.262) * np.array([0.0, 0.0, 0.0, 0.2, 0.6, 0.9, 1.0])
+    y = (
+        y
+        - p.peak * np.array([0.0, 0.0, 0.0, 0.3, 0.9, 1.2, 0.4])
+        + (top + 0.262) * np.array([0.0, 0.0, 0.0, 0.2, 0.6, 0.9, 1.0])
+    )
     depth = np.array([-0.02, 0.02, 0.04, 0.075, 0.1, 0.13, 0.15])
     right = np.stack([x * w, y, depth], axis=1)
     left = right * (-1.0, 1.0, 1.0)
-    middle = np.array([[s.parting, top - 0.012 * swept, 0.16]])
+    middle = np.array([[s.parting, top - 0.012 * swept + 0.8 * p.peak, 0.16]])
     # A side parting pulls the hairline of the wide side down.
     pull = 0.35 * swept * s.parting
     right[4:, 1] -= pull * np.array([0.5, 0.8, 0.6])
@@ -180,5 +184,7 @@ def _fringe(p: Proportions, s: Style, noise: np.ndarray) -> np.ndarray:
     slope = -1.2 * s.parting * along * 0.2
     lower = s.fringe + 0.045 * along * along + slope + (0.012 + 0.008 * s.curl) * teeth
     upper = np.linspace(1.0, -1.0, 7)
-    roof = np.stack([0.226 * p.width * upper, p.hairline - 0.035 + 0.09 * upper * upper, np.full(7, 0.01)], axis=1)
+    # Well over the hairline, wherever that lies: a gap between fringe and cap would show skin.
+    top = min(p.hairline, -0.25) - 0.05 - abs(p.peak)
+    roof = np.stack([0.248 * p.width * upper, top + 0.05 * upper * upper, np.full(7, 0.01)], axis=1)
     return np.concatenate([np.stack([x, lower, np.full(17, 0.022)], axis=1), roof])

@@ -1,5 +1,7 @@
 """Contours of the head: face, ears, brows, eyes, nose, mouth; and the 68 landmarks that lie on them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from input_pipeline.synthetic.curves import ellipse, mirror, ribbon
@@ -32,14 +34,22 @@ def silhouette(p: Proportions) -> np.ndarray:
     """Return the right half of the outline, from the top of the skull to the chin: float64 [13, 3], RIM coordinates."""
     x, y, z = _SILHOUETTE.T
     low = np.clip((y - 0.02) / 0.28, 0.0, 1.0)
-    bulge = np.maximum(1.0 - np.square((y - 0.16) / 0.16), 0.0)
+    bulge = _bump(y, 0.16, 0.16)
     x = x * (p.width * (1.0 + (p.jaw - 1.0) * low)) + np.where(x > 0, p.cheek * bulge, 0.0)
+    x = x + p.cheekbone * _bump(y, 0.06, 0.12) + p.jaw_angle * _bump(y, 0.325, 0.13) * (x > 0)
+    x = x * (1.0 + (p.chin_width - 1.0) * _bump(y, 0.42, 0.07))
+    for k in range(7, 12):  # a jaw is nowhere wider than above
+        x[k] = min(x[k], x[k - 1] - 0.003)
     stretch = np.maximum(y - 0.1, 0.0) / 0.32
     y = y + stretch * (p.chin - 0.42) + stretch * stretch * p.jaw_drop
     return np.stack([x, y, z], axis=1)
 
 
-def sketch_head(sketch: Sketch, p: Proportions) -> None:
+def _bump(y: np.ndarray, middle: float, reach: float) -> np.ndarray:
+    return np.maximum(1.0 - np.square((y - middle) / reach), 0.0)
+
+
+def sketch_head(sketch: Sketch, f: Mapping[str, float], p: Proportions) -> None:
     """Add every part of the bare head."""
     outline = silhouette(p)
     sketch.ring("skin", mirror(outline), RIM)
@@ -52,6 +62,15 @@ def sketch_head(sketch: Sketch, p: Proportions) -> None:
     _eyes(sketch, p)
     _nose(sketch, p)
     _mouth(sketch, p)
+    _moles(sketch, f)
+
+
+def _moles(sketch: Sketch, f: Mapping[str, float]) -> None:
+    """Add the anchors of the moles, on the cheeks and the lower face."""
+    for name in ("mole", "second_mole"):
+        if f[name] > 0:
+            x, y = f[f"{name}_x"], f[f"{name}_y"]
+            sketch.anchor(name, (0.06 * (1.0 if x > 0 else -1.0) + 0.12 * x, 0.175 + 0.135 * y, 0.004), SURFACE)
 
 
 # Rim of the ear: (distance from the root in flares, height in ear heights).
@@ -73,9 +92,10 @@ def _ears(sketch: Sketch, p: Proportions) -> None:
 
 def _brows(sketch: Sketch, p: Proportions) -> None:
     points = np.empty((6, 3))
-    points[:, 0] = p.eye_x + np.array([-0.066, -0.035, 0.0, 0.038, 0.068, 0.094])
+    along = np.array([-0.066, -0.035, 0.0, 0.038, 0.068, 0.094])
+    points[:, 0] = p.eye_x + p.brow_length * along
     rise = np.array([0.1, 0.45, 0.75, 1.0, 0.8, 0.25])
-    points[:, 1] = p.brow_y + 0.016 - (0.006 + p.brow_arch) * rise
+    points[:, 1] = p.brow_y + 0.016 - (0.006 + p.brow_arch) * rise - p.brow_slant * along
     points[:, 2] = 0.006
     stroke = ribbon(points, p.brow_half * np.array([0.85, 1.1, 1.05, 0.85, 0.6, 0.2]))
     for name, side in SIDES:
@@ -91,7 +111,7 @@ def _eyes(sketch: Sketch, p: Proportions) -> None:
     line = contour[:5] + np.array([0.0, -0.0015, 0.002])
     lash = np.concatenate([line, line[4:] + np.array([0.007, -0.003, 0.0])])
     fold = contour[:5] * (1.0, 0.0, 1.0)
-    fold[:, 1] = (-0.006, -0.024, -0.0315, -0.026, -0.007)
+    fold[:, 1] = p.crease * np.array([-0.19, -0.76, -1.0, -0.825, -0.22]) - p.eye_tilt * along[:5]
     lines = {
         "lash": ribbon(lash, [0.0008, 0.0026, 0.0036, 0.004, 0.003, 0.0008]),
         "lower_lid": ribbon(contour[4:] + np.array([0.0, 0.001, 0.002]), [0.0012, 0.0014, 0.001, 0.0006]),
@@ -114,9 +134,9 @@ def _nose(sketch: Sketch, p: Proportions) -> None:
     base, half, rise = p.nose_base, p.nose_half, p.nose_height
     outline = [
         (0.0, -0.012, 0.012),
-        (0.02, 0.0, 0.012),
-        (0.026, 0.35 * base, 0.018),
-        (0.038, 0.6 * base, 0.02),
+        (0.02 * p.nose_root, 0.0, 0.012),
+        (0.026 * p.nose_root, 0.35 * base, 0.018),
+        (0.038 * p.nose_root, 0.6 * base, 0.02),
         (0.8 * half, 0.74 * base, 0.02),
         (half, 0.87 * base, 0.016),
         (0.88 * half, 0.98 * base, 0.016),
@@ -125,7 +145,7 @@ def _nose(sketch: Sketch, p: Proportions) -> None:
     ]
     sketch.ring("nose", mirror(outline), SURFACE)
     # A turned nose hides its far side: the ridge and the ball are outlines of their own.
-    sketch.ring("nose", ellipse(0.0, 0.83 * base, 0.03, 0.032, rise), SURFACE)
+    sketch.ring("nose", ellipse(0.0, 0.83 * base, 0.03 * p.nose_tip, 0.032 * p.nose_tip, rise), SURFACE)
     sketch.ring("nose", ribbon([(0.0, 0.02, 0.02), (0.0, 0.4 * base, 0.5 * rise), (0.0, 0.8 * base, rise)],
                                [0.012, 0.014, 0.02]), SURFACE)  # fmt: skip
     sketch.pair("nostrils", ellipse(0.42 * half, base - 0.007, 0.21 * half, 0.0062, 0.034), SURFACE)

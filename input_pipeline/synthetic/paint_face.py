@@ -16,6 +16,7 @@ _SCLERA, _TEETH, _CAVITY, _TONGUE = (
     display(196, 84, 88),
 )
 _FRECKLE = linear(0.6, 1.0, 1.1)
+_MOLE = linear(0.2, 0.13, 0.11)  # a multiplier of skin
 
 
 def paint_ear(scene: Scene, name: str) -> None:
@@ -42,10 +43,15 @@ def paint_skin(scene: Scene, shine: np.ndarray) -> None:
         scene.stain(
             scene.glow(f"{name}_cheek", 0.1, 0.075, dy=0.01), palette.flush, 0.34 + 0.25 * rouge(f) + 0.08 * glad
         )
-        scene.stain(scene.glow(f"{name}_socket", 0.085, 0.05, dy=-0.022), palette.shade, 0.34)
-        scene.stain(scene.glow(f"{name}_socket", 0.06, 0.03, dy=0.035), palette.shade, 0.13 + 0.12 * old)
+        deep, bags = 0.34 + 0.1 * f["eye_depth"], max(0.13 + 0.12 * old + 0.08 * f["eye_bags"], 0.0)
+        scene.stain(scene.glow(f"{name}_socket", 0.085, 0.05, dy=-0.022), palette.shade, deep)
+        scene.stain(scene.glow(f"{name}_socket", 0.06, 0.03, dy=0.035), palette.shade, bags)
     canvas.tint(scene.glow("mouth", 0.1, 0.03, dy=p.lower_lip + p.mouth_gap + 0.02), palette.shade, 0.28)
     scene.stain(scene.covers["folds"], palette.shade, 0.2 + 0.25 * glad + 0.15 * old)
+    for name in ("mole", "second_mole"):
+        if f[name] > 0:
+            radius = 0.009 + 0.007 * f[name]
+            scene.stain(scene.glow(name, radius, radius), _MOLE, 1.0)
 
 
 def paint_nose(scene: Scene) -> None:

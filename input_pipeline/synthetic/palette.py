@@ -82,10 +82,12 @@ def from_factors(f: Mapping[str, float]) -> Palette:
     melanin = 0.5 + 0.5 * f["melanin"]
     skin, hair = _skin(f, melanin), _hair(f, melanin)
     brow = _mix(tuple(0.8 * c for c in hair), (52.0, 36.0, 30.0), 0.2)
+    brow = tuple((1.0 + 0.14 * f["brow_tone"]) * c for c in brow)
     if f["hair_dye"] > 0:
         hair = _mix(hair, _hue(f["accessory_hue"], 0.75, 225.0), 0.6)
     iris = _between(_IRIS, 0.5 + 0.5 * f["iris_tone"] + 0.9 * melanin)
-    bare_lips = (0.92 * skin[0], 0.68 * skin[1], 0.66 * skin[2])
+    rosy = f["lip_tone"]
+    bare_lips = ((0.92 + 0.01 * rosy) * skin[0], (0.68 - 0.06 * rosy) * skin[1], (0.66 - 0.04 * rosy) * skin[2])
     tone = 0.5 + 0.5 * f["cloth_tone"]
     cloth = _muted(f["cloth_hue"], 0.62, 60.0 + 170.0 * tone, 0.35)
     room = 0.5 + 0.5 * f["background_tone"]
@@ -112,7 +114,8 @@ def from_factors(f: Mapping[str, float]) -> Palette:
 
 def _skin(f: Mapping[str, float], melanin: float) -> Color:
     red, green, blue = _between(_SKIN, melanin)
-    return red + 3.0 * f["skin_warmth"], green, blue - 4.0 * f["skin_warmth"]
+    warm, rosy = f["skin_warmth"], f["skin_redness"]
+    return red + 4.0 * warm, green - 4.0 * rosy, blue - 6.0 * warm - 3.0 * rosy
 
 
 def _hair(f: Mapping[str, float], melanin: float) -> Color:

@@ -24,8 +24,8 @@ def sketch_relief(sketch: Sketch, p: Proportions) -> np.ndarray:
     e, base, mouth = p.eye_x, p.nose_base, p.mouth_y
     chin = p.chin + p.jaw_drop
     middle = [  # x, y, height over the face, radius across, radius down, steepness
-        (0.0, 0.45 * base, 0.02, 0.042, 0.13, 0.95),
-        (0.0, 0.84 * base, p.nose_height, 0.045, 0.042, 1.0),
+        (0.0, 0.45 * base, 0.02, 0.042 * p.nose_root, 0.13, 0.95),
+        (0.0, 0.84 * base, p.nose_height, 0.045 * p.nose_tip, 0.042 * p.nose_tip, 1.0),
         (0.0, mouth, 0.015, 0.125, 0.085, 0.4),
         (0.0, mouth + 0.9 * p.mouth_gap + 0.5 * p.lower_lip, 0.02, 0.075, 0.03, 0.75),
         (0.0, mouth - 0.1 * p.mouth_gap - 0.6 * p.upper_lip, 0.02, 0.075, 0.024, 0.5),

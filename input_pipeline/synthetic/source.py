@@ -12,10 +12,12 @@ from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
+from input_pipeline.synthetic.factors import sample_factors
 from input_pipeline.types import OpenOptions
 
 SPLITS = ("train", "val", "test")
 _STREAM = re.compile(r"seed(0|[1-9][0-9]{0,17})")
+_WHERE = re.compile(r"([0-9]{1,18})(?:/([0-9]{1,18}))?")
 
 
 class _Names(Sequence):
@@ -36,29 +38,36 @@ class _Names(Sequence):
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticSource:
-    """`count` faces that are rendered on access; pickles as four values.
+    """`count` faces that are rendered on access; pickles as five values.
 
-    Every split is a separate stream: the crc32 of its name is folded into the seed, so no face of one split is in
-    another.
+    Every split is a separate stream: the crc32 of its name is folded into the seed, so no face and no
+    person of one split is in another.
 
     Attributes:
       count: number of faces, at least 1.
       size: side of the images in pixels, 16..4096.
       seed: of the family of streams, any integer.
       split: one of `SPLITS`, or one of the further streams `seed0`, `seed1`, ...
+      people: number of people, 1..count; face i shows person i modulo `people`. None: every face shows another.
 
     Raises:
-      UserError: count or size out of range, or an unknown split.
+      UserError: count, size or people out of range, or an unknown split.
     """
 
     count: int
     size: int
     seed: int
     split: str = "train"
+    people: int | None = None
 
     def __post_init__(self):
         if self.count < 1:
             raise UserError(f"synthetic:{self.count} asks for {self.count} faces; ask for at least 1")
+        if self.people is not None and not 1 <= self.people <= self.count:
+            raise UserError(
+                f"synthetic:{self.count}/{self.people} asks for {self.count} pictures of {self.people} people; "
+                "ask for at least one person, and for no more people than pictures"
+            )
         check_size(self.size)
         if self.split not in SPLITS and not _STREAM.fullmatch(self.split):
             hint = nearest(self.split, SPLITS, f"take {', '.join(SPLITS)}, or seed and a number, as in '?seed7'")
@@ -83,13 +92,15 @@ class SyntheticSource:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Render example `index`: image, mask, landmarks, identity and attributes as from `render`.
+        """Render example `index`: what `render` returns, and `identity` int32 [], the number of its person.
 
         Raises:
           IndexError: index outside -count .. count - 1.
         """
         position = range(self.count)[operator.index(index)]
-        return render(rng.fold(self.seed, self.split), position, self.size)
+        key, person = rng.fold(self.seed, self.split), position % (self.people or self.count)
+        face = render(key, position, self.size, factors=sample_factors(key, position, identity_index=person))
+        return {**face, "identity": np.array(person, np.int32)}
 
 
 def splits(where: str) -> tuple[str, ...]:
@@ -99,11 +110,16 @@ def splits(where: str) -> tuple[str, ...]:
 
 
 def open_split(where: str, split: str, options: OpenOptions) -> SyntheticSource:
-    """Open `synthetic:WHERE?split`, where `where` is the number of faces.
+    """Open `synthetic:WHERE?split`, where `where` is COUNT or COUNT/PEOPLE: how many faces, of how many people.
 
     Raises:
-      UserError: it is not a number, or there is no such stream.
+      UserError: `where` has another form, there are too many faces or people, or there is no such stream.
     """
-    if not where.isascii() or not where.isdigit() or not 0 < int(where) <= 100_000_000:
-        raise UserError(f"'{where}' is not a number of faces: write for example 'synthetic:2000?train'")
-    return SyntheticSource(count=int(where), size=options.size or 128, seed=options.seed, split=split or "train")
+    match = _WHERE.fullmatch(where)
+    count, people = (None if text is None else int(text) for text in match.groups()) if match else (0, None)
+    if not 0 < count <= 100_000_000:
+        raise UserError(
+            f"'{where}' is not a number of faces: write for example 'synthetic:2000?train', or "
+            "'synthetic:20000/2000?train' for 20000 pictures of 2000 people"
+        )
+    return SyntheticSource(count, size=options.size or 128, seed=options.seed, split=split or "train", people=people)

@@ -74,8 +74,9 @@ def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeD
         "weight": ((rows,), jnp.float32),
         "landmarks": ((rows, 5, 2), jnp.float32),
         "seed": ((rows, 2), jnp.uint32),
-        "identity": ((rows, 1), jnp.float32),
-        "attributes": ((rows, 1), jnp.float32),
+        "identity": ((rows,), jnp.int32),
+        "identity_factors": ((rows, 1), jnp.float32),
+        "attribute_factors": ((rows, 1), jnp.float32),
     }
     return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("weight", *system.needs)}
 

@@ -5,6 +5,7 @@ neighbours; a depthwise convolution does the same work 10 to 100 times slower on
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -47,22 +48,26 @@ def _fir_axis(x: jax.Array, weights: Sequence[float], stride: int, axis: int) ->
     return sum(float(w) * s for w, s in zip(weights, shifted, strict=True))
 
 
-def bilinear_double(x: jax.Array) -> jax.Array:
-    """Double the size by bilinear interpolation, pixel centres at .5 (`align_corners=False`), borders repeated.
+def bilinear_double(x: jax.Array, border: Literal["repeat", "zero"] = "repeat") -> jax.Array:
+    """Double the size by bilinear interpolation, pixel centres at .5 (`align_corners=False`).
 
     Args:
       x: [B, H, W, C].
+      border: what lies beyond the border: its pixels again, or zeros, as where StyleGAN2 doubles its RGB image by zero
+        insertion and the filter [1, 3, 3, 1] (arXiv 1912.04958).
 
     Returns:
       [B, 2H, 2W, C].
     """
-    return _double_axis(_double_axis(x, 1), 2)
+    return _double_axis(_double_axis(x, 1, border), 2, border)
 
 
-def _double_axis(x: jax.Array, axis: int) -> jax.Array:
+def _double_axis(x: jax.Array, axis: int, border: str) -> jax.Array:
     size = x.shape[axis]
     first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
     last = jax.lax.slice_in_dim(x, size - 1, size, axis=axis)
+    if border == "zero":
+        first, last = jnp.zeros_like(first), jnp.zeros_like(last)
     previous = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
     following = jnp.concatenate([jax.lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
     pair = jnp.stack([0.75 * x + 0.25 * previous, 0.75 * x + 0.25 * following], axis + 1)

@@ -1,10 +1,14 @@
-"""Residual image discriminator of StyleGAN2 (arXiv 1912.04958) without minibatch deviation, optionally conditional."""
+"""Residual image discriminator of StyleGAN2 (arXiv 1912.04958), optionally conditional.
+
+Its minibatch deviation is optional too: without it, images are judged one by one.
+"""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from l2s_jax.layers.equalized import EqualConv, EqualDense
+from l2s_jax.layers.minibatch_deviation import with_deviation
 from l2s_jax.layers.projection import Projection
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.layers.residual import ConvBlock
@@ -17,23 +21,27 @@ class Discriminator(nn.Module):
       channel_base: channels at R px are min(max_width, channel_base / R); 32768 is channel multiplier 2.
       max_width: largest number of channels.
       regions: number of region ids that condition the logit by projection; 0 (published) for none.
+      group: consecutive rows whose deviation is shown to the last convolution (layers/minibatch_deviation.py); 0 for
+        none.
       lowering: lowering of the halvings (layers/resample.py): `direct`, or `folded` to differentiate the gradient (R1).
-      dtype: compute dtype; the dense layers and the logit are float32.
+      dtype: compute dtype; all that follows the blocks (last convolution, dense layers, logit) is float32.
     """
 
     channel_base: int = 32768
     max_width: int = 512
     regions: int = 0
+    group: int = 0
     lowering: Lowering = "direct"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, region: jax.Array | None = None) -> jax.Array:
+    def __call__(self, image: jax.Array, region: jax.Array | None = None, weight: jax.Array | None = None) -> jax.Array:
         """Compute the logits of images.
 
         Args:
-          image: [B, R, R, 3] in [-1, 1], R a power of two, at least 8.
+          image: [B, R, R, 3] in [-1, 1], R a power of two, at least 8; B a multiple of `group`.
           region: int32 [B] in 0..regions-1 if `regions` > 0, else None.
+          weight: float32 [B], 0 for rows that the deviation of their group leaves out; None for 1. Only with `group`.
 
         Returns:
           float32 [B] logits, positive for real.
@@ -46,8 +54,10 @@ class Discriminator(nn.Module):
             options = {"down": (1, 3, 3, 1), "lowering": self.lowering, "dtype": self.dtype}
             x = ConvBlock(self._width(size // 2), name=f"block_{size}", **options)(x)
             size //= 2
-        x = EqualConv(self._width(4), dtype=self.dtype, name="final_conv")(x)
-        x = x.astype(jnp.float32).reshape(x.shape[0], -1)
+        x = x.astype(jnp.float32)
+        if self.group:
+            x = with_deviation(x, self.group, weight)
+        x = EqualConv(self._width(4), name="final_conv")(x).reshape(x.shape[0], -1)
         features = EqualDense(self._width(4), activate=True, name="dense_0")(x)
         logit = EqualDense(1, name="dense_1")(features)[:, 0]
         return logit + Projection(self.regions, name="projection")(features, region)

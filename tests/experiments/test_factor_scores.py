@@ -18,7 +18,8 @@ def test_every_factor_is_named_once():
     left_out = set(IDENTITY_FACTORS + ATTRIBUTE_FACTORS) - set(names)
     assert not set(names) - set(IDENTITY_FACTORS + ATTRIBUTE_FACTORS)
     worn = {"glasses_style", "hat_style", "earring_style", "accessory_hue"}
-    assert left_out == worn | {"occluder_style", "occluder_x", "occluder_y", "eye_depth"}
+    moles = {f"{name}{end}" for name in ("mole", "second_mole") for end in ("", "_x", "_y")}
+    assert left_out == worn | moles | {"occluder_style", "occluder_x", "occluder_y", "shaved", "lid_fold"}
 
 
 @pytest.mark.parametrize(("factor", "region"), OF_REGIONS)

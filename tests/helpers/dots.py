@@ -15,7 +15,7 @@ def dot_face(height, width, x, y, radius=6.0):
         "image": _image(height, width, [(x, y)], radius),
         "mask": _mask(height, width, [(x, y)], [DOT], radius),
         "landmarks": np.full((5, 2), [x, y], np.float32),
-        "attributes": np.float32([1, 2]),
+        "attribute_factors": np.float32([1, 2]),
     }
 
 

@@ -10,6 +10,7 @@ DEFAULT = Path(__file__).parents[1] / "data" / "goldens"
 BELONGS = {
     "latents2segments": lambda content: "region_slices" in content and "E" in content.get("state", {}),
     "segface": lambda content: "models" in content,
+    "stylegan2": lambda content: "stylegan2_generator" in content,
     "structure_via_consensus": lambda content: "FaceOccNet" in content,
 }
 """Whether the content of a json is a golden of a system. Pairs of other systems may lie beside ours."""

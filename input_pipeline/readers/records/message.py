@@ -1,4 +1,4 @@
-"""Encode a face of a shard as a safetensors message of the encoded photo, the encoded mask and optional vectors."""
+"""Encode a face of a shard as a safetensors message of the encoded photo, the encoded mask and optional arrays."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,8 +9,13 @@ import safetensors.numpy
 
 from input_pipeline.errors import UserError
 
-VECTORS = {"landmarks": 2, "identity": 1, "attributes": 1}
-"""Optional float32 arrays of a message and their number of axes; see `types.Example`."""
+VECTORS = {
+    "landmarks": (np.float32, 2),
+    "identity": (np.int32, 0),
+    "identity_factors": (np.float32, 1),
+    "attribute_factors": (np.float32, 1),
+}
+"""Optional arrays of a message, their types and numbers of axes; see `types.Example`."""
 
 _MAX_NAME_BYTES = 4096
 _MAX_VALUES = 65536  # of one vector
@@ -23,7 +28,7 @@ class Record(NamedTuple):
       name: as in the data set.
       photo: the bytes of a JPEG or PNG file.
       mask: the bytes of a grey PNG of class ids, or None without labels.
-      vectors: some of `VECTORS`, float32.
+      vectors: some of `VECTORS`.
     """
 
     name: str
@@ -57,7 +62,7 @@ def decode(message: bytes, where: str) -> Record:
         _check({"name", "image"} <= files.keys(), "no name or no image")
         _check(arrays.keys() <= VECTORS.keys(), "an unknown array")
         for key, array in arrays.items():
-            fits = array.dtype == np.float32 and array.ndim == VECTORS[key] and array.size <= _MAX_VALUES
+            fits = (array.dtype, array.ndim) == VECTORS[key] and array.size <= _MAX_VALUES
             _check(fits and bool(np.isfinite(array).all()), f"unusable '{key}'")
         _check("landmarks" not in arrays or arrays["landmarks"].shape[1] == 2, "unusable 'landmarks'")
         _check(files["name"].size <= _MAX_NAME_BYTES, "an endless name")

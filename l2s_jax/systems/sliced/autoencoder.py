@@ -12,7 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from l2s_jax import optim
-from l2s_jax.systems import consensus_term
+from l2s_jax.systems import adversary, consensus_term
 from l2s_jax.systems.sliced import losses
 from l2s_jax.systems.sliced.networks import Networks
 from l2s_jax.types import Axis, Batch, Code, Codec, Metrics, Predict, Prediction, PyTree, TrainState, step_rng
@@ -23,8 +23,6 @@ OPTIMISED = {
     "discriminator": ("discriminator", "patch"),
 }
 """Networks by optimiser."""
-ALWAYS_RIGHT, BLIND = 0.98, 0.52
-"""Accuracies of the discriminator between which it teaches something."""
 EXPORTED = ("encoder", "generator")
 
 
@@ -49,7 +47,11 @@ def functions(config: ConfigDict, networks: Networks) -> dict:
         "steps": steps,
         "schedule": functools.partial(schedule, config.schedule),
         "variables": functools.partial(_variables, config),
-        "watch": _watch,
+        "watch": adversary.watch(
+            "discriminate",
+            "raise loss.gan_reconstruction and loss.gan_mix, or lower optim.discriminator.learning_rate",
+            "lower loss.r1 or raise optim.discriminator.learning_rate",
+        ),
         "needs": ("image", "mask", *consensus_term.needs(config)),
         "codec": Codec(
             functools.partial(_encode, inferring),
@@ -81,22 +83,6 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
     if not every or step % every:
         return ("autoencode",)
     return ("discriminate", "r1") if step // every % config.r1_every == 0 else ("discriminate",)
-
-
-def _watch(means: Mapping[str, float]) -> str:
-    """Tell of a discriminator that teaches nothing: one that is always right, or one that cannot tell."""
-    accuracy = means.get("train/discriminate/d_accuracy", 0.75)
-    if accuracy > ALWAYS_RIGHT:
-        return (
-            f"the discriminator is right about {accuracy:.1%} of the pictures: the generator learns little from it; "
-            "raise loss.gan_reconstruction and loss.gan_mix, or lower optim.discriminator.learning_rate"
-        )
-    if accuracy < BLIND:
-        return (
-            f"the discriminator is right about {accuracy:.1%} of the pictures, and chance is 50 %: it is blind; "
-            "lower loss.r1 or raise optim.discriminator.learning_rate"
-        )
-    return ""
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:

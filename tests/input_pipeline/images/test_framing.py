@@ -169,7 +169,9 @@ def test_aligned_rendered_faces(index):
     ys, xs = np.nonzero(ids["nose"])
     np.testing.assert_allclose(np.array([xs.mean(), ys.mean()]) / side, TEMPLATE[2], atol=0.08)
     assert ids["skin"].mean() > 0.1
-    np.testing.assert_array_equal(framed["identity"], SyntheticSource(count=4, size=128, seed=0)[index]["identity"])
+    np.testing.assert_array_equal(
+        framed["identity_factors"], SyntheticSource(count=4, size=128, seed=0)[index]["identity_factors"]
+    )
 
 
 @pytest.mark.parametrize("at_least", [8, 40, 61, 90, 150, 1000])

@@ -55,11 +55,11 @@ def test_the_generator_alone_decides():
         "image": rng.integers(0, 256, (30, 40, 3), dtype=np.uint8),
         "mask": rng.integers(0, 19, (30, 40), dtype=np.uint8),
         "landmarks": rng.uniform(0, 30, (68, 2)).astype(np.float32),
-        "attributes": np.float32([1, 2]),
+        "attribute_factors": np.float32([1, 2]),
     }
     before = {key: array.copy() for key, array in face.items()}
     views = [occlude(face, size=0.5, ignore=False, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
-    for key in ("mask", "landmarks", "attributes"):
+    for key in ("mask", "landmarks", "attribute_factors"):
         np.testing.assert_array_equal(views[0][key], face[key])
     np.testing.assert_array_equal(views[0]["image"], views[1]["image"])
     assert (views[0]["image"] != views[2]["image"]).any()

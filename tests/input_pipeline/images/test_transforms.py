@@ -122,7 +122,7 @@ def test_warp_finds_the_dot_again(degrees, scale, shift, mask_scale):
     assert warped["image"].shape == (side, side, 3)
     assert warped["landmarks"].dtype == np.float32
     assert_dot_at(warped, matrix @ (x, y, 1))
-    np.testing.assert_array_equal(warped["attributes"], [1, 2])
+    np.testing.assert_array_equal(warped["attribute_factors"], [1, 2])
 
 
 def test_warped_mask_takes_ids_at_pixel_centres(noise):

@@ -43,8 +43,9 @@ class LandmarkSource:
             "image": np.full((16, 16, 3), index, np.uint8),
             "mask": np.full((16, 16), index, np.uint8),
             "landmarks": np.full((5, 2), index, np.float32),
-            "identity": np.full(3, index, np.float64),
-            "attributes": np.full(2, -index, np.float32),
+            "identity": np.int64(index),
+            "identity_factors": np.full(3, index, np.float64),
+            "attribute_factors": np.full(2, -index, np.float32),
         }
 
 
@@ -107,9 +108,11 @@ def test_optional_arrays_come_along():
         batch = next(batches)
     index = batch["mask"][:, 8, 8].astype(np.float32)
     np.testing.assert_array_equal(batch["landmarks"], np.broadcast_to(index[:, None, None], (5, 5, 2)))
-    np.testing.assert_array_equal(batch["identity"], np.broadcast_to(index[:, None], (5, 3)))
-    np.testing.assert_array_equal(batch["attributes"], np.broadcast_to(-index[:, None], (5, 2)))
-    assert {batch[key].dtype.name for key in ("landmarks", "identity", "attributes")} == {"float32"}
+    np.testing.assert_array_equal(batch["identity"], index)
+    np.testing.assert_array_equal(batch["identity_factors"], np.broadcast_to(index[:, None], (5, 3)))
+    np.testing.assert_array_equal(batch["attribute_factors"], np.broadcast_to(-index[:, None], (5, 2)))
+    assert {batch[key].dtype.name for key in ("landmarks", "identity_factors", "attribute_factors")} == {"float32"}
+    assert batch["identity"].dtype == np.int32
 
 
 def test_each_epoch_visits_every_example_once_in_a_new_order(faces):

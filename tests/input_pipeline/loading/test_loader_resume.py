@@ -42,7 +42,7 @@ def faces(tmp_path_factory):
 
 
 class Numbered:
-    """Example i says i in its identity; every fifth one has a necklace."""
+    """Example i says i in its factors; every fifth one has a necklace."""
 
     label_set = CELEBAMASK
 
@@ -56,7 +56,7 @@ class Numbered:
         mask = np.full((8, 8), CELEBAMASK["skin"], np.uint8)
         mask[0] = CELEBAMASK["background" if index % 5 else "neck_l"]
         grey = np.full((8, 8, 3), index, np.uint8)
-        return {"image": grey, "mask": mask, "identity": np.array([index, len(self)], np.float32)}
+        return {"image": grey, "mask": mask, "identity_factors": np.array([index, len(self)], np.float32)}
 
 
 def stream(source, process=(0, 1), **changes):
@@ -72,7 +72,7 @@ def run(source, processes, steps, state=None, **changes):
             if state is not None:
                 batches.set_state(state)
             for step in range(steps):
-                rows[step] += [tuple(map(int, identity)) for identity in next(batches)["identity"]]
+                rows[step] += [tuple(map(int, factors)) for factors in next(batches)["identity_factors"]]
             states.append(json.loads(json.dumps(batches.get_state())))
     assert all(each == states[0] for each in states)
     return [row for step in rows for row in step], states[0]
@@ -187,10 +187,10 @@ def test_every_process_gets_the_same_remaining_examples_as_without_a_restart():
             for _ in range(3):
                 next(batches)
             state = batches.get_state()
-            expected = [next(batches)["identity"] for _ in range(5)]
+            expected = [next(batches)["identity_factors"] for _ in range(5)]
         with stream(Numbered(COUNT), (index, 2)) as batches:
             batches.set_state(state)
-            np.testing.assert_array_equal([next(batches)["identity"] for _ in range(5)], expected)
+            np.testing.assert_array_equal([next(batches)["identity_factors"] for _ in range(5)], expected)
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 8}, {"seed": 6}])

@@ -31,8 +31,18 @@ class Part:
         return {"image": image, "mask": np.full((SIDE, SIDE), self.label_set["nose"], np.uint8), **self.extras}
 
 
-FACES = Part(5, CELEBAMASK, 0, landmarks=np.full((5, 2), 8, np.float32), identity=np.ones(3))
-OTHERS = Part(3, LAPA, 100, landmarks=np.full((68, 2), 8, np.float32), identity=np.zeros(3), attributes=np.ones(1))
+FACES = Part(
+    5, CELEBAMASK, 0, landmarks=np.full((5, 2), 8, np.float32), identity=np.int32(7), identity_factors=np.ones(3)
+)
+OTHERS = Part(
+    3,
+    LAPA,
+    100,
+    landmarks=np.full((68, 2), 8, np.float32),
+    identity=np.int32(7),
+    identity_factors=np.zeros(3),
+    attribute_factors=np.ones(1),
+)
 MIXTURE = [Weighted(0.75, FACES), Weighted(0.25, OTHERS)]
 
 
@@ -111,12 +121,14 @@ def test_masks_are_in_the_label_set_of_the_batch_whatever_the_part():
 
 
 def test_only_arrays_that_all_parts_have_in_one_shape_are_kept():
+    # Not `identity` either: person 7 of one part is not person 7 of the other.
     batch = take(stream(MIXTURE), 1)[0]
-    assert set(batch) == {"image", "mask", "weight", "identity"}
-    for colour, identity in zip(colours([batch]), batch["identity"], strict=True):
-        np.testing.assert_array_equal(identity, [float(colour < 100)] * 3)
+    assert set(batch) == {"image", "mask", "weight", "identity_factors"}
+    for colour, factors in zip(colours([batch]), batch["identity_factors"], strict=True):
+        np.testing.assert_array_equal(factors, [float(colour < 100)] * 3)
     alone = take(stream(OTHERS), 1)[0]
-    assert set(alone) == {"image", "mask", "weight", "identity", "landmarks", "attributes"}
+    assert set(alone) == {"image", "mask", "weight", *OTHERS.extras}
+    np.testing.assert_array_equal(alone["identity"], np.full(8, 7, np.int32))
 
 
 def test_a_mixture_of_one_part_is_the_plain_stream():

@@ -9,7 +9,12 @@ from input_pipeline.images.decode import Encoded, jpeg, png, read_image, read_ma
 from input_pipeline.readers.records import message
 from input_pipeline.readers.records.message import Record
 
-VECTORS = {"landmarks": np.float32([[1.5, 2], [3, 4]]), "identity": np.float32([1, 0]), "attributes": np.float32([7])}
+VECTORS = {
+    "landmarks": np.float32([[1.5, 2], [3, 4]]),
+    "identity": np.array(3, np.int32),
+    "identity_factors": np.float32([1, 0]),
+    "attribute_factors": np.float32([7]),
+}
 
 
 @pytest.mark.parametrize("mask", [b"mask", None])
@@ -21,6 +26,7 @@ def test_round_trip(mask, vectors):
     assert found.vectors.keys() == vectors.keys()
     for key, array in vectors.items():
         np.testing.assert_array_equal(found.vectors[key], array)
+        assert found.vectors[key].dtype == array.dtype
     assert message.encode(found) == message.encode(record)
 
 
@@ -51,7 +57,10 @@ def arrays(**changed):
         arrays(landmarks=np.zeros((5, 2), np.float64)),
         arrays(landmarks=np.full((5, 2), np.nan, np.float32)),
         arrays(landmarks=np.zeros((40000, 2), np.float32)),
-        arrays(identity=np.zeros((1, 1), np.float32)),
+        arrays(identity=np.zeros(3, np.float32)),  # what earlier versions called so
+        arrays(identity=np.array(3, np.int64)),
+        arrays(attributes=np.zeros(3, np.float32)),
+        arrays(identity_factors=np.zeros((1, 1), np.float32)),
         arrays(name=np.zeros(5000, np.uint8)),
         arrays(name=np.frombuffer(b"\xff\xfe", np.uint8)),
     ],

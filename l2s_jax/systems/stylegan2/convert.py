@@ -1,0 +1,233 @@
+"""Conversion of published StyleGAN2 weights, in the names of rosinality's implementation, to variables of our networks.
+
+The names of that implementation are the common form; readers of other releases rename their tensors to it. Its
+convolutions are scaled by 1 / sqrt(fan in) when they run, as ours are; weights that already are (NVIDIA's PyTorch
+release) must be multiplied by sqrt(fan in) first.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from input_pipeline.errors import UserError
+from l2s_jax.layers.fir import normalized
+from l2s_jax.models.discriminator import Discriminator
+from l2s_jax.models.stylegan2.generator import Generator
+from l2s_jax.models.stylegan2.mapping import Mapping as MappingNetwork
+from l2s_jax.models.stylegan2.synthesis import BUFFERS, TAPS, Synthesis
+from l2s_jax.systems.base import Converted, choose_head
+from l2s_jax.systems.stylegan2.published import WEIGHTS
+from l2s_jax.systems.stylegan2.steps import GENERATOR
+from l2s_jax.torch_weights.state_dict import (
+    Constant,
+    Rule,
+    State,
+    Target,
+    conv,
+    convert,
+    dense_of_maps,
+    flat,
+    layer,
+    leaf,
+    modulated,
+    scalar,
+    within,
+)
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+MEAN = "latent_avg"
+"""Name of the mean code. Checkpoints have it beside the generator, and some lack it."""
+MEAN_DRAWS = 10_000
+"""Codes that are averaged where a checkpoint lacks the mean."""
+
+
+class ConvertedGenerator(NamedTuple):
+    """A published generator with the sizes of its tensors.
+
+    Attributes:
+      network: the module.
+      variables: its collections `params` and `buffers`, float32 numpy.
+    """
+
+    network: Generator
+    variables: dict
+
+
+def _up(match: re.Match) -> str:
+    """Name the layer of `convs.N`: even numbers double the map, odd ones follow at the same size."""
+    number = int(match[1])
+    return f"{'conv' if number % 2 else 'up'}_{_side(number // 2)}"
+
+
+def _rgb(match: re.Match) -> str:
+    return f"rgb_{_side(int(match[1]))}"
+
+
+def _side(level: int) -> int:
+    return 8 * 2**level
+
+
+def _synthesis(target: Target) -> Target:
+    return lambda match: f"synthesis/{target(match) if callable(target) else target}"
+
+
+def _modulated(source: str, target: Target) -> tuple[Rule, ...]:
+    target = within(_synthesis(target), "conv")
+    weight = leaf(rf"{source}\.conv\.weight", target, "kernel", modulated)
+    return weight, *layer(rf"{source}\.conv\.modulation", within(target, "affine"))
+
+
+def _styled(source: str, target: Target) -> tuple[Rule, ...]:
+    return (
+        *_modulated(source, target),
+        leaf(rf"{source}\.noise\.weight", _synthesis(target), "noise_strength", scalar),
+        leaf(rf"{source}\.activate\.bias", _synthesis(target), "bias"),
+    )
+
+
+def _to_image(source: str, target: Target) -> tuple[Rule, ...]:
+    return *_modulated(source, target), leaf(rf"{source}\.bias", _synthesis(target), "bias", flat)
+
+
+def _plane(tensor: np.ndarray) -> np.ndarray:
+    """Reshape a noise plane: [1, 1, H, W] -> [H, W, 1]."""
+    return tensor.transpose(2, 3, 0, 1)[..., 0]
+
+
+GENERATOR_RULES = (
+    *layer(r"style\.(\d+)", lambda match: f"mapping/dense_{int(match[1]) - 1}"),
+    Rule(r"input\.input", "params/synthesis/const", lambda tensor: tensor[0].transpose(1, 2, 0)),
+    *_styled(r"conv1", "conv_4"),
+    *_to_image(r"to_rgb1", "rgb_4"),
+    *_styled(r"convs\.(\d+)", _up),
+    *_to_image(r"to_rgbs\.(\d+)", _rgb),
+    Rule(r"noises\.noise_(\d+)", rf"{BUFFERS}/synthesis/noise_\1", _plane),
+    Rule(MEAN, f"{BUFFERS}/w_avg", flat),
+)
+
+
+def _biased(source: str, activation: str, target: Target) -> tuple[Rule, ...]:
+    """Return the rules of a convolution whose bias belongs to its activation; `source` is that of the weight."""
+    return leaf(rf"{source}\.weight", target, "kernel", conv), leaf(rf"{activation}\.bias", target, "bias")
+
+
+def _discriminator_rules(size: int) -> tuple[Rule, ...]:
+    def block(name: str) -> Target:
+        return lambda match: f"block_{size // 2 ** (int(match[1]) - 1)}/{name}"
+
+    return (
+        *_biased(r"convs\.0\.0", r"convs\.0\.1", "from_rgb"),
+        *_biased(r"convs\.(\d+)\.conv1\.0", r"convs\.(\d+)\.conv1\.1", block("conv_0")),
+        *_biased(r"convs\.(\d+)\.conv2\.1", r"convs\.(\d+)\.conv2\.2", block("conv_1")),
+        leaf(r"convs\.(\d+)\.skip\.1\.weight", block("skip"), "kernel", conv),
+        *_biased(r"final_conv\.0", r"final_conv\.1", "final_conv"),
+        *layer(r"final_linear\.0", "dense_0", dense_of_maps(4, 4)),
+        *layer(r"final_linear\.1", "dense_1"),
+    )
+
+
+def _filter(gain: float):
+    def expected(shape: tuple[int, ...]) -> np.ndarray:
+        del shape
+        weights = normalized(TAPS)
+        return gain * np.outer(weights, weights)
+
+    return expected
+
+
+GENERATOR_CONSTANTS = (Constant(r".*\.(blur|upsample)\.kernel", _filter(4.0)),)
+DISCRIMINATOR_CONSTANTS = (Constant(r".*\.(conv2|skip)\.0\.kernel", _filter(1.0)),)
+
+
+def convert_generator(state: State) -> ConvertedGenerator:
+    """Convert a published generator of any size; where it lacks the mean code, that of `MEAN_DRAWS` draws is taken.
+
+    Args:
+      state: its tensors by name; perhaps with `latent_avg`.
+
+    Raises:
+      UserError: the tensors are not those of such a network; the message names them.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    network = _generator(shapes)
+    target = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, network.mapping.code)))
+    lacks_mean = MEAN not in state
+    if lacks_mean:
+        state = {**state, MEAN: np.zeros(network.mapping.code, np.float32)}
+    variables = convert(state, GENERATOR_RULES, GENERATOR_CONSTANTS, target, "published generator")
+    if lacks_mean:
+        variables[BUFFERS]["w_avg"] = _mean_code(network, variables)
+    return ConvertedGenerator(network, variables)
+
+
+def convert_discriminator(state: State) -> tuple[Discriminator, dict]:
+    """Convert a published discriminator of any size; return the module and its variables (float32 numpy).
+
+    Its groups are consecutive rows (layers/minibatch_deviation.py), four as published.
+
+    Raises:
+      UserError: the tensors are not those of such a network; the message names them.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    blocks = len([name for name in shapes if re.fullmatch(r"convs\.\d+\.skip\.1\.weight", name)])
+    size = 4 * 2**blocks
+    first, last = _shape("convs.0.0.weight", 4, shapes)[0], _shape("final_conv.0.weight", 4, shapes)[0]
+    network = Discriminator(channel_base=first * size, max_width=last, group=4)
+    images = jax.ShapeDtypeStruct((network.group, size, size, 3), jnp.float32)
+    target = jax.eval_shape(network.init, jax.random.key(0), images)
+    rules = _discriminator_rules(size)
+    return network, convert(state, rules, DISCRIMINATOR_CONSTANTS, target, "published discriminator")
+
+
+def read(state: State, head: str | None, config: ConfigDict) -> Converted:
+    """Convert a published generator to a model of this system.
+
+    Args:
+      state: the tensors by name.
+      head: a name of `WEIGHTS.heads`, or None.
+      config: defaults of this system, unlocked; is edited to that of the published network, `image_size` too.
+
+    Raises:
+      UserError: the tensors are not weights of this system.
+    """
+    network, variables = convert_generator(state)
+    synthesis = network.synthesis
+    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{synthesis.size} px")
+    config.label_set, config.image_size = chosen.label_set, synthesis.size
+    model = config.model
+    model.code, model.mapping_layers = network.mapping.code, network.mapping.layers
+    for sizes in (model, model.discriminator):
+        sizes.channel_base, sizes.max_width = synthesis.channel_base, synthesis.max_width
+    return Converted(f"StyleGAN2, {synthesis.size} px", chosen, config, {GENERATOR: variables})
+
+
+def _generator(shapes: Shapes) -> Generator:
+    """Build the generator with the sizes of the published tensors."""
+    levels = [int(match[1]) for name in shapes if (match := re.fullmatch(r"to_rgbs\.(\d+)\.conv\.weight", name))]
+    mapping = [name for name in shapes if re.fullmatch(r"style\.\d+\.weight", name)]
+    if not levels or not mapping:
+        raise UserError("the weights are not of a published StyleGAN2 generator: no tensors 'to_rgbs.N' and 'style.N'")
+    size = 4 * 2 ** len(levels)
+    widest = _shape("input.input", 4, shapes)[1]
+    last = _shape(f"to_rgbs.{len(levels) - 1}.conv.weight", 5, shapes)[2]
+    code = _shape("style.1.weight", 2, shapes)[0]
+    synthesis = Synthesis(size, channel_base=last * size, max_width=widest)
+    return Generator(MappingNetwork(code, len(mapping)), synthesis)
+
+
+def _shape(name: str, rank: int, shapes: Shapes) -> tuple[int, ...]:
+    if len(shapes.get(name, ())) != rank:
+        raise UserError(f"the weights are not of a published StyleGAN2: no tensor '{name}' of rank {rank}")
+    return shapes[name]
+
+
+def _mean_code(network: nn.Module, variables: dict) -> np.ndarray:
+    z = jax.random.normal(jax.random.key(0), (MEAN_DRAWS, network.mapping.code))
+    return np.asarray(jax.jit(network.apply, static_argnames="method")(variables, z, method="codes").mean(axis=0))
