@@ -1,4 +1,4 @@
-"""Losses of Face Identity Disentanglement, and the additive angular margin that its identity network is trained with.
+"""Losses of Face Identity Disentanglement, and the one that its identity networks are trained with.
 
 docs/methods/id_disentanglement.md, "Losses". All means are global, over real rows.
 """
@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.losses.reductions import Psum, append_axes, global_mean, safe_divide
+from l2s_jax.losses.reductions import Psum, global_mean, safe_divide
 from l2s_jax.losses.ssim import ms_ssim
+from l2s_jax.types import Axis
 
 LANDMARK_SIDE = 160
 """Landmark distances are pixels of a picture of this side (published), whatever the size of the networks' images."""
@@ -43,7 +44,7 @@ def landmark_loss(points: jax.Array, target: jax.Array, weight: jax.Array, psum:
     """Compute the mean squared difference of coordinates, in pixels of a picture of `LANDMARK_SIDE`.
 
     Args:
-      points: [B, K, 2], in which the picture goes from -1 to 1.
+      points: [B, K, 2], in fractions of the picture's side.
       target: the same; no gradient flows into it.
       weight: [B], 0 = padding.
       psum: sum over the devices.
@@ -51,7 +52,7 @@ def landmark_loss(points: jax.Array, target: jax.Array, weight: jax.Array, psum:
     Returns:
       float32 scalar.
     """
-    difference = LANDMARK_SIDE / 2 * (points - jax.lax.stop_gradient(target))
+    difference = LANDMARK_SIDE * (points - jax.lax.stop_gradient(target))
     return global_mean(jnp.square(difference), weight, psum)
 
 
@@ -106,33 +107,37 @@ def reconstruction_loss(
     return alpha * structure + (1 - alpha) * (total if summed else safe_divide(total, count))
 
 
-def margin_loss(
-    embedding: jax.Array, people: jax.Array, identity: jax.Array, margin: float, scale: float, weight: jax.Array, psum: Psum
-) -> jax.Array:
-    """Compute the cross entropy of people with an additive angular margin (ArcFace, Deng et al. 2019).
+def contrastive_loss(
+    embedding: jax.Array, other: jax.Array, margin: float, scale: float, weight: jax.Array, axis: Axis
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the cross entropy of finding each person's second picture among those of all people of the batch.
 
-    The logit of the true person is scale cos(angle + margin); where angle + margin exceeds pi, it is continued by
-    scale (cos(angle) - margin sin(margin)), as most implementations do.
+    The logits are scale times the cosine, less a margin for the right person: InfoNCE (van den Oord et al. 2018), in
+    both directions, with the additive margin of CosFace (Wang et al. 2018).
 
     Args:
-      embedding: [B, I], of length 1.
-      people: [P, I], one vector of any length for each person.
-      identity: int32 [B], number of the person.
-      margin: in radians.
+      embedding: [B, I], of length 1, of one picture of each person.
+      other: the same of another picture.
+      margin: taken off the cosine of the right pair.
       scale: factor of all logits.
-      weight: [B], 0 = padding.
-      psum: sum over the devices.
+      weight: [B], 0 = padding, which is nobody.
+      axis: the step's axis; the people are those of the global batch.
 
     Returns:
-      float32 scalar.
+      float32 scalars: the loss, and the share of first pictures whose most similar second picture is the right one.
     """
-    cosine = jnp.clip(embedding @ unit(people).T, -1 + 1e-6, 1 - 1e-6)
-    own = jax.nn.one_hot(identity, len(people))
-    true = jnp.sum(own * cosine, axis=-1)
-    turned = true * np.cos(margin) - jnp.sqrt(1 - true**2) * np.sin(margin)
-    turned = jnp.where(true > np.cos(np.pi - margin), turned, true - margin * np.sin(margin))
-    logits = scale * (cosine + own * append_axes(turned - true, 2))
-    return global_mean(-jnp.sum(own * jax.nn.log_softmax(logits), axis=-1), weight, psum)
+    present = axis.all_gather(weight)
+    right = axis.local_rows(jnp.eye(len(present)))
+    loss, hits = 0.0, None
+    for own, among in ((embedding, other), (other, embedding)):
+        cosine = jnp.matmul(own, axis.all_gather(among).T, precision="highest")
+        logits = jnp.where(present[None] > 0, scale * (cosine - margin * right), -jnp.inf)
+        entropy = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(right > 0, logits, 0.0), axis=-1)
+        loss = loss + global_mean(jnp.where(weight > 0, entropy, 0.0), weight, axis.psum) / 2
+        if hits is None:
+            nearest = jnp.argmax(logits + scale * margin * right, axis=-1)
+            hits = global_mean(nearest == jnp.argmax(right, axis=-1), weight, axis.psum)
+    return loss, hits
 
 
 def unit(x: jax.Array) -> jax.Array:

@@ -21,9 +21,11 @@ IDENTITY = (
     "mouth_width",
     "brow_thickness",
     "hairline",
+    "hair_length",
     "skin",
     "hair",
     "iris",
+    "lips",
 )
 """Names of the identity factors, in order."""
 ATTRIBUTES = (
@@ -53,11 +55,12 @@ _EYES, _MOUTH = -0.04, 0.4
 _COLOURS = {
     "skin": ((0.36, 0.22, 0.15), (0.82, 0.66, 0.52)),
     "hair": ((0.09, 0.06, 0.05), (0.80, 0.60, 0.22)),
-    "iris": ((0.20, 0.11, 0.04), (0.25, 0.62, 0.85)),
+    "iris": ((0.20, 0.10, 0.02), (0.22, 0.66, 0.88)),
+    "lips": ((0.30, 0.08, 0.16), (0.92, 0.44, 0.40)),
     "background": ((0.12, 0.22, 0.45), (0.72, 0.76, 0.60)),
 }
 """The two ends between which a factor mixes, RGB in [0, 1]."""
-_WHITE, _PUPIL, _THROAT, _LIPS = (0.85, 0.85, 0.83), (0.03, 0.03, 0.04), (0.22, 0.05, 0.06), (0.72, 0.22, 0.24)
+_WHITE, _PUPIL, _THROAT = (0.85, 0.85, 0.83), (0.03, 0.03, 0.04), (0.2, 0.04, 0.05)
 _DEPTH = {"head": 0.25, "eyes": 0.75, "nose": 1.3, "mouth": 0.85}
 """How far a part follows a turn of the head."""
 
@@ -77,6 +80,7 @@ class _Face(NamedTuple):
     smile: jax.Array
     brow: jax.Array
     hairline: jax.Array
+    hair_length: jax.Array
     roll: jax.Array
     scale: jax.Array
     shift: jax.Array
@@ -119,20 +123,21 @@ def _bounded(factors: jax.Array) -> jax.Array:
 
 def _face(i: jax.Array, a: jax.Array) -> _Face:
     identity, attribute = dict(zip(IDENTITY, i, strict=True)), dict(zip(ATTRIBUTES, a, strict=True))
-    eye = 0.135 + 0.045 * identity["eye_size"]
+    eye = 0.15 + 0.055 * identity["eye_size"]
     return _Face(
         width=0.52 + 0.12 * identity["face_width"],
         height=0.62 + 0.11 * identity["face_height"],
-        eye_distance=0.235 + 0.07 * identity["eye_distance"],
+        eye_distance=0.25 + 0.08 * identity["eye_distance"],
         eye_width=eye,
         eye_height=eye * (0.55 + 0.4 * attribute["eye_opening"]),
         nose_length=0.25 + 0.09 * identity["nose_length"],
-        nose_width=0.11 + 0.06 * identity["nose_width"],
-        mouth_width=0.2 + 0.08 * identity["mouth_width"],
+        nose_width=0.12 + 0.07 * identity["nose_width"],
+        mouth_width=0.21 + 0.09 * identity["mouth_width"],
         mouth_opening=0.075 + 0.07 * attribute["mouth_opening"],
         smile=0.11 * attribute["smile"],
-        brow=0.05 + 0.035 * identity["brow_thickness"],
-        hairline=-0.36 + 0.12 * identity["hairline"],
+        brow=0.055 + 0.04 * identity["brow_thickness"],
+        hairline=-0.37 + 0.13 * identity["hairline"],
+        hair_length=0.28 + 0.26 * identity["hair_length"],
         roll=0.35 * attribute["roll"],
         scale=1.1 + 0.15 * attribute["scale"],
         shift=0.16 * attribute["shift"],
@@ -161,12 +166,17 @@ def _draw(i: jax.Array, a: jax.Array, size: int) -> jax.Array:
     def paint(canvas, mask, colour):
         return canvas + mask[..., None] * (jnp.asarray(colour)[None, None] - canvas)
 
-    mixed = {name: 0.5 + 0.5 * value for name, value in (*zip(IDENTITY, i, strict=True), *zip(ATTRIBUTES, a, strict=True))}
-    skin, hair, iris, background = (
-        jnp.asarray(low) + mixed[name] * (jnp.asarray(high) - jnp.asarray(low)) for name, (low, high) in _COLOURS.items()
+    mixed = {
+        name: 0.5 + 0.5 * value for name, value in (*zip(IDENTITY, i, strict=True), *zip(ATTRIBUTES, a, strict=True))
+    }
+    skin, hair, iris, lips, background = (
+        jnp.asarray(low) + mixed[name] * (jnp.asarray(high) - jnp.asarray(low))
+        for name, (low, high) in _COLOURS.items()
     )
     canvas = jnp.broadcast_to(background[None, None], (size, size, 3))
-    canvas = paint(canvas, ellipse("head", (0.0, _CHIN - 0.12), (face.width + 0.13, face.height + 0.1)), hair)
+    # The hair hangs from 0.12 above the head to somewhere between its middle and below the chin.
+    hanging = face.height + 0.05 + face.hair_length / 2
+    canvas = paint(canvas, ellipse("head", (0.0, hanging - face.height - 0.12 + _CHIN), (face.width + 0.13, hanging)), hair)
     head = ellipse("head", (0.0, _CHIN), (face.width, face.height))
     canvas = paint(canvas, head, skin)
     line = face.at("head", 0.0, face.hairline)
@@ -178,13 +188,13 @@ def _draw(i: jax.Array, a: jax.Array, size: int) -> jax.Array:
         canvas = paint(canvas, ellipse("eyes", brow, (0.15, face.brow), bend=0.03), 0.45 * hair)
         eye = ellipse("eyes", centre, (face.eye_width, face.eye_height))
         canvas = paint(canvas, eye, _WHITE)
-        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.62 * face.eye_width,) * 2), iris)
-        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.25 * face.eye_width,) * 2), _PUPIL)
+        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.66 * face.eye_width,) * 2), iris)
+        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.22 * face.eye_width,) * 2), _PUPIL)
     tip = _EYES + face.nose_length
     canvas = paint(canvas, ellipse("nose", (0.0, tip - 0.1), (0.035, 0.13)), 0.8 * skin)
     canvas = paint(canvas, ellipse("nose", (0.0, tip), (face.nose_width, 0.055)), 0.5 * skin)
-    lips = (face.mouth_width, 0.045 + face.mouth_opening)
-    canvas = paint(canvas, ellipse("mouth", (0.0, _MOUTH), lips, bend=-face.smile), _LIPS)
+    outer = (face.mouth_width, 0.065 + face.mouth_opening)
+    canvas = paint(canvas, ellipse("mouth", (0.0, _MOUTH), outer, bend=-face.smile), lips)
     inner = (0.8 * face.mouth_width, face.mouth_opening)
     canvas = paint(canvas, ellipse("mouth", (0.0, _MOUTH), inner, bend=-0.64 * face.smile), _THROAT)
     light = 1 + 0.16 * a[ATTRIBUTES.index("light")] * jnp.asarray(grid)[None, :, None]
@@ -207,15 +217,17 @@ def _points(face: _Face, size: int) -> jax.Array:
     brow_x = np.linspace(-0.15, 0.15, 5, dtype=np.float32)
     tip = _EYES + face.nose_length
     wings = np.linspace(-1, 1, 5, dtype=np.float32)
-    lips, inner = (face.mouth_width, 0.045 + face.mouth_opening), (0.8 * face.mouth_width, face.mouth_opening)
+    outer, inner = (face.mouth_width, 0.065 + face.mouth_opening), (0.8 * face.mouth_width, face.mouth_opening)
     # The first point of an eye or mouth is its corner at the image's left; then along the upper edge.
     parts = (
         arc("head", (0.0, _CHIN), (face.width, face.height), np.linspace(180, 0, 17)),
         *(straight("eyes", cx + brow_x, _EYES - 0.19 + 0.03 * (brow_x / 0.15) ** 2) for cx, _ in eyes),
-        straight("nose", jnp.zeros(4), _EYES + face.nose_length * jnp.asarray(np.linspace(0.1, 1, 4, dtype=np.float32))),
+        straight(
+            "nose", jnp.zeros(4), _EYES + face.nose_length * jnp.asarray(np.linspace(0.1, 1, 4, dtype=np.float32))
+        ),
         straight("nose", face.nose_width * wings, tip + 0.055 * jnp.asarray(np.sqrt(1 - wings**2))),
         *(arc("eyes", eye, (face.eye_width, face.eye_height), (180, 240, 300, 360, 420, 480)) for eye in eyes),
-        arc("mouth", (0.0, _MOUTH), lips, np.arange(180, 540, 30), -face.smile),
+        arc("mouth", (0.0, _MOUTH), outer, np.arange(180, 540, 30), -face.smile),
         arc("mouth", (0.0, _MOUTH), inner, np.arange(180, 540, 45), -0.64 * face.smile),
     )
     x, y = (jnp.concatenate([part[axis] for part in parts]) for axis in (0, 1))

@@ -4,16 +4,18 @@ from ml_collections import ConfigDict
 
 from l2s_jax import optim
 from l2s_jax.losses.identity import KINDS, MASKS
+from l2s_jax.models.stylegan2 import config as stylegan2
 from l2s_jax.schema import MOST, OneOf, Range, within
 
 WIDTHS = Range(1, 65536)
 RANGES = {
-    "generator.kind": OneOf(("oracle",)),
+    "generator.kind": OneOf(("oracle", "stylegan2")),
     "generator.width": Range(22, 65536),
+    "generator.truncation": Range(0.0, 1.0),
+    **within("generator.stylegan2", stylegan2.RANGES),
     "encoders.steps": Range(0, MOST),
-    "encoders.views": Range(1, 64),
     "encoders.people": Range(2, 10_000_000),
-    "encoders.margin": Range(0.0, 1.5),
+    "encoders.margin": Range(0.0, 1.0),
     "encoders.scale": Range(1.0, 256.0),
     "encoders.evaluator_every": Range(1, MOST),
     "model": WIDTHS,
@@ -25,8 +27,11 @@ RANGES = {
     "schedule": Range(0, MOST),
     "schedule.cross_every": Range(1, MOST),
     "optim.ema": Range(0.0, 1.0),
-    **{name: allowed for group in ("encoders", "mapper", "adversarial", "discriminator")
-       for name, allowed in within(f"optim.{group}", optim.RANGES).items()},
+    **{
+        name: allowed
+        for group in ("encoders", "mapper", "adversarial", "discriminator")
+        for name, allowed in within(f"optim.{group}", optim.RANGES).items()
+    },
 }
 """Allowed values of the fields of `default_config()`."""
 
@@ -37,21 +42,23 @@ def default_config() -> ConfigDict:
     config.label_set = "celebamask"  # unused: this system does not segment
     config.image_size = 64
     config.generator = ConfigDict()
-    config.generator.kind = "oracle"  # oracle: drawn faces whose factors can be read off any code
+    config.generator.kind = "oracle"  # oracle: drawn faces whose factors can be read off any code | stylegan2
     config.generator.width = 32  # length of a code of the oracle
+    config.generator.model = ""  # for stylegan2: a trained model of that system
+    config.generator.truncation = 1.0  # of all layers of stylegan2 alike; 1 = none
+    config.generator.stylegan2 = stylegan2.default_config()  # its sizes: the fields `model` of that system
     config.encoders = ConfigDict()
     config.encoders.steps = 800  # batches at the beginning that train identity and landmark networks
-    config.encoders.views = 2  # faces drawn for each row of such a batch
-    config.encoders.people = 1024  # people that the identity networks are trained on
-    config.encoders.margin = 0.3  # margin of ArcFace, radians
-    config.encoders.scale = 32.0  # scale of its logits
+    config.encoders.people = 65536  # people that the identity networks are trained on
+    config.encoders.margin = 0.1  # margin of the cosine of the right pair
+    config.encoders.scale = 24.0  # factor of all cosines
     config.encoders.evaluator_every = 2  # batches from one to the next that trains the second identity network
     config.model = ConfigDict()
-    config.model.identity = _encoder(128, 32)  # E_id
-    config.model.evaluator = _encoder(96, 24)  # a second identity network, for evaluation only
+    config.model.identity = _encoder(128, 16)  # E_id
+    config.model.evaluator = _encoder(96, 16)  # a second identity network, for evaluation only
     config.model.landmarks = ConfigDict()  # E_lnd
-    config.model.landmarks.width = 32
-    config.model.attributes = _encoder(128, 32)  # E_attr
+    config.model.landmarks.width = 16
+    config.model.attributes = _encoder(128, 16)  # E_attr
     config.model.mapper = ConfigDict()
     config.model.mapper.widths = (256, 128, 64)  # hidden layers of M
     config.model.mapper.last_scale = 0.05  # factor on the initial weights of its last layer (published: 1)

@@ -9,6 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from l2s_jax.models import face_renderer
+from l2s_jax.models.stylegan2 import config as stylegan2_networks
+from l2s_jax.models.stylegan2.generator import Generator as GeneratorNetwork
 from l2s_jax.types import PyTree
 
 FACTORS = len(face_renderer.IDENTITY) + len(face_renderer.ATTRIBUTES)
@@ -39,8 +41,16 @@ class Generator(NamedTuple):
 
 
 def build(config: ConfigDict) -> Generator:
-    """Build the generator that a config names."""
-    return oracle(config.generator.width, config.image_size)
+    """Build the generator that a config names.
+
+    Raises:
+      UserError: sizes for which there is no StyleGAN2.
+    """
+    side = config.image_size
+    if config.generator.kind == "oracle":
+        return oracle(config.generator.width, side)
+    network = stylegan2_networks.generator(config.generator.stylegan2, side, jnp.dtype(config.precision.compute))
+    return stylegan2(network, config.generator.truncation)
 
 
 def oracle(width: int, side: int) -> Generator:
@@ -72,6 +82,23 @@ def oracle(width: int, side: int) -> Generator:
         factors=factors,
         compose=compose,
     )
+
+
+def stylegan2(network: GeneratorNetwork, truncation: float) -> Generator:
+    """Return a StyleGAN2 with its stored noise: one w for all layers, and all of them truncated alike or none."""
+    length = network.mapping.code
+
+    def codes(variables, z):
+        code = network.apply(variables, z, method="codes")
+        return network.apply(variables, code, truncation, method="truncated")
+
+    def draw(variables, code):
+        return network.apply(variables, code, method="images")
+
+    def init(rng):
+        return network.init(rng, jnp.zeros((1, length)))
+
+    return Generator(length, length, init, codes, draw)
 
 
 def statistics(generator: Generator, variables: PyTree, rng: jax.Array) -> dict[str, jax.Array]:

@@ -63,7 +63,7 @@ class Networks:
     whitened: bool
 
     def init(self, rng: jax.Array, name: str) -> PyTree:
-        """Return random parameters of the network called `name`."""
+        """Return random variables of the network called `name`, with the collection `params`."""
         module, image = getattr(self, name), jnp.zeros((1, self.side, self.side, 3))
         if name == "mapper":
             inputs = (jnp.zeros((1, self.identity.outputs)), jnp.zeros((1, self.attributes.outputs)))
@@ -71,7 +71,7 @@ class Networks:
             inputs = (jnp.zeros((1, self.generator.width)),)
         else:
             inputs = (image,)
-        return module.init(rng, *inputs)["params"]
+        return module.init(rng, *inputs)
 
     def latents(self, seed: jax.Array) -> Latents:
         """Draw the random numbers of each row: `seed` uint32 [B, 2] is the data of its key."""
@@ -93,26 +93,26 @@ class Networks:
 
     def embed(self, variables: Variables, image: jax.Array, name: str = "identity") -> jax.Array:
         """Return identities of length 1, by the network called `name`."""
-        return unit(getattr(self, name).apply({"params": variables[name]}, image))
+        return unit(getattr(self, name).apply(variables[name], image))
 
     def points(self, variables: Variables, image: jax.Array) -> jax.Array:
-        """Return landmarks [B, 68, 2], in which the picture goes from -1 to 1."""
-        found = self.landmarks.apply({"params": variables["landmarks"]}, image)
+        """Return landmarks [B, 68, 2], (x, y) in fractions of the side."""
+        found = self.landmarks.apply(variables["landmarks"], image)
         return found.reshape(-1, LANDMARKS, 2)
 
     def look(self, variables: Variables, image: jax.Array) -> jax.Array:
         """Return attributes [B, A]."""
-        return self.attributes.apply({"params": variables["attributes"]}, image)
+        return self.attributes.apply(variables["attributes"], image)
 
     def map(self, variables: Variables, identity: jax.Array, attributes: jax.Array) -> jax.Array:
         """Return codes [B, W] of identities and attributes."""
         mean = variables["codes"]["mean"] if self.from_mean else None
-        return self.mapper.apply({"params": variables["mapper"]}, identity, attributes, mean)
+        return self.mapper.apply(variables["mapper"], identity, attributes, mean)
 
     def judge(self, variables: Variables, code: jax.Array) -> jax.Array:
         """Return the logits [B] of codes, positive for real ones."""
         code = self.standardised(variables, code) if self.whitened else code
-        return self.discriminator.apply({"params": variables["discriminator"]}, code)
+        return self.discriminator.apply(variables["discriminator"], code)
 
     def standardised(self, variables: Variables, code: jax.Array) -> jax.Array:
         """Scale each number of a code to mean 0 and variance 1 over the generator's codes."""

@@ -97,9 +97,8 @@ def _measure(networks, variables, person, seen, truth, code) -> dict[str, jax.Ar
         rows[f"{name}_cosine"] = jnp.sum(out * own, axis=-1)
         rows[f"{name}_leak"] = jnp.sum(out * other, axis=-1)
         rows[f"{name}_stranger"] = jnp.sum(out * jnp.roll(own, 1, axis=0), axis=-1)
-    half = networks.side / 2
     apart = networks.points(variables, image) - networks.points(variables, seen)
-    rows["landmark_pixels"] = half * jnp.mean(jnp.linalg.norm(apart[:, JAW:], axis=-1), axis=-1)
+    rows["landmark_pixels"] = networks.side * jnp.mean(jnp.linalg.norm(apart[:, JAW:], axis=-1), axis=-1)
     rows["code_energy"] = jnp.mean(jnp.square(networks.standardised(variables, code)), axis=-1)
     if truth is not None:
         factors = networks.generator.factors(code)
@@ -160,8 +159,7 @@ def _reconstruction(rows: Rows) -> dict[str, float]:
 def _factors(rows: Rows, name: str) -> dict:
     """Correlate the factors of an answer with those of both images, and count those above one half."""
     out, own, other = (
-        rows[key].astype(np.float64)
-        for key in (f"{name}/factors", "source/identity_image", "source/attribute_image")
+        rows[key].astype(np.float64) for key in (f"{name}/factors", "source/identity_image", "source/attribute_image")
     )
     by_person, by_look = transfer.correlations(out, own), transfer.correlations(out, other)
     wanted = {"identity": by_person[:_PEOPLE], "attributes": by_look[_PEOPLE:]}

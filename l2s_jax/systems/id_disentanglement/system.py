@@ -95,15 +95,14 @@ def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Arr
     if config.schedule.adversarial_every:
         params["discriminator"] = built.init(keys["discriminator"], "discriminator")
     encoders = {name: built.init(keys[name], name) for name in ENCODERS}
+    if config.encoders.steps:
+        encoders |= {name: training.centred(built, encoders[name], name, keys[name]) for name in ("identity", "evaluator")}
     generator = built.generator.init(keys["generator"])
     stats = {"generator": generator, "codes": generators.statistics(built.generator, generator, keys["codes"])}
     if config.schedule.ridge_faces:
         stats["ridge"] = {"kernel": jnp.zeros(training.ridge_size(built))}
     if config.encoders.steps:
         params |= encoders
-        for name in ("identity", "evaluator"):
-            shape = config.encoders.people, getattr(built, name).outputs
-            params[f"{name}_people"] = jax.random.normal(jax.random.fold_in(keys[name], 1), shape)
     else:
         stats |= encoders
     return TrainState(

@@ -23,6 +23,12 @@ JAW = 17
 """The first landmarks, which no loss of the mapper sees (published)."""
 PEOPLE = 1
 """Folded into the state's key: the key of the training people."""
+VIEWS = 2
+"""Faces drawn for each row of a batch that trains the encoders."""
+CENTRED = 128
+"""Faces whose mean embedding `centred` takes off."""
+LAST = "Dense_0"
+"""The last layer of `SmallEncoder`."""
 RIDGE = 1.0
 """Factor of the squared weights in the baseline of ridge regression."""
 THUMBNAIL = 16
@@ -83,7 +89,7 @@ def owned(name: str) -> tuple[str, ...]:
     """Return the entries of `TrainState.params` that the optimiser called `name` changes."""
     if name in ("mapper", "adversarial"):
         return TRAINED
-    return (name, f"{name}_people") if name in ("identity", "evaluator") else (name,)
+    return (name,)
 
 
 def _gradients(terms: Callable[[Variables], tuple[jax.Array, Metrics]], state: TrainState, name: str, axis: Axis):
@@ -104,23 +110,41 @@ def _applied(built: Mapping[str, Optimiser], name: str, gradients: PyTree, state
 # The encoders.
 
 
+def centred(networks: Networks, variables: PyTree, name: str, rng: jax.Array) -> PyTree:
+    """Return a new identity network whose mean output over drawn faces is 0, by its last bias (ours).
+
+    Without that, all faces begin with almost the same embedding, and hundreds of batches pass until they part.
+    """
+    keys = jax.random.split(rng, CENTRED)
+    factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
+    halves = factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
+    mean = jnp.mean(getattr(networks, name).apply(variables, face_renderer.render(*halves, networks.side)), axis=0)
+    last = variables["params"][LAST]
+    return {"params": variables["params"] | {LAST: last | {"bias": last["bias"] - mean}}}
+
+
 def train_identity(
     networks: Networks, built: Mapping, config: ConfigDict, name: str, state: TrainState, batch: Batch, axis: Axis
 ) -> tuple[TrainState, Metrics]:
-    """Train the identity network called `name` to tell a fixed set of people apart, whatever their attributes."""
-    seed, weight = _views(state, batch, axis, config.encoders.views, name)
-    people = jax.random.normal(
-        jax.random.fold_in(state.rng, PEOPLE), (config.encoders.people, len(face_renderer.IDENTITY))
-    )
-    person = jax.vmap(lambda key: jax.random.randint(key, (), 0, config.encoders.people))(seed)
-    image = face_renderer.render(people[person], _normal(seed, face_renderer.ATTRIBUTES), networks.side)
+    """Train the identity network called `name` to find each person's other picture among those of the batch.
+
+    The people are a fixed set, numbers 0 to `encoders.people` - 1; both pictures have attributes of their own.
+    """
+    rows = example_rngs(step_rng(state, name), axis, batch["weight"].shape[0])
+    person = jax.vmap(lambda key: jax.random.randint(key, (), 0, config.encoders.people))(rows)
+    crowd = jax.random.fold_in(state.rng, PEOPLE)
+    identity = _normal(jax.vmap(jax.random.fold_in, in_axes=(None, 0))(crowd, person), face_renderer.IDENTITY)
+    looks = jax.vmap(lambda key: jax.random.split(key))(rows)
+    images = [
+        face_renderer.render(identity, _normal(looks[:, view], face_renderer.ATTRIBUTES), networks.side)
+        for view in (0, 1)
+    ]
 
     def terms(variables):
-        embedding, heads = networks.embed(variables, image, name), variables[f"{name}_people"]
+        both = networks.embed(variables, jnp.concatenate(images), name)
         settings = config.encoders.margin, config.encoders.scale
-        loss = losses.margin_loss(embedding, heads, person, *settings, weight, axis.psum)
-        nearest = jnp.argmax(embedding @ losses.unit(heads).T, axis=-1) == person
-        return loss, {"loss": loss, "accuracy": global_mean(nearest, weight, axis.psum)}
+        loss, accuracy = losses.contrastive_loss(*jnp.split(both, 2), *settings, batch["weight"], axis)
+        return loss, {"loss": loss, "accuracy": accuracy}
 
     gradients, metrics = _gradients(terms, state, name, axis)
     return _applied(built, name, gradients, state, state), metrics
@@ -130,14 +154,16 @@ def train_landmarks(
     networks: Networks, built: Mapping, config: ConfigDict, state: TrainState, batch: Batch, axis: Axis
 ) -> tuple[TrainState, Metrics]:
     """Train the landmark network on drawn faces, whose landmarks are known."""
-    seed, weight = _views(state, batch, axis, config.encoders.views, "landmarks")
-    factors = _normal(seed, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
+    rows = example_rngs(step_rng(state, "landmarks"), axis, batch["weight"].shape[0])
+    keys = jax.vmap(lambda key: jax.random.split(key, VIEWS))(rows).reshape(-1)
+    weight = jnp.repeat(batch["weight"], VIEWS)
+    factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
     halves = factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
     image = face_renderer.render(*halves, networks.side)
     truth = face_renderer.landmarks(*halves, networks.side)
 
     def terms(variables):
-        found = (networks.points(variables, image) + 1) * (networks.side / 2)
+        found = networks.points(variables, image) * networks.side
         loss = global_mean(jnp.abs(found - truth), weight, axis.psum)
         distance = global_mean(jnp.linalg.norm(found - truth, axis=-1), weight, axis.psum)
         return loss, {"loss": loss, "pixels": distance}
@@ -146,15 +172,8 @@ def train_landmarks(
     return _applied(built, "landmarks", gradients, state, state), metrics
 
 
-def _views(state: TrainState, batch: Batch, axis: Axis, views: int, name: str) -> tuple[jax.Array, jax.Array]:
-    """Return typed keys and weights of `views` faces for each row of the batch."""
-    rows = example_rngs(step_rng(state, name), axis, batch["weight"].shape[0])
-    keys = jax.vmap(lambda key: jax.random.split(key, views))(rows).reshape(-1)
-    return keys, jnp.repeat(batch["weight"], views)
-
-
 def _normal(keys: jax.Array, factors: tuple[str, ...]) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 1), (len(factors),)))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, (len(factors),)))(keys)
 
 
 # The method.
