@@ -37,7 +37,8 @@ class Source(Protocol):
     """The interface of every source; an index gives the same arrays at every call and on every machine.
 
     A source may also have `problems: Sequence[Problem]`, the faces that it leaves out (see `problems`), and
-    `licence: str`, what its faces may be used for; a view has `source`, the source underneath (see `licence`).
+    `licence: str`, what its faces may be used for, and `people: int | None`, how many people they show (None: each
+    face another); a view has `source`, the source underneath (see `licence`, `people`).
     """
 
     label_set: LabelSet
@@ -102,6 +103,16 @@ def licence(source: Source) -> str:
     while not hasattr(source, "licence") and hasattr(source, "source"):
         source = source.source
     return getattr(source, "licence", licences.UNKNOWN)
+
+
+def people(source: Source) -> int | None:
+    """Return the number that every `identity` of a source is below, or None if the source does not say it.
+
+    A view has that of its source.
+    """
+    while not hasattr(source, "people") and hasattr(source, "source"):
+        source = source.source
+    return (source.people or len(source)) if hasattr(source, "people") else None
 
 
 def verify(source: Source) -> Sequence[Problem]:

@@ -8,7 +8,7 @@ resolutions, components and boundaries, what the codec does (codec_scores.py), a
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from flax.traverse_util import flatten_dict
 from jax.experimental import multihost_utils
 
 from input_pipeline import files
+from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
+from input_pipeline.loading.collate import OPTIONAL
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax import codec_pictures, codec_scores
@@ -66,6 +68,30 @@ def score_names(system: System) -> list[str]:
         return list(system.scorer.names)
     means = [f"segmentation.{name}" for name in MEANS]
     return means + [f"{CLASS_SCORE}{name}" for name in system.label_set.names]
+
+
+def lacking(source: Source, needs: Sequence[str], points: int | None) -> str:
+    """Name the first thing that a system reads and that the first example of a source lacks; "" if it has all.
+
+    Args:
+      source: the data; nothing is missing in an empty source.
+      needs, points: as in `System`; masks and what is made of them do not count.
+    """
+    example = source[0] if len(source) else dict.fromkeys(needs)
+    missing = next((name for name in needs if name in ("image", *OPTIONAL) and name not in example), "")
+    if not missing and points is not None and len(source) and len(example["landmarks"]) != points:
+        return f"{points} landmarks"
+    return missing
+
+
+def check_scored(system: System, source: Source) -> None:
+    """Check that a source has what the system's own scorer reads.
+
+    Raises:
+      UserError: an array is missing.
+    """
+    if system.predict is None and (lack := lacking(source, system.needs, system.points)):
+        raise UserError(f"{system.name} is scored by {lack}, which these faces do not have: score data with {lack}")
 
 
 def score(
@@ -144,8 +170,9 @@ def evaluate(
       progress: called with (examples done, examples in total).
 
     Raises:
-      UserError: unreadable or empty data.
+      UserError: unreadable or empty data, or data without an array that the system's own scorer reads.
     """
+    check_scored(system, source)
     rng = jax.random.key(seed)
     if system.predict is None:
         tally = _ScorerTally(system.scorer, variables, rng)

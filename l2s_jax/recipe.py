@@ -19,9 +19,8 @@ from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading import train
-from input_pipeline.loading.collate import OPTIONAL
-from input_pipeline.loading.views import FacesShowing, RepeatFactorSource
-from input_pipeline.types import Source, Weighted
+from input_pipeline.loading.views import FacesShowing, KnownPeople, RepeatFactorSource
+from input_pipeline.types import Source, Weighted, people
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.report import html
@@ -81,7 +80,7 @@ def run(
     _check_scored(config, system, val_source, test_source)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size}
     options["resize"] = resize_rules.find(config.data.resize)
-    parts = training_parts(config, system.needs)
+    parts = training_parts(config, system.needs, persons=system.persons, points=system.points)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
     with contextlib.closing(training_batches(config, system, parts)) as batches, layout.locked(workdir, warn):
         result = loop.train(
@@ -124,6 +123,7 @@ def _check_scored(config: ConfigDict, system: System, val_source: Source, test_s
         if not len(source):
             raise UserError(f"{field} holds no example")
         labels.remap(source.label_set, system.label_set)
+        evaluation.check_scored(system, source)
     metric, known = config.train.best_metric.removeprefix("-"), evaluation.score_names(system)
     if metric not in known:
         more = " and those of the other classes" if system.predict is not None else ""
@@ -151,20 +151,31 @@ def open_data(spec: str, config: ConfigDict, *, require_masks: bool = True) -> S
     return _framed(_required(source, config) if config.data.require_scored else source, config)
 
 
-def training_parts(config: ConfigDict, needs: Sequence[str] = ("image", "mask")) -> list[Weighted]:
+def training_parts(
+    config: ConfigDict,
+    needs: Sequence[str] = ("image", "mask"),
+    *,
+    persons: int | None = None,
+    points: int | None = None,
+) -> list[Weighted]:
     """Open the training data (one source, or those of a mixture) and filter, balance, side-correct and frame each.
 
     Args:
       config: the resolved config.
       needs: `System.needs`, the arrays that the data must have.
+      persons: `System.persons`, the number of people that the data may show. Data that do not say how many they show
+        are refused when a person beyond it is read.
+      points: `System.points`.
 
     Raises:
-      UserError: the data cannot be opened, lack an array, or too few faces show the classes of `data.require`.
+      UserError: the data cannot be opened, lack an array, show too many people, or too few faces show the classes of
+        `data.require`.
     """
     opened = datasets.open_mixture(
         config.data.train, root=config.data.root, size=config.image_size, require_masks="mask" in needs
     )
-    _check_held(config, needs, opened)
+    _check_held(config, needs, opened, points)
+    _check_people(config, opened, persons)
     parts = [Weighted(weight, _required(source, config)) for weight, source in opened]
     before, left = (sum(len(source) for _, source in some) for some in (opened, parts))
     if config.data.require and left < config.data.batch_size:
@@ -172,24 +183,35 @@ def training_parts(config: ConfigDict, needs: Sequence[str] = ("image", "mask"))
             f"data.require={list(config.data.require)} leaves {left} of {before} training faces, fewer than a batch of "
             f"{config.data.batch_size}: require fewer classes, or lower data.batch_size"
         )
-    return [
+    parts = [
         Weighted(weight, _framed(_side_corrected(_balanced(source, config), config), config))
         for weight, source in parts
     ]
+    return parts if persons is None else [Weighted(weight, KnownPeople(source, persons)) for weight, source in parts]
 
 
-def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weighted]) -> None:
+def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weighted], points: int | None) -> None:
     """Check that the first face of every source has the arrays that the steps read; masks were checked on opening."""
-    for name in needs:
-        if name in ("image", *OPTIONAL) and any(len(source) and name not in source[0] for _, source in parts):
+    for _, source in parts:
+        if lack := evaluation.lacking(source, needs, points):
             raise UserError(
-                f"{config.system} with this config learns from {name}, and data.train='{clipped(config.data.train)}' "
-                f"has faces without: train on data with {name}, or change the fields of `model` that ask for them"
+                f"{config.system} with this config learns from {lack}, and data.train='{clipped(config.data.train)}' "
+                f"has faces without: train on data with {lack}, or change the fields of `model` that ask for them"
             )
     if "identity" in needs and len(parts) > 1:
         raise UserError(
             f"{config.system} learns from identity, and data.train='{clipped(config.data.train)}' is a mixture, whose "
             "parts number different people alike: train on one of them"
+        )
+
+
+def _check_people(config: ConfigDict, parts: Sequence[Weighted], persons: int | None) -> None:
+    """Check that no source says that it shows more people than the steps tell apart."""
+    most = max((people(source) or 0 for _, source in parts), default=0)
+    if persons is not None and most > persons:
+        raise UserError(
+            f"data.train='{clipped(config.data.train)}' shows {most} people, and the model tells {persons} apart: set "
+            f"model.persons={most}"
         )
 
 

@@ -237,7 +237,10 @@ class System:
         tells it if it stands at two logs in a row.
       needs: the arrays that the steps read from a batch besides `weight`: of `image`, `mask`, `blobs`, `landmarks`,
         `identity`, `identity_factors`, `attribute_factors`, `seed`. Training data must have them (blobs are made from
-        the masks); others may be absent.
+        the masks); others may be absent. The data that a `scorer` scores must have them, too.
+      persons: number of people that the steps tell apart (`model.persons`), if they read `identity`: all of the
+        training data's are below it.
+      points: number of landmarks of a face, if the steps read `landmarks` and take no other; None = any.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
       frozen: open_model -> {name: arrays}, keyword arguments of all steps that training never changes (weights of
         another model), or None. They are put on the devices once, when training starts or resumes, and are neither
@@ -262,6 +265,8 @@ class System:
     scorer: Scorer | None = None
     watch: Callable[[Mapping[str, float]], str] = _nothing_to_tell
     needs: tuple[str, ...] = ("image", "mask")
+    persons: int | None = None
+    points: int | None = None
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None
     init_from: Callable[[TrainState], TrainState] | None = None

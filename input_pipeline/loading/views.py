@@ -135,6 +135,32 @@ class FacesShowing(Selection):
         super().__init__(source, np.flatnonzero(every))
 
 
+class KnownPeople(View):
+    """The examples of a source whose people are numbered below a limit; any other person is an error when it is read.
+
+    Args:
+      source: any source with `identity`.
+      persons: the limit.
+    """
+
+    def __init__(self, source: Source, persons: int):
+        super().__init__(source)
+        self.persons = persons
+
+    def change(self, example: Example) -> Example:
+        """See `View`.
+
+        Raises:
+          UserError: the person's number is too large.
+        """
+        if (person := int(example["identity"])) >= self.persons:
+            raise UserError(
+                f"a face shows person {person}, and the model tells {self.persons} people apart, numbered from 0: set "
+                f"model.persons above {person}"
+            )
+        return example
+
+
 def repeat_factors(present: np.ndarray, threshold: float) -> np.ndarray:
     """Return how often each face should be seen in an epoch.
 

@@ -6,6 +6,8 @@ examples:
   l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen
   l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s
   l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ
+  l2s convert identity_encoder model_ir_se50.pth --out models/ir_se50
+  l2s convert landmark_regressor mobilefacenet_model_best.pth.tar --out models/landmarks
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     config = configs.default(args.system).unlock()
     try:
         converted = systems.reader(args.system)(state, args.head, config)
-        config.image_size = args.image_size or weights.image_size
-        systems.build(config.lock())  # raises if the network does not accept the size
+        config.image_size = _image_size(args.image_size, converted, weights)
+        system = systems.build(config.lock())  # raises if the network does not accept the size
     except UserError as error:
         raise UserError(f"'{args.file}': {error}") from error
     meta = _describe(weights, converted, config, args.file, args.name or args.out.resolve().name)
@@ -66,8 +68,17 @@ def run(args: argparse.Namespace) -> int:
     )
     if converted.head.shown:
         screen.print(converted.head.shown)
-    screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
+    if system.predict is not None:
+        screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
     return 0
+
+
+def _image_size(wanted: int | None, converted: Converted, weights: Weights) -> int:
+    """Return the side of the network's images: that of its tensors, or the wanted one, or that of its training."""
+    own = converted.image_size
+    if own is not None and wanted not in (None, own):
+        raise UserError(f"its tensors are those of a network for {own} px, not {wanted}: leave out --image-size")
+    return own or wanted or weights.image_size
 
 
 def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> Meta:

@@ -65,14 +65,14 @@ def run(config: ConfigDict, devices: int) -> int:
 def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
 
-    Only the data know how many landmarks and factors a face has: five and one stand for them.
+    Where only the data know how many landmarks and factors a face has, five and one stand for them.
     """
     shapes = {
         "image": ((rows, side, side, 3), jnp.float32),
         "mask": ((rows, side, side), jnp.int32),
         "blobs": ((rows, side, side), jnp.int32),
         "weight": ((rows,), jnp.float32),
-        "landmarks": ((rows, 5, 2), jnp.float32),
+        "landmarks": ((rows, system.points or 5, 2), jnp.float32),
         "seed": ((rows, 2), jnp.uint32),
         "identity": ((rows,), jnp.int32),
         "identity_factors": ((rows, 1), jnp.float32),

@@ -85,7 +85,7 @@ class Head(NamedTuple):
 
     Attributes:
       name: its name in `l2s convert --head`.
-      label_set: label set of its classes, in the order of the logits.
+      label_set: label set of its classes, in the order of the logits; of a network that does not segment, any.
       data: name of the data set.
       shown: what a user must know about the faces that the network was trained on; may be empty.
     """
@@ -134,12 +134,14 @@ class Converted(NamedTuple):
       head: the classes it predicts.
       config: the published recipe, except for `image_size`.
       variables: the variables of its system.
+      image_size: side in pixels of its images where its tensors fit no other, or None.
     """
 
     title: str
     head: Head
     config: ConfigDict
     variables: Mapping
+    image_size: int | None = None
 
 
 def at_sizes(

@@ -73,3 +73,14 @@ def filled(fresh: Mapping, found: Mapping, wrong: str) -> dict:
     want, have = flatten_dict(fresh, sep="/"), flatten_dict(found, sep="/")
     placed = {name: jax.device_put(jnp.asarray(have[name], a.dtype), a.sharding) for name, a in want.items()}
     return unflatten_dict(placed, sep="/")
+
+
+def filled_network(config: ConfigDict, fresh: Mapping) -> dict:
+    """Return the variables `network` of the model `config.model.init_from`, placed as `fresh`, newly initialised ones.
+
+    Raises:
+      UserError: no such model, one of another system, or of a network with other variables.
+    """
+    found = load_model(config).variables.get("network", {})
+    wrong = f"model.init_from='{config.model.init_from}' is of another network"
+    return {collection: filled(tree, found.get(collection, {}), wrong) for collection, tree in fresh.items()}

@@ -85,3 +85,15 @@ def train_step(
 def exported(state: TrainState) -> dict[str, PyTree]:
     """Return the variables of the network under its name: their running average if there is one."""
     return state.ema or {NAME: {"params": state.params[NAME], **state.stats[NAME]}}
+
+
+def started(state: TrainState, variables: Mapping[str, PyTree]) -> TrainState:
+    """Return a new state that starts from pretrained variables of the network, with its fresh optimiser state.
+
+    Args:
+      state: newly initialised.
+      variables: all collections, placed like those of `state`.
+    """
+    ema = {NAME: jax.tree.map(jnp.copy, dict(variables))} if state.ema else {}
+    stats = dict(variables)
+    return state.replace(params={NAME: stats.pop("params")}, stats={NAME: stats}, ema=ema)

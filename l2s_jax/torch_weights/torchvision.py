@@ -36,6 +36,7 @@ from l2s_jax.torch_weights.state_dict import (
     layer,
     leaf,
     norm,
+    pointwise,
     within,
 )
 
@@ -159,11 +160,6 @@ def _conv_norm(convolution: str, norm: str, target: Target) -> Rules:
     return leaf(rf"{convolution}\.weight", target, "conv/kernel", conv), *batch_norm(norm, within(target, "norm"))
 
 
-def _pointwise(tensor: np.ndarray) -> np.ndarray:
-    """Transpose a 1x1 convolution's kernel: [O, I, 1, 1] -> [I, O]."""
-    return dense(tensor.reshape(tensor.shape[:2]))
-
-
 def _bias_table(tensor: np.ndarray) -> np.ndarray:
     """Reshape [S * S, heads] -> [S, S, heads]."""
     side = math.isqrt(tensor.shape[0])
@@ -223,8 +219,8 @@ def _inverted_residual(module: InvertedResidualNet) -> Rules:
         *_conv_norm(r"features\.0\.0", r"features\.0\.1", "stem"),
         *_conv_norm(rf"{head}\.0", rf"{head}\.1", "head"),
         *_conv_norm(rf"{source}\.0", rf"{source}\.1", place),
-        *layer(rf"{source}\.fc1", within(place, "reduce"), _pointwise),
-        *layer(rf"{source}\.fc2", within(place, "restore"), _pointwise),
+        *layer(rf"{source}\.fc1", within(place, "reduce"), pointwise),
+        *layer(rf"{source}\.fc2", within(place, "restore"), pointwise),
     )
 
 

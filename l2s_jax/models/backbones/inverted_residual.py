@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -55,21 +56,24 @@ class SqueezeExcite(nn.Module):
       squeezed: channels of the bottleneck.
       activation: after the bottleneck.
       gate: activation with range [0, 1].
+      use_bias: whether the two layers have biases.
       dtype: compute dtype.
     """
 
     squeezed: int
     activation: Activation
     gate: Activation
+    use_bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Apply the gate: [B, H, W, C] -> [B, H, W, C]."""
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        dense = partial(nn.Dense, use_bias=self.use_bias, dtype=self.dtype, kernel_init=init)
         means = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True)
-        y = self.activation(nn.Dense(self.squeezed, dtype=self.dtype, kernel_init=init, name="reduce")(means))
-        return x * self.gate(nn.Dense(x.shape[-1], dtype=self.dtype, kernel_init=init, name="restore")(y))
+        y = self.activation(dense(self.squeezed, name="reduce")(means))
+        return x * self.gate(dense(x.shape[-1], name="restore")(y))
 
 
 class InvertedResidual(nn.Module):

@@ -192,7 +192,7 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     Args:
       state: the tensors by name.
       head: a name of `WEIGHTS.heads`, or None.
-      config: defaults of this system, unlocked; is edited to that of the published network, `image_size` too.
+      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
 
     Raises:
       UserError: the tensors are not weights of this system.
@@ -200,12 +200,12 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     network, variables = convert_generator(state)
     synthesis = network.synthesis
     chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{synthesis.size} px")
-    config.label_set, config.image_size = chosen.label_set, synthesis.size
+    config.label_set = chosen.label_set
     model = config.model
     model.code, model.mapping_layers = network.mapping.code, network.mapping.layers
     for sizes in (model, model.discriminator):
         sizes.channel_base, sizes.max_width = synthesis.channel_base, synthesis.max_width
-    return Converted(f"StyleGAN2, {synthesis.size} px", chosen, config, {GENERATOR: variables})
+    return Converted(f"StyleGAN2, {synthesis.size} px", chosen, config, {GENERATOR: variables}, synthesis.size)
 
 
 def _generator(shapes: Shapes) -> Generator:

@@ -1,0 +1,1 @@
+"""Identity encoders trained with an additive angular margin: docs/methods/recognition.md."""

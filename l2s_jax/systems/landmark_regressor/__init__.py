@@ -1,0 +1,1 @@
+"""Regression of facial landmarks: docs/methods/recognition.md."""
