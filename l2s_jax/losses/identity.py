@@ -138,9 +138,3 @@ def contrastive_loss(
             nearest = jnp.argmax(logits + scale * margin * right, axis=-1)
             hits = global_mean(nearest == jnp.argmax(right, axis=-1), weight, axis.psum)
     return loss, hits
-
-
-def unit(x: jax.Array) -> jax.Array:
-    """Scale vectors [..., I] to length 1, in float32."""
-    x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-12)

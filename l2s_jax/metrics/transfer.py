@@ -6,21 +6,6 @@ docs/methods/id_disentanglement.md, "Evaluation". All functions are numpy in flo
 import numpy as np
 
 
-def area_under_curve(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Compute the probability that a genuine pair is more alike than an impostor pair; ties count half.
-
-    Args:
-      genuine: similarities of pairs of one person, [N].
-      impostor: similarities of pairs of two people, [M].
-
-    Returns:
-      a float in [0, 1]; 0.5 is chance.
-    """
-    impostor = np.sort(np.asarray(impostor, np.float64))
-    below = np.searchsorted(impostor, genuine, "left"), np.searchsorted(impostor, genuine, "right")
-    return float(np.mean(below[0] + below[1]) / (2 * len(impostor)))
-
-
 def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Compute the correlation of each column of x [N, F] with that of y [N, F] -> [F]; 0 for a constant column."""
     x, y = (np.asarray(each, np.float64) - np.mean(each, axis=0, dtype=np.float64) for each in (x, y))

@@ -176,7 +176,9 @@ def _draw(i: jax.Array, a: jax.Array, size: int) -> jax.Array:
     canvas = jnp.broadcast_to(background[None, None], (size, size, 3))
     # The hair hangs from 0.12 above the head to somewhere between its middle and below the chin.
     hanging = face.height + 0.05 + face.hair_length / 2
-    canvas = paint(canvas, ellipse("head", (0.0, hanging - face.height - 0.12 + _CHIN), (face.width + 0.13, hanging)), hair)
+    canvas = paint(
+        canvas, ellipse("head", (0.0, hanging - face.height - 0.12 + _CHIN), (face.width + 0.13, hanging)), hair
+    )
     head = ellipse("head", (0.0, _CHIN), (face.width, face.height))
     canvas = paint(canvas, head, skin)
     line = face.at("head", 0.0, face.hairline)

@@ -136,6 +136,7 @@ def test_no_gradient_flows_through_the_identity_that_is_wanted(config, state):
     built = networks.build(config)
     known = training.everything(state)
     latents = jax.vmap(lambda n: jax.random.normal(jax.random.key(n), (FACTORS,)))(jnp.arange(2))
+
     @jax.jit
     def slopes(latents):
         out = built.embed(known, built.draw(known, built.codes(known, latents[::-1])))

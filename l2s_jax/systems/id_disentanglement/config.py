@@ -4,6 +4,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax import optim
 from l2s_jax.losses.identity import KINDS, MASKS
+from l2s_jax.models import recognition
 from l2s_jax.models.stylegan2 import config as stylegan2
 from l2s_jax.schema import MOST, OneOf, Range, within
 
@@ -19,7 +20,13 @@ RANGES = {
     "encoders.scale": Range(1.0, 256.0),
     "encoders.evaluator_every": Range(1, MOST),
     "model": WIDTHS,
+    **within("model.identity", recognition.IDENTITY_RANGES),
+    **within("model.evaluator", recognition.IDENTITY_RANGES),
+    **within("model.landmarks", recognition.LANDMARK_RANGES),
+    "model.attributes.width": Range(8, 16384),
     "model.mapper.last_scale": Range(0.0, 1.0),
+    "views": Range(0, 4096),
+    **{f"views.{name}.crop": Range(0.1, 1.0) for name in ("identity", "landmarks", "attributes")},
     "loss": Range(0.0, 1e6),
     "loss.identity_kind": OneOf(KINDS),
     "loss.pixels": OneOf(MASKS),
@@ -48,17 +55,23 @@ def default_config() -> ConfigDict:
     config.generator.truncation = 1.0  # of all layers of stylegan2 alike; 1 = none
     config.generator.stylegan2 = stylegan2.default_config()  # its sizes: the fields `model` of that system
     config.encoders = ConfigDict()
-    config.encoders.steps = 800  # batches at the beginning that train identity and landmark networks
+    config.encoders.steps = (
+        800  # batches at the beginning that train E_id, E_lnd and a second identity network; 0 = load
+    )
+    config.encoders.identity = ""  # without such batches, E_id: a trained model of identity_encoder
+    config.encoders.evaluator = ""  # the second identity network, for evaluation alone: another one; "" = none
+    config.encoders.landmarks = ""  # E_lnd: a trained model of landmark_regressor
     config.encoders.people = 65536  # people that the identity networks are trained on
     config.encoders.margin = 0.1  # margin of the cosine of the right pair
     config.encoders.scale = 24.0  # factor of all cosines
     config.encoders.evaluator_every = 2  # batches from one to the next that trains the second identity network
     config.model = ConfigDict()
-    config.model.identity = _encoder(128, 16)  # E_id
-    config.model.evaluator = _encoder(96, 16)  # a second identity network, for evaluation only
-    config.model.landmarks = ConfigDict()  # E_lnd
-    config.model.landmarks.width = 16
-    config.model.attributes = _encoder(128, 16)  # E_attr
+    config.model.identity = recognition.identity_config()  # E_id: the fields `model` of the system identity_encoder
+    config.model.evaluator = recognition.identity_config()  # a second identity network, for evaluation only
+    config.model.landmarks = recognition.landmark_config()  # E_lnd: the fields `model` of landmark_regressor
+    config.model.identity.width = config.model.evaluator.width = config.model.landmarks.width = 16
+    config.model.evaluator.outputs = 96
+    config.model.attributes = ConfigDict({"outputs": 128, "width": 16})  # E_attr: length of e_attr, first channels
     config.model.mapper = ConfigDict()
     config.model.mapper.widths = (256, 128, 64)  # hidden layers of M
     config.model.mapper.last_scale = 0.05  # factor on the initial weights of its last layer (published: 1)
@@ -66,6 +79,11 @@ def default_config() -> ConfigDict:
     config.model.discriminator = ConfigDict()
     config.model.discriminator.widths = (64, 32, 16)  # hidden layers of D_W
     config.model.discriminator.whitened = True  # it sees codes of mean 0 and variance 1 (published: no)
+    config.views = ConfigDict()  # what the encoders see of an image
+    for name in ("identity", "landmarks", "attributes"):
+        config.views[name] = ConfigDict()
+        config.views[name].crop = 1.0  # share of the side around the middle (published: 0.8 for E_id)
+        config.views[name].size = 0  # it is resized to so many pixels; 0 = it is not
     config.loss = ConfigDict()
     config.loss.identity = 1.0
     config.loss.identity_kind = "cosine"  # l1 (published) | cosine
@@ -88,10 +106,6 @@ def default_config() -> ConfigDict:
     config.optim.discriminator = _optimiser(4e-4)
     config.optim.ema = 0.995  # decay of the running average that is exported; 0 = export the raw weights
     return config
-
-
-def _encoder(outputs: int, width: int) -> ConfigDict:
-    return ConfigDict({"outputs": outputs, "width": width})
 
 
 def _optimiser(rate: float) -> ConfigDict:

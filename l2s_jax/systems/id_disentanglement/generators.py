@@ -14,6 +14,8 @@ from l2s_jax.models.stylegan2.generator import Generator as GeneratorNetwork
 from l2s_jax.types import PyTree
 
 FACTORS = len(face_renderer.IDENTITY) + len(face_renderer.ATTRIBUTES)
+CODES = 3
+"""Folded into the state's key: the key of `statistics` of a generator that was loaded."""
 _STATISTICS = 4096
 """Codes whose mean and deviation stand for those of all."""
 

@@ -1,6 +1,7 @@
-"""The networks of Face Identity Disentanglement and what they compute, as pure functions of all variables by network."""
+"""The networks of Face Identity Disentanglement, and what they compute: pure functions of all variables by network."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -8,8 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from l2s_jax.losses.identity import unit
-from l2s_jax.models.face_renderer import LANDMARKS
+from l2s_jax.models import recognition
 from l2s_jax.models.identity_mapper import CodeDiscriminator, Mapper
 from l2s_jax.models.small_encoder import SmallEncoder
 from l2s_jax.systems.id_disentanglement import generators
@@ -21,6 +21,8 @@ ENCODERS = ("identity", "evaluator", "landmarks")
 TRAINED = ("mapper", "attributes")
 """Networks that the method trains and exports."""
 Variables = dict[str, PyTree]
+_VIEWS = {"identity": "identity", "evaluator": "identity", "landmarks": "landmarks", "attributes": "attributes"}
+"""The group of the config that says what each encoder sees."""
 
 
 class Latents(NamedTuple):
@@ -48,6 +50,7 @@ class Networks:
       attributes: images -> everything else, trained.
       mapper, discriminator: M and D_W.
       side: side of the images in pixels.
+      views: (crop, size) of the images of each encoder, as in the config.
       from_mean, whitened: as in the config.
     """
 
@@ -59,12 +62,13 @@ class Networks:
     mapper: Mapper
     discriminator: CodeDiscriminator
     side: int
+    views: Mapping[str, tuple[float, int]]
     from_mean: bool
     whitened: bool
 
     def init(self, rng: jax.Array, name: str) -> PyTree:
         """Return random variables of the network called `name`, with the collection `params`."""
-        module, image = getattr(self, name), jnp.zeros((1, self.side, self.side, 3))
+        module, image = getattr(self, name), self.view(jnp.zeros((1, self.side, self.side, 3)), name)
         if name == "mapper":
             inputs = (jnp.zeros((1, self.identity.outputs)), jnp.zeros((1, self.attributes.outputs)))
         elif name == "discriminator":
@@ -72,6 +76,15 @@ class Networks:
         else:
             inputs = (image,)
         return module.init(rng, *inputs)
+
+    def view(self, image: jax.Array, name: str) -> jax.Array:
+        """Return what the encoder called `name` sees of images [B, H, W, 3]: the middle, resized; others see all."""
+        crop, size = self.views.get(name, (1.0, 0))
+        margin = round((1 - crop) / 2 * image.shape[1])
+        image = image[:, margin : image.shape[1] - margin, margin : image.shape[2] - margin]
+        if not size or size == image.shape[1]:
+            return image
+        return jax.image.resize(image, (len(image), size, size, 3), "linear")
 
     def latents(self, seed: jax.Array) -> Latents:
         """Draw the random numbers of each row: `seed` uint32 [B, 2] is the data of its key."""
@@ -93,16 +106,15 @@ class Networks:
 
     def embed(self, variables: Variables, image: jax.Array, name: str = "identity") -> jax.Array:
         """Return identities of length 1, by the network called `name`."""
-        return unit(getattr(self, name).apply(variables[name], image))
+        return recognition.embed(getattr(self, name), variables[name], self.view(image, name))
 
     def points(self, variables: Variables, image: jax.Array) -> jax.Array:
-        """Return landmarks [B, 68, 2], (x, y) in fractions of the side."""
-        found = self.landmarks.apply(variables["landmarks"], image)
-        return found.reshape(-1, LANDMARKS, 2)
+        """Return landmarks [B, K, 2], (x, y) in fractions of the side of what the network sees."""
+        return recognition.points(self.landmarks, variables["landmarks"], self.view(image, "landmarks"))
 
     def look(self, variables: Variables, image: jax.Array) -> jax.Array:
         """Return attributes [B, A]."""
-        return self.attributes.apply(variables["attributes"], image)
+        return self.attributes.apply(variables["attributes"], self.view(image, "attributes"))
 
     def map(self, variables: Variables, identity: jax.Array, attributes: jax.Array) -> jax.Array:
         """Return codes [B, W] of identities and attributes."""
@@ -124,19 +136,16 @@ def build(config: ConfigDict) -> Networks:
     """Build the networks of a config."""
     model, dtype = config.model, jnp.dtype(config.precision.compute)
     generator = generators.build(config)
-
-    def encoder(group, outputs):
-        return SmallEncoder(outputs, group.width, dtype=dtype)
-
     return Networks(
         generator=generator,
-        identity=encoder(model.identity, model.identity.outputs),
-        evaluator=encoder(model.evaluator, model.evaluator.outputs),
-        landmarks=encoder(model.landmarks, 2 * LANDMARKS),
-        attributes=encoder(model.attributes, model.attributes.outputs),
+        identity=recognition.build_identity(model.identity, dtype),
+        evaluator=recognition.build_identity(model.evaluator, dtype),
+        landmarks=recognition.build_landmarks(model.landmarks, dtype),
+        attributes=SmallEncoder(model.attributes.outputs, model.attributes.width, dtype=dtype),
         mapper=Mapper(generator.width, tuple(model.mapper.widths), model.mapper.last_scale),
         discriminator=CodeDiscriminator(tuple(model.discriminator.widths)),
         side=config.image_size,
+        views={view: (config.views[name].crop, config.views[name].size) for view, name in _VIEWS.items()},
         from_mean=model.mapper.from_mean,
         whitened=model.discriminator.whitened,
     )

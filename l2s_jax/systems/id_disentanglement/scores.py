@@ -13,10 +13,11 @@ import numpy as np
 
 from l2s_jax.losses.ssim import ms_ssim
 from l2s_jax.metrics import transfer
+from l2s_jax.metrics.verification import area_under_curve
 from l2s_jax.models.face_renderer import ATTRIBUTES, IDENTITY, landmarks
 from l2s_jax.systems.id_disentanglement.networks import TRAINED, Networks, Variables
 from l2s_jax.systems.id_disentanglement.training import JAW, ridge_features
-from l2s_jax.types import Batch, PyTree, Scorer
+from l2s_jax.types import Batch, Scorer
 
 NAMES = (
     "transfer.score",
@@ -73,7 +74,7 @@ def _collect(networks: Networks, variables: Variables, batch: Batch) -> dict[str
     if known:  # the same person with other attributes: what the identity networks can tell
         again = _joined(known["identity_image"], generator.factors(networks.codes(variables, latents.real)))
         again = networks.draw(variables, generator.compose(again))
-        for name in ("identity", "evaluator"):
+        for name in _judges(variables):
             one, other = (networks.embed(variables, image, name) for image in (person, again))
             rows[f"gate/{name}"] = jnp.sum(one * other, axis=-1)
             rows[f"gate/{name}_other"] = jnp.sum(jnp.roll(one, 1, axis=0) * other, axis=-1)
@@ -84,6 +85,11 @@ def _collect(networks: Networks, variables: Variables, batch: Batch) -> dict[str
     return rows
 
 
+def _judges(named: Mapping) -> list[str]:
+    """Return the identity networks among the names: E_id, and the second one if there is one."""
+    return [name for name in ("identity", "evaluator") if name in named]
+
+
 def _joined(people: jax.Array, looks: jax.Array) -> jax.Array:
     """Return the factors of one face with the attributes of another, each [B, FACTORS]."""
     return jnp.concatenate((people[:, :_PEOPLE], looks[:, _PEOPLE:]), axis=-1)
@@ -92,7 +98,7 @@ def _joined(people: jax.Array, looks: jax.Array) -> jax.Array:
 def _measure(networks, variables, person, seen, truth, code) -> dict[str, jax.Array]:
     """Measure the answer `code` [B, W] to an identity image and an attribute image."""
     image, rows = networks.draw(variables, code), {}
-    for name in ("identity", "evaluator"):
+    for name in _judges(variables):
         out, own, other = (networks.embed(variables, each, name) for each in (image, person, seen))
         rows[f"{name}_cosine"] = jnp.sum(out * own, axis=-1)
         rows[f"{name}_leak"] = jnp.sum(out * other, axis=-1)
@@ -120,11 +126,10 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
         axes = (answer[key] for key in ("identity_cosine", "identity_leak", "landmark_pixels"))
         answer["score"] = transfer.transfer_score(*axes, unswapped)
     summary = {"transfer": answers.pop(MAPPER), "baselines": answers, "reconstruction": _reconstruction(rows)}
+    judge = _judge(rows)
     summary["verification"] = {
         "identity_auc": summary["transfer"].pop("auc"),
-        "attribute_auc": transfer.area_under_curve(
-            rows[f"{MAPPER}/evaluator_leak"], rows[f"{MAPPER}/evaluator_stranger"]
-        ),
+        "attribute_auc": area_under_curve(rows[f"{MAPPER}/{judge}_leak"], rows[f"{MAPPER}/{judge}_stranger"]),
     }
     for answer in answers.values():
         del answer["auc"]
@@ -132,7 +137,7 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
         if f"gate/{name}" in rows:
             same, other = rows[f"gate/{name}"], rows[f"gate/{name}_other"]
             summary["verification"][f"{name}_network"] = {
-                "auc": transfer.area_under_curve(same, other),
+                "auc": area_under_curve(same, other),
                 "same_cosine": float(np.mean(same)),
                 "other_cosine": float(np.mean(other)),
             }
@@ -141,11 +146,16 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
     return summary
 
 
+def _judge(rows: Rows) -> str:
+    """Return the network that verification is measured with: the one that no loss has seen, if there is one."""
+    return "evaluator" if f"{MAPPER}/evaluator_cosine" in rows else "identity"
+
+
 def _answer(rows: Rows, name: str) -> dict[str, float]:
     keys = [key.partition("/")[2] for key in rows if key.startswith(f"{name}/")]
     means = {key: float(np.mean(rows[f"{name}/{key}"])) for key in keys if rows[f"{name}/{key}"].ndim == 1}
     return means | {
-        "auc": transfer.area_under_curve(rows[f"{name}/evaluator_cosine"], rows[f"{name}/evaluator_stranger"])
+        "auc": area_under_curve(rows[f"{name}/{_judge(rows)}_cosine"], rows[f"{name}/{_judge(rows)}_stranger"])
     }
 
 

@@ -14,7 +14,9 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from l2s_jax.schema import require
-from l2s_jax.systems.id_disentanglement import generators, networks, scores, training
+from l2s_jax.models import recognition
+from l2s_jax.models.face_renderer import LANDMARKS
+from l2s_jax.systems.id_disentanglement import generators, initial, networks, scores, training
 from l2s_jax.systems.id_disentanglement.networks import ENCODERS, TRAINED, Networks
 from l2s_jax.types import PyTree, System, TrainState, Transfer
 
@@ -30,11 +32,7 @@ def build(config: ConfigDict) -> System:
     Raises:
       UserError: the config is inconsistent.
     """
-    require(
-        config.encoders.steps < config.train.steps,
-        f"encoders.steps={config.encoders.steps} leaves none of train.steps={config.train.steps} for the mapper: train "
-        "longer",
-    )
+    _check(config)
     built = networks.build(config)
     optimisers = training.optimisers(config)
     common = built, optimisers, config
@@ -64,7 +62,46 @@ def build(config: ConfigDict) -> System:
         scorer=scores.scorer(built),
         watch=_watch,
         needs=("seed",),
+        init_from=functools.partial(initial.with_models, config, built) if initial.sources(config) else None,
+        learns_from=tuple(initial.sources(config).values()),
     )
+
+
+def _check(config: ConfigDict) -> None:
+    """Check the fields that must fit together."""
+    trained, model = config.encoders.steps, config.model
+    require(
+        trained < config.train.steps,
+        f"encoders.steps={trained} leaves none of train.steps={config.train.steps} for the mapper: train longer",
+    )
+    for name in ENCODERS:
+        recognition.check(model[name], _seen(config, name), f"model.{name}")
+    if trained:
+        named = sorted(initial.sources(config).keys() & {*ENCODERS})
+        require(not named, f"encoders.steps={trained} trains what encoders.{(named or [''])[0]} names: set one of them")
+        small = all(model[name].network == "small" for name in ENCODERS) and model.landmarks.points == LANDMARKS
+        require(
+            small,
+            f"encoders.steps={trained} trains networks of drawn faces: set model.*.network=small and "
+            f"model.landmarks.points={LANDMARKS}, or encoders.steps=0 and name trained models",
+        )
+    else:
+        require(
+            config.encoders.identity and config.encoders.landmarks,
+            "the mapper needs trained networks: name encoders.identity and encoders.landmarks, or set encoders.steps",
+        )
+    drawn = config.generator.kind == "oracle"
+    require(
+        drawn != bool(config.generator.model),
+        f"generator.kind={config.generator.kind} "
+        + ("draws its faces: set generator.model=''" if drawn else "needs generator.model, a trained stylegan2"),
+    )
+
+
+def _seen(config: ConfigDict, name: str) -> int:
+    """Return the side of the images that an encoder sees."""
+    view = config.views["identity" if name == "evaluator" else name]
+    return view.size or config.image_size - 2 * round((1 - view.crop) / 2 * config.image_size)
 
 
 def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
@@ -90,13 +127,17 @@ def _pair(config: ConfigDict, number: int) -> str:
 
 def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Array) -> TrainState:
     params_rng, step_key = jax.random.split(rng)
-    keys = dict(zip(("generator", "codes", *ENCODERS, *TRAINED, "discriminator"), jax.random.split(params_rng, 8)))
+    names = ("generator", "codes", *ENCODERS, *TRAINED, "discriminator")
+    keys = dict(zip(names, jax.random.split(params_rng, len(names)), strict=True))
     params = {name: built.init(keys[name], name) for name in TRAINED}
     if config.schedule.adversarial_every:
         params["discriminator"] = built.init(keys["discriminator"], "discriminator")
     encoders = {name: built.init(keys[name], name) for name in ENCODERS}
+    if not (config.encoders.steps or config.encoders.evaluator):
+        del encoders["evaluator"]
     if config.encoders.steps:
-        encoders |= {name: training.centred(built, encoders[name], name, keys[name]) for name in ("identity", "evaluator")}
+        for name in ("identity", "evaluator"):
+            encoders[name] = training.centred(built, encoders[name], name, keys[name])
     generator = built.generator.init(keys["generator"])
     stats = {"generator": generator, "codes": generators.statistics(built.generator, generator, keys["codes"])}
     if config.schedule.ridge_faces:
@@ -129,8 +170,8 @@ def _watch(means: Mapping[str, float]) -> str:
     far = max((value for name, value in means.items() if name.endswith("/code_energy")), default=0.0)
     if far > FAR:
         return (
-            f"the mapper's codes have {far:.1f} times the variance of the generator's own: the faces are no longer its; "
-            "lower optim.mapper.learning_rate and optim.adversarial.learning_rate"
+            f"the mapper's codes have {far:.1f} times the variance of the generator's own: it leaves its faces; lower "
+            " optim.mapper.learning_rate and optim.adversarial.learning_rate"
         )
     accuracy = max((value for name, value in means.items() if name.endswith("/d_accuracy")), default=0.0)
     if accuracy > ALWAYS_RIGHT:
