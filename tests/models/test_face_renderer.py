@@ -50,7 +50,7 @@ def test_landmarks_move_with_the_picture():
     """A head shifted by whole pixels is the same head elsewhere; a rolled one is rotated about the centre."""
     shift = np.arctanh(2 * 4 / SIDE / 0.16) / 0.7  # 4 px
     (still, at), (moved, there) = face(), face(shift=shift)
-    np.testing.assert_allclose(there, at + [4, 0], atol=1e-3)
+    np.testing.assert_allclose(there, at + np.array([4, 0]), atol=1e-3)
     np.testing.assert_allclose(moved[:, 4:], still[:, :-4], atol=1e-3)
     _, rolled = face(roll=1.0)
     angle = 0.35 * np.tanh(0.7)

@@ -66,6 +66,7 @@ def default_config() -> ConfigDict:
     config.encoders.scale = 24.0  # factor of all cosines
     config.encoders.evaluator_every = 2  # batches from one to the next that trains the second identity network
     config.model = ConfigDict()
+    config.model.init_from = ""  # initial M and E_attr: a model of this system, or M alone: a PyTorch state dict
     config.model.identity = recognition.identity_config()  # E_id: the fields `model` of the system identity_encoder
     config.model.evaluator = recognition.identity_config()  # a second identity network, for evaluation only
     config.model.landmarks = recognition.landmark_config()  # E_lnd: the fields `model` of landmark_regressor
@@ -114,4 +115,36 @@ def _optimiser(rate: float) -> ConfigDict:
     config.decay = "cosine"
     config.warmup_steps = 20
     config.clip_norm = 1.0
+    return config
+
+
+def published(config: ConfigDict) -> ConfigDict:
+    """Set the authors' mapper, losses, schedule and rates at 256 px; edit and return `config`.
+
+    Frozen networks are those of the public reimplementation (IR-SE-50, MobileFaceNet, StyleGAN2): the authors' own
+    (VGGFace2 ResNet-50, ShuffleNetV2, StyleGAN) have no counterpart here. E_attr is our small encoder with an output of
+    the published length, not InceptionV3. See docs/methods/id_disentanglement.md.
+    """
+    config.image_size = 256
+    config.data.batch_size = 6
+    config.encoders.steps = 0
+    config.generator.kind = "stylegan2"
+    sizes = config.generator.stylegan2
+    sizes.code, sizes.mapping_layers, sizes.channel_base, sizes.max_width = 512, 8, 16384, 512
+    model, loss = config.model, config.loss
+    for group in (model.identity, model.evaluator):
+        group.network, group.outputs, group.width = "ir_se50", 512, 64
+    model.landmarks.network, model.landmarks.width = "mobilefacenet", 64
+    model.attributes.outputs, model.attributes.width = 2048, 32
+    model.mapper.update({"widths": (2048, 1024, 512), "last_scale": 1.0, "from_mean": False})
+    model.discriminator.update({"widths": (256, 128, 64), "whitened": False})
+    config.views.identity.update({"crop": 0.8, "size": 112})
+    config.views.landmarks.size = 112
+    loss.update({"identity": 1.0, "identity_kind": "l1", "landmarks": 0.001, "jaw": False, "adversarial": 1.0})
+    loss.update({"reconstruction": 0.02, "alpha": 0.84, "pixels": "gaussian", "l1_summed": True, "r1": 10.0})
+    config.schedule.update({"cross_every": 3, "adversarial_every": 2})
+    for name, rate in (("mapper", 5e-5), ("adversarial", 5e-6), ("discriminator", 2e-5)):
+        config.optim[name] = optim.default_config()
+        config.optim[name].update({"learning_rate": rate, "eps": 1e-7})
+    config.optim.ema = 0.0
     return config

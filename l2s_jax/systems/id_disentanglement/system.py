@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from l2s_jax.schema import require
 from l2s_jax.models import recognition
 from l2s_jax.models.face_renderer import LANDMARKS
+from l2s_jax.schema import require
 from l2s_jax.systems.id_disentanglement import generators, initial, networks, scores, training
 from l2s_jax.systems.id_disentanglement.networks import ENCODERS, TRAINED, Networks
 from l2s_jax.types import PyTree, System, TrainState, Transfer
@@ -35,7 +35,7 @@ def build(config: ConfigDict) -> System:
     _check(config)
     built = networks.build(config)
     optimisers = training.optimisers(config)
-    common = built, optimisers, config
+    common, learns_from = (built, optimisers, config), initial.sources_of_all(config)
     steps = {}
     if config.encoders.steps:
         steps |= {name: functools.partial(training.train_identity, *common, name) for name in ("identity", "evaluator")}
@@ -62,8 +62,8 @@ def build(config: ConfigDict) -> System:
         scorer=scores.scorer(built),
         watch=_watch,
         needs=("seed",),
-        init_from=functools.partial(initial.with_models, config, built) if initial.sources(config) else None,
-        learns_from=tuple(initial.sources(config).values()),
+        init_from=functools.partial(initial.with_models, config, built) if learns_from else None,
+        learns_from=learns_from,
     )
 
 
