@@ -100,19 +100,11 @@ def reconstruction_loss(
     Returns:
       float32 scalar.
     """
-    structure = global_mean(1 - structural_similarity(output, image), weight, psum)
+    structure = global_mean(1 - ms_ssim(output, image), weight, psum)
     error = jnp.mean(jnp.abs(output.astype(jnp.float32) - image.astype(jnp.float32)), axis=-1) / 2
     pixels = jnp.sum(error * jnp.asarray(mask)[None], axis=(1, 2))
     total, count = psum((jnp.sum(weight * pixels), jnp.sum(weight)))
     return alpha * structure + (1 - alpha) * (total if summed else safe_divide(total, count))
-
-
-def structural_similarity(output: jax.Array, image: jax.Array) -> jax.Array:
-    """Compute MS-SSIM [B] of pictures [B, H, W, 3] in about [-1, 1] as of numbers that begin at 0.
-
-    Its luminance term compares means, relative to their size, so that it matters where black is: at 0 (published).
-    """
-    return ms_ssim(output + 1, image + 1)
 
 
 def contrastive_loss(

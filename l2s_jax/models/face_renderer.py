@@ -147,60 +147,75 @@ def _face(i: jax.Array, a: jax.Array) -> _Face:
 
 def _draw(i: jax.Array, a: jax.Array, size: int) -> jax.Array:
     face = _face(i, a)
-    grid = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
-    across, down = jnp.asarray(grid)[None, :] - face.shift, jnp.asarray(grid)[:, None]
+    grid = jnp.asarray((np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1)
+    across, down = grid[None, :] - face.shift, grid[:, None]
     cos, sin = jnp.cos(face.roll), jnp.sin(face.roll)
     x, y = (cos * across + sin * down) / face.scale, (cos * down - sin * across) / face.scale
     edge = 2 * _SOFTNESS / size / face.scale
-
-    def ellipse(part, centre, half, bend=0.0):
-        """Return the soft inside of an ellipse; `bend` lowers its ends."""
-        cx, cy = face.at(part, *centre)
-        u = (x - cx) / half[0]
-        v = (y - cy - bend * jnp.minimum(u * u, 1.2)) / half[1]  # beyond, u alone is outside
-        # The distance from the border to first order: radius - 1 over the length of its gradient.
-        radius = jnp.sqrt(u * u + v * v + 1e-4)
-        slope = jnp.sqrt((u / half[0]) ** 2 + (v / half[1]) ** 2 + 1e-4) / radius
-        return jax.nn.sigmoid((1 - radius) / (slope * edge))
-
-    def paint(canvas, mask, colour):
-        return canvas + mask[..., None] * (jnp.asarray(colour)[None, None] - canvas)
-
-    mixed = {
-        name: 0.5 + 0.5 * value for name, value in (*zip(IDENTITY, i, strict=True), *zip(ATTRIBUTES, a, strict=True))
-    }
+    hair_, head, brows, eyes, irises, pupils, bridge, wings, outer, inner = _masks(face, x, y, edge)
+    line = face.at("head", 0.0, face.hairline)
+    fringe = head * jax.nn.sigmoid((line[1] + 0.5 * (x - line[0]) ** 2 - y) / edge)
+    strength = dict(zip(IDENTITY + ATTRIBUTES, 0.5 + 0.5 * jnp.concatenate((i, a)), strict=True))
     skin, hair, iris, lips, background = (
-        jnp.asarray(low) + mixed[name] * (jnp.asarray(high) - jnp.asarray(low))
+        jnp.asarray(low) + strength[name] * (jnp.asarray(high) - jnp.asarray(low))
         for name, (low, high) in _COLOURS.items()
     )
     canvas = jnp.broadcast_to(background[None, None], (size, size, 3))
+    for mask, colour in (
+        (hair_, hair),
+        (head, skin),
+        (fringe, hair),
+        (brows, 0.45 * hair),
+        (eyes, _WHITE),
+        (eyes * irises, iris),
+        (eyes * pupils, _PUPIL),
+        (bridge, 0.8 * skin),
+        (wings, 0.5 * skin),
+        (outer, lips),
+        (inner, _THROAT),
+    ):
+        canvas = canvas + mask[..., None] * (jnp.asarray(colour)[None, None] - canvas)
+    light = 1 + 0.16 * a[ATTRIBUTES.index("light")] * grid[None, :, None]
+    return 2 * canvas * light - 1
+
+
+def _masks(face: _Face, x: jax.Array, y: jax.Array, edge: jax.Array) -> list[jax.Array]:
+    """Return the soft insides [H, W] of all parts: one expression over bent ellipses, which compiles once, not for each.
+
+    Args:
+      face: its lengths.
+      x, y: [H, W], place of each pixel on the upright head.
+      edge: half width of the edges.
+    """
+    tip = _EYES + face.nose_length
     # The hair hangs from 0.12 above the head to somewhere between its middle and below the chin.
     hanging = face.height + 0.05 + face.hair_length / 2
-    canvas = paint(
-        canvas, ellipse("head", (0.0, hanging - face.height - 0.12 + _CHIN), (face.width + 0.13, hanging)), hair
+    pair = (-face.eye_distance, face.eye_distance)
+    ellipses = [
+        ("head", 0.0, hanging - face.height - 0.12 + _CHIN, face.width + 0.13, hanging, 0.0),
+        ("head", 0.0, _CHIN, face.width, face.height, 0.0),
+        *(("eyes", at, _EYES - 0.19, 0.15, face.brow, 0.03) for at in pair),
+        *(("eyes", at, _EYES, face.eye_width, face.eye_height, 0.0) for at in pair),
+        *(("eyes", at, _EYES, 0.66 * face.eye_width, 0.66 * face.eye_width, 0.0) for at in pair),
+        *(("eyes", at, _EYES, 0.22 * face.eye_width, 0.22 * face.eye_width, 0.0) for at in pair),
+        ("nose", 0.0, tip - 0.1, 0.035, 0.13, 0.0),
+        ("nose", 0.0, tip, face.nose_width, 0.055, 0.0),
+        ("mouth", 0.0, _MOUTH, face.mouth_width, 0.065 + face.mouth_opening, -face.smile),
+        ("mouth", 0.0, _MOUTH, 0.8 * face.mouth_width, face.mouth_opening, -0.64 * face.smile),
+    ]
+    rows = [(*face.at(part, cx, cy), *rest) for part, cx, cy, *rest in ellipses]
+    cx, cy, width, height, bend = (
+        jnp.stack([jnp.asarray(each, jnp.float32) for each in column])[:, None, None]
+        for column in zip(*rows, strict=True)
     )
-    head = ellipse("head", (0.0, _CHIN), (face.width, face.height))
-    canvas = paint(canvas, head, skin)
-    line = face.at("head", 0.0, face.hairline)
-    fringe = jax.nn.sigmoid((line[1] + 0.5 * (x - line[0]) ** 2 - y) / edge)
-    canvas = paint(canvas, head * fringe, hair)
-    for side in (-1, 1):
-        centre = side * face.eye_distance, _EYES
-        brow = centre[0], _EYES - 0.19
-        canvas = paint(canvas, ellipse("eyes", brow, (0.15, face.brow), bend=0.03), 0.45 * hair)
-        eye = ellipse("eyes", centre, (face.eye_width, face.eye_height))
-        canvas = paint(canvas, eye, _WHITE)
-        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.66 * face.eye_width,) * 2), iris)
-        canvas = paint(canvas, eye * ellipse("eyes", centre, (0.22 * face.eye_width,) * 2), _PUPIL)
-    tip = _EYES + face.nose_length
-    canvas = paint(canvas, ellipse("nose", (0.0, tip - 0.1), (0.035, 0.13)), 0.8 * skin)
-    canvas = paint(canvas, ellipse("nose", (0.0, tip), (face.nose_width, 0.055)), 0.5 * skin)
-    outer = (face.mouth_width, 0.065 + face.mouth_opening)
-    canvas = paint(canvas, ellipse("mouth", (0.0, _MOUTH), outer, bend=-face.smile), lips)
-    inner = (0.8 * face.mouth_width, face.mouth_opening)
-    canvas = paint(canvas, ellipse("mouth", (0.0, _MOUTH), inner, bend=-0.64 * face.smile), _THROAT)
-    light = 1 + 0.16 * a[ATTRIBUTES.index("light")] * jnp.asarray(grid)[None, :, None]
-    return 2 * canvas * light - 1
+    u = (x[None] - cx) / width
+    v = (y[None] - cy - bend * jnp.minimum(u * u, 1.2)) / height  # beyond, u alone is outside
+    # The distance from the border to first order: radius - 1 over the length of its gradient.
+    radius = jnp.sqrt(u * u + v * v + 1e-4)
+    slope = jnp.sqrt((u / width) ** 2 + (v / height) ** 2 + 1e-4) / radius
+    inside = jax.nn.sigmoid((1 - radius) / (slope * edge))
+    # Both brows, eyes ... are one part: they do not overlap.
+    return [*inside[:2], *(jnp.maximum(*inside[k : k + 2]) for k in (2, 4, 6, 8)), *inside[10:]]
 
 
 def _points(face: _Face, size: int) -> jax.Array:

@@ -10,7 +10,8 @@ import pytest
 
 from input_pipeline.errors import UserError
 from l2s_jax.losses.adversarial import r1
-from l2s_jax.losses.identity import pixel_mask, reconstruction_loss, structural_similarity
+from l2s_jax.losses.identity import pixel_mask, reconstruction_loss
+from l2s_jax.losses.ssim import ms_ssim
 from l2s_jax.systems.id_disentanglement.convert import convert_discriminator, convert_mapper
 from tests.helpers import rule
 from tests.helpers.pairs import pairs
@@ -71,7 +72,7 @@ def test_reconstruction(path):
     first, second = images(path)
     golden = np.load(path)
     with jax.default_matmul_precision("highest"):
-        similarity = jnp.mean(jax.jit(structural_similarity)(second, first))
+        similarity = jnp.mean(jax.jit(ms_ssim)(second, first))
         mask = pixel_mask(192, "uniform")
         loss = partial(reconstruction_loss, alpha=0.84, mask=mask, summed=False)
         value = jax.jit(lambda x, y: loss(x, y, jnp.ones(2), lambda sums: sums))(second, first)

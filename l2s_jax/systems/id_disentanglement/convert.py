@@ -1,4 +1,4 @@
-"""Weights of the mapper and discriminator of codes of the PyTorch reimplementation: its layers are `model.0`, `.2` ..."""
+"""Weights of the PyTorch reimplementation: its mapper and discriminator of codes have layers `model.0`, `model.2` ..."""
 
 from collections.abc import Mapping
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.losses.identity import structural_similarity
+from l2s_jax.losses.ssim import ms_ssim
 from l2s_jax.metrics import transfer
 from l2s_jax.metrics.verification import area_under_curve
 from l2s_jax.models.face_renderer import ATTRIBUTES, IDENTITY, landmarks
@@ -81,7 +81,7 @@ def _collect(networks: Networks, variables: Variables, batch: Batch) -> dict[str
     same = networks.map(variables, networks.embed(variables, seen), networks.look(variables, seen))
     same = jnp.clip(networks.draw(variables, same), -1, 1)
     rows["same/mse"] = jnp.mean(jnp.square(same - seen), axis=(1, 2, 3)) / 4
-    rows["same/ms_ssim"] = structural_similarity(same, seen)
+    rows["same/ms_ssim"] = ms_ssim(same, seen)
     return rows
 
 

@@ -135,13 +135,11 @@ def train_identity(
     crowd = jax.random.fold_in(state.rng, PEOPLE)
     identity = _normal(jax.vmap(jax.random.fold_in, in_axes=(None, 0))(crowd, person), face_renderer.IDENTITY)
     looks = jax.vmap(lambda key: jax.random.split(key))(rows)
-    images = [
-        face_renderer.render(identity, _normal(looks[:, view], face_renderer.ATTRIBUTES), networks.side)
-        for view in (0, 1)
-    ]
+    looks = _normal(jnp.concatenate((looks[:, 0], looks[:, 1])), face_renderer.ATTRIBUTES)
+    images = face_renderer.render(jnp.tile(identity, (2, 1)), looks, networks.side)
 
     def terms(variables):
-        both = networks.embed(variables, jnp.concatenate(images), name)
+        both = networks.embed(variables, images, name)
         settings = config.encoders.margin, config.encoders.scale
         loss, accuracy = losses.contrastive_loss(*jnp.split(both, 2), *settings, batch["weight"], axis)
         return loss, {"loss": loss, "accuracy": accuracy}
@@ -202,8 +200,9 @@ def train_mapper(
     """
     weight, known = batch["weight"], everything(state)
     latents = networks.latents(batch["seed"])
-    seen = networks.draw(known, networks.codes(known, latents.attributes))
-    person = networks.draw(known, networks.codes(known, latents.identity)) if crossed else seen
+    wanted = (latents.attributes, latents.identity) if crossed else (latents.attributes,)
+    images = jnp.split(networks.draw(known, networks.codes(known, jnp.concatenate(wanted))), len(wanted))
+    seen, person = images[0], images[-1]
     identity = networks.embed(known, person)
     points = networks.points(known, seen)
     mask = losses.pixel_mask(networks.side, config.loss.pixels)
