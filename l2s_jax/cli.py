@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "train a model from a config; the same command resumes",
     "evaluate": "score a model on a data set",
     "parse": "write the face parts of your photos",
-    "edit": "swap, mix, restyle and move the parts of faces in your photos",
+    "edit": "swap, mix and move the parts of faces in your photos, or the persons",
     "data": "prepare, check, count and show data sets",
     "convert": "make a model of published weights",
     "report": "write the HTML report of a training run",
@@ -49,6 +49,9 @@ EDIT_COMMANDS = {
     "restyle": "give a part the colours of another face, or noise on its own",
     "interpolate": "walk from one face to another, in all parts or in some",
     "traverse": "walk a part along its leading or random directions",
+    "identity": "show a person with pose, expression and light of another picture",
+    "deidentify": "show somebody else with the pose, expression and light of a photo",
+    "sequence": "show one person in all frames of a folder, an animation or a video",
 }
 """The commands `l2s edit NAME`."""
 
@@ -201,6 +204,8 @@ def _mistake(sentence: str) -> int:
 def _quiet() -> None:
     """Silence the start-up messages of libraries in the terminal; errors still show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):

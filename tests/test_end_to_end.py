@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from l2s_jax import bundle, cli, systems
+from l2s_jax import bundle, cli, evaluation, systems
 from l2s_jax import config as configs
 
 SHRINK = [
@@ -83,9 +83,15 @@ def test_every_shipped_config_builds_its_system(name):
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
     assert set(system.schedule(0)) <= set(system.steps)
-    image = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 3), np.float32)
-    logits = jax.eval_shape(system.predict, system.variables(state), image).logits
-    assert logits.shape == (1, config.image_size, config.image_size, len(system.label_set))
+    variables, side = system.variables(state), config.image_size
+    if system.predict is not None:
+        image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
+        logits = jax.eval_shape(system.predict, variables, image).logits
+        assert logits.shape == (1, side, side, len(system.label_set))
+    if system.generator is not None:
+        z = jax.ShapeDtypeStruct((1, system.generator.size), np.float32)
+        assert jax.eval_shape(system.generator.sample, variables, z, 0.7).shape == (1, side, side, 3)
+    assert config.train.best_metric.removeprefix("-") in evaluation.score_names(system)
     assert "Command" in ast.get_docstring(ast.parse(configs.find(name).read_text("utf-8")))
 
 

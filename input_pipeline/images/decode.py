@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from etils import epath
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
@@ -83,6 +83,17 @@ def read_sized(
         size = (image.width, image.height) if turned else (image.height, image.width)
         pixels = _decoded(image, at_least)
         return to_rgb(pixels, name=f"'{name_of(picture)}'"), size
+
+
+def read_animation(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Iterator[np.ndarray]:
+    """Yield the frames of an animated GIF, WebP, AVIF or PNG, each as `read_image` returns a picture.
+
+    Raises:
+      UserError: as `read_image`, when the frame is asked for.
+    """
+    with _open(picture, max_pixels) as (image, _), _damage_named(picture):
+        for frame in ImageSequence.Iterator(image):
+            yield to_rgb(frame, name=f"'{name_of(picture)}'")
 
 
 def _decoded(image: Image.Image, at_least: int | None) -> Image.Image:

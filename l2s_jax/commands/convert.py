@@ -6,6 +6,7 @@ examples:
   l2s convert segface swinb_helen_512/model_299.pt --head helen --out models/segface-helen
   l2s convert latents2segments latest_checkpoint.pth --head five_regions --out models/l2s
   l2s convert structure_via_consensus face_occ_net.pth --head part_labels --out models/occ
+  l2s convert stylegan2 ffhq-256.pt --out models/ffhq
   l2s convert identity_encoder model_ir_se50.pth --out models/ir_se50
   l2s convert landmark_regressor mobilefacenet_model_best.pth.tar --out models/landmarks
 """
@@ -56,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
     config = configs.default(args.system).unlock()
     try:
         converted = systems.reader(args.system)(state, args.head, config)
-        side = converted.image_size
-        if side is not None and args.image_size not in (None, side):
-            raise UserError(f"its tensors fit images of {side} px, not of {args.image_size}: leave out --image-size")
-        config.image_size = side or args.image_size or weights.image_size
+        config.image_size = _image_size(args.image_size, converted, weights)
         system = systems.build(config.lock())  # raises if the network does not accept the size
     except UserError as error:
         raise UserError(f"'{args.file}': {error}") from error
@@ -74,6 +72,14 @@ def run(args: argparse.Namespace) -> int:
     if system.predict is not None:
         screen.print(f"\nnext    l2s parse PHOTO --out masks --model {console.escape(str(args.out))}", soft_wrap=True)
     return 0
+
+
+def _image_size(wanted: int | None, converted: Converted, weights: Weights) -> int:
+    """Return the side of the network's images: that of its tensors, or the wanted one, or that of its training."""
+    own = converted.image_size
+    if own is not None and wanted not in (None, own):
+        raise UserError(f"its tensors are those of a network for {own} px, not {wanted}: leave out --image-size")
+    return own or wanted or weights.image_size
 
 
 def _describe(weights: Weights, converted: Converted, config: ConfigDict, source: Path, name: str) -> Meta:

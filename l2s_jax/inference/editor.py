@@ -19,6 +19,7 @@ from input_pipeline.errors import UserError, nearest
 from l2s_jax import codes
 from l2s_jax.inference import edits, processing
 from l2s_jax.inference.edits import Edit
+from l2s_jax.inference.identity_editor import IdentityEditor
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.pictures import Picture, read
 from l2s_jax.types import Code, Decoded
@@ -55,10 +56,15 @@ class Editor:
         self._encode = jax.jit(model.system.codec.encode)
         self._decode = jax.jit(model.system.codec.decode)
 
-    @classmethod
-    def load(cls, where: str | os.PathLike) -> "Editor":
-        """Load a model, see `load_model`; one without slices is a UserError."""
-        return cls(load_model(where))
+    @staticmethod
+    def load(where: str | os.PathLike) -> "Editor | IdentityEditor":
+        """Load a model, see `load_model`, and return the editor of its kind: of parts, or of persons (`transfer`).
+
+        Raises:
+          UserError: also for a model that can do neither.
+        """
+        model = load_model(where)
+        return Editor(model) if model.system.transfer is None else IdentityEditor(model)
 
     def encode(self, image: Picture) -> Code:
         """Encode one image: structure [1, K, h, w, C], style [1, K, S] or [1, S]."""
@@ -70,7 +76,7 @@ class Editor:
 
     def render(self, code: Code) -> np.ndarray:
         """Decode B codes into images uint8 [B, S, S, 3]."""
-        return _pixels(self.decode(code).image)
+        return processing.to_pixels(self.decode(code).image)
 
     def encode_face(self, face: Face, name: str = "the picture") -> Code:
         """Encode one face as `encode` does; a code is returned as it is.
@@ -267,6 +273,23 @@ class Editor:
         walk = codes.traverse_structure if of == STRUCTURE else codes.traverse_style
         return walk(code, index, jnp.asarray(direction), reach, steps)
 
+    def restore(self, original: Picture, changed: Picture, regions: Sequence[str], feather: int) -> np.ndarray:
+        """Lay regions of a picture back into a changed version of it, with their colours if each has its own style.
+
+        Both must be framed alike: slices keep their place in the picture.
+
+        Args:
+          original: gives the regions.
+          changed: keeps all else.
+          regions: names of `Editor.regions`.
+          feather: see `show`.
+
+        Returns:
+          uint8 [H, W, 3], of the size of `changed`.
+        """
+        code, donor = self.encode_face(changed, "the changed picture"), self.encode_face(original)
+        return self.show(changed, self.swap(code, donor, regions, code.style.ndim == 3), regions, feather)[0].image
+
     def show(self, photo: Picture, code: Code, regions: Sequence[str], feather: int | None = None) -> list[Edit]:
         """Decode edited codes of a photo, measure what has changed, and lay them into the photo if asked to.
 
@@ -295,17 +318,21 @@ class Editor:
     def _seen(self, code: Code, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Decode one code: picture uint8 [S, S, 3], and where it shows the classes, bool [S, S]."""
         decoded = self.decode(code)
-        return _pixels(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
+        return processing.to_pixels(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
 
     def square(self, photo: Picture) -> np.ndarray:
         """Return the photo as the model sees it, uint8 [S, S, 3]."""
-        return _pixels(self._square(photo))
+        return processing.to_pixels(self._square(photo))
 
     def _square(self, photo: Picture) -> np.ndarray:
         return processing.to_square({"image": read(photo)}, self.image_size, self.resize)["image"]
 
     def _classes(self, decoded: Decoded) -> np.ndarray:
         return np.asarray(decoded.logits.argmax(axis=-1))
+
+    def check_regions(self, regions: Sequence[str]) -> None:
+        """Raise the UserError of a region without a slice."""
+        self._slices(regions)
 
     def _slices(self, regions: Sequence[str]) -> list[int]:
         return [self._slice(name) for name in regions]
@@ -326,11 +353,6 @@ class Editor:
     def _check_style(self, code: Code, wanted: bool, way_out: str) -> None:
         if wanted and code.style.ndim < 3:
             raise UserError(f"'{self.model.path}' has one style for all regions: {way_out}")
-
-
-def _pixels(image) -> np.ndarray:
-    """Convert [-1, 1] to uint8."""
-    return np.asarray(jnp.round((jnp.clip(image, -1, 1) + 1) * 127.5).astype(jnp.uint8))
 
 
 def _check_positive(value: float, what: str) -> None:

@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
       group: consecutive rows whose deviation is shown to the last convolution (layers/minibatch_deviation.py); 0 for
         none.
       lowering: lowering of the halvings (layers/resample.py): `direct`, or `folded` to differentiate the gradient (R1).
-      dtype: compute dtype; all that follows the blocks (last convolution, dense layers, logit) is float32.
+      dtype: compute dtype; all that follows the blocks (last convolution, dense layers, logit) is at least float32.
     """
 
     channel_base: int = 32768
@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
           weight: float32 [B], 0 for rows that the deviation of their group leaves out; None for 1. Only with `group`.
 
         Returns:
-          float32 [B] logits, positive for real.
+          float32 [B] logits, positive for real; float64 if `dtype` is.
         """
         size = image.shape[1]
         if size < 8 or size & (size - 1) or image.shape[2] != size:
@@ -54,12 +54,13 @@ class Discriminator(nn.Module):
             options = {"down": (1, 3, 3, 1), "lowering": self.lowering, "dtype": self.dtype}
             x = ConvBlock(self._width(size // 2), name=f"block_{size}", **options)(x)
             size //= 2
-        x = x.astype(jnp.float32)
+        dtype = jnp.promote_types(self.dtype, jnp.float32)
+        x = x.astype(dtype)
         if self.group:
             x = with_deviation(x, self.group, weight)
-        x = EqualConv(self._width(4), name="final_conv")(x).reshape(x.shape[0], -1)
-        features = EqualDense(self._width(4), activate=True, name="dense_0")(x)
-        logit = EqualDense(1, name="dense_1")(features)[:, 0]
+        x = EqualConv(self._width(4), dtype=dtype, name="final_conv")(x).reshape(x.shape[0], -1)
+        features = EqualDense(self._width(4), activate=True, dtype=dtype, name="dense_0")(x)
+        logit = EqualDense(1, dtype=dtype, name="dense_1")(features)[:, 0]
         return logit + Projection(self.regions, name="projection")(features, region)
 
     def _width(self, size: int) -> int:

@@ -9,8 +9,8 @@ from PIL import Image
 COLORS = 256  # all that a GIF has
 
 
-def gif(frames: Sequence[np.ndarray], milliseconds: int, comment: str = "") -> bytes:
-    """Encode frames as an animated GIF that runs forwards and back again, for ever.
+def gif(frames: Sequence[np.ndarray], milliseconds: int, comment: str = "", *, back: bool = True) -> bytes:
+    """Encode frames as an animated GIF that runs for ever.
 
     All frames share one palette, so that nothing flickers where nothing changes.
 
@@ -18,8 +18,9 @@ def gif(frames: Sequence[np.ndarray], milliseconds: int, comment: str = "") -> b
       frames: uint8 [H, W, 3] of one size, at least 2.
       milliseconds: how long each is shown; GIF counts in hundredths of a second.
       comment: text in the file.
+      back: it runs forwards and back again, else always forwards.
     """
-    order = [*frames, *frames[-2:0:-1]]
+    order = [*frames, *frames[-2:0:-1]] if back else frames
     # The palette of a picture that holds every frame, at a size that is quick to count. Not of the most frequent
     # colours (median cut), among which those of edited lips or eyes are lost: of colours that cover all there are.
     reduced = [Image.fromarray(frame).resize((64, 64), Image.Resampling.BOX) for frame in frames]

@@ -134,7 +134,7 @@ class Converted(NamedTuple):
       head: the classes it predicts.
       config: the published recipe, except for `image_size`.
       variables: the variables of its system.
-      image_size: the only side of images that the variables fit; None = any that the system accepts.
+      image_size: side in pixels of its images where its tensors fit no other, or None.
     """
 
     title: str

@@ -91,8 +91,8 @@ def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], 
         filled[path], origin[path] = _laid_out(name, tensor, layout, path, shapes[path], title), name
     missing = sorted(set(shapes) - set(filled))
     if unknown or missing:
-        extra = [f"no place for {_listing(unknown)}"] if unknown else []
-        empty = [f"nothing for {_listing(missing)}"] if missing else []
+        extra = [f"no place for {listing(unknown)}"] if unknown else []
+        empty = [f"nothing for {listing(missing)}"] if missing else []
         raise UserError(f"{title}: the weights are not of this network: {' and '.join(extra + empty)}")
     return unflatten_dict(filled, sep="/")
 
@@ -126,7 +126,8 @@ def _check_constant(name: str, tensor: np.ndarray, constant: Constant, title: st
         raise UserError(f"{title}: the fixed tensor '{name}' does not hold the value that this network is built on")
 
 
-def _listing(names: Sequence[str]) -> str:
+def listing(names: Sequence[str]) -> str:
+    """Return the first of the names, for a sentence."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 

@@ -247,7 +247,7 @@ EITHER = "takes either --faces A B C, or --target and --take REGION=PHOTO"
         ([*SWAP, "--regions", "hiar"], "tiny", "no slice for the region 'hiar': did you mean 'hair'?"),
         ([*SWAP, "--regions", "ears"], "tiny", "no slice for the region 'ears': there are: background, hair"),
         ([*SWAP, "--regions", "hair,"], "tiny", "'hair,' is not a list of regions: write names with commas"),
-        ([*SWAP, "--regions", "hair"], "parser", "is a pure parser ('fake'): it has no codes to edit"),
+        ([*SWAP, "--regions", "hair"], "parser", "is a model of 'fake', which has no slices to edit"),
         ([*SWAP, "--regions", "hair"], "tyni", "did you mean 'tiny'?"),
         ([*SWAP, "--regions", "hair", "--style"], "shared", "has one style for all regions: swap regions with"),
         ([*SWAP, "--regions", "hair", "--blend", "-1"], "tiny", "'-1' is not a whole number, 0 or more"),

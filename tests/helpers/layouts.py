@@ -17,9 +17,10 @@ from l2s_jax.losses import adversarial
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
 from l2s_jax.types import System, TrainState
-from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_stylegan2, tiny_subspaces, tiny_svc
 
 REGIONS, SIDE, ROWS = 6, 16, 16
+WIDE = {"channel_base": 128, "max_width": 16}
 NOISE = 1e-5
 """Gradients that are zero in exact arithmetic (a bias ahead of a norm) are rounding errors, far smaller than this."""
 
@@ -111,6 +112,12 @@ def segface():
     return systems.build(tiny_segface.config(**tiny_segface.AGREEING)), {}, tiny_segface.faces(ROWS)
 
 
+def stylegan2():
+    # Wide enough for arrays that are stored in parts.
+    wide = {f"model__{of}{name}": value for of in ("", "discriminator__") for name, value in WIDE.items()}
+    return systems.build(tiny_stylegan2.config(data__batch_size=ROWS, **wide)), {}, tiny_stylegan2.faces(ROWS)
+
+
 def structure_via_consensus():
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         fake_system.install(patch)
@@ -120,5 +127,6 @@ def structure_via_consensus():
 
 
 CASES = {
-    case.__name__: case for case in (penalty, latents2segments, independent_subspaces, segface, structure_via_consensus)
+    case.__name__: case
+    for case in (penalty, latents2segments, independent_subspaces, segface, stylegan2, structure_via_consensus)
 }

@@ -10,6 +10,7 @@ DEFAULT = Path(__file__).parents[1] / "data" / "goldens"
 BELONGS = {
     "latents2segments": lambda content: "region_slices" in content and "E" in content.get("state", {}),
     "segface": lambda content: "models" in content,
+    "id_disentanglement": lambda content: "mapper" in content and "w_discriminator" in content,
     "recognition": lambda content: "arcface_ir_se50" in content and "landmark_mobilefacenet" in content,
     "stylegan2": lambda content: "stylegan2_generator" in content,
     "structure_via_consensus": lambda content: "FaceOccNet" in content,

@@ -33,6 +33,10 @@ class Storage:
     def __post_init__(self):
         self.size = self.numbers.size if self.size < 0 else self.size
 
+    def __reduce_ex__(self, protocol):
+        """Pickle without `torch.save`, as a stream inside the pickle."""
+        return sys.modules["torch.storage"]._load_from_bytes, (stream(self),)
+
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
@@ -83,8 +87,8 @@ def checkpoint(arrays):
     }
 
 
-def dumps(content):
-    """(pickle of `content`, its storages in the order of their keys)."""
+def dumps(content, *views):
+    """(pickle of `content`, its storages in the order of their keys); `views` ends every reference to a storage."""
     storages = []
 
     class Pickler(pickle.Pickler):
@@ -94,12 +98,25 @@ def dumps(content):
             if value not in storages:
                 storages.append(value)
             kind = getattr(sys.modules["torch"], NAMES[value.numbers.dtype.name])
-            return "storage", kind, str(storages.index(value)), "cuda:0", value.size
+            return "storage", kind, str(storages.index(value)), "cuda:0", value.size, *views
 
-    stream = io.BytesIO()
-    with _torch():
-        Pickler(stream, protocol=2).dump(content)
-    return stream.getvalue(), storages
+    file = io.BytesIO()
+    with torch():
+        Pickler(file, protocol=2).dump(content)
+    return file.getvalue(), storages
+
+
+SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+
+
+def stream(content, system=SYSTEM):
+    """What `torch.save` wrote before 1.6, and writes for the storage of a tensor in another pickle."""
+    pickled, storages = dumps(content, None)
+    keys = sorted(str(i) for i in range(len(storages)))
+    head = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, system)]
+    numbers = [storages[int(key)].numbers for key in keys]
+    data = [each.size.to_bytes(8, "little") + each.tobytes() for each in numbers]
+    return b"".join([*head, pickled, pickle.dumps(keys, 2), *data])
 
 
 def save(path, content, **options):
@@ -119,11 +136,11 @@ def write(path, pickled, records=(), *, byteorder=b"little", compression=zipfile
         "version": b"3\n",
         ".data/serialization_id": b"0" * 40,
     }
-    stream = _Unseekable() if descriptors else io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
+    file = _Unseekable() if descriptors else io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
         for name, record in content.items():
             archive.writestr(f"{path.stem}/{name}", record)
-    path.write_bytes(stream.getvalue())
+    path.write_bytes(file.getvalue())
 
 
 class _Unseekable(io.BytesIO):
@@ -134,18 +151,33 @@ class _Unseekable(io.BytesIO):
         raise io.UnsupportedOperation
 
 
+def function(name):
+    """A function that the pickler finds under its dotted `name`."""
+    module, _, name = name.rpartition(".")
+    found = types.FunctionType((lambda: None).__code__, {}, name)
+    found.__module__, found.__qualname__ = module, name
+    return found
+
+
 @contextlib.contextmanager
-def _torch():
-    """Modules with the names that the pickler looks up before it writes them."""
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    for name in NAMES.values():
-        setattr(torch, name, type(name, (), {"__module__": "torch"}))
-    for name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
-        function = types.FunctionType((lambda: None).__code__, {}, name)
-        function.__module__, function.__qualname__ = "torch._utils", name
-        setattr(utils, name, function)
-    sys.modules |= {"torch": torch, "torch._utils": utils}
+def modules(content):
+    """Modules that the pickler looks names up in before it writes them: {dotted name: what it stands for}."""
+    parts = [name.split(".")[:-1] for name in content]
+    made = {".".join(part[: i + 1]) for part in parts for i in range(len(part))} - set(sys.modules)
+    sys.modules |= {name: types.ModuleType(name) for name in made}
+    for name, value in content.items():
+        module, _, name = name.rpartition(".")
+        if module in made:
+            setattr(sys.modules[module], name, value)
     try:
         yield
     finally:
-        del sys.modules["torch"], sys.modules["torch._utils"]
+        for name in made:
+            del sys.modules[name]
+
+
+def torch():
+    """The modules of torch, where they are not there yet."""
+    functions = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.storage._load_from_bytes")
+    storages = {f"torch.{name}": type(name, (), {"__module__": "torch"}) for name in NAMES.values()}
+    return modules({name: function(name) for name in functions} | storages)

@@ -105,6 +105,18 @@ def test_an_edit_shows_its_region_in_both_faces(editor):
     assert pasted.blend.seam.added == pasted.blend.seam.cut
 
 
+def test_parts_are_laid_back_into_a_changed_picture(editors):
+    original, changed = face(2), face(0)
+    rows, columns = np.arange(SIDE)[:, None], np.arange(SIDE) >= 4
+    for editor in editors:
+        restored = editor.restore(original, changed, ["hair"], 0)
+        assert restored.shape == changed.shape
+        np.testing.assert_array_equal(restored[(rows >= 6) | ~columns], changed[(rows >= 6) | ~columns])
+    hair = (rows < 4) & columns
+    restored = editors[0].restore(original, changed, ["hair"], 0)  # with a style for each region its colours come, too
+    np.testing.assert_allclose(restored[hair], original[hair], atol=2)
+
+
 def test_a_walk_is_shown_face_by_face(editor):
     edits = editor.show(face(0), editor.interpolate(face(0), face(3), 3), editor.regions)
     assert len(edits) == 3

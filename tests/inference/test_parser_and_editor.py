@@ -273,5 +273,5 @@ def test_editor_decodes_and_renders(model):
 def test_a_pure_parser_has_no_editor(model, tmp_path, monkeypatch):
     fake_system.install(monkeypatch)
     fake_system.save(tmp_path / "parser", codec="none")
-    with pytest.raises(UserError, match="pure parser"):
+    with pytest.raises(UserError, match="no slices to edit"):
         Editor.load(tmp_path / "parser")

@@ -107,7 +107,7 @@ def test_slice_of_data_without_splits(folder):
         ("foldr", "did you mean 'folder'?"),
         ("celebamask", "did you mean 'celebamask_hq'?"),
         ("record", "did you mean 'records'?"),
-        ("zzz", "there are: celebamask_hq, .*, folder, .*, synthetic, records, tfds\\)$"),
+        ("zzz", "there are: celebamask_hq, .*, folder, .*, synthetic, random, records, tfds\\)$"),
         ("celebamask_hq/fral", "unknown variant 'fral' of layout 'celebamask_hq' .*did you mean 'farl'"),
         ("lapa/official", "unknown variant 'official' of layout 'lapa'"),
     ],

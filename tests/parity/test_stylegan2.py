@@ -17,7 +17,9 @@ def pytest_generate_tests(metafunc):
     # Who names goldens wants all of them checked; the full-size networks take longer than a suite should.
     slow = [] if metafunc.config.getoption("--goldens") else [pytest.mark.slow]
     cases = [
-        pytest.param(path, key, id=f"{content['tag']}-{key}", marks=slow) for content, path in found for key in keys(path)
+        pytest.param(path, key, id=f"{content['tag']}-{key}", marks=slow)
+        for content, path in found
+        for key in keys(path)
     ]
     metafunc.parametrize(("path", "key"), cases)
 

@@ -221,7 +221,7 @@ def test_without_landmarks_the_picture_is_seen_as_it_is(aligning, plain):
     free = predict(variables, batch["image"]).logits
     np.testing.assert_allclose(free, jax.jit(other.predict)(variables, batch["image"]).logits, rtol=1e-6)
     assert np.abs(predict(variables, batch["image"], batch["landmarks"]).logits - free).max() > 1e-3
-    assert (system.needs, other.needs) == (("mask", "landmarks"), ("mask", "blobs"))
+    assert (system.needs, other.needs) == (("image", "mask", "landmarks"), ("image", "mask", "blobs"))
 
 
 def test_evaluation_hands_over_the_landmarks(plain):

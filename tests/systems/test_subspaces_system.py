@@ -165,7 +165,7 @@ def test_a_teacher_labels_the_images_without_masks_alone(place):
 def test_a_taught_system_needs_no_masks_and_learns_from_its_teacher(place):
     where = tiny_svc.save_teacher(place / "other")
     system = systems.build(tiny_subspaces.config(teacher__model=where))
-    assert system.needs == ()
+    assert system.needs == ("image",)
     assert system.learns_from == (where,)
     state, batch = jax.jit(system.init)(jax.random.key(0)), tiny_subspaces.faces(2)
     frozen = frozen_arguments(system)

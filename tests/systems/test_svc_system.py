@@ -138,7 +138,7 @@ def test_the_teacher_sees_its_own_size(place):
 def test_photos_without_masks_are_enough(place, student):
     """From files to labels."""
     system, state, frozen, step = student
-    assert system.needs == ()
+    assert system.needs == ("image",)
     (place / "photos" / "images").mkdir(parents=True)
     ids = tiny_svc.blocks(4)
     for number, face in enumerate(fake_system.LABELS.palette[ids]):

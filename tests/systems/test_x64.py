@@ -7,7 +7,7 @@ import pytest
 from l2s_jax import systems
 from l2s_jax.inference import parser
 from l2s_jax.types import GLOBAL_VIEW
-from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
+from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_stylegan2, tiny_subspaces, tiny_svc
 
 
 def dtypes(tree) -> dict[str, str]:
@@ -28,8 +28,16 @@ def wide():
         (tiny_subspaces, tiny_subspaces.config(independence__measure="hsic", loss__ms_ssim=0.5)),
         (tiny_segface, tiny_segface.config(model__stochastic_depth=0.1, **tiny_segface.AGREEING)),
         (tiny_svc, tiny_svc.config()),
+        (tiny_stylegan2, tiny_stylegan2.config()),
     ],
-    ids=["latents2segments", "independent_subspaces", "hsic and ms-ssim", "segface", "structure_via_consensus"],
+    ids=[
+        "latents2segments",
+        "independent_subspaces",
+        "hsic and ms-ssim",
+        "segface",
+        "structure_via_consensus",
+        "stylegan2",
+    ],
 )
 def test_every_step_keeps_float32(wide, tiny, conf):
     system = systems.build(conf)
@@ -41,8 +49,12 @@ def test_every_step_keeps_float32(wide, tiny, conf):
         assert dtypes(after) == dtypes(state)
         assert set(dtypes(metrics).values()) == {"float32"}
     variables = jax.eval_shape(system.variables, state)
-    prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
-    assert set(dtypes(prediction).values()) == {"float32"}
+    if system.predict is not None:
+        prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
+        assert set(dtypes(prediction).values()) == {"float32"}
+    if system.scorer is not None:
+        collected = jax.eval_shape(system.scorer.collect, variables, batch)
+        assert "float64" not in dtypes(collected).values()
 
 
 def test_a_step_and_a_parsing_are_the_same_with_and_without(monkeypatch, tmp_path):

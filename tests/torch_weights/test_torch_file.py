@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from input_pipeline.errors import UserError
-from l2s_jax.torch_weights import torch_pickle
+from l2s_jax.torch_weights import pickle_gate
 from l2s_jax.torch_weights.torch_file import read_state_dict
 from tests.helpers import torch_writer
 from tests.helpers.torch_writer import Parameter, Storage, Tensor, checkpoint, save, state_dict, write
@@ -143,7 +143,7 @@ def attacks(mark):
     """Name -> (pickle, what the sentence says of it)."""
     asked, odd, nothing = (
         "which no weights need",
-        "its index is damaged or not as torch.save writes it",
+        "its index is damaged or not one of weights",
         "holds no weights",
     )
     tensor = torch_writer.dumps(state_dict({"w": np.zeros(4, np.float32)}))[0]
@@ -153,16 +153,33 @@ def attacks(mark):
             f"asks for '{os.system.__module__}.system'",
         ),
         "eval": (pickle.dumps(Call(eval, (f"open({str(mark)!r}, 'w')",)), 2), "asks for '__builtin__.eval'"),
-        "protocol 4": (pickle.dumps(Call(os.system, (f"touch {mark}",)), 4), odd),
+        "protocol 4": (
+            pickle.dumps(Call(os.system, (f"touch {mark}",)), 4),
+            f"asks for '{os.system.__module__}.system'",
+        ),
+        "protocol 5": (
+            pickle.dumps(Call(os.system, (f"touch {mark}",)), 5),
+            f"asks for '{os.system.__module__}.system'",
+        ),
+        "getattr": (pickle.dumps(Call(getattr, ("text", "upper")), 4), "asks for 'builtins.getattr'"),
+        "copyreg": (b"\x80\x02ccopy_reg\n_reconstructor\n.", asked),
         "beside the weights": (torch_writer.dumps({**checkpoint({}), "x": Call(open, (str(mark), "w"))})[0], ".open'"),
         "old class": (b"(S'touch'\niposix\nsystem\n.", odd),
         "instance": (b"\x80\x02(iposix\nsystem\n.", odd),
         "object": (b"\x80\x02(cposix\nsystem\no.", asked),
-        "new object": (b"\x80\x02ccollections\nOrderedDict\n)\x81.", odd),
+        "new object": (b"\x80\x02ccollections\nCounter\n)\x81.", "makes an object that is not of weights"),
+        "new object with arguments": (b"\x80\x02ccollections\nOrderedDict\nK\x01\x85\x81.", "makes an object"),
+        "new object of a string": (b"\x80\x02X\x01\x00\x00\x00a)\x81.", "makes an object"),
+        "new object with names": (b"\x80\x04ccollections\nOrderedDict\n)}\x92.", odd),
         "extension": (b"\x80\x02\x82\x01.", odd),
-        "global from the stack": (b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", odd),
-        "calling a storage": (b"\x80\x02ctorch\nFloatStorage\n)R.", odd),
-        "calling a string": (b"\x80\x02X\x01\x00\x00\x00a)R.", odd),
+        "global from the stack": (b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", asked),
+        "name from a number": (b"\x80\x04K\x01K\x02\x93.", "STACK_GLOBAL requires str"),
+        "buffer from outside": (b"\x80\x05\x97.", odd),
+        "read-only buffer": (b"\x80\x05N\x98.", odd),
+        "calling a storage": (b"\x80\x02ctorch\nFloatStorage\n)R.", "calls what is no function"),
+        "calling a string": (b"\x80\x02X\x01\x00\x00\x00a)R.", "calls what is no function"),
+        "calling an array": (b"\x80\x02cnumpy\nndarray\n)R.", "calls what is no function"),
+        "arguments in a list": (b"\x80\x02ccollections\nOrderedDict\n]R.", "calls what is no function"),
         "dotted name": (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2.__globals__\n.", asked),
         "state of a list": (b"\x80\x02](X\x01\x00\x00\x00ab.", odd),
         "filled dict": (b"\x80\x02ccollections\nOrderedDict\n((((K\x01K\x02tttR.", odd),
@@ -172,11 +189,13 @@ def attacks(mark):
         "persistent text": (b"\x80\x02X\x01\x00\x00\x00aQ.", "refers to something that is no storage"),
         "hashing deep tuples": (b"\x80\x02}" + b")" + b"\x85" * 100_000 + b"Ns.", "has a tuple for a key"),
         "hashing forever": (b"\x80\x02}(" + b"K\x01N)" + DOUBLED + b"Nu.", "has a tuple for a key"),
-        "a name for a key": (b"\x80\x02}ccollections\nCounter\nNs.", "has a function for a key"),
+        "a name for a key": (b"\x80\x02}ccollections\nCounter\nNs.", "has a Global for a key"),
         "memory for the memo": (b"\x80\x02Nr\xff\xff\xff\x7f.", nothing),
         "memory for bytes": (b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.", odd),
         "memory for a frame": (b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f.", odd),
-        "memory for text": (b"\x80\x02X\xff\xff\xff\xffa.", odd),
+        "memory for text": (b"\x80\x02X\xff\xff\xff\xffa.", "longer than 4 MiB"),
+        "bytes that are not there": (b"\x80\x04B\xff\xff\xff\xffa.", "it is cut off"),
+        "very many bytes": (b"\x80\x04\x8e" + b"\xff" * 8 + b"a.", "it is cut off"),
         "memory for a number": (b"\x80\x02\x8b\xff\xff\xff\x7f.", odd),
         "many arguments": (b"\x80\x02ctorch._utils\n_rebuild_parameter\n(" + b"N" * 1000 + b"tR.", odd),
         "too long": (b"\x80\x02" + b"N" * 2**22 + b".", "longer than 4 MiB"),
@@ -188,7 +207,7 @@ def attacks(mark):
         "no memo": (b"\x80\x02h\x07.", "Memo value not found"),
         "half a pair": (b"\x80\x02}(Nu.", "has a NoneType for a key"),
         "half a number": (b"\x80\x02J\x01", odd),
-        "half a name": (b"\x80\x02ctorch\nFloatStorage", asked),
+        "half a name": (b"\x80\x02ctorch\nFloatStorage", "a name without an end"),
     }
 
 
@@ -204,16 +223,16 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(file, tmp_path, attack):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("call", torch_pickle._FUNCTIONS)
-def test_no_state_reaches_a_function(file, call):
+@pytest.mark.parametrize("call", [*pickle_gate._CALLS, *pickle_gate._CLASSES])
+def test_no_state_reaches_what_a_name_stands_for(file, call):
     """BUILD sets attributes in Python's unpickler; what a file left behind would meet the next one."""
-    function, (module, _, name) = torch_pickle._FUNCTIONS[call], call.rpartition(".")
+    function, (module, _, name) = (pickle_gate._CALLS | pickle_gate._CLASSES)[call], call.rpartition(".")
     found = f"c{module}\n{name}\n".encode()
     for attribute in ("__defaults__", "anything"):
         before = getattr(function, attribute, "none")
         text = b"X" + len(attribute).to_bytes(4, "little") + attribute.encode()
         write(file, b"\x80\x02" + found + b"N}" + text + b"N" + b"s\x86b.")  # the state (None, {attribute: None})
-        assert "the file of a function" in sentence(file)
+        assert f"the file of a '{call}'" in sentence(file)
         assert getattr(function, attribute, "none") == before
 
 
@@ -256,11 +275,12 @@ def test_other_files_of_torch(file, content, reason):
 def test_files_that_are_no_checkpoints(file, tmp_path):
     assert "cannot read" in sentence(tmp_path / "missing.pt")
     assert "cannot read" in sentence(tmp_path)
-    for content in (b"", b"PK", b"\xff\xd8\xff\xe0 a photo, say", b"\x80\x02}."):
+    for content in (b"", b"PK", b"\xff\xd8\xff\xe0 a photo, say", b"\x80\x01}.", b"(dp0\n."):
         file.write_bytes(content)
         assert "neither a PyTorch checkpoint nor a safetensors file" in sentence(file)
-    file.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
-    assert "the format of PyTorch before 1.6" in sentence(file)
+    for protocol in (2, 3, 4, 5):
+        file.write_bytes(pickle.dumps({"a": [1, 2.5, None, (True,)]}, protocol))
+        assert "a pickle, but not of networks that NVIDIA publishes" in sentence(file)
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("word/document.xml", "text")
     assert "a zip file, but not a PyTorch checkpoint" in sentence(file)

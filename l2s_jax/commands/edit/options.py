@@ -77,6 +77,17 @@ def positive(text: str) -> float:
     return value
 
 
+def cosine(text: str) -> float:
+    """Parse a number above -1, at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not -1 < value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a cosine, above -1 and at most 1")
+    return value
+
+
 def steps(text: str) -> int:
     """Parse an integer >= 2."""
     if not text.isdecimal() or int(text) < 2:

@@ -15,6 +15,8 @@ from l2s_jax.commands import console, results
 from l2s_jax.commands.edit.cells import cell
 from l2s_jax.inference.editor import Editor
 from l2s_jax.inference.edits import Edit
+from l2s_jax.inference.identity_editor import Halves, IdentityEditor
+from l2s_jax.inference.model import Model, load_model
 from l2s_jax.report.animation import gif
 from l2s_jax.training.compilation import enable_compilation_cache
 from l2s_jax.types import Code
@@ -31,12 +33,12 @@ class Face(NamedTuple):
     Attributes:
       path: as the user named it.
       pixels: uint8 [H, W, 3], upright.
-      code: structure [1, K, h, w, C], style [1, K, S] or [1, S].
+      code: what the editor's `encode_face` returns.
     """
 
     path: Path
     pixels: np.ndarray
-    code: Code
+    code: Code | Halves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Work:
 
     verb: str
     arguments: Mapping[str, object]
-    editor: Editor
+    editor: Editor | IdentityEditor
     faces: Sequence[Face]
     out: Path
     name: str
@@ -72,7 +74,9 @@ def begin(
     model: str | None,
     pictures: int,
     *,
-    animated=False,
+    animated: bool = False,
+    kind: type[Editor] | type[IdentityEditor] = Editor,
+    stem: str | None = None,
 ) -> Work:
     """Read the photos, claim names for the results, load the model and encode the faces.
 
@@ -80,33 +84,41 @@ def begin(
       verb: the verb.
       arguments: all that distinguishes this edit from others of the verb; values are paths, numbers, texts, or lists
         and mappings of them.
-      photos: the faces; the first names the results.
+      photos: the faces; the first names the results, if no `stem` does.
       out: folder of the results.
       model: of `bundle.resolve`, or None for the newest.
       pictures: number of edited pictures: one, or several that are numbered.
       animated: they become a GIF, too.
+      kind: the editor that the verb needs.
+      stem: first part of the names of the results.
 
     Raises:
-      UserError: an unreadable photo, a result's name taken by another file, no such model, a pure parser, or no face
-        in a photo.
+      UserError: an unreadable photo, a result's name taken by another file, no such model, one of another kind, or no
+        face in a photo.
     """
     pixels = [decode.read_image(path) for path in photos]
     files.writable_folder(out)
     mark = results.edit_mark(verb, arguments, out)
     endings = [*_numbered(pictures), *[".gif"] * animated, "_grid.png", ".json"]
-    name = results.edit_name(photos[0].stem, verb, endings, mark, out)
+    name = results.edit_name(photos[0].stem if stem is None else stem, verb, endings, mark, out)
     enable_compilation_cache()
-    editor = Editor.load(model or bundle.newest())
-    meta = editor.model.meta
-    console.out().print(
-        f"model [bold]{console.escape(meta.name)}[/] [dim]({console.escape(str(editor.model.path))}, {meta.system}, "
-        f"{editor.image_size} px) licence: {console.escape(licences.short(meta.licence))}[/]",
-        soft_wrap=True,
-    )
+    editor = kind(introduce(model or bundle.newest()))
     named = dict(zip(photos, pixels, strict=True))  # a photo that is named twice is encoded once
     codes = {path: editor.encode_face(image, f"'{path}'") for path, image in named.items()}
     faces = [Face(path, named[path], codes[path]) for path in photos]
     return Work(verb, arguments, editor, faces, out, name, mark, animated)
+
+
+def introduce(where: str | Path, what: str = "model") -> Model:
+    """Load a model, and say in one line which it is."""
+    model = load_model(where)
+    meta = model.meta
+    console.out().print(
+        f"{what} [bold]{console.escape(meta.name)}[/] [dim]({console.escape(str(model.path))}, {meta.system}, "
+        f"{meta.preprocessing.image_size} px) licence: {console.escape(licences.short(meta.licence))}[/]",
+        soft_wrap=True,
+    )
+    return model
 
 
 def _numbered(pictures: int) -> list[str]:
@@ -114,7 +126,9 @@ def _numbered(pictures: int) -> list[str]:
     return [".png"] if pictures == 1 else [f"_{number:02d}.png" for number in range(pictures)]
 
 
-def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.ndarray, facts: Mapping) -> None:
+def finish(
+    work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.ndarray, facts: Mapping, *, back: bool = True
+) -> None:
     """Write the results, the JSON last: if it exists, the others are complete. Say where they are.
 
     Args:
@@ -123,26 +137,38 @@ def finish(work: Work, meaning: str, pictures: Sequence[np.ndarray], grid: np.nd
       pictures: uint8 [H, W, 3], as many as `begin` was told.
       grid: uint8 [*, *, 3].
       facts: more fields of the JSON.
+      back: a GIF runs back again.
 
     Raises:
       UserError: a file cannot be written.
     """
-    written = [f"{work.name}{ending}" for ending in _numbered(len(pictures))]
+    written = names(work, len(pictures))
     for name, picture in zip(written, pictures, strict=True):
         files.replace(work.out / name, results.png(Image.fromarray(picture), work.mark))
     if work.animated:
         written.append(f"{work.name}.gif")
-        files.replace(work.out / written[-1], gif([cell(each, _FRAMES) for each in pictures], _MILLISECONDS, work.mark))
+        film = gif([cell(each, _FRAMES) for each in pictures], _MILLISECONDS, work.mark, back=back)
+        files.replace(work.out / written[-1], film)
     written.append(f"{work.name}_grid.png")
     files.replace(work.out / written[-1], results.png(Image.fromarray(grid), work.mark))
-    meta = work.editor.model.meta
-    model = {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence}
+    model = identified(work.editor.model)
     head = {results.JSON_KEY: work.mark, "verb": work.verb, "result": meaning}
     files.replace_json(
         work.out / f"{work.name}.json",
         head | {"arguments": _plain(work.arguments), "model": model, "files": written} | _plain(facts),
     )
     console.out().print(f"{len(written) + 1} files  {console.escape(str(work.out / work.name))}*", soft_wrap=True)
+
+
+def names(work: Work, pictures: int) -> list[str]:
+    """Return the names of the edited pictures."""
+    return [f"{work.name}{ending}" for ending in _numbered(pictures)]
+
+
+def identified(model: Model) -> dict:
+    """Return which model it was, for the JSON."""
+    meta = model.meta
+    return {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence}
 
 
 def measures(edit: Edit) -> dict:

@@ -1,8 +1,7 @@
-"""Conversion of published StyleGAN2 weights, in the names of rosinality's implementation, to variables of our networks.
+"""Conversion of published StyleGAN2 weights to variables of our networks.
 
-The names of that implementation are the common form; readers of other releases rename their tensors to it. Its
-convolutions are scaled by 1 / sqrt(fan in) when they run, as ours are; weights that already are (NVIDIA's PyTorch
-release) must be multiplied by sqrt(fan in) first.
+Generators of NVIDIA's releases are first brought to the names of rosinality's implementation, whose convolutions are
+scaled by 1 / sqrt(fan in) when they run, as ours are (torch_weights/stylegan2_layouts.py).
 """
 
 import re
@@ -39,6 +38,7 @@ from l2s_jax.torch_weights.state_dict import (
     scalar,
     within,
 )
+from l2s_jax.torch_weights.stylegan2_layouts import to_rosinality
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -150,13 +150,13 @@ def convert_generator(state: State) -> ConvertedGenerator:
     """Convert a published generator of any size; where it lacks the mean code, that of `MEAN_DRAWS` draws is taken.
 
     Args:
-      state: its tensors by name; perhaps with `latent_avg`.
+      state: its tensors by name, in one of the layouts of torch_weights/stylegan2_layouts.py.
 
     Raises:
       UserError: the tensors are not those of such a network; the message names them.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    network = _generator(shapes)
+    state = to_rosinality(state)
+    network = _generator({name: tuple(tensor.shape) for name, tensor in state.items()})
     target = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, network.mapping.code)))
     lacks_mean = MEAN not in state
     if lacks_mean:
@@ -192,7 +192,7 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     Args:
       state: the tensors by name.
       head: a name of `WEIGHTS.heads`, or None.
-      config: defaults of this system, unlocked; is edited to that of the published network, `image_size` too.
+      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
 
     Raises:
       UserError: the tensors are not weights of this system.
@@ -200,12 +200,12 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     network, variables = convert_generator(state)
     synthesis = network.synthesis
     chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{synthesis.size} px")
-    config.label_set, config.image_size = chosen.label_set, synthesis.size
+    config.label_set = chosen.label_set
     model = config.model
     model.code, model.mapping_layers = network.mapping.code, network.mapping.layers
     for sizes in (model, model.discriminator):
         sizes.channel_base, sizes.max_width = synthesis.channel_base, synthesis.max_width
-    return Converted(f"StyleGAN2, {synthesis.size} px", chosen, config, {GENERATOR: variables})
+    return Converted(f"StyleGAN2, {synthesis.size} px", chosen, config, {GENERATOR: variables}, synthesis.size)
 
 
 def _generator(shapes: Shapes) -> Generator:

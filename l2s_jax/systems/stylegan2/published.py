@@ -1,7 +1,7 @@
 """Published generators: what a converted one is, and on which terms.
 
-Weights in the names of NVIDIA's releases or of rosinality's PyTorch implementation; none were available to us, so that
-only weights of our own under those names have been converted.
+Files of NVIDIA's releases and of rosinality's PyTorch implementation are read; none were available to us, so that only
+weights of our own in their layouts have been converted.
 """
 
 from l2s_jax.systems.base import Head, Published, Weights

@@ -89,7 +89,7 @@ def _mean_face(thumbnails: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def _untrained(generator: Generator, variables: PyTree, rng: jax.Array) -> PyTree:
-    return variables | {GENERATOR: generator.init(rng, jnp.zeros((1, generator.mapping.code)))}
+    return variables | {GENERATOR: jax.jit(generator.init)(rng, jnp.zeros((1, generator.mapping.code)))}
 
 
 def _pictures(generator: Generator, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:

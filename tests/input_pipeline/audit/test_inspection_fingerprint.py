@@ -53,9 +53,9 @@ def test_equal_pixels_are_told_from_near_ones(photos):
 
 
 def test_the_nearest_copy_of_every_earlier_split_is_named(photos):
-    photo = Image.fromarray(photos[0])
+    photo = Image.fromarray(photos[1])
     cut = [np.asarray(photo.crop((k, 0, photo.width, photo.height - k))) for k in (1, 2)]
-    rows = stats([photos[0], cut[1], photos[1], cut[0], np.asarray(photo.crop((1, 1, 128, 128)))])
+    rows = stats([photos[1], cut[1], photos[2], cut[0], np.asarray(photo.crop((1, 1, 128, 128)))])
     assert len(np.unique(rows["hash"], axis=0)) == len(rows)
     found = [(copy.index, copy.of) for copy in copies(rows, np.array([0, 0, 0, 1, 2]))]
     assert found == [(1, 0), (3, 0), (4, 0), (4, 3)]

@@ -1,0 +1,1 @@
+"""Face Identity Disentanglement (Nitzan et al., SIGGRAPH Asia 2020): docs/methods/id_disentanglement.md."""

@@ -1,0 +1,263 @@
+"""Face Identity Disentanglement: schedule, what each step changes, learning rates, layouts, scores.
+
+Steps share programs: one compiles for seconds.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from input_pipeline.errors import UserError
+from l2s_jax import systems
+from l2s_jax.losses.identity import identity_loss
+from l2s_jax.systems.id_disentanglement import config as recipes
+from l2s_jax.systems.id_disentanglement import networks, training
+from l2s_jax.systems.id_disentanglement.generators import FACTORS, oracle
+from l2s_jax.training import parallel
+from l2s_jax.types import GLOBAL_VIEW
+from tests.helpers import tiny_identity
+from tests.helpers.steps import check_moments, compiled, copied, difference
+
+ROWS, FIRST = 4, tiny_identity.ENCODER_STEPS
+CHANGED = {
+    "identity": {"identity"},
+    "evaluator": {"evaluator"},
+    "landmarks": {"landmarks"},
+    "ridge": set(),
+    "cross": {"mapper", "attributes"},
+    "same": {"mapper", "attributes"},
+    "cross_adversarial": {"mapper", "attributes", "discriminator"},
+    "same_adversarial": {"mapper", "attributes", "discriminator"},
+}
+"""Networks that each step changes."""
+
+
+@pytest.fixture(scope="module")
+def config():
+    return tiny_identity.config()
+
+
+@pytest.fixture(scope="module")
+def system(config):
+    return systems.build(config)
+
+
+@pytest.fixture(scope="module")
+def state(system):
+    return jax.jit(system.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def stepped(system, state):
+    """{step: (state after it, metrics)}, all from one state in the middle of their phase."""
+    found = {}
+    for name in CHANGED:
+        number = 1 if name in (*networks.ENCODERS,) else FIRST + 6
+        start = state.replace(step=jnp.int32(number))
+        found[name] = jax.device_get(compiled(system.steps[name])(start, tiny_identity.draws(ROWS)))
+    return found
+
+
+def test_the_schedule_has_the_published_period(system):
+    """Encoders first; then six batches: cross every third, adversarial every second."""
+    expected = ["cross_adversarial", "same", "same_adversarial", "cross", "same_adversarial", "same"]
+    ran = [system.schedule(FIRST + n) for n in range(12)]
+    assert ran[0] == ("ridge", expected[0])
+    assert ran[1:] == [(name,) for name in (expected * 2)[1:]]
+    assert system.schedule(0) == ("identity", "landmarks", "evaluator")
+    assert system.schedule(1) == ("identity", "landmarks")
+    assert {name for n in range(FIRST + 6) for name in system.schedule(n)} == set(system.steps)
+
+
+def test_the_adversarial_part_can_be_left_out():
+    plain = systems.build(tiny_identity.config(schedule__adversarial_every=0, schedule__ridge_faces=0))
+    assert [plain.schedule(FIRST + n) for n in range(4)] == [("cross",), ("same",), ("same",), ("cross",)]
+    shapes = jax.eval_shape(plain.init, jax.random.key(0))
+    assert "discriminator" not in shapes.params
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_every_step_changes_its_networks_and_no_others(state, stepped, name):
+    """Frozen means the same bits: generator, encoders and statistics never move in a step of the mapper."""
+    after, metrics = stepped[name]
+    assert all(np.isfinite(value) for value in metrics.values())
+    moved = {part for part in after.params if difference(state.params[part], after.params[part]) > 0}
+    assert moved == CHANGED[name]
+    assert difference(state.stats["codes"], after.stats["codes"]) == 0
+    assert (difference(state.stats["ridge"], after.stats["ridge"]) > 0) == (name == "ridge")
+    assert (difference(state.ema, after.ema) > 0) == ("mapper" in moved)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.params))
+
+
+def test_the_reconstruction_counts_for_one_image_alone(stepped):
+    assert "reconstruction" in stepped["same"][1]
+    assert "reconstruction" not in stepped["cross"][1]
+    weights = tiny_identity.config().loss
+    for name in ("same", "cross"):
+        metrics = stepped[name][1]
+        terms = [key for key in ("identity", "landmarks", "reconstruction") if key in metrics]
+        np.testing.assert_allclose(metrics["loss"], sum(weights[key] * metrics[key] for key in terms), rtol=1e-5)
+
+
+def test_both_gradients_are_taken_at_the_same_point(state, stepped):
+    """The adversarial update comes on top of the other: the plain step's, plus Adam's of the gradient at the start."""
+    plain, both = stepped["cross"][0], stepped["cross_adversarial"][0]
+    moment = both.opt_state["mapper"]
+    assert difference(moment, plain.opt_state["mapper"]) < 1e-5
+    added = jax.tree.map(lambda x, y: x - y, both.params["mapper"], plain.params["mapper"])
+    largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(added))
+    rate = tiny_identity.config().optim.adversarial.learning_rate * 0.5  # the middle of a cosine
+    np.testing.assert_allclose(largest, rate, rtol=0.01)  # the first step of Adam has the size of its rate
+
+
+def test_rates_follow_the_batch_and_not_the_updates():
+    """Two optimisers of one phase, of which one makes half of the updates, keep the ratio of their rates."""
+    group = tiny_identity.config().optim.mapper
+    built = training.Optimiser(group, first=100, batches=40)
+    params, ones = {"x": jnp.zeros(3)}, {"x": 1e-3 * jnp.ones(3)}
+    for visited in (range(100, 140), range(100, 140, 2)):
+        state = built.init(params)
+        for number in visited:
+            updates, state = built.update(ones, state, params, jnp.int32(number))
+            expected = group.learning_rate * 0.5 * (1 + np.cos(np.pi * (number - 100) / 40))
+            np.testing.assert_allclose(updates["x"], -expected, rtol=1e-3, atol=1e-9)
+
+
+def test_published_rates():
+    config = recipes.published(tiny_identity.config().unlock())
+    rates = {name: config.optim[name].learning_rate for name in ("mapper", "adversarial", "discriminator")}
+    assert rates == {"mapper": 5e-5, "adversarial": 5e-6, "discriminator": 2e-5}
+    assert all(config.optim[name].eps == 1e-7 and config.optim[name].decay == "constant" for name in rates)
+
+
+def test_no_gradient_flows_through_the_identity_that_is_wanted(config, state):
+    """A loss that sees the identity image only as its target does not depend on the first layer's view of it."""
+    built = networks.build(config)
+    known = training.everything(state)
+    latents = jax.vmap(lambda n: jax.random.normal(jax.random.key(n), (FACTORS,)))(jnp.arange(2))
+
+    @jax.jit
+    def slopes(latents):
+        out = built.embed(known, built.draw(known, built.codes(known, latents[::-1])))
+
+        def loss(latents):
+            target = built.embed(known, built.draw(known, built.codes(known, latents)))
+            return identity_loss(out, target, "cosine", jnp.ones(2), GLOBAL_VIEW.psum)
+
+        return jax.grad(loss)(latents)
+
+    assert not np.any(slopes(latents))
+
+
+def test_padding_does_not_count(system, state, stepped):
+    start = state.replace(step=jnp.int32(FIRST + 6))
+    batch = tiny_identity.padded(tiny_identity.draws(ROWS), 2)
+    _, metrics = compiled(system.steps["same_adversarial"])(start, batch)
+    for name, value in stepped["same_adversarial"][1].items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    # pmap and shard_map run the same local program: one of them goes through all kinds of steps.
+    [("shard_map", ("identity", "landmarks", "cross", "same_adversarial")), ("pmap", ("cross",)), ("jit", ("cross",))],
+)
+def test_two_devices_compute_what_one_does(system, state, stepped, mode, names):
+    mesh = parallel.make_mesh(mode, 1)
+    for name in names:
+        expected, metrics = stepped[name]
+        placed = parallel.put_state(copied(state.replace(step=jnp.int32(int(expected.step)))), mesh)
+        step = parallel.data_parallel(system.steps[name], mesh, mode)
+        found, seen = step(placed, parallel.global_batch(tiny_identity.draws(ROWS), mesh), last=False)
+        for key, value in metrics.items():
+            np.testing.assert_allclose(seen[key], value, rtol=1e-4, atol=1e-5, err_msg=f"{name}/{key}")
+        for group, moments in expected.opt_state.items():
+            check_moments(found.opt_state[group], moments)
+
+
+def test_the_oracle_tells_the_factors_of_its_codes():
+    generator = oracle(32, 16)
+    z = jax.random.normal(jax.random.key(0), (3, FACTORS))
+    code = generator.codes({}, z)
+    assert code.shape == (3, 32)
+    np.testing.assert_allclose(generator.factors(code), z, atol=1e-5)
+    np.testing.assert_allclose(jnp.sum(code**2, -1), jnp.sum(z**2, -1), rtol=1e-5)
+    beside = jnp.linalg.svd(generator.compose(jnp.eye(FACTORS)), full_matrices=True)[2][FACTORS:][:1]
+    np.testing.assert_allclose(generator.draw({}, code + beside), generator.draw({}, code), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def summary(system, state):
+    batch = tiny_identity.draws(8)
+    variables = system.variables(state)
+    rows = jax.device_get(jax.jit(system.scorer.collect)(variables, batch))
+    return rows, system.scorer.summary(rows, rows), variables
+
+
+def test_scores_of_answers_that_are_known(summary):
+    """Each image is itself: cosine 1 and all factors on its axis; the exact answer has all of both."""
+    _, scores, _ = summary
+    baselines, factors = scores["baselines"], scores["factors"]
+    assert baselines.keys() == {
+        "identity_image", "attribute_image", "mean_code", "ridge", "exact", "untrained_mapper",
+    }  # fmt: skip
+    np.testing.assert_allclose(baselines["identity_image"]["identity_cosine"], 1, rtol=1e-5)
+    np.testing.assert_allclose(baselines["attribute_image"]["identity_leak"], 1, rtol=1e-5)
+    np.testing.assert_allclose(baselines["attribute_image"]["landmark_pixels"], 0, atol=1e-4)
+    np.testing.assert_allclose(baselines["identity_image"]["off_manifold"], 0, atol=1e-3)
+    for group in ("identity", "attributes"):
+        np.testing.assert_allclose(factors["exact"][group]["mean"], 1, rtol=1e-4)
+    np.testing.assert_allclose(factors["identity_image"]["identity"]["mean"], 1, rtol=1e-4)
+    assert factors["mean_code"]["identity"]["mean"] == 0
+    assert baselines["exact"]["true_landmark_pixels"] < baselines["identity_image"]["true_landmark_pixels"]
+    assert scores["transfer"]["score"] == baselines["untrained_mapper"]["score"]
+
+
+def test_every_name_of_a_score_is_in_the_summary(system, summary):
+    for name in system.scorer.names:
+        value = summary[1]
+        for part in name.split("."):
+            value = value[part]
+        assert np.isfinite(value)
+
+
+def test_the_untrained_mapper_is_another_one(system, summary):
+    variables = summary[2]
+    other = system.scorer.untrained(variables, jax.random.key(1))
+    changed = {name for name in variables if difference(variables[name], other[name]) > 0}
+    assert changed == {"mapper", "attributes"}
+
+
+def test_pictures_have_the_sources_at_the_margins(config, system, summary):
+    batch, built, variables = tiny_identity.draws(3), networks.build(config), summary[2]
+    (grid,) = jax.jit(system.scorer.pictures)(variables, batch).values()
+    assert grid.shape == (4, 4, 16, 16, 3)
+    latents = built.latents(batch["seed"])
+    people = built.draw(variables, built.codes(variables, latents.identity))
+    looks = built.draw(variables, built.codes(variables, latents.attributes))
+    np.testing.assert_allclose(grid[1:, 0], people, atol=1e-4)
+    np.testing.assert_allclose(grid[0, 1:], looks, atol=1e-4)
+
+
+def test_transfer_is_the_halves_of_the_method(system, summary):
+    variables, image = summary[2], jnp.zeros((2, 16, 16, 3))
+    transfer = system.transfer
+    identity, attributes = transfer.identity(variables, image), transfer.attributes(variables, image)
+    np.testing.assert_allclose(jnp.linalg.norm(identity, axis=-1), 1, rtol=1e-5)
+    code = transfer.code(variables, identity, attributes)
+    assert code.shape == (2, 32)
+    assert transfer.decode(variables, code).shape == image.shape
+    start = jnp.abs(code - variables["codes"]["mean"][None]).max()
+    assert start < 0.5, "an untrained mapper begins near the mean code"
+
+
+def test_trouble_is_told(system):
+    assert not system.watch({"train/cross/code_energy": 1.2, "train/same_adversarial/d_accuracy": 0.7})
+    assert "variance" in system.watch({"train/same/code_energy": 40.0})
+    assert "discriminator" in system.watch({"train/cross_adversarial/d_accuracy": 0.999})
+
+
+def test_a_config_without_steps_for_the_mapper_is_refused():
+    with pytest.raises(UserError, match=r"encoders\.steps"):
+        systems.build(tiny_identity.config(encoders__steps=15))
