@@ -167,7 +167,8 @@ def _rgb_bias(tensor: np.ndarray) -> np.ndarray:
 def _unscaled(tensor: np.ndarray) -> np.ndarray:
     """Take back the scaling of a kernel, rounded once: [O, I, kh, kw] -> [1, O, I, kh, kw] float32."""
     fan_in = np.prod(tensor.shape[1:], dtype=np.float64)
-    return np.float32(np.float64(tensor) * np.sqrt(fan_in))[None]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where weights are converted
+        return np.float32(np.float64(tensor) * np.sqrt(fan_in))[None]
 
 
 def _amplified(tensor: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -22,6 +23,7 @@ from tests.helpers import nvidia_writer, stylegan2_states, torch_writer
 from tests.helpers.nvidia_writer import Module, Network, dumps, gs
 from tests.helpers.torch_writer import Storage, Tensor, save, state_dict, stream, tensor
 
+DATA = Path(__file__).parents[1] / "data" / "torch"
 STATE, OTHER = stylegan2_states.rosinality(), stylegan2_states.rosinality(1)
 ADA, TF = stylegan2_states.ada(STATE), stylegan2_states.tf(STATE)
 KWARGS = {
@@ -367,3 +369,19 @@ def test_a_file_larger_than_the_memory_is_not_read(file, start):
 def test_a_pipe_is_not_waited_for(file):
     os.mkfifo(file)
     assert "it is a device or a pipe" in sentence(file)
+
+
+def test_files_that_pytorch_itself_wrote():
+    """See tests/helpers/write_torch_files.py."""
+    reference = np.load(DATA / "network.npz")
+    arrays = {name: reference[f"state.{name}"] for name in read_state_dict(DATA / "stream.pt") if name != "latent_avg"}
+    check(read_state_dict(DATA / "stream.pt"), arrays | {"latent_avg": reference["w"][0]})
+    state = read_state_dict(DATA / "network.pkl")
+    check({name: state[f"G_ema.{name}"] for name in arrays}, arrays)
+    network, variables = convert_generator(to_rosinality(state))
+    apply = jax.jit(network.apply, static_argnames="method")
+    w = apply(variables, apply(variables, jnp.float32(reference["z"]), method="codes"), 0.7, method="truncated")
+    images = np.transpose(apply(variables, w, method="images"), (0, 3, 1, 2))
+    for ours, theirs in ((np.asarray(w), reference["w"]), (images, reference["image"])):
+        assert ours.shape == theirs.shape
+        assert np.linalg.norm(ours - theirs) < 1e-5 * np.linalg.norm(theirs)
