@@ -180,7 +180,7 @@ def _draw(i: jax.Array, a: jax.Array, size: int) -> jax.Array:
 
 
 def _masks(face: _Face, x: jax.Array, y: jax.Array, edge: jax.Array) -> list[jax.Array]:
-    """Return the soft insides [H, W] of all parts: one expression over bent ellipses, which compiles once, not for each.
+    """Return the soft insides [H, W] of all parts: one expression over bent ellipses, compiled once.
 
     Args:
       face: its lengths.

@@ -1,4 +1,4 @@
-"""Weights of the PyTorch reimplementation: its mapper and discriminator of codes have layers `model.0`, `model.2` ..."""
+"""Weights of the PyTorch reimplementation: mapper and discriminator of codes, with layers `model.0`, `model.2` ..."""
 
 from collections.abc import Mapping
 
