@@ -157,7 +157,7 @@ def test_a_config_of_the_working_directory_comes_first_and_the_demo_stays(folder
 
 
 def test_unknown_names_are_suggested_and_listed(folder):
-    with pytest.raises(UserError, match=r"unknown config 'smal' \(did you mean 'small'\?\); there are: .*small"):
+    with pytest.raises(UserError, match=r"unknown config 'smal' \(did you mean 'small'\?\); there are: demo, "):
         configs.load("smal")
     with pytest.raises(UserError, match=r"config file other/x.py does not exist"):
         configs.load("other/x.py")

@@ -38,7 +38,7 @@ def test_insightface_becomes_a_model_that_is_scored(capsys, place):
     state = published_recognition.iresnet((1, 1, 1, 2), 8, 12, SIDE // 16)
     torch_writer.save(place / "backbone.pth", torch_writer.state_dict(state))
     argv = ["convert", "identity_encoder", "backbone.pth", "--out", "models/faces"]
-    assert "fit images of 32 px, not of 64: leave out --image-size" in refused(capsys, *argv, "--image-size", 64)
+    assert "those of a network for 32 px, not 64: leave out --image-size" in refused(capsys, *argv, "--image-size", 64)
     assert "its tensors are those of iresnet, not of ir_se50" in refused(capsys, *argv, "--head", "ir_se50")
     code, out, _ = l2s(capsys, *argv)
     assert code == 0

@@ -12,6 +12,8 @@ from input_pipeline.errors import UserError
 from l2s_jax import bundle, systems
 from l2s_jax.metrics.landmark_error import landmark_scores
 from l2s_jax.metrics.verification import verification
+from l2s_jax.models import recognition
+from l2s_jax.models.recognition.residual import iresnet
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_recognition as tiny
@@ -28,8 +30,10 @@ def built(name):
 
 @functools.cache
 def fresh(name):
-    """(system, its first state); that of identities has batch normalisation."""
-    system = systems.build(tiny.config(name, **(tiny.BATCH_NORM[name] if name == "identity_encoder" else {})))
+    """(system, its first state); that of identities has batch normalisation, in the one block of its network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recognition.IDENTITY, "tiny_iresnet", functools.partial(iresnet, (1,)))
+        system = systems.build(tiny.config(name, **(tiny.BATCH_NORM[name] if name == "identity_encoder" else {})))
     return system, parallel.init_state(system.init, jax.random.key(0), one_device())
 
 
