@@ -13,7 +13,7 @@ FALSE_ACCEPTS = (1e-2, 1e-3)
 
 
 def pair_similarities(embedding: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the cosines of all pairs of rows, each pair once.
+    """Compute the cosines of all pairs of rows, each pair once; memory grows with N^2 (0.2 GiB for 4,000 rows).
 
     Args:
       embedding: [N, D], of any length: only directions count; a zero vector has cosine 0 with all others.
