@@ -4,12 +4,10 @@ A pair is accepted if its similarity reaches a threshold. TAR is the share of ac
 two; thresholds are all similarities that occur, so pairs that tie are accepted together.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-FALSE_ACCEPTS = (1e-2, 1e-3)
-"""False accept rates at which `verification` states the true accept rate."""
+FALSE_ACCEPTS = {"tar_at_far_1e-2": 1e-2, "tar_at_far_1e-3": 1e-3}
+"""False accept rates at which `verification` states the true accept rate, by the name of the score."""
 
 
 def pair_similarities(embedding: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,30 +71,23 @@ def _curve(same: np.ndarray, different: np.ndarray) -> tuple[np.ndarray, np.ndar
     return far, tar
 
 
-def verification(
-    embedding: np.ndarray, identity: np.ndarray, false_accepts: Sequence[float] = FALSE_ACCEPTS
-) -> dict[str, float | None]:
+def verification(embedding: np.ndarray, identity: np.ndarray) -> dict[str, float | None]:
     """Compute all scores of the pairs of some faces.
 
     Args:
       embedding, identity: as for `pair_similarities`.
-      false_accepts: rates for `true_accept_rate`.
 
     Returns:
-      `auc`, `tar_at_far_RATE`, `eer`, `cosine_same` and `cosine_different` (means); all None if there is no pair of one
-      person or none of two.
+      `auc`, those of `FALSE_ACCEPTS`, `eer`, `cosine_same` and `cosine_different` (means); all None if there is no pair
+      of one person or none of two.
     """
-    pairs = pair_similarities(embedding, identity)
-    scores = {
-        "auc": area_under_curve,
-        **{f"tar_at_far_{rate:g}": _at(rate) for rate in false_accepts},
-        "eer": equal_error_rate,
-        "cosine_same": lambda same, different: float(np.mean(same)),
-        "cosine_different": lambda same, different: float(np.mean(different)),
+    same, different = pair_similarities(embedding, identity)
+    if not len(same) or not len(different):
+        return dict.fromkeys(("auc", *FALSE_ACCEPTS, "eer", "cosine_same", "cosine_different"))
+    return {
+        "auc": area_under_curve(same, different),
+        **{name: true_accept_rate(same, different, rate) for name, rate in FALSE_ACCEPTS.items()},
+        "eer": equal_error_rate(same, different),
+        "cosine_same": float(np.mean(same)),
+        "cosine_different": float(np.mean(different)),
     }
-    known = all(map(len, pairs))
-    return {name: score(*pairs) if known else None for name, score in scores.items()}
-
-
-def _at(rate: float):
-    return lambda same, different: true_accept_rate(same, different, rate)

@@ -65,7 +65,7 @@ def test_all_scores_of_some_faces():
     scores = verification(np.stack([np.cos(angle), np.sin(angle)], axis=1), [0, 0, 1, 1])
     assert scores["cosine_same"] == pytest.approx(np.cos(np.deg2rad(10)))
     assert scores["cosine_different"] == pytest.approx(np.cos(np.deg2rad([90, 100, 80, 90])).mean())
-    assert (scores["auc"], scores["eer"], scores["tar_at_far_0.01"], scores["tar_at_far_0.001"]) == (1, 0, 1, 1)
+    assert (scores["auc"], scores["eer"], scores["tar_at_far_1e-2"], scores["tar_at_far_1e-3"]) == (1, 0, 1, 1)
 
 
 @pytest.mark.parametrize("identity", [[0, 1, 2], [4, 4, 4]])

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax.layers.unit_length import unit_length
 from l2s_jax.models.recognition.mobile_face_net import MobileFaceNet
-from l2s_jax.models.recognition.residual import ResidualEncoder, ir_se, iresnet
+from l2s_jax.models.recognition.residual import ir_se, iresnet
 from l2s_jax.models.small_encoder import SmallEncoder
 from l2s_jax.schema import OneOf, Range, require
 from l2s_jax.types import GLOBAL_VIEW, Axis, PyTree
@@ -127,21 +127,3 @@ def points(network: nn.Module, variables: PyTree, image: jax.Array) -> jax.Array
 def as_points(outputs: jax.Array) -> jax.Array:
     """Arrange the outputs [B, 2 K] of a landmark regressor as points [B, K, 2]."""
     return outputs.reshape(len(outputs), -1, 2)
-
-
-__all__ = [
-    "IDENTITY",
-    "IDENTITY_RANGES",
-    "LANDMARKS",
-    "LANDMARK_RANGES",
-    "MobileFaceNet",
-    "ResidualEncoder",
-    "as_points",
-    "build_identity",
-    "build_landmarks",
-    "check",
-    "embed",
-    "identity_config",
-    "landmark_config",
-    "points",
-]

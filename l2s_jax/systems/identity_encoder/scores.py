@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.metrics.verification import verification
+from l2s_jax.metrics.verification import FALSE_ACCEPTS, verification
 from l2s_jax.models import recognition
 from l2s_jax.models.recognition.crops import adaptive_average
 from l2s_jax.systems.single_network import NAME
 from l2s_jax.types import Batch, PyTree, Scorer
 
-NAMES = ("verification.auc", "verification.eer", "verification.tar_at_far_0.01", "verification.tar_at_far_0.001")
+NAMES = ("verification.auc", "verification.eer", *(f"verification.{name}" for name in FALSE_ACCEPTS))
 _CELLS = 8
 """Side of the pictures that the baseline of pixels compares."""
 _ROWS, _COLUMNS = 8, 6
