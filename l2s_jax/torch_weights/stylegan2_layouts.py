@@ -11,7 +11,7 @@ What the layouts call by different names computes the same, up to these differen
 * Both of NVIDIA's may clamp activations at 256 in their layers of half precision; ours do not. Values that large are a
   matter of training in half precision.
 
-Sources: legacy.py and training/networks.py of stylegan2-ada-pytorch, training/networks_stylegan2.py of stylegan2, and
+Sources: the key tables of NVIDIA's stylegan2-ada-pytorch (its reader of older files) and of its stylegan2, and
 convert_weight.py of rosinality's stylegan2-pytorch, for facts.
 """
 
