@@ -72,7 +72,10 @@ def default_config() -> ConfigDict:
     config.model.landmarks = recognition.landmark_config()  # E_lnd: the fields `model` of landmark_regressor
     config.model.identity.width = config.model.evaluator.width = config.model.landmarks.width = 16
     config.model.evaluator.outputs = 96
-    config.model.attributes = ConfigDict({"outputs": 128, "width": 16})  # E_attr: length of e_attr, first channels
+    config.model.attributes = ConfigDict()  # E_attr
+    config.model.attributes.outputs = 128  # length of e_attr
+    config.model.attributes.width = 16  # channels of the first map
+    config.model.attributes.from_landmarks = True  # start from the convolutions of E_lnd (published: from ImageNet's)
     config.model.mapper = ConfigDict()
     config.model.mapper.widths = (256, 128, 64)  # hidden layers of M
     config.model.mapper.last_scale = 0.05  # factor on the initial weights of its last layer (published: 1)
@@ -135,7 +138,7 @@ def published(config: ConfigDict) -> ConfigDict:
     for group in (model.identity, model.evaluator):
         group.network, group.outputs, group.width = "ir_se50", 512, 64
     model.landmarks.network, model.landmarks.width = "mobilefacenet", 64
-    model.attributes.outputs, model.attributes.width = 2048, 32
+    model.attributes.update({"outputs": 2048, "width": 32, "from_landmarks": False})
     model.mapper.update({"widths": (2048, 1024, 512), "last_scale": 1.0, "from_mean": False})
     model.discriminator.update({"widths": (256, 128, 64), "whitened": False})
     config.views.identity.update({"crop": 0.8, "size": 112})

@@ -11,6 +11,7 @@ from l2s_jax.schema import require
 from l2s_jax.systems.id_disentanglement import generators
 from l2s_jax.systems.id_disentanglement.convert import convert_mapper
 from l2s_jax.systems.id_disentanglement.networks import TRAINED, Networks
+from l2s_jax.systems.id_disentanglement.training import with_landmark_trunk
 from l2s_jax.systems.initial import filled, load_file, load_model
 from l2s_jax.systems.single_network import NAME
 from l2s_jax.types import TrainState
@@ -57,6 +58,8 @@ def with_models(config: ConfigDict, networks: Networks, state: TrainState) -> Tr
         fresh = jax.jit(generators.statistics, static_argnums=0)(networks.generator, stats["generator"], key)
         stats["codes"] = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), fresh, stats["codes"])
     state = state.replace(stats=stats)
+    if config.model.attributes.from_landmarks and not config.encoders.steps:
+        state = with_landmark_trunk(state)
     return _with_mapper(config, state) if config.model.init_from else state
 
 

@@ -10,8 +10,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from l2s_jax.models import recognition
+from l2s_jax.models.attribute_encoder import AttributeEncoder
 from l2s_jax.models.identity_mapper import CodeDiscriminator, Mapper
-from l2s_jax.models.small_encoder import SmallEncoder
 from l2s_jax.systems.id_disentanglement import generators
 from l2s_jax.systems.id_disentanglement.generators import Generator
 from l2s_jax.types import PyTree
@@ -98,11 +98,11 @@ class Networks:
 
     def draw(self, variables: Variables, code: jax.Array) -> jax.Array:
         """Return the faces of codes, [B, W] -> [B, H, W, 3] in about [-1, 1]."""
-        return self.generator.draw(variables["generator"], code)
+        return self.generator.draw(variables.get("generator", {}), code)
 
     def codes(self, variables: Variables, latents: jax.Array) -> jax.Array:
         """Return the generator's own codes, [B, Z] -> [B, W]."""
-        return self.generator.codes(variables["generator"], latents)
+        return self.generator.codes(variables.get("generator", {}), latents)
 
     def embed(self, variables: Variables, image: jax.Array, name: str = "identity") -> jax.Array:
         """Return identities of length 1, by the network called `name`."""
@@ -141,7 +141,7 @@ def build(config: ConfigDict) -> Networks:
         identity=recognition.build_identity(model.identity, dtype),
         evaluator=recognition.build_identity(model.evaluator, dtype),
         landmarks=recognition.build_landmarks(model.landmarks, dtype),
-        attributes=SmallEncoder(model.attributes.outputs, model.attributes.width, dtype=dtype),
+        attributes=AttributeEncoder(model.attributes.outputs, model.attributes.width, dtype=dtype),
         mapper=Mapper(generator.width, tuple(model.mapper.widths), model.mapper.last_scale),
         discriminator=CodeDiscriminator(tuple(model.discriminator.widths)),
         side=config.image_size,

@@ -40,6 +40,8 @@ def build(config: ConfigDict) -> System:
     if config.encoders.steps:
         steps |= {name: functools.partial(training.train_identity, *common, name) for name in ("identity", "evaluator")}
         steps["landmarks"] = functools.partial(training.train_landmarks, *common)
+        if config.model.attributes.from_landmarks:
+            steps["start"] = training.start_attributes
     if config.schedule.ridge_faces:
         steps["ridge"] = functools.partial(training.fit_ridge, built, config)
     for name in dict.fromkeys(_pair(config.schedule, number) for number in range(6 * config.schedule.cross_every)):
@@ -90,6 +92,12 @@ def _check(config: ConfigDict) -> None:
             config.encoders.identity and config.encoders.landmarks,
             "the mapper needs trained networks: name encoders.identity and encoders.landmarks, or set encoders.steps",
         )
+    alike = model.landmarks.network == "small" and model.landmarks.width == model.attributes.width
+    require(
+        alike or not model.attributes.from_landmarks,
+        "model.attributes.from_landmarks=true starts E_attr from E_lnd: give model.landmarks and model.attributes one "
+        "width and model.landmarks.network=small, or set it to false",
+    )
     drawn = config.generator.kind == "oracle"
     require(
         drawn != bool(config.generator.model),
@@ -110,13 +118,17 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
     While the encoders are trained: the identity and landmark networks, and the second identity network on every
     `encoders.evaluator_every`-th batch. Then batch n of the mapper's: `cross` if n is a multiple of
     `schedule.cross_every`, else `same`, with the adversarial part if n is a multiple of `schedule.adversarial_every`.
+    Before the first of them, E_attr gets its start and the baseline is fitted.
     """
     number = step - config.encoders.steps
     if number < 0:
         more = ("evaluator",) if step % config.encoders.evaluator_every == 0 else ()
         return ("identity", "landmarks", *more)
-    first = ("ridge",) if number == 0 and config.schedule.ridge_faces else ()
-    return (*first, _pair(config.schedule, number))
+    if number:
+        return (_pair(config.schedule, number),)
+    start = ("start",) if config.encoders.steps and config.model.attributes.from_landmarks else ()
+    ridge = ("ridge",) if config.schedule.ridge_faces else ()
+    return (*start, *ridge, _pair(config.schedule, number))
 
 
 def _pair(config: ConfigDict, number: int) -> str:
@@ -139,7 +151,8 @@ def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Arr
         for name in ("identity", "evaluator"):
             encoders[name] = training.centred(built, encoders[name], name, keys[name])
     generator = built.generator.init(keys["generator"])
-    stats = {"generator": generator, "codes": generators.statistics(built.generator, generator, keys["codes"])}
+    stats = {"generator": generator} if generator else {}  # the oracle has no variables
+    stats |= {"codes": generators.statistics(built.generator, generator, keys["codes"])}
     if config.schedule.ridge_faces:
         stats["ridge"] = {"kernel": jnp.zeros(training.ridge_size(built))}
     if config.encoders.steps:

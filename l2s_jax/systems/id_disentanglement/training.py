@@ -270,6 +270,25 @@ def _oppose(networks, built, config, code_of, real_latents, state, moved, weight
     return _applied(built, "discriminator", gradients, moved, state), metrics | found
 
 
+def start_attributes(state: TrainState, batch: Batch, axis: Axis) -> tuple[TrainState, Metrics]:
+    """Start E_attr from the convolutions of E_lnd, which know where everything is (published: from ImageNet's)."""
+    del batch, axis
+    return with_landmark_trunk(state), {}
+
+
+def with_landmark_trunk(state: TrainState) -> TrainState:
+    """Return the state in which E_attr, and its running average, have the layers of E_lnd except for the last one."""
+    trunk = {name: layer for name, layer in everything(state)["landmarks"]["params"].items() if name != LAST}
+
+    def started(own: PyTree) -> PyTree:
+        shapes = own["params"]["shapes"] | jax.tree.map(jnp.copy, trunk)
+        return {"params": own["params"] | {"shapes": shapes}}
+
+    params = state.params | {"attributes": started(state.params["attributes"])}
+    ema = state.ema | {"attributes": started(state.ema["attributes"])} if state.ema else {}
+    return state.replace(params=params, ema=ema)
+
+
 # The baseline.
 
 
