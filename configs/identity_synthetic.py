@@ -4,7 +4,9 @@
 
 Command   l2s train --config identity_synthetic
 Hardware  2 CPU cores, or any accelerator
-Time      1000 batches, about 5 minutes
+Time      1000 batches of 15 GFLOP: about 5 minutes of two quiet cores (estimated)
+Score     after 500 batches on 5000 pictures of 1000 people, on 400 faces of 100 unseen people, one seed: AUC 0.951
+          (8 x 8 pixels 0.792, random weights 0.760), TAR at FAR 0.01 0.323. Not yet trained to the end.
 """
 
 from l2s_jax.config import default

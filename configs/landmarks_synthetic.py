@@ -2,7 +2,10 @@
 
 Command   l2s train --config landmarks_synthetic
 Hardware  2 CPU cores, or any accelerator
-Time      1000 batches, about 5 minutes
+Time      1000 batches of 8 GFLOP: about 5 minutes of two quiet cores (estimated)
+Score     after 600 batches on 4000 faces, 3 minutes of two shared cores, on 200 unseen faces, one seed: NME
+          0.074 (1.52 px; the mean shape 0.099, 2.03 px), 11 % of the faces above 0.1 (42 %). Not yet
+          trained to the end.
 """
 
 from l2s_jax.config import default
