@@ -6,8 +6,9 @@ shallower (a 64 px face leaves 4x4 cells). Compare with `demo` on the same faces
 
 Command   l2s train --config l2s_published_64
 Hardware  2 CPU cores
-Time      see experiments/LOG.md
-Score     see experiments/LOG.md
+Time      800 batches of 8 took 47 CPU minutes
+Score     painter F1 .12 on 200 unseen faces (mean mask .63), PSNR 7.3 dB (mean face 15.2), macro ACS .16: one smear for
+          all faces, two of five slices dead. Not a verdict on the method: the paper's model saw far more faces
 """
 
 from l2s_jax.config import default
