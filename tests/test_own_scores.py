@@ -11,6 +11,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.loading.train import eval_batches
 from l2s_jax import cli, recipe
 from l2s_jax import config as configs
+from l2s_jax.report.tables import own_scores, own_tables
 
 SYSTEM = """
 import functools
@@ -151,6 +152,19 @@ def test_its_report_shows_tables_and_pictures(run):
     assert "untrained" in page
     assert "draws &amp; more" in page
     assert (run / "panels" / "draws-more.png").is_file()
+
+
+def test_groups_of_any_depth_become_tables():
+    metrics = {"data": {"spec": "x"}, "scale": {"mse": 1.0, "no_number": None}}
+    metrics |= {"factors": {"means": {"ours": {"a": 1}}, "by_name": {"nose": {"long": 0.5}, "eyes": {"far": 0.25}}}}
+    assert own_scores(metrics) == {
+        "scale": {"mse": {"score": 1.0}, "no number": {"score": None}},
+        "factors: means": {"ours": {"a": 1}},
+        "factors: by name": {"nose": {"long": 0.5}, "eyes": {"far": 0.25}},
+    }
+    (_, table), *_ = own_tables({"baselines": {"ours": {"a": 1.0, "b": 2.0}, "theirs": {"b": 3.0}}})
+    assert list(table.head) == ["", "a", "b"]
+    assert [[cell.text for cell in row] for row in table.rows] == [["ours", "1.000", "2.000"], ["theirs", "–", "3.000"]]
 
 
 def test_evaluate_repeats_the_scores(run, capsys):

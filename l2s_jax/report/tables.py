@@ -68,20 +68,29 @@ def hex_colors(label_set: LabelSet | None) -> dict[str, str]:
 def own_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float | None]]]:
     """Return the scores of a system that does not segment as tables: title -> row -> column -> score.
 
-    A group of numbers becomes a table with one column, a group of groups of numbers one with a row for each group.
+    A group of numbers becomes a table with one column, a group of groups of numbers one with a row for each group;
+    groups nested deeper become tables of their own.
     """
     tables = {}
-    for title, content in metrics.items():
-        if title in ("data", "model", "segmentation") or not isinstance(content, Mapping):
-            continue
-        rows = {
-            spoken(name): {spoken(key): _finite(value) for key, value in row.items() if not isinstance(value, Mapping)}
-            for name, row in (
-                (name, row if isinstance(row, Mapping) else {"score": row}) for name, row in content.items()
-            )
+    for name, content in metrics.items():
+        if name not in ("data", "model") and isinstance(content, Mapping):
+            tables |= _tables(spoken(name), content)
+    return tables
+
+
+def _tables(title: str, content: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float | None]]]:
+    groups = {name: value for name, value in content.items() if isinstance(value, Mapping)}
+    deeper = {name for name, group in groups.items() if any(isinstance(value, Mapping) for value in group.values())}
+    rows = {name: value for name, value in content.items() if name not in deeper}
+    tables = {}
+    if rows:
+        columns = {name: row if isinstance(row, Mapping) else {"score": row} for name, row in rows.items()}
+        tables[title] = {
+            spoken(name): {spoken(key): _finite(value) for key, value in row.items()} for name, row in columns.items()
         }
-        if rows:
-            tables[spoken(title)] = rows
+    for name in content:
+        if name in deeper:
+            tables |= _tables(f"{title}: {spoken(name)}", groups[name])
     return tables
 
 

@@ -20,6 +20,19 @@ def vectors(*shape, seed=0):
     return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
 
 
+def test_shapes_ignore_where_a_part_is():
+    points = np.random.default_rng(1).normal(size=(2, 68, 2)).astype(np.float32)
+    moved = points.copy()
+    moved[:, 48:] += (3.0, -2.0)  # the whole mouth
+    np.testing.assert_allclose(losses.shapes(moved), losses.shapes(points), atol=1e-5)
+    opened = points.copy()
+    opened[:, 56] += (0.0, 1.0)  # one of its 20 points
+    change = np.asarray(losses.shapes(opened) - losses.shapes(points))[:, :, 1]
+    np.testing.assert_allclose(change[:, 56], 0.95, rtol=1e-4)
+    np.testing.assert_allclose(change[:, 48], -0.05, rtol=1e-4)
+    np.testing.assert_allclose(change[:, :48], 0, atol=1e-6)
+
+
 def test_identity_l1_is_a_mean_over_numbers_and_cosine_over_rows():
     e, t, weight = vectors(3, 8), vectors(3, 8, seed=1), jnp.array([1.0, 1.0, 0.0])
     np.testing.assert_allclose(losses.identity_loss(e, t, "l1", weight, same), np.abs(e - t)[:2].mean(), rtol=1e-6)

@@ -210,9 +210,12 @@ def test_scores_of_answers_that_are_known(summary):
     np.testing.assert_allclose(baselines["attribute_image"]["landmark_pixels"], 0, atol=1e-4)
     np.testing.assert_allclose(baselines["identity_image"]["off_manifold"], 0, atol=1e-3)
     for group in ("identity", "attributes"):
-        np.testing.assert_allclose(factors["exact"][group]["mean"], 1, rtol=1e-4)
-    np.testing.assert_allclose(factors["identity_image"]["identity"]["mean"], 1, rtol=1e-4)
-    assert factors["mean_code"]["identity"]["mean"] == 0
+        np.testing.assert_allclose(factors["means"]["exact"][group], 1, rtol=1e-4)
+        np.testing.assert_allclose([row["exact"] for row in factors[group].values()], 1, rtol=1e-4)
+    np.testing.assert_allclose(factors["means"]["identity_image"]["identity"], 1, rtol=1e-4)
+    np.testing.assert_allclose(factors["means"]["identity_image"]["attributes_leak"], 1, rtol=1e-4)
+    assert factors["means"]["identity_image"]["identity_above_half"] == len(factors["identity"])
+    assert factors["means"]["mean_code"]["identity"] == 0
     assert baselines["exact"]["true_landmark_pixels"] < baselines["identity_image"]["true_landmark_pixels"]
     assert scores["transfer"]["score"] == baselines["untrained_mapper"]["score"]
 
@@ -254,6 +257,15 @@ def test_transfer_is_the_halves_of_the_method(system, summary):
     assert transfer.decode(variables, code).shape == image.shape
     start = jnp.abs(code - variables["codes"]["mean"][None]).max()
     assert start < 0.5, "an untrained mapper begins near the mean code"
+
+
+def test_the_generator_draws_its_own_faces(config, system, summary):
+    built, variables = networks.build(config), summary[2]
+    z = jax.random.normal(jax.random.key(0), (2, system.generator.size))
+    faces = system.generator.sample(variables, z, 1.0)
+    np.testing.assert_allclose(faces, built.draw(variables, built.codes(variables, z)), atol=1e-5)
+    mean = system.generator.sample(variables, z, 0.0)
+    np.testing.assert_allclose(mean[0], mean[1], atol=1e-5)
 
 
 def test_trouble_is_told(system):

@@ -92,6 +92,7 @@ def default_config() -> ConfigDict:
     config.loss.identity = 1.0
     config.loss.identity_kind = "cosine"  # l1 (published) | cosine
     config.loss.landmarks = 0.02  # of squared pixels of a picture of 160 px (published: 0.001)
+    config.loss.shapes = 0.2  # the same of the shapes of brows, nose, eyes, mouth about their middles (published: none)
     config.loss.jaw = False  # landmarks of the jaw count (published: no)
     config.loss.reconstruction = 1.0  # (published: 0.02)
     config.loss.alpha = 0.84  # share of MS-SSIM in the reconstruction; the rest is L1
@@ -143,8 +144,10 @@ def published(config: ConfigDict) -> ConfigDict:
     model.discriminator.update({"widths": (256, 128, 64), "whitened": False})
     config.views.identity.update({"crop": 0.8, "size": 112})
     config.views.landmarks.size = 112
-    loss.update({"identity": 1.0, "identity_kind": "l1", "landmarks": 0.001, "jaw": False, "adversarial": 1.0})
-    loss.update({"reconstruction": 0.02, "alpha": 0.84, "pixels": "gaussian", "l1_summed": True, "r1": 10.0})
+    loss.update({"identity": 1.0, "identity_kind": "l1", "landmarks": 0.001, "shapes": 0.0, "jaw": False})
+    loss.update(
+        {"adversarial": 1.0, "reconstruction": 0.02, "alpha": 0.84, "pixels": "gaussian", "l1_summed": True, "r1": 10.0}
+    )
     config.schedule.update({"cross_every": 3, "adversarial_every": 2})
     for name, rate in (("mapper", 5e-5), ("adversarial", 5e-6), ("discriminator", 2e-5)):
         config.optim[name] = optim.default_config()

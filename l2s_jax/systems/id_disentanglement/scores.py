@@ -125,7 +125,8 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
     for answer in answers.values():
         axes = (answer[key] for key in ("identity_cosine", "identity_leak", "landmark_pixels"))
         answer["score"] = transfer.transfer_score(*axes, unswapped)
-    summary = {"transfer": answers.pop(MAPPER), "baselines": answers, "reconstruction": _reconstruction(rows)}
+    ours = answers.pop(MAPPER)
+    summary = {"transfer": ours, "baselines": answers, "reconstruction": _reconstruction(rows)}
     judge = _judge(rows)
     summary["verification"] = {
         "identity_auc": summary["transfer"].pop("auc"),
@@ -142,7 +143,7 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
                 "other_cosine": float(np.mean(other)),
             }
     if f"{MAPPER}/factors" in rows:
-        summary["factors"] = {name: _factors(rows, name) for name in (*names,)}
+        summary["factors"] = _factors(rows, list(names))
     return summary
 
 
@@ -166,25 +167,36 @@ def _reconstruction(rows: Rows) -> dict[str, float]:
     }
 
 
-def _factors(rows: Rows, name: str) -> dict:
-    """Correlate the factors of an answer with those of both images, and count those above one half."""
-    out, own, other = (
-        rows[key].astype(np.float64) for key in (f"{name}/factors", "source/identity_image", "source/attribute_image")
-    )
-    by_person, by_look = transfer.correlations(out, own), transfer.correlations(out, other)
-    wanted = {"identity": by_person[:_PEOPLE], "attributes": by_look[_PEOPLE:]}
-    leaked = {"identity": by_look[:_PEOPLE], "attributes": by_person[_PEOPLE:]}
-    labels = {"identity": IDENTITY, "attributes": ATTRIBUTES}
-    return {
-        group: {
-            "mean": float(np.mean(wanted[group])),
-            "above_half": int(np.sum(wanted[group] > 0.5)),
-            "leak": float(np.mean(np.abs(leaked[group]))),
-            "per_factor": dict(zip(labels[group], wanted[group].tolist(), strict=True)),
-            "leak_per_factor": dict(zip(labels[group], leaked[group].tolist(), strict=True)),
-        }
-        for group in labels
-    }
+def _factors(rows: Rows, names: list[str]) -> dict:
+    """Correlate the factors of every answer with those of both images.
+
+    Returns:
+      `means`: by answer, of each group the mean correlation with the image it should come from, how many factors are
+        above one half, and the mean absolute correlation with the other image (`_leak`); `identity`, `attributes`: by
+        factor, the correlation of every answer and what leaks into that of the mapper.
+    """
+    found = {"means": {name: {} for name in names}}
+    for group, labels in (("identity", IDENTITY), ("attributes", ATTRIBUTES)):
+        part = slice(0, _PEOPLE) if group == "identity" else slice(_PEOPLE, None)
+        right, wrong = "identity_image", "attribute_image"
+        if group == "attributes":
+            right, wrong = wrong, right
+        table = {label: {} for label in labels}
+        for name in names:
+            out = rows[f"{name}/factors"].astype(np.float64)[:, part]
+            kept, leak = (
+                transfer.correlations(out, rows[f"source/{image}"].astype(np.float64)[:, part])
+                for image in (right, wrong)
+            )
+            found["means"][name] |= {
+                group: float(np.mean(kept)),
+                f"{group}_above_half": int(np.sum(kept > 0.5)),
+                f"{group}_leak": float(np.mean(np.abs(leak))),
+            }
+            for label, value, other in zip(labels, kept.tolist(), leak.tolist(), strict=True):
+                table[label] |= {name: value} | ({f"{name}_leak": other} if name == MAPPER else {})
+        found[group] = table
+    return found
 
 
 def _pictures(networks: Networks, variables: Variables, batch: Batch) -> dict[str, jax.Array]:

@@ -18,7 +18,7 @@ from l2s_jax.models.face_renderer import LANDMARKS
 from l2s_jax.schema import require
 from l2s_jax.systems.id_disentanglement import generators, initial, networks, scores, training
 from l2s_jax.systems.id_disentanglement.networks import ENCODERS, TRAINED, Networks
-from l2s_jax.types import PyTree, System, TrainState, Transfer
+from l2s_jax.types import Generator, PyTree, System, TrainState, Transfer
 
 ALWAYS_RIGHT = 0.98
 """Accuracy of the discriminator of codes above which the mapper cannot fool it at all."""
@@ -55,6 +55,7 @@ def build(config: ConfigDict) -> System:
         steps=steps,
         schedule=functools.partial(schedule, config),
         variables=functools.partial(_variables, config),
+        generator=Generator(functools.partial(_sample, built), built.generator.latent),
         transfer=Transfer(
             identity=functools.partial(built.embed),
             attributes=built.look,
@@ -176,6 +177,12 @@ def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Arr
 def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
     known = training.everything(state) | (state.ema if config.optim.ema else {})
     return {name: known[name] for name in ("generator", "codes", "ridge", *ENCODERS, *TRAINED) if name in known}
+
+
+def _sample(built: Networks, variables: dict[str, PyTree], z: jax.Array, truncation: float) -> jax.Array:
+    """Draw faces of random numbers [B, Z], codes moved towards their mean by `truncation`."""
+    mean = variables["codes"]["mean"][None]
+    return built.draw(variables, mean + truncation * (built.codes(variables, z) - mean))
 
 
 def _watch(means: Mapping[str, float]) -> str:

@@ -23,8 +23,12 @@ JAW = 17
 """The first landmarks, which no loss of the mapper sees (published)."""
 PEOPLE = 1
 """Folded into the state's key: the key of the training people."""
-VIEWS = 2
-"""Faces drawn for each row of a batch that trains the encoders."""
+FACES = 4
+"""Faces drawn for each row of a batch that trains the landmark network."""
+PEOPLE_A_ROW = 2
+"""People drawn for each row of a batch that trains an identity network, two pictures of each."""
+SHAPES = 2.0
+"""Weight of the shapes of the parts, beside all landmarks, in the training of the landmark network."""
 CENTRED = 128
 """Faces whose mean embedding `centred` takes off."""
 LAST = "Dense_0"
@@ -131,6 +135,8 @@ def train_identity(
     The people are a fixed set, numbers 0 to `encoders.people` - 1; both pictures have attributes of their own.
     """
     rows = example_rngs(step_rng(state, name), axis, batch["weight"].shape[0])
+    rows = jax.vmap(lambda key: jax.random.split(key, PEOPLE_A_ROW))(rows).reshape(-1)
+    weight = jnp.repeat(batch["weight"], PEOPLE_A_ROW)
     person = jax.vmap(lambda key: jax.random.randint(key, (), 0, config.encoders.people))(rows)
     crowd = jax.random.fold_in(state.rng, PEOPLE)
     identity = _normal(jax.vmap(jax.random.fold_in, in_axes=(None, 0))(crowd, person), face_renderer.IDENTITY)
@@ -141,7 +147,7 @@ def train_identity(
     def terms(variables):
         both = networks.embed(variables, images, name)
         settings = config.encoders.margin, config.encoders.scale
-        loss, accuracy = losses.contrastive_loss(*jnp.split(both, 2), *settings, batch["weight"], axis)
+        loss, accuracy = losses.contrastive_loss(*jnp.split(both, 2), *settings, weight, axis)
         return loss, {"loss": loss, "accuracy": accuracy}
 
     gradients, metrics = _gradients(terms, state, name, axis)
@@ -153,8 +159,8 @@ def train_landmarks(
 ) -> tuple[TrainState, Metrics]:
     """Train the landmark network on drawn faces, whose landmarks are known."""
     rows = example_rngs(step_rng(state, "landmarks"), axis, batch["weight"].shape[0])
-    keys = jax.vmap(lambda key: jax.random.split(key, VIEWS))(rows).reshape(-1)
-    weight = jnp.repeat(batch["weight"], VIEWS)
+    keys = jax.vmap(lambda key: jax.random.split(key, FACES))(rows).reshape(-1)
+    weight = jnp.repeat(batch["weight"], FACES)
     factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
     halves = factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
     image = face_renderer.render(*halves, networks.side)
@@ -163,6 +169,7 @@ def train_landmarks(
     def terms(variables):
         found = networks.points(variables, image) * networks.side
         loss = global_mean(jnp.abs(found - truth), weight, axis.psum)
+        loss += SHAPES * global_mean(jnp.abs(losses.shapes(found) - losses.shapes(truth)), weight, axis.psum)
         distance = global_mean(jnp.linalg.norm(found - truth, axis=-1), weight, axis.psum)
         return loss, {"loss": loss, "pixels": distance}
 
@@ -222,6 +229,9 @@ def train_mapper(
                 networks.points(variables, output)[:, first:], points[:, first:], weight, axis.psum
             ),
         }
+        if config.loss.shapes:
+            own, other = (losses.shapes(each)[:, JAW:] for each in (networks.points(variables, output), points))
+            values["shapes"] = losses.landmark_loss(own, other, weight, axis.psum)
         if not crossed:
             values["reconstruction"] = losses.reconstruction_loss(
                 output, seen, weight, axis.psum, alpha=config.loss.alpha, mask=mask, summed=config.loss.l1_summed
