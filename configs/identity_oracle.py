@@ -1,7 +1,17 @@
 """Face Identity Disentanglement on drawn faces whose factors can be read off any code, all networks from nothing.
 
+The first 1000 batches train the identity and landmark networks, 3800 the mapper. No discriminator of codes: every code
+of the oracle is a face, so that it has nothing to forbid (schedule.adversarial_every=2 turns it on).
+
 Command   l2s train --config identity_oracle
 Hardware  2 CPU cores
+Time      15 min 40 s from start to report
+Score     512 pairs of unseen people, seed 0: identity cosine .869 to the identity image, .050 to the attribute image
+          (the second network .819, .038; two pictures of one person .955); landmarks .67 px from the attribute image's by
+          E_lnd, .97 px by the factors (another face's 6.4); 7 of 14 identity factors and 9 of 10 attribute factors
+          correlate above .5, mouth opening .95, smile .65, eye opening .55
+Limits    width of the mouth and size and distance of the eyes come from the attribute image, whose landmarks hold them;
+          the side of the light is lost; one seed
 """
 
 from l2s_jax.config import default
@@ -12,6 +22,8 @@ def get_config():
     config.data.train = "random:1000000"  # each a face of its own, drawn when it is needed
     config.data.eval, config.data.test = "random:256?val", "random:512?test"
     config.data.batch_size, config.eval.batch_size = 16, 64
+    config.encoders.steps = 1000
+    config.schedule.adversarial_every = 0
     config.train.steps = 4800
     config.train.log_every = 50
     config.train.eval_every = 0  # the last state is the best: rates fall to 0
