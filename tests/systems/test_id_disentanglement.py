@@ -99,7 +99,7 @@ def test_the_reconstruction_counts_for_one_image_alone(stepped):
     weights = tiny_identity.config().loss
     for name in ("same", "cross"):
         metrics = stepped[name][1]
-        terms = [key for key in ("identity", "landmarks", "reconstruction") if key in metrics]
+        terms = [key for key in ("identity", "landmarks", "shapes", "reconstruction") if key in metrics]
         np.testing.assert_allclose(metrics["loss"], sum(weights[key] * metrics[key] for key in terms), rtol=1e-5)
 
 

@@ -187,7 +187,7 @@ def test_stage_2_starts_where_stage_1_ended_and_needs_no_teacher(place, student,
     assert load_model(place / "stage1").system.label_set == labels.SKIN_HAIR
 
     second = systems.build(tiny_svc.config(model__init_from=str(place / "stage1")))
-    assert (second.frozen, second.needs) == (None, ("mask",))
+    assert (second.frozen, second.needs) == (None, ("image", "mask"))
     fresh = fresh_state(second)
     started = second.init_from(fresh)
     mine, theirs = second.variables(started), system.variables(state)

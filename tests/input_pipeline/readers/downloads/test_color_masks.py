@@ -53,7 +53,8 @@ def test_smoothed_borders_are_cleaned(drawings, how):
         border = ndimage.grey_dilation(truth, (3, 3)) != ndimage.grey_erosion(truth, (3, 3))
         assert ids.dtype == np.uint8
         assert np.mean(ids == truth) > 0.99
-        assert not ((ids != truth) & ~border).any()
+        # JPEG keeps colours at half the size: of a part two pixels thin nothing may be left.
+        assert np.mean((ids != truth) & ~border) <= (1e-3 if how == "jpeg" else 0)
         assert ring(ids, truth) == 0
 
 
