@@ -1,8 +1,13 @@
 """Gradients of steps under layouts of devices; for the process of test_gradients_by_layout.py that has eight of them.
 
 Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
+
+    JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=8 python -m tests.helpers.layouts CASE
+
+prints the differences of every step under jit, pmap and shard_map on 2 and 4 devices from jit on one.
 """
 
+import sys
 import tempfile
 
 import jax
@@ -17,7 +22,16 @@ from l2s_jax.losses import adversarial
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
 from l2s_jax.types import System, TrainState
-from tests.helpers import fake_system, tiny_l2s, tiny_segface, tiny_stylegan2, tiny_subspaces, tiny_svc
+from tests.helpers import (
+    fake_system,
+    tiny_identity,
+    tiny_l2s,
+    tiny_recognition,
+    tiny_segface,
+    tiny_stylegan2,
+    tiny_subspaces,
+    tiny_svc,
+)
 
 REGIONS, SIDE, ROWS = 6, 16, 16
 WIDE = {"channel_base": 128, "max_width": 16}
@@ -25,33 +39,37 @@ NOISE = 1e-5
 """Gradients that are zero in exact arithmetic (a bias ahead of a norm) are rounding errors, far smaller than this."""
 
 
-def differences(case: str, wanted: list[tuple[int, int]]) -> dict[str, float]:
+EVERY_WAY = [(devices, 1, mode) for devices in (2, 4) for mode in ("jit", "pmap", "shard_map")]
+
+
+def differences(case: str, wanted: list[tuple]) -> dict[str, float]:
     """Largest difference from one device, relative to the largest number of the same array.
 
     Args:
       case: a name of `CASES`.
-      wanted: (devices, fsdp) of each layout.
+      wanted: (devices, fsdp) of each layout, or (devices, fsdp, mode); jit without a mode.
 
     Returns:
-      {"STEP DEVICES/FSDP": difference} over gradients, running statistics and metrics of every step.
+      {"STEP DEVICES/FSDP": difference}, with " MODE" where one is given, over gradients, running statistics and metrics
+      of every step.
     """
     system, frozen, batch = CASES[case]()
     parallel.FSDP_MIN_SIZE = 2**10  # tiny networks have no array that would be sharded otherwise
     found = {}
     for name in system.steps:
         expected = after_one(system, name, frozen, batch, 1, 1)
-        for devices, fsdp in wanted:
-            result = after_one(system, name, frozen, batch, devices, fsdp)
+        for devices, fsdp, *mode in wanted:
+            result = after_one(system, name, frozen, batch, devices, fsdp, *mode)
             compared = jax.tree.map(_difference, expected, result)
-            found[f"{name} {devices}/{fsdp}"] = max(jax.tree.leaves(compared))
+            found[" ".join((name, f"{devices}/{fsdp}", *mode))] = max(jax.tree.leaves(compared))
     return found
 
 
-def after_one(system, name, frozen, batch, devices, fsdp):
-    mesh = parallel.make_mesh("jit", fsdp, jax.devices()[:devices])
+def after_one(system, name, frozen, batch, devices, fsdp, mode="jit"):
+    mesh = parallel.make_mesh(mode, fsdp, jax.devices()[:devices])
     state = parallel.init_state(system.init, jax.random.key(0), mesh)
     assert fsdp == 1 or not all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params))
-    step = parallel.data_parallel(system.steps[name], mesh, "jit", parallel.put_state(frozen, mesh))
+    step = parallel.data_parallel(system.steps[name], mesh, mode, parallel.put_state(frozen, mesh))
     state, metrics = step(state, parallel.global_batch(batch, mesh))
     first_moments = [value for _, value in optax.tree_utils.tree_get_all_with_path(state.opt_state, "mu")]
     return jax.device_get((first_moments, state.stats, metrics))
@@ -118,6 +136,23 @@ def stylegan2():
     return systems.build(tiny_stylegan2.config(data__batch_size=ROWS, **wide)), {}, tiny_stylegan2.faces(ROWS)
 
 
+def id_disentanglement():
+    return systems.build(tiny_identity.config(schedule__adversarial_every=2)), {}, tiny_identity.draws(ROWS)
+
+
+def identity_encoder():
+    return _with_batch_norm("identity_encoder")
+
+
+def landmark_regressor():
+    return _with_batch_norm("landmark_regressor")
+
+
+def _with_batch_norm(name):
+    config = tiny_recognition.config(name, **tiny_recognition.BATCH_NORM[name])
+    return systems.build(config), {}, tiny_recognition.faces(ROWS)
+
+
 def structure_via_consensus():
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         fake_system.install(patch)
@@ -128,5 +163,20 @@ def structure_via_consensus():
 
 CASES = {
     case.__name__: case
-    for case in (penalty, latents2segments, independent_subspaces, segface, stylegan2, structure_via_consensus)
+    for case in (
+        penalty,
+        latents2segments,
+        independent_subspaces,
+        segface,
+        stylegan2,
+        id_disentanglement,
+        identity_encoder,
+        landmark_regressor,
+        structure_via_consensus,
+    )
 }
+
+
+if __name__ == "__main__":
+    for layout, difference in differences(sys.argv[1], EVERY_WAY).items():
+        print(f"{layout:40} {difference:.1e}", flush=True)
