@@ -162,6 +162,8 @@ def test_groups_of_any_depth_become_tables():
         "factors: means": {"ours": {"a": 1}},
         "factors: by name": {"nose": {"long": 0.5}, "eyes": {"far": 0.25}},
     }
+    turned = own_scores({"baselines": {"ours": {"a": 1, "b": 2, "c": 3}, "theirs": {"a": 4, "c": 5}}})["baselines"]
+    assert turned == {"a": {"ours": 1, "theirs": 4}, "b": {"ours": 2}, "c": {"ours": 3, "theirs": 5}}
     (_, table), *_ = own_tables({"baselines": {"ours": {"a": 1.0, "b": 2.0}, "theirs": {"b": 3.0}}})
     assert list(table.head) == ["", "a", "b"]
     assert [[cell.text for cell in row] for row in table.rows] == [["ours", "1.000", "2.000"], ["theirs", "–", "3.000"]]

@@ -69,7 +69,7 @@ def own_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, floa
     """Return the scores of a system that does not segment as tables: title -> row -> column -> score.
 
     A group of numbers becomes a table with one column, a group of groups of numbers one with a row for each group;
-    groups nested deeper become tables of their own.
+    groups nested deeper become tables of their own. What would be wider than high is turned.
     """
     tables = {}
     for name, content in metrics.items():
@@ -85,13 +85,21 @@ def _tables(title: str, content: Mapping[str, Any]) -> dict[str, dict[str, dict[
     tables = {}
     if rows:
         columns = {name: row if isinstance(row, Mapping) else {"score": row} for name, row in rows.items()}
-        tables[title] = {
-            spoken(name): {spoken(key): _finite(value) for key, value in row.items()} for name, row in columns.items()
-        }
+        tables[title] = _upright(
+            {spoken(name): {spoken(key): _finite(value) for key, value in row.items()} for name, row in columns.items()}
+        )
     for name in content:
         if name in deeper:
             tables |= _tables(f"{title}: {spoken(name)}", groups[name])
     return tables
+
+
+def _upright(rows: dict[str, dict[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """Return rows as they are, or columns as rows if there are more of these: pages and terminals scroll downwards."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    if len(columns) <= len(rows):
+        return rows
+    return {column: {name: row[column] for name, row in rows.items() if column in row} for column in columns}
 
 
 def spoken(name: Any) -> str:
