@@ -201,9 +201,9 @@ def summary(system, state):
 def test_scores_of_answers_that_are_known(summary):
     """Each image is itself: cosine 1 and all factors on its axis; the exact answer has all of both."""
     _, scores, _ = summary
-    baselines, factors = scores["baselines"], scores["factors"]
+    baselines, factors = scores["answers"], scores["factors"]
     assert baselines.keys() == {
-        "identity_image", "attribute_image", "mean_code", "ridge", "exact", "untrained_mapper",
+        "mapper", "identity_image", "attribute_image", "mean_code", "ridge", "exact", "untrained_mapper",
     }  # fmt: skip
     np.testing.assert_allclose(baselines["identity_image"]["identity_cosine"], 1, rtol=1e-5)
     np.testing.assert_allclose(baselines["attribute_image"]["identity_leak"], 1, rtol=1e-5)

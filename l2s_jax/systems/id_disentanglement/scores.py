@@ -125,15 +125,13 @@ def _summary(rows: Rows, untrained: Rows | None) -> dict:
     for answer in answers.values():
         axes = (answer[key] for key in ("identity_cosine", "identity_leak", "landmark_pixels"))
         answer["score"] = transfer.transfer_score(*axes, unswapped)
-    ours = answers.pop(MAPPER)
-    summary = {"transfer": ours, "baselines": answers, "reconstruction": _reconstruction(rows)}
+    found = {name: answer.pop("auc") for name, answer in answers.items()}
+    summary = {"transfer": answers[MAPPER], "answers": answers, "reconstruction": _reconstruction(rows)}
     judge = _judge(rows)
     summary["verification"] = {
-        "identity_auc": summary["transfer"].pop("auc"),
+        "identity_auc": found[MAPPER],
         "attribute_auc": area_under_curve(rows[f"{MAPPER}/{judge}_leak"], rows[f"{MAPPER}/{judge}_stranger"]),
     }
-    for answer in answers.values():
-        del answer["auc"]
     for name in ("identity", "evaluator"):
         if f"gate/{name}" in rows:
             same, other = rows[f"gate/{name}"], rows[f"gate/{name}_other"]
