@@ -6,7 +6,7 @@ of the oracle is a face, so that it has nothing to forbid (schedule.adversarial_
 Command   l2s train --config identity_oracle
 Hardware  2 CPU cores
 Time      15 min 40 s from start to report
-Score     512 pairs of unseen people, seeds 0, 1, 2: identity cosine .874 +- .046 (.869 .831 .923) to the identity image,
+Score     512 pairs of unseen people, seeds 0, 1, 2: cosine .874 +- .046 (.869 .831 .923) to the identity image,
           .062 +- .010 to the attribute image (the second network .836, .049); landmarks .67 +- .03 px from the
           attribute image's by E_lnd, .99 px by the factors (another face's 6.4); 7, 7, 8 of 14 identity factors and
           9, 8, 8 of 10 attribute factors correlate above .5, mouth opening .95, smile .53 +- .11, eye opening .57
