@@ -8,7 +8,7 @@ resolutions, components and boundaries, what the codec does (codec_scores.py), a
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,10 @@ def score(
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     batches = (batch for batch, _ in eval_batches(source, **data, **options))
     if system.predict is None:
-        return _named_scores(system.scorer, _of_all_processes(_collected(system.scorer, variables, batches)))
+        rows = _stacked([_collect(system.scorer, variables, batch) for batch in batches])
+        if jax.process_count() > 1:
+            rows = jax.device_get(multihost_utils.process_allgather(rows, tiled=True))
+        return _named_scores(system.scorer, _real(rows))
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     for batch in batches:
@@ -206,18 +209,13 @@ class _ScorerTally:
             self.arrays = {GRID + title: codec_scores.to_bytes(np.asarray(grid)) for title, grid in pictures.items()}
 
     def result(self) -> Evaluation:
-        trained, *untrained = (_joined(rows) for rows in self.rows)
+        trained, *untrained = (_real(_stacked(rows)) for rows in self.rows)
         return Evaluation(self.scorer.summary(trained, untrained[0] if untrained else None), self.arrays)
-
-
-def _collected(scorer: Scorer, variables: PyTree, batches: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return _joined([_collect(scorer, variables, batch) for batch in batches], padding=True)
 
 
 def _collect(scorer: Scorer, variables: PyTree, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what the scorer says of every row of a batch, padding too, and the rows' weights."""
-    found = jax.device_get(_compiled(scorer.collect)(variables, batch))
-    return {name: np.asarray(array) for name, array in found.items()} | {_WEIGHT: np.asarray(batch["weight"])}
+    return {**jax.device_get(_compiled(scorer.collect)(variables, batch)), _WEIGHT: np.asarray(batch["weight"])}
 
 
 @functools.cache
@@ -225,20 +223,14 @@ def _compiled(function: Callable) -> Callable:
     return jax.jit(function)
 
 
-def _joined(rows: list[dict[str, np.ndarray]], *, padding: bool = False) -> dict[str, np.ndarray]:
-    """Return the arrays of all batches, without padding and weights unless `padding` keeps them."""
-    joined = {name: np.concatenate([each[name] for each in rows]) for name in rows[0]}
-    if padding:
-        return joined
-    real = joined.pop(_WEIGHT) > 0
-    return {name: array[real] for name, array in joined.items()}
+def _stacked(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the arrays of all batches, one below the other."""
+    return {name: np.concatenate([each[name] for each in batches]) for name in batches[0]}
 
 
-def _of_all_processes(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the rows of all processes, without padding; every process must call it."""
-    if jax.process_count() > 1:
-        rows = {name: np.asarray(array) for name, array in multihost_utils.process_allgather(rows, tiled=True).items()}
-    return _joined([rows])
+def _real(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays of `_stacked` without padding and weights."""
+    return {name: array[rows[_WEIGHT] > 0] for name, array in rows.items() if name != _WEIGHT}
 
 
 def _named_scores(scorer: Scorer, rows: Mapping[str, Any]) -> dict[str, float]:

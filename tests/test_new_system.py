@@ -5,7 +5,6 @@ import re
 import shlex
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 from input_pipeline.datasets import open_source
 from input_pipeline.labels import CELEBAMASK
 from l2s_jax import Parser, cli, systems
+from tests.helpers.installed import installed
 
 PAGE = (Path(__file__).parents[1] / "docs" / "new_system.md").read_text("utf-8")
-ENTRY_POINTS = "[l2s_jax.systems]\npixel_parser = pixel_parser\n"
 
 
 def blocks(language):
@@ -26,31 +25,16 @@ def blocks(language):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A working directory with the page's files, installed as a distribution of their own."""
-    root = tmp_path_factory.mktemp("new_system")
-    for code in blocks("python"):
-        file = root / re.match(r"# (\S+)\n", code)[1]
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(code)
-    (root / "pixel_parser" / "__init__.py").write_text("")
     # What `pip install -e .` makes of the page's pyproject.toml.
     assert 'pixel_parser = "pixel_parser"' in "".join(blocks("toml"))
-    info = root / "pixel_parser-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pixel_parser\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    Image.fromarray(open_source("synthetic:1?test", size=48)[0]["image"]).save(root / "photo.png")
-    rng = np.random.default_rng(0)
-    shapes = {"hidden.weight": (5, 3), "hidden.bias": (5,), "classes.weight": (19, 5), "classes.bias": (19,)}
-    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    save_file(weights, root / "weights.safetensors")
-    cache = jax.config.jax_compilation_cache_dir
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.syspath_prepend(root)
-        patch.setenv("HOME", str(root))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
+    modules = {re.match(r"# (\S+)\n", code)[1]: code for code in blocks("python")}
+    with installed(tmp_path_factory.mktemp("new_system"), "pixel_parser", modules) as root:
+        Image.fromarray(open_source("synthetic:1?test", size=48)[0]["image"]).save(root / "photo.png")
+        rng = np.random.default_rng(0)
+        shapes = {"hidden.weight": (5, 3), "hidden.bias": (5,), "classes.weight": (19, 5), "classes.bias": (19,)}
+        weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        save_file(weights, root / "weights.safetensors")
         yield root
-    jax.config.update("jax_compilation_cache_dir", cache)
 
 
 def test_a_folder_is_a_system_of_all_commands(place, capsys):

@@ -12,6 +12,7 @@ from input_pipeline.loading.train import eval_batches
 from l2s_jax import cli, recipe
 from l2s_jax import config as configs
 from l2s_jax.report.tables import own_scores, own_tables
+from tests.helpers.installed import installed
 
 SYSTEM = """
 import functools
@@ -92,23 +93,9 @@ def default_config():
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A working directory with the system, installed as a distribution of its own."""
-    root = tmp_path_factory.mktemp("own_scores")
-    for name, code in {"own_scores/__init__": "", "own_scores/system": SYSTEM, "own_scores/config": CONFIG}.items():
-        file = root / f"{name}.py"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(code)
-    info = root / "own_scores-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_scores\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[l2s_jax.systems]\nown_scores = own_scores\n")
-    cache = jax.config.jax_compilation_cache_dir
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.syspath_prepend(root)
-        patch.setenv("HOME", str(root))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
+    modules = {"own_scores/system.py": SYSTEM, "own_scores/config.py": CONFIG}
+    with installed(tmp_path_factory.mktemp("own_scores"), "own_scores", modules) as root:
         yield root
-    jax.config.update("jax_compilation_cache_dir", cache)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from input_pipeline.labels import LabelSet
 from l2s_jax.commands import console
-from l2s_jax.report.tables import own_scores
+from l2s_jax.report import tables
 from l2s_jax.systems.base import Result
 
 _STRUCTURE = "boundary_f1", "components_off"
@@ -26,8 +26,8 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
     """
     screen.print(f"[bold]scores on {console.escape(metrics['data']['spec'])}[/]", soft_wrap=True)
     if "segmentation" not in metrics:
-        for title, rows in own_scores(metrics).items():
-            screen.print(_own_table(title, rows))
+        for title, table in tables.own_tables(metrics):
+            screen.print(_own_table(title, table))
         return
     screen.print(classes(metrics, label_set, reported, structure=screen.width >= _WIDE))
     if reported is not None:
@@ -37,11 +37,11 @@ def show(screen: Console, metrics: Mapping, label_set: LabelSet, reported: Resul
         screen.print(line)
 
 
-def _own_table(title: str, rows: Mapping[str, Mapping[str, float | None]]) -> Table:
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+def _own_table(title: str, table: tables.Table) -> Table:
+    _, *columns = table.head
     grid = console.table(console.escape(title), "", *(f">{console.escape(column)}" for column in columns))
-    for name, row in rows.items():
-        grid.add_row(console.escape(name), *(_number(row.get(column)) for column in columns))
+    for row in table.rows:
+        grid.add_row(*(console.escape(cell.text) for cell in row))
     return grid
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2s_jax.losses.landmarks import mean_square
 from l2s_jax.losses.reductions import Psum, global_mean, safe_divide
 from l2s_jax.losses.ssim import ms_ssim
 from l2s_jax.types import Axis
@@ -55,8 +56,7 @@ def landmark_loss(points: jax.Array, target: jax.Array, weight: jax.Array, psum:
     Returns:
       float32 scalar.
     """
-    difference = LANDMARK_SIDE * (points - jax.lax.stop_gradient(target))
-    return global_mean(jnp.square(difference), weight, psum)
+    return mean_square(LANDMARK_SIDE * points, LANDMARK_SIDE * jax.lax.stop_gradient(target), weight, psum)
 
 
 def shapes(points: jax.Array) -> jax.Array:

@@ -8,15 +8,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from l2s_jax.metrics.verification import area_under_curve
+from l2s_jax.metrics.verification import area_under_curve, cosines
 
 Encoder = Callable[[np.ndarray], np.ndarray]
-
-
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Compute the cosines between rows [N, D] and [M, D]: float64 [N, M], 0 for a row of zeros."""
-    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in map(np.float64, (a, b)))
-    return a @ b.T
 
 
 def rank_one(similarity: np.ndarray, same: np.ndarray) -> float:

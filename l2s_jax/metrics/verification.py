@@ -10,6 +10,12 @@ FALSE_ACCEPTS = {"tar_at_far_1e-2": 1e-2, "tar_at_far_1e-3": 1e-3}
 """False accept rates at which `verification` states the true accept rate, by the name of the score."""
 
 
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Compute the cosines between rows [N, D] and [M, D]: float64 [N, M], 0 for a row of zeros."""
+    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in map(np.float64, (a, b)))
+    return a @ b.T
+
+
 def pair_similarities(embedding: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the cosines of all pairs of rows, each pair once; memory grows with N^2 (0.2 GiB for 4,000 rows).
 
@@ -20,10 +26,8 @@ def pair_similarities(embedding: np.ndarray, identity: np.ndarray) -> tuple[np.n
     Returns:
       float64 (those of one person [S], those of two [T]).
     """
-    rows = np.asarray(embedding, np.float64)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    first, second = np.triu_indices(len(rows), 1)
-    similarity = (rows @ rows.T)[first, second]
+    first, second = np.triu_indices(len(embedding), 1)
+    similarity = cosines(embedding, embedding)[first, second]
     same = np.asarray(identity)[first] == np.asarray(identity)[second]
     return similarity[same], similarity[~same]
 

@@ -97,3 +97,9 @@ def started(state: TrainState, variables: Mapping[str, PyTree]) -> TrainState:
     ema = {NAME: jax.tree.map(jnp.copy, dict(variables))} if state.ema else {}
     stats = dict(variables)
     return state.replace(params={NAME: stats.pop("params")}, stats={NAME: stats}, ema=ema)
+
+
+def untrained_network(network: nn.Module, side: int, variables: PyTree, rng: jax.Array) -> PyTree:
+    """Return random variables of the network under its name, for images of `side` pixels: see `Scorer.untrained`."""
+    del variables
+    return {NAME: jax.jit(network.init)(rng, jnp.zeros((1, side, side, 3)))}

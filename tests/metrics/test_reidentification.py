@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from l2s_jax.metrics.reidentification import cosines, rank_one, reidentification
+from l2s_jax.metrics.reidentification import rank_one, reidentification
 from l2s_jax.metrics.temporal_coherence import temporal_coherence
+from l2s_jax.metrics.verification import cosines
 
 
 def test_cosines_ignore_lengths():

@@ -116,8 +116,7 @@ def _frames(path: Path, every: int) -> Iterator[np.ndarray]:
     from l2s_jax.commands.edit.folders import photos_of
 
     if path.is_dir():
-        frames = map(decode.read_image, sorted(photos_of(path), key=_by_number)[::every])
-        return frames
+        return map(decode.read_image, sorted(photos_of(path), key=_by_number)[::every])
     return itertools.islice(read_frames(path), 0, None, every)
 
 

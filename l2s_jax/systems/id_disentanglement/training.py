@@ -119,9 +119,7 @@ def centred(networks: Networks, variables: PyTree, name: str, rng: jax.Array) ->
 
     Without that, all faces begin with almost the same embedding, and hundreds of batches pass until they part.
     """
-    keys = jax.random.split(rng, CENTRED)
-    factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
-    halves = factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
+    halves = _halves(jax.random.split(rng, CENTRED))
     mean = jnp.mean(getattr(networks, name).apply(variables, face_renderer.render(*halves, networks.side)), axis=0)
     last = variables["params"][LAST]
     return {"params": variables["params"] | {LAST: last | {"bias": last["bias"] - mean}}}
@@ -161,8 +159,7 @@ def train_landmarks(
     rows = example_rngs(step_rng(state, "landmarks"), axis, batch["weight"].shape[0])
     keys = jax.vmap(lambda key: jax.random.split(key, FACES))(rows).reshape(-1)
     weight = jnp.repeat(batch["weight"], FACES)
-    factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
-    halves = factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
+    halves = _halves(keys)
     image = face_renderer.render(*halves, networks.side)
     truth = face_renderer.landmarks(*halves, networks.side)
 
@@ -175,6 +172,12 @@ def train_landmarks(
 
     gradients, metrics = _gradients(terms, state, "landmarks", axis)
     return _applied(built, "landmarks", gradients, state, state), metrics
+
+
+def _halves(keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Draw the identity factors and the attribute factors of one face for each key."""
+    factors = _normal(keys, face_renderer.IDENTITY + face_renderer.ATTRIBUTES)
+    return factors[:, : len(face_renderer.IDENTITY)], factors[:, len(face_renderer.IDENTITY) :]
 
 
 def _normal(keys: jax.Array, factors: tuple[str, ...]) -> jax.Array:

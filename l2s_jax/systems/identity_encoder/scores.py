@@ -11,7 +11,7 @@ import numpy as np
 from l2s_jax.metrics.verification import FALSE_ACCEPTS, verification
 from l2s_jax.models import recognition
 from l2s_jax.models.recognition.crops import adaptive_average
-from l2s_jax.systems.single_network import NAME
+from l2s_jax.systems.single_network import NAME, untrained_network
 from l2s_jax.types import Batch, PyTree, Scorer
 
 NAMES = ("verification.auc", "verification.eer", *(f"verification.{name}" for name in FALSE_ACCEPTS))
@@ -27,7 +27,7 @@ def scorer(encoder: nn.Module, side: int) -> Scorer:
         names=NAMES,
         collect=functools.partial(_collect, encoder),
         summary=summary,
-        untrained=functools.partial(_untrained, encoder, side),
+        untrained=functools.partial(untrained_network, encoder, side),
         pictures=functools.partial(_pictures, encoder),
     )
 
@@ -59,11 +59,6 @@ def summary(rows: Mapping[str, np.ndarray], untrained: Mapping[str, np.ndarray] 
     if untrained is not None:
         scores["untrained"] = verification(untrained["embedding"], people)
     return {"verification": scores}
-
-
-def _untrained(encoder: nn.Module, side: int, variables: PyTree, rng: jax.Array) -> PyTree:
-    del variables
-    return {NAME: jax.jit(encoder.init)(rng, jnp.zeros((1, side, side, 3)))}
 
 
 def _pictures(encoder: nn.Module, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from l2s_jax.metrics.landmark_error import landmark_scores
 from l2s_jax.models import recognition
-from l2s_jax.systems.single_network import NAME
+from l2s_jax.systems.single_network import NAME, untrained_network
 from l2s_jax.types import Batch, PyTree, Scorer
 
 NAMES = ("landmarks.nme", "landmarks.pixels", "landmarks.failures")
@@ -26,7 +26,7 @@ def scorer(network: nn.Module, side: int) -> Scorer:
         names=NAMES,
         collect=functools.partial(_collect, network),
         summary=summary,
-        untrained=functools.partial(_untrained, network, side),
+        untrained=functools.partial(untrained_network, network, side),
         pictures=functools.partial(_pictures, network),
     )
 
@@ -57,11 +57,6 @@ def summary(rows: Mapping[str, np.ndarray], untrained: Mapping[str, np.ndarray] 
     if untrained is not None:
         scores["untrained"] = landmark_scores(untrained["found"], true)
     return {"landmarks": scores}
-
-
-def _untrained(network: nn.Module, side: int, variables: PyTree, rng: jax.Array) -> PyTree:
-    del variables
-    return {NAME: jax.jit(network.init)(rng, jnp.zeros((1, side, side, 3)))}
 
 
 def _pictures(network: nn.Module, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
