@@ -327,13 +327,13 @@ class _Unpickler(pickle._Unpickler):
         hooks: object = None,
         metadata: object = None,
     ) -> Tensor:
-        """What a tensor is for does not matter here, where it lies does."""
+        """Return where a tensor lies; what it is for does not matter here."""
         if not (type(storage) is Storage and type(shape) is type(strides) is tuple):
             raise pickle.UnpicklingError("its index describes a tensor in an unknown way")
         return Tensor(storage, offset, shape, strides)
 
     def _parameter(self, tensor: Tensor, grad: object = None, hooks: object = None) -> Tensor:
-        """A parameter is read as its tensor."""
+        """Return the tensor as which a parameter is read."""
         return tensor
 
     def _module(self, meta: dict) -> Record:
@@ -343,18 +343,18 @@ class _Unpickler(pickle._Unpickler):
         return Record(MODULE, meta["state"])
 
     def _counts(self, counts: dict) -> dict:
-        """A Counter, where a learning-rate schedule keeps its milestones."""
+        """Return the content of a Counter, where a learning-rate schedule keeps its milestones."""
         return counts
 
     def _set(self, members: list) -> list:
         return members
 
     def _dict(self) -> dict:
-        """An OrderedDict is made empty and filled by SETITEMS."""
+        """Make an OrderedDict, empty: SETITEMS fills it."""
         return {}
 
     def _array(self, cls: Global, shape: tuple, code: Span) -> Array:
-        """An array is made empty and filled by BUILD."""
+        """Make an array, empty: BUILD fills it."""
         return Array()
 
     def _scalar(self, number: Number, data: Span) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from input_pipeline.errors import UserError
+from l2s_jax.layers.fir import Taps, normalized
 
 State = Mapping[str, np.ndarray]
 Layout = Callable[[np.ndarray], np.ndarray]
@@ -54,6 +55,22 @@ class Constant:
 
     pattern: str
     expected: Callable[[tuple[int, ...]], np.ndarray]
+
+
+def low_pass(gain: float, taps: Sequence[Taps]) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """Return the `expected` of a low-pass filter: from its shape to `gain` times the filter of that many of the taps.
+
+    Args:
+      gain: sum of the filter.
+      taps: those of one axis, as layers/fir.py takes them; a shape that none has gets the first.
+    """
+    by_size = {len(each): each for each in taps}
+
+    def expected(shape: tuple[int, ...]) -> np.ndarray:
+        weights = normalized(by_size.get(shape[0] if shape else 0, taps[0]))
+        return gain * np.outer(weights, weights)
+
+    return expected
 
 
 def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], target: Any, title: str) -> Any:

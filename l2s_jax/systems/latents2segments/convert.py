@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import STRETCH
-from l2s_jax.layers.fir import normalized
 from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.latents2segments import config as recipes
 from l2s_jax.systems.latents2segments.published import WEIGHTS
@@ -29,6 +28,7 @@ from l2s_jax.torch_weights.state_dict import (
     flat,
     layer,
     leaf,
+    low_pass,
     modulated,
     scalar,
     within,
@@ -110,20 +110,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
-def _filter(gain: float) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """Return a function from the size of the published low-pass filter to its values, times `gain`."""
-    taps = {1: (1,), 3: (1, 2, 1), 4: (1, 3, 3, 1)}
-
-    def expected(shape: tuple[int, ...]) -> np.ndarray:
-        weights = normalized(taps.get(shape[0] if shape else 0, (1,)))
-        return gain * np.outer(weights, weights)
-
-    return expected
-
-
+_TAPS = (1,), (1, 2, 1), (1, 3, 3, 1)
 CONSTANTS = (
-    Constant(r".*\.Blur\.kernel", _filter(1.0)),
-    Constant(r".*\.conv\.blur\.kernel|ToRGB\.upsample\.kernel", _filter(4.0)),
+    Constant(r".*\.Blur\.kernel", low_pass(1.0, _TAPS)),
+    Constant(r".*\.conv\.blur\.kernel|ToRGB\.upsample\.kernel", low_pass(4.0, _TAPS)),
 )
 _COUNTERS = ("num_discriminator_iters",)
 

@@ -15,7 +15,6 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
-from l2s_jax.layers.fir import normalized
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.stylegan2.generator import Generator
 from l2s_jax.models.stylegan2.mapping import Mapping as MappingNetwork
@@ -34,6 +33,7 @@ from l2s_jax.torch_weights.state_dict import (
     flat,
     layer,
     leaf,
+    low_pass,
     modulated,
     scalar,
     within,
@@ -133,17 +133,8 @@ def _discriminator_rules(size: int) -> tuple[Rule, ...]:
     )
 
 
-def _filter(gain: float):
-    def expected(shape: tuple[int, ...]) -> np.ndarray:
-        del shape
-        weights = normalized(TAPS)
-        return gain * np.outer(weights, weights)
-
-    return expected
-
-
-GENERATOR_CONSTANTS = (Constant(r".*\.(blur|upsample)\.kernel", _filter(4.0)),)
-DISCRIMINATOR_CONSTANTS = (Constant(r".*\.(conv2|skip)\.0\.kernel", _filter(1.0)),)
+GENERATOR_CONSTANTS = (Constant(r".*\.(blur|upsample)\.kernel", low_pass(4.0, (TAPS,))),)
+DISCRIMINATOR_CONSTANTS = (Constant(r".*\.(conv2|skip)\.0\.kernel", low_pass(1.0, (TAPS,))),)
 
 
 def convert_generator(state: State) -> ConvertedGenerator:
