@@ -71,6 +71,20 @@ class LabelSet:
         """Return the class names in id order."""
         return tuple(label.name for label in self.labels)
 
+    def region(self, *names: str) -> tuple[int, ...]:
+        """Return the ids of all classes that the names mean, each once, in id order.
+
+        Args:
+          names: classes, or regions of several: those of `REGIONS`, as far as the set tells their parts apart.
+
+        Raises:
+          UserError: no such class or region; the sentence suggests the nearest one.
+        """
+        known = {name: (name,) for name in self.names}
+        known = {name: parts for name, parts in REGIONS.items() if not set(parts).isdisjoint(self.names)} | known
+        wanted = {part for name in names for part in lookup(known, name, "region", of=f"of label set '{self.name}'")}
+        return tuple(label.id for label in self.labels if label.name in wanted)
+
     @property
     def palette(self) -> np.ndarray:
         """Return the RGB colours, uint8 [256, 3]; 255 (ignore) is white, unused ids are black."""
@@ -89,6 +103,18 @@ class LabelSet:
                 table[label.id] = self[label.partner]
         return table
 
+
+REGIONS: Mapping[str, tuple[str, ...]] = {
+    "eyes": ("l_eye", "r_eye"),
+    "brows": ("l_brow", "r_brow"),
+    "ears": ("l_ear", "r_ear"),
+    "lips": ("u_lip", "mouth", "l_lip"),
+    "face": (
+        *("skin", "nose", "eye_g", "l_eye", "r_eye", "eyes", "l_brow", "r_brow", "brows"),
+        *("mouth", "u_lip", "l_lip", "lips", "beard"),
+    ),
+}
+"""Regions of several classes, by the names that people ask for; `face` is what hair, ears and neck surround."""
 
 _PARTS = {  # name: (title, RGB)
     "background": ("background", (24, 24, 32)),

@@ -17,6 +17,9 @@ RUNS = Path("runs")
 SHIPPED = Path(__file__).parents[1] / "pretrained"
 """Folder of the models that come with the package."""
 
+DEFAULT_PARSER = SHIPPED / "l2s-synthetic"
+"""The model of `Parser()` and of `l2s parse` without --model."""
+
 
 def search_path() -> list[Path]:
     """List the folders of the user's bundles, first match wins: $L2S_MODELS, ./models, the home folder's."""
@@ -42,9 +45,9 @@ def find_models() -> dict[Path, str]:
 
 
 def newest() -> Path:
-    """Return the most recently written readable bundle, the default of commands without --model.
+    """Return the most recently written readable bundle, the default of `l2s edit` without --model.
 
-    Shipped models do not count: they were trained on drawings, and what runs by default must not fool anybody.
+    Shipped models do not count: they were trained on drawings, and what edits by default must not fool anybody.
 
     Raises:
       UserError: there is none.

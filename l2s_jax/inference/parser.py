@@ -1,75 +1,31 @@
 """`Parser`: predict the class of every pixel of an image.
 
 from l2s_jax import Parser
-parsing = Parser.load("runs/demo")("photo.jpg")
-parsing.areas()["hair"], parsing.mask("hair"), parsing.palette_image().save("labels.png")
+parsing = Parser()("photo.jpg")
+parsing.areas()["hair"], parsing.region("eyes"), parsing.palette_image().save("labels.png")
 """
 
-import dataclasses
 import itertools
 import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 import jax
 import numpy as np
-from PIL import Image
 
+from input_pipeline import labels
 from input_pipeline.errors import UserError
-from input_pipeline.labels import LabelSet
 from input_pipeline.types import Example
+from l2s_jax import bundle
 from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model, load_model
-from l2s_jax.inference.pictures import Picture, read
-from l2s_jax.report import overlays
+from l2s_jax.inference.parsing import Parsing
+from l2s_jax.inference.pictures import Picture, are_several, read
 from l2s_jax.types import Predict
 
-
-@dataclasses.dataclass(frozen=True)
-class Parsing:
-    """The predicted classes of one image, at its original size.
-
-    Attributes:
-      ids: uint8 [H, W], class ids of `label_set`.
-      confidence: float32 [H, W], probability of the chosen class, 0..1.
-      label_set: the classes of the ids.
-    """
-
-    ids: np.ndarray
-    confidence: np.ndarray
-    label_set: LabelSet
-
-    def areas(self) -> dict[str, float]:
-        """Return the fraction of pixels in each class; they sum to 1."""
-        counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
-        return {name: float(counts[i] / self.ids.size) for i, name in enumerate(self.label_set.names)}
-
-    def confidences(self) -> dict[str, float | None]:
-        """Return the mean confidence over the pixels of each class; None for a class without pixels."""
-        counts = np.bincount(self.ids.ravel(), minlength=len(self.label_set))
-        sums = np.bincount(self.ids.ravel(), self.confidence.ravel(), minlength=len(self.label_set))
-        return {n: float(sums[i] / counts[i]) if counts[i] else None for i, n in enumerate(self.label_set.names)}
-
-    def mask(self, name: str) -> np.ndarray:
-        """Return the mask of the class `name`, bool [H, W]; for an unknown name a KeyError suggests the nearest one."""
-        return self.ids == self.label_set[name]
-
-    def palette_image(self) -> Image.Image:
-        """Return a palette image (mode P): pixel values are class ids, the palette is the label set's."""
-        picture = Image.fromarray(self.ids)
-        picture.putpalette(self.label_set.palette.tobytes())
-        return picture
-
-    def overlay(self, image: Picture) -> Image.Image:
-        """Draw the image with its classes tinted and outlined; the background keeps its own colours.
-
-        Raises:
-          UserError: the image has another size.
-        """
-        pixels = read(image)
-        if pixels.shape[:2] != self.ids.shape:
-            raise UserError(f"the parsing is {self.ids.shape} and the picture {pixels.shape[:2]}: not the same photo")
-        return Image.fromarray(overlays.overlay(pixels, self.ids, self.label_set))
+BATCH = 8
+"""Images at a time, at most, unless the caller says otherwise."""
 
 
 def _segmenter(model: Model, by: str) -> Predict:
@@ -82,23 +38,30 @@ def _segmenter(model: Model, by: str) -> Predict:
 
 
 class Parser:
-    """A face parser: predicts the class id of every pixel of any image.
+    """A face parser: predicts the class id of every pixel of any image. Threads may share one.
 
     `parser.predict(parser.variables, image)` is the underlying pure function: float32 [B, S, S, 3] in [-1, 1] ->
     `Prediction`, with S = `parser.image_size`.
 
     Args:
-      model: a model of any system.
+      model: a model of any system, or where one is (`load_model`); None for the one that comes with the package.
       clean: connected components with fewer pixels than this, at the image's original size, take the class that
         surrounds them (`input_pipeline.images.components`); 0 = off.
       by: the way of segmenting, of `System.segmenters` ("decodes" and the faster "light" for Latents2Segments); "" =
         the system's own choice.
+      label_set: name of the label set of the results, whose classes take the sum of the model's probabilities
+        (`input_pipeline.labels.remap`); "" = the model's own.
 
     Raises:
-      UserError: the model does not segment, `clean` is negative or not an integer, or the model has no such way.
+      UserError: no such model, or it does not segment, `clean` is negative or not an integer, the model has no such
+        way, or its classes have no counterpart in the label set.
     """
 
-    def __init__(self, model: Model, clean: int = 0, by: str = ""):
+    def __init__(
+        self, model: Model | str | os.PathLike | None = None, clean: int = 0, by: str = "", label_set: str = ""
+    ):
+        if not isinstance(model, Model):
+            model = load_model(bundle.DEFAULT_PARSER if model is None else model)
         if model.system.predict is None:
             raise UserError(f"'{model.path}' is a model of '{model.system.name}', which does not segment faces")
         if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
@@ -107,34 +70,48 @@ class Parser:
         self.clean = int(clean)
         self.variables = model.variables
         self.predict = _segmenter(model, by) if by else model.system.predict
-        self.label_set = model.system.label_set
+        own = model.system.label_set
+        self.label_set = labels.get(label_set) if label_set else own
         self.image_size = model.meta.preprocessing.image_size
         self.resize = model.meta.preprocessing.rule
-        self._probabilities = jax.jit(
+        self._merging = np.eye(len(self.label_set), dtype=np.float32)[labels.remap(own, self.label_set)[: len(own)]]
+        self._forward = jax.jit(
             lambda variables, image, landmarks: self.predict(variables, image, landmarks).probabilities
         )
 
     @classmethod
-    def load(cls, where: str | os.PathLike, clean: int = 0, by: str = "") -> "Parser":
+    def load(cls, where: str | os.PathLike, clean: int = 0, by: str = "", label_set: str = "") -> "Parser":
         """Load a model, see `load_model`."""
-        return cls(load_model(where), clean, by)
+        return cls(where, clean, by, label_set)
 
-    def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing:
-        """Parse one image.
+    @overload
+    def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing: ...
+
+    @overload
+    def __call__(self, image: Sequence[Picture], landmarks: Iterable[np.ndarray] | None = None) -> list[Parsing]: ...
+
+    def __call__(self, image, landmarks=None):
+        """Parse one image, or several.
 
         Args:
-          image: uint8 [H, W, 3], a PIL image or a path, any size.
-          landmarks: [K, 2] (x, y) pixels of the image, pixel centres at .5, a scheme of `input_pipeline.landmarks`.
-            A model trained on faces aligned by landmarks (SegFace's LaPa weights) is at its best only with them;
-            without them it parses the image unaligned. All other models ignore them.
+          image: uint8 [H, W, 3] of numpy or JAX, a PIL image or a path, any size; or a list of these, or an array
+            [B, H, W, 3].
+          landmarks: [K, 2] (x, y) pixels of the image, pixel centres at .5, a scheme of `input_pipeline.landmarks`;
+            of several images those of each. A model trained on faces aligned by landmarks (SegFace's LaPa weights) is
+            at its best only with them; without them it parses the image unaligned. All other models ignore them.
+
+        Returns:
+          one parsing for one image, a list for several. `batch` makes them one by one, for more than memory holds.
 
         Raises:
           UserError: an unreadable file, an array of another dtype or shape, or landmarks of an unknown scheme.
         """
+        if are_several(image):
+            return list(self.batch(image, min(BATCH, len(image)), landmarks))
         return next(self.batch([image], 1, None if landmarks is None else [landmarks]))
 
     def batch(
-        self, images: Iterable[Picture], batch_size: int = 8, landmarks: Iterable[np.ndarray] | None = None
+        self, images: Iterable[Picture], batch_size: int = BATCH, landmarks: Iterable[np.ndarray] | None = None
     ) -> Iterator[Parsing]:
         """Parse many images, in order. One compiled program serves all batches: the last one is padded.
 
@@ -150,18 +127,23 @@ class Parser:
         while chunk := list(itertools.islice(faces, batch_size)):
             squares = [processing.to_square(face, self.image_size, self.resize) for face in chunk]
             batch = _stacked(squares, batch_size)
-            found = np.asarray(self._probabilities(self.variables, batch["image"], batch.get("landmarks")))
+            found = self.probabilities(batch["image"], batch.get("landmarks"))
             for face, probabilities in zip(chunk, found, strict=False):  # the rest is padding
-                yield self._decided(probabilities, *face["image"].shape[:2])
+                yield self._decided(face["image"], probabilities)
 
-    def _decided(self, probabilities: np.ndarray, height: int, width: int) -> Parsing:
-        """Return the parsing of a [height, width] image from the probabilities [S, S, K] of its square."""
-        ids, confidence = processing.upsample_argmax(probabilities, height, width, self.resize)
+    def probabilities(self, image: np.ndarray, landmarks: np.ndarray | None = None) -> np.ndarray:
+        """Return the class probabilities of a batch: float32 [B, S, S, 3] in [-1, 1] -> float32 [B, S, S, K] of
+        `label_set`."""
+        found = np.asarray(self._forward(self.variables, image, landmarks))
+        return found if self.label_set == self.model.system.label_set else found @ self._merging
+
+    def _decided(self, image: np.ndarray, probabilities: np.ndarray) -> Parsing:
+        """Return the parsing of an image from the probabilities [S, S, K] of its square."""
+        planes = processing.Planes(probabilities, *image.shape[:2], self.resize)
+        ids, confidence = processing.decide(planes)
         if self.clean:
-            ids, confidence = processing.remove_small_components(
-                ids, confidence, probabilities, self.clean, self.resize
-            )
-        return Parsing(ids, confidence, self.label_set)
+            ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
+        return Parsing(ids, confidence, self.label_set, image, planes)
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

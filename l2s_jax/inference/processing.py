@@ -53,39 +53,58 @@ def _points(landmarks: np.ndarray) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def upsample_argmax(
-    probabilities: np.ndarray, height: int, width: int, rule: ResizeRule
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the most probable class of every pixel of the original image.
-
-    Runs class by class, so that a 24-megapixel photo never needs all its [H, W, K] probabilities at once.
+class Planes:
+    """Class probabilities of an image at its original size, computed class by class from those of the network's square:
+    a 24-megapixel photo never needs all its [H, W, K] at once. `planes[k]` is float32 [H, W].
 
     Args:
       probabilities: float32 [S, S, K] of the square.
       height, width: size of the original image.
       rule: rule that made it square.
+    """
+
+    def __init__(self, probabilities: np.ndarray, height: int, width: int, rule: ResizeRule):
+        self.shape = (height, width)
+        self._probabilities, self._rule = probabilities, rule
+
+    def __len__(self) -> int:
+        return self._probabilities.shape[-1]
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        if k >= len(self):
+            raise IndexError(k)
+        return from_square(self._probabilities[..., k], *self.shape, self._rule)
+
+
+def upsample_argmax(
+    probabilities: np.ndarray, height: int, width: int, rule: ResizeRule
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `decide` of the `Planes` of these arguments."""
+    return decide(Planes(probabilities, height, width, rule))
+
+
+def decide(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the most probable class of every pixel of the original image.
 
     Returns:
-      ids uint8 [height, width] and their probability, float32 [height, width]; on ties the lower id wins.
+      ids uint8 [H, W] and their probability, float32 [H, W]; on ties the lower id wins.
     """
-    ids, best = np.zeros((height, width), np.uint8), np.full((height, width), -1.0, np.float32)
-    for k in range(probabilities.shape[-1]):
-        plane = _plane(probabilities, k, height, width, rule)
+    ids, best = np.zeros(planes.shape, np.uint8), np.full(planes.shape, -1.0, np.float32)
+    for k, plane in enumerate(planes):
         ids[plane > best] = k
         np.maximum(best, plane, out=best)
     return ids, best
 
 
 def remove_small_components(
-    ids: np.ndarray, confidence: np.ndarray, probabilities: np.ndarray, min_pixels: int, rule: ResizeRule
+    ids: np.ndarray, confidence: np.ndarray, planes: Planes, min_pixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Remove small connected components from the result of `decide` (`input_pipeline.images.components`).
 
     Args:
-      ids, confidence: result of `upsample_argmax`, [H, W].
-      probabilities: float32 [S, S, K], from which they were computed.
+      ids, confidence: result of `decide`, [H, W].
+      planes: from which they were computed.
       min_pixels: size of the smallest component that is kept, image pixels; 0 and 1 change nothing.
-      rule: as for `upsample_argmax`.
 
     Returns:
       ids uint8 [H, W] and the probability of these classes, float32 [H, W].
@@ -94,13 +113,8 @@ def remove_small_components(
     changed = cleaned != ids
     for k in np.unique(cleaned[changed]):
         here = changed & (cleaned == k)
-        confidence[here] = _plane(probabilities, k, *ids.shape, rule)[here]
+        confidence[here] = planes[k][here]
     return cleaned, confidence
-
-
-def _plane(probabilities: np.ndarray, k: int, height: int, width: int, rule: ResizeRule) -> np.ndarray:
-    """Return the probability of class k at every pixel of the image, float32 [height, width]."""
-    return from_square(probabilities[..., k], height, width, rule)
 
 
 def from_square(plane: np.ndarray, height: int, width: int, rule: ResizeRule) -> np.ndarray:

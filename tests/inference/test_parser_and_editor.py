@@ -97,7 +97,7 @@ def test_batches_of_any_length_equal_single_pictures_and_compile_once(model):
     for a, b in zip(single, batched, strict=True):
         np.testing.assert_array_equal(a.ids, b.ids)
         np.testing.assert_allclose(a.confidence, b.confidence, rtol=1e-5)
-    assert parser._probabilities._cache_size() == 2  # batch 1 and batch 2, not one for every picture
+    assert parser._forward._cache_size() == 2  # batch 1 and batch 2, not one for every picture
 
 
 def test_areas_sum_to_one_and_masks_partition(parser):

@@ -68,9 +68,10 @@ def test_cleaned_pixels_get_the_probability_of_their_new_class(rule):
     probabilities[10:12, 14:16] = 0.125, 0.25, 0.625
     ids, confidence = processing.upsample_argmax(probabilities, SIDE, SIDE, rule)
     assert (ids == 2).sum() == 4
-    cleaned, of_cleaned = processing.remove_small_components(ids, confidence, probabilities, 5, rule)
+    planes = processing.Planes(probabilities, SIDE, SIDE, rule)
+    cleaned, of_cleaned = processing.remove_small_components(ids, confidence, planes, 5)
     assert (cleaned == 0).all()
     np.testing.assert_array_equal(of_cleaned, probabilities[..., 0])
-    kept, of_kept = processing.remove_small_components(ids, confidence, probabilities, 4, rule)
+    kept, of_kept = processing.remove_small_components(ids, confidence, planes, 4)
     np.testing.assert_array_equal(kept, ids)
     np.testing.assert_array_equal(of_kept, confidence)

@@ -125,3 +125,18 @@ def test_palette_tells_the_classes_apart(label_set):
     assert len(np.unique(palette[: len(label_set)], axis=0)) == len(label_set)
     np.testing.assert_array_equal(palette[IGNORE], [255, 255, 255])
     np.testing.assert_array_equal(palette[len(label_set) : IGNORE], 0)
+
+
+def test_regions_are_classes_and_what_people_call_several_of_them():
+    def named(label_set, *names):
+        return [label_set.names[number] for number in label_set.region(*names)]
+
+    assert named(CELEBAMASK, "hair") == ["hair"]
+    assert named(CELEBAMASK, "lips", "eyes", "l_eye") == ["l_eye", "r_eye", "mouth", "u_lip", "l_lip"]
+    assert named(LAPA, "face") == [name for name in LAPA.names if name not in ("background", "hair")]
+    assert named(L2S_REGIONS, "eyes") == ["eyes"]
+    assert named(SUBSPACE_PARTS, "face") == ["face"]  # a class of that name is meant itself
+    with pytest.raises(UserError, match=r"unknown region 'hiar' of label set 'lapa' \(did you mean 'hair'\?\)"):
+        LAPA.region("hiar")
+    with pytest.raises(UserError, match="unknown region 'ears' of label set 'l2s_regions'"):
+        L2S_REGIONS.region("ears")

@@ -57,7 +57,7 @@ def by_hand(parser, photo, landmarks):
     square = np.asarray(Image.fromarray(photo).resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32)
     if landmarks is not None:
         landmarks = np.float32(landmarks * (SIDE / WIDTH, SIDE / HEIGHT))[None]
-    probabilities = parser._probabilities(parser.variables, square[None] / 127.5 - 1, landmarks)[0]
+    probabilities = parser.probabilities(square[None] / 127.5 - 1, landmarks)[0]
     planes = [np.array(plane) for plane in np.moveaxis(np.asarray(probabilities), -1, 0)]
     return np.stack([np.asarray(Image.fromarray(p).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)) for p in planes])
 
