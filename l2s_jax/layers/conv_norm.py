@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.layers.batch_norm import BatchNorm
+from l2s_jax.layers.depthwise import DepthwiseConv
 from l2s_jax.layers.flat_dot import flat_dot_general
 from l2s_jax.types import GLOBAL_VIEW, Axis
 
@@ -65,6 +66,8 @@ class ConvNorm(nn.Module):
         """Apply the layers: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]; `axis`: `BatchNorm`."""
         if self.kernel == 1 and self.groups == 1:
             x = Pointwise(self.features, self.stride, self.dtype, name="conv")(x)
+        elif self.groups == x.shape[-1] == self.features:
+            x = DepthwiseConv(self.kernel, self.stride, False, INIT, self.dtype, name="conv")(x)
         else:
             x = nn.Conv(
                 self.features,

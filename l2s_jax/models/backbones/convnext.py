@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers.depthwise import DepthwiseConv
 from l2s_jax.layers.drop_path import DropPath, drop_rates
 
 _INIT = nn.initializers.normal(0.02)
@@ -36,7 +37,7 @@ class Block(nn.Module):
         """Apply the block: [B, H, W, C] -> [B, H, W, C]."""
         width = x.shape[-1]
         options = {"kernel_init": _INIT, "dtype": self.dtype}
-        y = nn.Conv(width, (7, 7), padding=3, feature_group_count=width, name="depthwise", **options)(x)
+        y = DepthwiseConv(7, name="depthwise", **options)(x)
         y = _norm("norm", self.dtype)(y)
         y = nn.gelu(nn.Dense(4 * width, name="expand", **options)(y), approximate=False)
         y = nn.Dense(width, name="project", **options)(y)
