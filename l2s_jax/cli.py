@@ -6,7 +6,9 @@ traceback.
 """
 
 import argparse
+import atexit
 import functools
+import gc
 import importlib
 import io
 import logging
@@ -83,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
+        _collect_rarely()
         command, args = _read(argv)
         _quiet()
         return command.run(args)
@@ -199,6 +202,12 @@ def _trace(argv: Sequence[str]) -> None:
 def _mistake(sentence: str) -> int:
     print("l2s: " + printable(sentence.replace("\n", " ")), file=sys.stderr)
     return 2
+
+
+def _collect_rarely() -> None:
+    """Let Python search for garbage less often: imports and traces make a million objects, and hardly any garbage."""
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)  # or the process would search them all once more as it ends
 
 
 def _quiet() -> None:

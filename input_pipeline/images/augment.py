@@ -8,11 +8,11 @@ import dataclasses
 import io
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import cv2
 import numpy as np
 from PIL import Image
-from scipy import special
 
 from input_pipeline.errors import UserError, lookup
 from input_pipeline.images.geometry import flip, square_matrix, warp
@@ -23,7 +23,7 @@ from input_pipeline.labels import IGNORE, LabelSet
 from input_pipeline.types import Example
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-_NORMAL = special.ndtri((np.arange(256) + 0.5) / 256)
+_NORMAL = np.array([NormalDist().inv_cdf((value + 0.5) / 256) for value in range(256)])
 """The standard normal distribution as 256 equally likely values."""
 
 

@@ -8,7 +8,7 @@ mask that the network sees. Background is a class like any other (Masi et al., C
 
 import cv2
 import numpy as np
-from scipy import sparse
+import scipy
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
@@ -121,16 +121,16 @@ def remove_islands(labels: np.ndarray, min_pixels: int) -> np.ndarray:
         neighbour, votes = classes[fresh[touching.row[taken]]], touching.data[taken]
         fresh, row = np.unique(touching.col[taken], return_inverse=True)
         # The first of the largest: the lower class wins a tie.
-        classes[fresh] = sparse.coo_array((votes, (row, neighbour))).toarray().argmax(axis=1)
+        classes[fresh] = scipy.sparse.coo_array((votes, (row, neighbour))).toarray().argmax(axis=1)
         stays[fresh] = True
 
 
-def _borders(numbers: np.ndarray, small: np.ndarray) -> sparse.csr_array:
+def _borders(numbers: np.ndarray, small: np.ndarray) -> "scipy.sparse.csr_array":
     """Count the 4-neighbour pairs, int32 [N, N], symmetric, between components i and j of which one is small."""
     across, down = (numbers[:, :-1], numbers[:, 1:]), (numbers[:-1], numbers[1:])
     one, other = np.concatenate([_meeting(*across, small), _meeting(*down, small)], axis=1)
     pairs = np.concatenate([one, other]), np.concatenate([other, one])
-    return sparse.coo_array((np.ones(2 * one.size, np.int32), pairs), (small.size, small.size)).tocsr()
+    return scipy.sparse.coo_array((np.ones(2 * one.size, np.int32), pairs), (small.size, small.size)).tocsr()
 
 
 def _meeting(one: np.ndarray, other: np.ndarray, small: np.ndarray) -> np.ndarray:

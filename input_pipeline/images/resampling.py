@@ -5,8 +5,8 @@ Pixel centres are at .5; positions are (x, y) pixels, matrices float64 [2, 3].
 
 import cv2
 import numpy as np
+import scipy
 from PIL import Image
-from scipy import ndimage
 
 Kernel = Image.Resampling
 REDUCTION = 0.6
@@ -111,7 +111,7 @@ def sample(image: np.ndarray, positions: np.ndarray, *, edge: bool, fill: int = 
     at = np.moveaxis(positions - 0.5, -1, 0)[::-1]  # (y, x), and scipy counts pixel centres from 0
     is_uint8 = image.dtype == np.uint8
     planes = [
-        ndimage.map_coordinates(
+        scipy.ndimage.map_coordinates(
             plane,
             at,
             np.float32 if is_uint8 else image.dtype,

@@ -1,10 +1,10 @@
 """Draw label maps in colour: flat, laid over the face, as errors, and the legend that explains them. Our own design."""
 
 import functools
+import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -146,7 +146,8 @@ def legend(label_set: LabelSet, present: Collection[int] | None = None, width: i
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """Load the font of all text in images: the one that ships with matplotlib, so they look the same everywhere."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    package = Path(importlib.util.find_spec("matplotlib").origin).parent  # found without importing it
+    return ImageFont.truetype(package / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def swatches(entries: list[tuple[str, tuple[int, int, int]]], width: int) -> np.ndarray:

@@ -98,9 +98,9 @@ class Networks:
         names = ("encoder", "generator", "discriminator", "patch")
         keys = dict(zip(names, jax.random.split(rng, len(names)), strict=True))
         image = jnp.zeros((1, self.image_size, self.image_size, 3), jnp.float32)
-        params = {"encoder": self.encoder.init(keys["encoder"], image)["params"]}
-        encoded = self.encode(params, image)
-        params["generator"] = self.generator.init(keys["generator"], encoded.structure, encoded.style)["params"]
+        (structure, style, *_), encoder = self.encoder.init_with_output(keys["encoder"], image)
+        generator = self.generator.init(keys["generator"], structure, style)
+        params = {"encoder": encoder["params"], "generator": generator["params"]}
         return params if self.discriminator is None else params | self._init_discriminators(keys)
 
     def _init_discriminators(self, keys: dict[str, jax.Array]) -> dict[str, PyTree]:
