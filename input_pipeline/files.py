@@ -131,6 +131,16 @@ def home() -> Path | None:
     return Path(found) if os.path.isabs(found) else None
 
 
+def user_cache() -> Path | None:
+    """Return the folder of files that can be made again: $XDG_CACHE_HOME/l2s_jax, else ~/.cache/l2s_jax.
+
+    None without a home folder. A relative $XDG_CACHE_HOME counts as none, as its specification says.
+    """
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(chosen) if os.path.isabs(chosen) else (home() or Path()) / ".cache"
+    return folder / "l2s_jax" if folder.is_absolute() else None
+
+
 def local(path: Path) -> Path:
     """Check that the path is local, and return it.
 

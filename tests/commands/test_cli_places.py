@@ -16,7 +16,6 @@ from input_pipeline import files
 from input_pipeline.errors import UserError, printable
 from input_pipeline.readers.records import bucket
 from l2s_jax import bundle, cli
-from l2s_jax.training.compilation import enable_compilation_cache
 from tests.helpers import fake_system
 
 EDIT = ["edit", "swap", "--target", "photo.png", "--regions", "hair"]
@@ -51,14 +50,14 @@ def l2s(capsys, *argv) -> tuple[int, str, str]:
 def homeless(monkeypatch):
     """As a container's user without an entry in the list of users."""
     monkeypatch.delenv("HOME")
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     assert os.path.expanduser("~") == "~"
 
 
 def test_without_a_home_commands_work_and_make_no_folder_called_so(capsys, homeless, place, tmp_path):
     assert files.home() is None
-    assert enable_compilation_cache() is None
+    assert files.user_cache() is None
     assert l2s(capsys, "models")[0] == 0
     code, _, err = l2s(capsys, "parse", "photo.png", "--out", tmp_path / "out")
     assert (code, err) == (0, "")

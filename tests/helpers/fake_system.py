@@ -116,16 +116,13 @@ def install(monkeypatch) -> None:
 
 @contextlib.contextmanager
 def working_directory(root):
-    """`root` as working and home directory, with `fake` installed, no other models and its own compilation cache."""
-    cache = jax.config.jax_compilation_cache_dir
+    """`root` as working and home directory, with `fake` installed and no other models."""
     with pytest.MonkeyPatch.context() as patch:
         install(patch)
         patch.chdir(root)
         patch.setenv("HOME", str(root))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
         patch.delenv("L2S_MODELS", raising=False)
         yield root
-    jax.config.update("jax_compilation_cache_dir", cache)
 
 
 def fake_config(codec: str = "all", label_set: LabelSet = LABELS, side: int = SIDE):

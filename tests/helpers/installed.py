@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import jax
 import pytest
 
 
@@ -24,11 +23,8 @@ def installed(root: Path, name: str, modules: Mapping[str, str]) -> Iterator[Pat
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(f"[l2s_jax.systems]\n{name} = {name}\n")
-    cache = jax.config.jax_compilation_cache_dir
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.syspath_prepend(root)
         patch.setenv("HOME", str(root))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
         yield root
-    jax.config.update("jax_compilation_cache_dir", cache)

@@ -184,14 +184,11 @@ def test_configs_that_do_not_fit_are_named(change, sentence):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    cache = jax.config.jax_compilation_cache_dir
     root = tmp_path_factory.mktemp("stylegan2")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("HOME", str(root))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / "cache"))
         yield root
-    jax.config.update("jax_compilation_cache_dir", cache)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from l2s_jax.training import checkpoints, compilation, loop
+from l2s_jax.training import checkpoints, loop
 from l2s_jax.types import System, TrainState
 from tests.helpers.toy_system import Batches, toy_config
 
@@ -420,22 +420,6 @@ def test_live_output_shows_speed_losses_and_best(tmp_path):
     assert all(
         word in output for word in ("4/4", "steps/s", "images/s", "data wait", "min left", "count/loss 4", "best 2")
     )
-
-
-def test_compilation_cache_folder(tmp_path, monkeypatch):
-    before = jax.config.jax_compilation_cache_dir
-    try:
-        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "a" / "b"))
-        assert compilation.enable_compilation_cache() == tmp_path / "a" / "b"
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "a" / "b")
-        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-        monkeypatch.setenv("HOME", str(tmp_path))
-        assert compilation.enable_compilation_cache() == tmp_path / ".cache" / "l2s_jax" / "xla"
-        (tmp_path / "file").write_text("")
-        monkeypatch.setenv("HOME", str(tmp_path / "file"))
-        assert compilation.enable_compilation_cache() is None
-    finally:
-        jax.config.update("jax_compilation_cache_dir", before)
 
 
 @pytest.mark.parametrize(("noticed", "told_at"), [((2, 3), 3), ((1, 3, 4, 5, 6), 4), ((1, 3, 5), None)])

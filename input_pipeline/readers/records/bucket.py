@@ -25,17 +25,17 @@ def is_remote(where: str) -> bool:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder of all local copies: $L2S_CACHE, else ~/.cache/l2s_jax.
+    """Return the folder of all local copies: $L2S_CACHE, else the user's cache folder.
 
     Raises:
       UserError: neither is defined.
     """
     if chosen := environment.get("L2S_CACHE"):
         return Path(os.path.expanduser(chosen)) / "records"
-    home = files.home()
-    if home is None:
+    folder = files.user_cache()
+    if folder is None:
         raise UserError("records of a bucket are copied to a local disk: set L2S_CACHE to a folder for them")
-    return home / ".cache" / "l2s_jax" / "records"
+    return folder / "records"
 
 
 def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[StoredFile], cache: Path) -> Path:
