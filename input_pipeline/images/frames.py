@@ -25,17 +25,44 @@ def read_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
       UserError: no such file; and when a frame is asked for: it is damaged, larger than `decode.MAX_PIXELS`, or
         neither kind of file.
     """
+    return _video(path) if is_video(path) else decode.read_animation(path)
+
+
+def is_video(path: str | os.PathLike) -> bool:
+    """Tell a video by its container. Nothing else reaches OpenCV: a playlist, say, would make it open other files.
+
+    Raises:
+      UserError: no such file.
+    """
     with files.reading(path, "check the path"), open(path, "rb") as file:
         start = file.read(12)
-    return _video(path) if _is_video(start) else decode.read_animation(path)
-
-
-def _is_video(start: bytes) -> bool:
-    """Tell a video by its container. Nothing else reaches OpenCV: a playlist, say, would make it open other files."""
     # HEIC and AVIF pictures begin with the `ftyp` of MP4, too.
     mp4 = start[4:8] == b"ftyp" and start[8:12] not in (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1")
     avi = start[:4] == b"RIFF" and start[8:12] == b"AVI "
     return mp4 or avi or start[:4] == b"\x1a\x45\xdf\xa3"  # EBML, of MKV and WebM
+
+
+def frames_per_second(path: str | os.PathLike) -> float:
+    """Return the rate that a video names; 25 if it names none between 1 and 240."""
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    return rate if 1 <= rate <= 240 else 25.0
+
+
+def read_camera(number: int) -> Iterator[np.ndarray]:
+    """Yield the pictures of a camera that is connected, until the caller stops: uint8 [H, W, 3].
+
+    Raises:
+      UserError: when a frame is asked for: there is no such camera, or it gives no more.
+    """
+    capture = cv2.VideoCapture(number)
+    try:
+        while (frame := capture.read()[1]) is not None:
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+    raise UserError(f"camera {number} gives no pictures: connect it, or name another (camera:0 is the first)")
 
 
 def _video(path: str | os.PathLike) -> Iterator[np.ndarray]:

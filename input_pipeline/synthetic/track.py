@@ -5,6 +5,7 @@ import numpy as np
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import render
 from input_pipeline.synthetic.factors import sample_factors
+from input_pipeline.types import Example
 
 SWINGING = (
     "yaw",
@@ -41,6 +42,11 @@ def track(seed: int, index: int, frames: int, size: int) -> list[np.ndarray]:
     Returns:
       uint8 [size, size, 3] each.
     """
+    return [face["image"] for face in faces(seed, index, frames, size)]
+
+
+def faces(seed: int, index: int, frames: int, size: int) -> list[Example]:
+    """Draw the film of `track`, each frame as `render` returns a face, with its mask and landmarks."""
     person = sample_factors(seed, index)
     start = rng.uniforms(rng.fold(seed, "track", index), len(SWINGING) + 1)
     film = []
@@ -50,7 +56,7 @@ def track(seed: int, index: int, frames: int, size: int) -> list[np.ndarray]:
             for number, name in enumerate(SWINGING)
         }
         opening = max(0.0, _wave(frame / frames + start[-1]))
-        film.append(render(seed, index, size, factors=person.replace(mouth_open=opening, **swings))["image"])
+        film.append(render(seed, index, size, factors=person.replace(mouth_open=opening, **swings)))
     return film
 
 

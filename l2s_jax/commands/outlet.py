@@ -28,6 +28,13 @@ class Outlet:
             self._stream.write(text)
         return len(text)
 
+    def write_bytes(self, content: bytes) -> None:
+        """Write bytes to the file below the stream, but never raise."""
+        with self._silenced():
+            self._stream.flush()
+            self._stream.buffer.write(content)
+            self._stream.buffer.flush()
+
     def flush(self) -> None:
         """Flush as any stream does, but never raise."""
         with self._silenced():

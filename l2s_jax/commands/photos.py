@@ -1,8 +1,9 @@
-"""List and read the photos of `l2s parse`; write an overlay, class ids and a JSON description for each."""
+"""List and read what `l2s parse` is given: photos, folders, standard input, films."""
 
 import os
+import re
 import stat
-import time
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,68 +11,86 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from input_pipeline import files
 from input_pipeline.errors import UserError
-from input_pipeline.images import decode
+from input_pipeline.images import decode, frames
 from input_pipeline.readers import photos
 from input_pipeline.types import Problem
 from l2s_jax.commands import console, results
-from l2s_jax.inference import parser as api
+
+STDIN = Path("/dev/stdin")
+"""The photo that `-` names."""
+
+CAMERA = re.compile(r"camera:(\d{1,3})")
+"""The name of a camera that is connected."""
+
+_MOST_BYTES = 1 << 28  # of a photo from standard input: one of 100 megapixels without compression has 300 MB
+
+
+class Found(NamedTuple):
+    """A photo or a film, and where its results belong.
+
+    Attributes:
+      path: as the user named it, or below a folder that the user named.
+      folder: of its results, relative to the folder of all results: its place below the named folder.
+    """
+
+    path: Path
+    folder: Path
 
 
 class Listed(NamedTuple):
-    """The photos that the command line names.
+    """What the command line names.
 
     Attributes:
-      paths: photos in the order of the command line, within a folder in name order.
-      passed_over: files in folders that look like photos but cannot be read.
+      photos: in the order of the command line; of a folder, its own in name order, then those of its subfolders.
+      films: videos and cameras, in the same order.
+      passed_over: files in folders that look like photos but cannot be read, and folders that cannot be.
       results: number of files left out because `l2s parse` wrote them.
     """
 
-    paths: list[Path]
+    photos: list[Found]
+    films: list[Found]
     passed_over: list[Problem]
     results: int
 
 
-class Photo(NamedTuple):
-    """A readable photo and the name of its results.
-
-    Attributes:
-      path: as the user named it.
-      name: name of its results, see `results.names`.
-      mark: mark of its results, see `results.mark`.
-      pixels: uint8 [H, W, 3], upright.
-      read_ms: time to read and decode it.
-    """
-
-    path: Path
-    name: str
-    mark: str
-    pixels: np.ndarray
-    read_ms: float
-
-
-def list_photos(inputs: Sequence[Path]) -> Listed:
+def list_photos(inputs: Sequence[Path], *, deep: bool = True) -> Listed:
     """List the files of the command line and the photos in its folders, except files that `l2s parse` wrote.
 
+    Args:
+      inputs: files, folders, STDIN and names of cameras.
+      deep: folders with their subfolders (hidden ones and links are left out).
+
     Raises:
-      UserError: a path is missing or cannot be read, or a folder holds no photos.
+      UserError: a path is missing or cannot be read.
     """
-    paths, passed_over = [], []
+    found, films, passed_over = [], [], []
     for path in inputs:
-        if _is_folder(path):
-            inside, obstacles = photos.list_photos(path)
-            if not inside:
-                lost = f"'{obstacles[0].path}' {obstacles[0].reason}" if obstacles else ", ".join(photos.SUFFIXES)
-                raise UserError(f"the folder '{path}' holds no photos ({lost})")
-            paths += inside
-            passed_over += obstacles
+        if CAMERA.fullmatch(str(path)) and not path.exists():
+            films.append(Found(path, Path()))
+        elif _is_folder(path):
+            for folder in _folders(path) if deep else [path]:
+                inside, obstacles = _photos_in(folder, path)
+                found += [Found(photo, folder.relative_to(path)) for photo in inside]
+                passed_over += obstacles
         else:
-            paths.append(path)
-    wanted = [path for path in paths if not results.is_result(path)]
-    if not wanted:
+            (films if _is_film(path) else found).append(Found(path, Path()))
+    wanted = [each for each in found if not results.is_result(each.path)]
+    return Listed(wanted, films, passed_over, len(found) - len(wanted))
+
+
+def check_any(listed: Listed, inputs: Sequence[Path]) -> None:
+    """Check that there is something to parse.
+
+    Raises:
+      UserError: there is nothing.
+    """
+    if listed.photos or listed.films:
+        return
+    if listed.results:
         raise UserError(f"'{inputs[0]}' holds only results of `l2s parse`: name the photos themselves")
-    return Listed(wanted, passed_over, len(paths) - len(wanted))
+    lost = [f"'{problem.path}' {problem.reason}" for problem in listed.passed_over]
+    raise UserError(f"the folder '{inputs[0]}' holds no photos ({lost[0] if lost else ', '.join(photos.SUFFIXES)})")
 
 
 def _is_folder(path: Path) -> bool:
@@ -83,78 +102,54 @@ def _is_folder(path: Path) -> bool:
         raise UserError(f"'{path}' cannot be read: {error.strerror}") from error
 
 
-def read_photos(
-    paths: Sequence[Path], names: Sequence[str], out: Path, skipped: list[str], warnings: Console
-) -> Iterator[Photo]:
-    """Yield the readable photos in order; report the others on `warnings` and append their names to `skipped`."""
-    for path, name in zip(paths, names, strict=True):
-        start = time.perf_counter()
+def _is_film(path: Path) -> bool:
+    try:
+        return path.is_file() and frames.is_video(path)
+    except UserError:
+        return False  # reading it as a photo says why it cannot be read
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """Yield a folder and all below it, each before its subfolders, in name order."""
+    waiting = [folder]
+    while waiting:
+        yield (here := waiting.pop())
         try:
-            pixels = decode.read_image(path)
-        except UserError as error:
-            warn(warnings, str(error))
-            skipped.append(path.name)
-            continue
-        yield Photo(path, name, results.mark(path, out), pixels, (time.perf_counter() - start) * 1e3)
+            below = [entry for entry in os.scandir(here) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue  # `_photos_in` says so
+        waiting += sorted((here / entry.name for entry in below if entry.name[0] != "."), reverse=True)
+
+
+def _photos_in(folder: Path, top: Path) -> photos.Photos:
+    """Return the photos of one folder; a folder below `top` that cannot be read is passed over."""
+    try:
+        return photos.list_photos(folder)
+    except UserError as error:
+        if folder == top:
+            raise
+        reason = f"cannot be read ({error.__cause__}): check its rights"
+        return photos.Photos([], [Problem(folder.name, str(folder), reason)])
+
+
+def read(path: Path) -> np.ndarray:
+    """Read a photo: uint8 [H, W, 3], upright.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    return decode.read_image(_standard_input() if path == STDIN else path)
+
+
+def _standard_input() -> decode.Encoded:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError("nothing comes on standard input: `l2s parse - < photo.jpg` gives it a photo")
+    data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise UserError(f"standard input is longer than {_MOST_BYTES} bytes: make a smaller copy of the photo")
+    return decode.Encoded("standard input", data)
 
 
 def warn(warnings: Console, sentence: str) -> None:
     """Report a photo that is skipped."""
     warnings.print(f"[red]skipped:[/] {console.escape(sentence)}", soft_wrap=True)
-
-
-def write(out: Path, photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float) -> None:
-    """Write the three files of one photo, the JSON last: if it exists, the images are complete.
-
-    Raises:
-      UserError: a file cannot be written.
-    """
-    start = time.perf_counter()
-    overlay, labels, description = (out / f"{photo.name}{ending}" for ending in results.ENDINGS)
-    files.replace(overlay, results.png(parsing.overlay(photo.pixels), photo.mark))
-    files.replace(labels, results.png(parsing.palette_image(), photo.mark))
-    write_ms = (time.perf_counter() - start) * 1e3
-    files.replace_json(description, facts(photo, parsing, parser, parse_ms, write_ms))
-
-
-def facts(photo: Photo, parsing: api.Parsing, parser: api.Parser, parse_ms: float, write_ms: float) -> dict:
-    """Return the content of `NAME.json`.
-
-    `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels).
-    """
-    areas, confidences, meta = parsing.areas(), parsing.confidences(), parser.model.meta
-    return {
-        results.JSON_KEY: photo.mark,
-        "image": str(photo.path),
-        "width": photo.pixels.shape[1],
-        "height": photo.pixels.shape[0],
-        "label_set": parsing.label_set.name,
-        "classes": {
-            label.name: {"id": label.id, "area": round(areas[label.name], 6), "confidence": confidences[label.name]}
-            for label in parsing.label_set.labels
-        },
-        "confidence": float(parsing.confidence.mean()),
-        "clean": parser.clean,
-        "model": {"name": meta.name, "system": meta.system, "sha256": meta.sha256, "licence": meta.licence},
-        "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2), "write": round(write_ms, 2)},
-    }
-
-
-def line(photo: Photo, parsing: api.Parsing, parse_ms: float) -> str:
-    """Format one line about a photo: size, largest parts, confidence, time."""
-    areas = parsing.areas()
-    parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
-    shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
-    height, width = parsing.ids.shape
-    return (
-        f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
-        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]"
-    )
-
-
-def warm_up(parser: api.Parser, batch_size: int) -> float:
-    """Compile the program of this batch size; return the seconds it took."""
-    start = time.perf_counter()
-    blank = np.zeros((parser.image_size, parser.image_size, 3), np.uint8)
-    list(parser.batch([blank], batch_size))
-    return time.perf_counter() - start

@@ -1,8 +1,9 @@
 """The result files of `l2s parse` and `l2s edit`: their names, and the mark that distinguishes them from other files.
 
-Every result carries a mark: in the JSON as a field, in PNGs as a text chunk, in GIFs as the comment. The mark says
-which command wrote the file, and for which photo or with which arguments (a digest, in which paths are relative to the
-results folder: photos and results may move together). A file without the mark is never replaced.
+Every result carries a mark: in the JSON as a field, in PNGs as a text chunk, in GIFs as the comment, in MP4s as a box
+at the end that players skip. The mark says which command wrote the file, and for which photo or with which arguments (a
+digest, in which paths are relative to the results folder: photos and results may move together). A file without the
+mark is never replaced.
 """
 
 import hashlib
@@ -19,13 +20,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from input_pipeline.errors import UserError
 
-ENDINGS = ("_overlay.png", "_labels.png", ".json")
-"""Suffixes of the result files of `l2s parse`, in the order of writing."""
-
 JSON_KEY, PNG_KEY, GIF_KEY = "written_by", "Software", "comment"
 """Field, text chunk and comment that hold the mark."""
 
 _PARSE, _EDIT = "l2s parse", "l2s edit"
+_MP4_BOX = b"free"  # free space, of ISO/IEC 14496-12
+_MP4_END = 256  # bytes at the end of an MP4 among which the mark is
 _MAX_JSON_BYTES = 1 << 20  # a description takes 30 kB for the largest label set
 _MAX_STEM_BYTES = 200  # a file name may have 255, and the temporary name is longer
 
@@ -65,7 +65,7 @@ def _digest(content: bytes) -> str:
 
 def is_result(path: Path) -> bool:
     """Tell whether `l2s parse` wrote this file, for any photo."""
-    return path.name.endswith(ENDINGS) and _mark_of(path, _PARSE) is not None
+    return _mark_of(path, _PARSE) is not None
 
 
 def is_edit(path: Path) -> bool:
@@ -81,28 +81,54 @@ def png(picture: Image.Image, mark: str) -> bytes:
     return buffer.getvalue()
 
 
-def names(photos: Sequence[Path], out: Path) -> list[str]:
+def mp4_box(mark: str) -> bytes:
+    """Return the box that marks an MP4 file when it is appended."""
+    content = mark.encode()
+    return (8 + len(content)).to_bytes(4, "big") + _MP4_BOX + content
+
+
+def names(photos: Sequence[tuple[Path, Path]], out: Path, endings: Sequence[str]) -> list[str]:
     """Choose the name of each photo's results in `out`, unique regardless of letter case.
 
-    It is the photo's stem, cut if it is too long. If another photo of this run or an earlier one has that name, a
-    number follows (`-2`, `-3` ...); a photo keeps its name from an earlier run. A numbered name never equals the stem
-    of another photo.
+    It is the photo's folder and stem, cut if it is too long. If another photo of this run or an earlier one has that
+    name, a number follows (`-2`, `-3` ...); a photo keeps its name from an earlier run. A numbered name never equals
+    the stem of another photo.
+
+    Args:
+      photos: each with the folder of its results, relative to `out`.
+      out: folder of the results.
+      endings: suffixes of the result files.
+
+    Returns:
+      `FOLDER/STEM` of each.
 
     Raises:
       UserError: a file that `l2s parse` did not write has the name of a result.
     """
-    stems = {_same(_stem(photo)) for photo in photos}
+    wanted = [str(folder / _cut(photo.stem)) for photo, folder in photos]
+    stems = set(map(_same, wanted))
     taken: set[str] = set()
     chosen = []
-    for photo in photos:
+    for (photo, _), stem in zip(photos, wanted, strict=True):
         own = mark(photo, out)
-        for name in _candidates(_stem(photo)):
-            reserved = name != _stem(photo) and _same(name) in stems
-            if _same(name) not in taken and not reserved and _holders(out, name, ENDINGS, _PARSE) <= {own}:
+        for name in _candidates(stem):
+            reserved = name != stem and _same(name) in stems
+            if _same(name) not in taken and not reserved and _holders(out, name, endings, _PARSE) <= {own}:
                 break
         taken.add(_same(name))
         chosen.append(name)
     return chosen
+
+
+def claim(path: Path, own: str) -> Path:
+    """Check that a result with the mark `own` may be written to `path`; return it.
+
+    Raises:
+      UserError: another file is there.
+    """
+    if os.path.lexists(path) and _mark_of(path, _PARSE) != own:
+        raise UserError(f"'{path}' was not written by `{_PARSE}` for the same photo: choose another --out")
+    return path
 
 
 def edit_name(stem: str, verb: str, endings: Sequence[str], own: str, out: Path) -> str:
@@ -124,10 +150,6 @@ def edit_name(stem: str, verb: str, endings: Sequence[str], own: str, out: Path)
 
 def _candidates(stem: str) -> Iterator[str]:
     return itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-
-
-def _stem(photo: Path) -> str:
-    return _cut(photo.stem)
 
 
 def _cut(stem: str) -> str:
@@ -158,7 +180,7 @@ def _mark_of(path: Path, command: str) -> str | None:
     try:
         if path.is_symlink() or not path.is_file():
             return None
-        found = _in_json(path) if path.suffix == ".json" else _in_picture(path)
+        found = _READERS[path.suffix](path) if path.suffix in _READERS else None
     except (OSError, ValueError, RecursionError, SyntaxError, UnidentifiedImageError):
         return None
     return found if isinstance(found, str) and found.startswith(f"{command}, ") else None
@@ -175,3 +197,13 @@ def _in_picture(path: Path) -> object:
     with Image.open(path, formats=("PNG", "GIF")) as picture:  # reads the header only, no pixels
         found = picture.info.get(PNG_KEY if picture.format == "PNG" else GIF_KEY)
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+
+def _in_film(path: Path) -> object:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MP4_END))
+        return file.read(_MP4_END).rpartition(_MP4_BOX)[2].decode("utf-8", "replace")
+
+
+_READERS = {".json": _in_json, ".png": _in_picture, ".gif": _in_picture, ".mp4": _in_film}
+"""Files of other suffixes carry no mark."""

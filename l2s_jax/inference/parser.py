@@ -22,10 +22,14 @@ from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
+from l2s_jax.inference.smoothing import steady
 from l2s_jax.types import Predict
 
 BATCH = 8
 """Images at a time, at most, unless the caller says otherwise."""
+
+SMOOTHING = 0.7
+"""Weight of the frame before in a film, unless the caller says otherwise (`experiments/film_smoothing.py`)."""
 
 
 def _segmenter(model: Model, by: str) -> Predict:
@@ -123,13 +127,39 @@ class Parser:
         Raises:
           UserError: as `__call__`; also if images and landmarks differ in number.
         """
-        faces = _faces(images, landmarks)
+        for image, _, probabilities in self._predicted(_faces(images, landmarks), batch_size):
+            yield self._decided(image, probabilities)
+
+    def film(
+        self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
+    ) -> Iterator[Parsing]:
+        """Parse the frames of a film in order, and hold the classes steady where the picture is (`smoothing.steady`).
+
+        Args:
+          frames: as the images of `batch`.
+          batch_size: frames a batch.
+          smoothing: weight of the frame before, in [0, 1); 0 parses each frame by itself.
+
+        Raises:
+          UserError: as `__call__`.
+        """
+        before = None
+        for image, square, probabilities in self._predicted(_faces(frames, None), batch_size):
+            if before is not None:
+                probabilities = steady(probabilities, square, before, smoothing)
+            before = probabilities, square
+            yield self._decided(image, probabilities)
+
+    def _predicted(
+        self, faces: Iterator[Example], batch_size: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield for each face its image [H, W, 3], its square [S, S, 3] and the probabilities [S, S, K]."""
         while chunk := list(itertools.islice(faces, batch_size)):
             squares = [processing.to_square(face, self.image_size, self.resize) for face in chunk]
             batch = _stacked(squares, batch_size)
             found = self.probabilities(batch["image"], batch.get("landmarks"))
-            for face, probabilities in zip(chunk, found, strict=False):  # the rest is padding
-                yield self._decided(face["image"], probabilities)
+            for face, square, probabilities in zip(chunk, squares, found, strict=False):  # the rest is padding
+                yield face["image"], square["image"], probabilities
 
     def probabilities(self, image: np.ndarray, landmarks: np.ndarray | None = None) -> np.ndarray:
         """Return the class probabilities of a batch: float32 [B, S, S, 3] in [-1, 1] -> float32 [B, S, S, K] of

@@ -69,7 +69,7 @@ def test_version(capsys):
         (["prase", "x"], "unknown command 'prase'; did you mean 'parse'?"),
         (["frobnicate"], "unknown command 'frobnicate'; there are: demo, train,"),
         (["parse", "x", "--out", "y", "--bach", "3"], "does not take '--bach'; did you mean '--batch'?"),
-        (["parse", "x"], "the following arguments are required: --out; see `l2s parse --help`"),
+        (["parse"], "the following arguments are required: PHOTO|FOLDER|VIDEO|-; see `l2s parse --help`"),
         (["parse", "x", "--out", "y", "--batch", "0"], "'0' is not a number above 0"),
         (["parse", "x", "--out"], "argument --out: expected one argument"),
         (["evaluate", "--model", "x"], "required: --data"),

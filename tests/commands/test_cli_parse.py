@@ -23,7 +23,8 @@ def place(tmp_path_factory):
 
 
 def parse(capsys, *argv) -> tuple[int, str, str]:
-    code = cli.main(["parse", *map(str, argv)])
+    model = [] if "--model" in argv else ["--model", "tiny"]
+    code = cli.main(["parse", *map(str, argv), *model])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -144,9 +145,10 @@ def test_folders_batches_and_equal_stems(capsys, place, tmp_path):
 
 def test_names_never_meet(tmp_path):
     paths = [
-        Path(p) for p in ("a/x.png", "b/x.png", "b/X.jpg", "c/x-2.png", "d/x.png", "e/e\u0301.png", "f/\u00e9.png")
+        (Path(p), Path())
+        for p in ("a/x.png", "b/x.png", "b/X.jpg", "c/x-2.png", "d/x.png", "e/e\u0301.png", "f/\u00e9.png")
     ]
-    names = results.names(paths, tmp_path)
+    names = results.names(paths, tmp_path, [".json"])
     assert names[0] == "x"
     assert names[3] == "x-2"
     assert names[6] == "\u00e9-2"
@@ -334,10 +336,3 @@ def test_wrong_models_are_one_sentence(capsys, place, tmp_path):
         assert code == 2
         assert sentence in err
         assert os.listdir(tmp_path / "out") == []
-
-
-def test_without_a_model_the_newest_is_taken_and_named(capsys, place, tmp_path):
-    photo = save(tmp_path / "a.png", fake_system.painted(8, 8)[0])
-    code, out, _ = parse(capsys, photo, "--out", tmp_path / "out")
-    assert code == 0
-    assert out.startswith("model tiny (models/tiny, fake, 16 px")

@@ -12,7 +12,9 @@ def photos_of(folder: Path) -> list[Path]:
     Raises:
       UserError: there is no such folder, or it holds no others.
     """
-    found = [path for path in photos.list_photos([folder]).paths if not results.is_edit(path)]
+    listed = photos.list_photos([folder], deep=False)
+    photos.check_any(listed, [folder])
+    found = [photo.path for photo in listed.photos if not results.is_edit(photo.path)]
     if not found:
         raise UserError(f"'{folder}' holds only results of `l2s edit`: name a folder of photos")
     return found
