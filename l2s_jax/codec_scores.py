@@ -241,9 +241,9 @@ def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
         "shared": shared,
         "layouts": leakage.pool(masks.reshape(b * k, *masks.shape[2:], 1)).reshape(b, k, -1),
         "colours": colours,  # not a number where a face lacks the region
-        "own_frame": _descriptors(code),
+        "own_frame": np.asarray(_descriptors(code)),  # rows of an array on several devices compile one by one
     }
-    return [{name: np.asarray(value[i]) for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
+    return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
 
 
 def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:

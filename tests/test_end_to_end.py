@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from l2s_jax import bundle, cli, evaluation, systems
 from l2s_jax import config as configs
+from tests.helpers.toy_system import CompilationCount
 
 SHRINK = [
     "--config.image_size=16",
@@ -37,17 +38,37 @@ SHRINK = [
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    """A finished demo."""
+def demo(tmp_path_factory):
+    """A finished demo with two evaluations: its folder, and how often each of its programs was compiled."""
     folder = tmp_path_factory.mktemp("demo")
-    assert cli.main(["demo", "--workdir", str(folder), "--config.train.steps=4", *SHRINK]) == 0
-    return folder
+    options = [*SHRINK, "--config.train.steps=4", "--config.train.eval_every=2"]
+    with CompilationCount() as compilations:
+        assert cli.main(["demo", "--workdir", str(folder), *options]) == 0
+    return folder, compilations.programs
+
+
+@pytest.fixture
+def workdir(demo):
+    return demo[0]
 
 
 def test_demo_leaves_everything_the_architecture_page_lists(workdir):
     for name in ("config.json", "metrics.jsonl", "metrics.json", "evaluation.npz", "report.html", "model/model.json"):
         assert (workdir / name).stat().st_size > 0
     assert bundle.read_meta(workdir / "model").scores["examples"] == 8
+
+
+def test_every_program_is_compiled_once(demo, tmp_path):
+    workdir, programs = demo
+    steps, ways = 1, 3  # without adversaries; by decodes, by the light head, by the painter
+    assert programs["jit(counted)"] == steps
+    assert programs["jit(_segment)"] == ways  # in both evaluations and the final scores together
+    assert programs["jit(_init)"] == programs["jit(_all_finite)"] == programs["jit(_structure)"] == 1
+    for number, size in enumerate([(40, 30), (17, 50), (64, 64)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    with CompilationCount() as compilations:
+        assert cli.main(["parse", str(tmp_path), "--out", str(tmp_path), "--model", str(workdir), "--batch", "2"]) == 0
+    assert compilations.count == 1
 
 
 def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):

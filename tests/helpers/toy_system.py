@@ -141,7 +141,7 @@ def build(config) -> System:
 
 
 class CompilationCount:
-    """Context manager: `count` is how many programs XLA has compiled inside.
+    """Context manager: how often XLA has compiled inside, by the name of the program.
 
     It listens to JAX's own events: log messages depend on the level that a command left behind.
     """
@@ -149,10 +149,15 @@ class CompilationCount:
     EVENT = "/jax/core/compile/backend_compile_duration"
 
     def __init__(self):
-        self.count = 0
+        self.programs = collections.Counter()
 
-    def _hear(self, event: str, seconds: float, **_) -> None:
-        self.count += event == self.EVENT
+    @property
+    def count(self) -> int:
+        return self.programs.total()
+
+    def _hear(self, event: str, seconds: float, fun_name: str = "", **_) -> None:
+        if event == self.EVENT:
+            self.programs[fun_name] += 1
 
     def __enter__(self):
         jax.monitoring.register_event_duration_secs_listener(self._hear)
