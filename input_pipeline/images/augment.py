@@ -49,6 +49,7 @@ class Augment:
       occlude: probability of one to three patches over the face.
       occlude_size: length of the longest of them as a fraction of the side.
       occlude_ignore: set mask pixels under a patch to ignore; False keeps their class, as the face continues behind it.
+      occlude_hides: set mask pixels under a patch to background (class 0), as of a hand or a cup before the face.
       brightness: factor 1 +- this.
       contrast: factor 1 +- this, about the mean grey of the image.
       saturation: factor 1 +- this, about the grey of each pixel.
@@ -78,6 +79,7 @@ class Augment:
     occlude: float = 0.0
     occlude_size: float = 0.3
     occlude_ignore: bool = False
+    occlude_hides: bool = False
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.3
@@ -95,9 +97,16 @@ class Augment:
         limits = dict.fromkeys((*shares, "noise"), 1) | {"shear": 0.5, "occlude_size": 1}
         for name, limit in (limits | dict.fromkeys(("rotate", "fill", "blur_sigma", "noise_sigma"), 255)).items():
             _check(0 <= getattr(self, name) <= limit, name, getattr(self, name), f"goes from 0 to {limit}")
+        both = self.occlude_ignore and self.occlude_hides
+        _check(not both, "occlude_hides", True, "goes with occlude_ignore=False: a patch has one label")
         _check(self.occlude_size >= 0.01, "occlude_size", self.occlude_size, "goes from 0.01 to 1")
         _check(1 <= self.jpeg_quality <= 95, "jpeg_quality", self.jpeg_quality, "goes from 1 to 95")
         _check(0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", self.scale_min, "goes from 0.1 to scale_max")
+
+    @property
+    def label_of_patches(self) -> int | None:
+        """Return the class id of mask pixels under a patch; None = they keep their own."""
+        return IGNORE if self.occlude_ignore else 0 if self.occlude_hides else None
 
     @classmethod
     def none(cls) -> "Augment":
@@ -157,7 +166,7 @@ def random_view(
     mask_fill = IGNORE if options.ignore_outside else 0
     view = warp(example, matrix, side, edge=options.edge, mask_fill=mask_fill, fill=options.fill)
     if options.occlude and rng.random() < options.occlude:
-        view = occlude(view, size=options.occlude_size, ignore=options.occlude_ignore, rng=rng)
+        view = occlude(view, size=options.occlude_size, label=options.label_of_patches, rng=rng)
     view["image"] = _photograph(view["image"], options, rng)
     return view
 

@@ -4,22 +4,21 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.images.resampling import pixel_centres
-from input_pipeline.labels import IGNORE
 from input_pipeline.types import Example
 
 MOST = 3
 """Maximum number of patches on a face."""
 
 
-def occlude(example: Example, *, size: float, ignore: bool, rng: np.random.Generator) -> Example:
+def occlude(example: Example, *, size: float, label: int | None, rng: np.random.Generator) -> Example:
     """Occlude a face by one to three patches.
 
-    Landmarks stay, since the face continues behind a patch; so does the mask, unless `ignore`.
+    Landmarks stay, since the face continues behind a patch; so does the mask, unless patches have a `label`.
 
     Args:
-      example: image uint8 [H, W, 3], and a mask of that size if `ignore`.
+      example: image uint8 [H, W, 3], and a mask of that size if there is a `label`.
       size: length of the longest patch over the shorter side of the image; lengths are drawn from a third of it up.
-      ignore: set the mask to ignore where a patch covers more than half of a pixel.
+      label: class id of the mask where a patch covers more than half of a pixel; None = its own.
       rng: the only source of randomness.
     """
     image = example["image"].astype(np.float32)
@@ -29,8 +28,8 @@ def occlude(example: Example, *, size: float, ignore: bool, rng: np.random.Gener
         image[box] += coverage[..., None] * (_texture(*coverage.shape, rng) - image[box])
         hidden[box] |= coverage > 0.5
     occluded = {**example, "image": np.rint(image).astype(np.uint8)}
-    if ignore and "mask" in example:
-        occluded["mask"] = np.where(hidden, np.uint8(IGNORE), example["mask"])
+    if label is not None and "mask" in example:
+        occluded["mask"] = np.where(hidden, np.uint8(label), example["mask"])
     return occluded
 
 

@@ -6,6 +6,7 @@ from flax import linen as nn
 
 from l2s_jax.models.class_token_decoder import ClassTokenDecoder
 from l2s_jax.models.level_fusion import LevelFusion
+from l2s_jax.models.pyramid_decoder import PyramidDecoder
 
 
 class SegFace(nn.Module):
@@ -16,6 +17,7 @@ class SegFace(nn.Module):
       classes: K.
       channels: channels of tokens and fused features.
       dtype: compute dtype of fusion and decoder.
+      pyramid: `widths` of a `PyramidDecoder` instead of fusion and class tokens (ours); empty = the published decoder.
       depth, heads, mlp, pixel_channels, doublings: see `ClassTokenDecoder`.
     """
 
@@ -28,11 +30,14 @@ class SegFace(nn.Module):
     mlp: int = 2048
     pixel_channels: int = 32
     doublings: int = 2
+    pyramid: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Parse images [B, H, W, 3], normalised, H and W multiples of 32 -> logits float32 [B, H, W, K]."""
         levels = self.backbone(images, train=train)
+        if self.pyramid:
+            return PyramidDecoder(self.classes, self.pyramid, self.dtype, name="decoder")(levels, train=train)
         features = LevelFusion(self.channels, dtype=self.dtype, name="fusion")(levels)
         decoder = ClassTokenDecoder(
             self.classes,

@@ -47,6 +47,7 @@ BACKBONES = {
     "efficientnet": Backbone(efficientnet_v2.medium, (48, 80, 176, 1280), 0.2 * 56 / 57),
     "resnet": Backbone(resnet.resnet101, (256, 512, 1024, 2048)),
     "mini": Backbone(mini.Mini, (40, 80, 128, 192), 0.1),  # ours, for two CPU cores
+    "mini_small": Backbone(mini.small, (32, 64, 112, 144), 0.05),  # ours, of the shipped parser
     "tiny_swin": Backbone(swin.tiny, _TINY, 0.2),
     "tiny_swinv2": Backbone(swin_v2.tiny, _TINY, 0.2),
     "tiny_convnext": Backbone(convnext.tiny, _TINY, 0.2),

@@ -98,4 +98,5 @@ class Mini(nn.Module):
         return tuple(maps)
 
 
+small = partial(Mini, widths=(32, 64, 112, 144), stem=16)
 tiny = partial(Mini, depths=(1, 1, 1, 1), widths=(8, 16, 16, 32), stem=8)

@@ -12,6 +12,7 @@ RANGES = {
     "model.warp": OneOf(("none", "exact", "published")),
     "model.stochastic_depth": Range(-1.0, 1.0),
     "model.channels": Range(4, 16384),
+    "model.pyramid": Range(1, 16384),
     "model.decoder": Range(1, 16384),
     "model.decoder.depth": Range(1, 64),
     "model.decoder.doublings": Range(1, 2),
@@ -59,6 +60,7 @@ def _model() -> ConfigDict:
     model.init_from = ""  # initial weights of the backbone: a model or file (initial.py); "" = random
     model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = the published rate
     model.channels = 256  # channels of fused features and class tokens
+    model.pyramid = ()  # channels at strides 4, 8, 16 of a light decoder (ours) instead of class tokens; () = tokens
     model.warp = "none"  # none | exact | published: tanh warp around the landmarks, see layers/tanh_warp.py
     model.mirror = False  # average predictions over image and mirror image: better, at twice the cost
     model.decoder = ConfigDict()

@@ -28,7 +28,11 @@ def build_network(config: ConfigDict, classes: int) -> SegFace:
     )
     depth = None if model.stochastic_depth < 0 else model.stochastic_depth
     backbone = backbones.build(model.backbone, stochastic_depth=depth, dtype=dtype)
-    return SegFace(backbone, classes, model.channels, dtype, **model.decoder)
+    require(
+        len(model.pyramid) in (0, 3),
+        f"model.pyramid={tuple(model.pyramid)} needs three numbers, the channels at strides 4, 8 and 16, or none",
+    )
+    return SegFace(backbone, classes, model.channels, dtype, **model.decoder, pyramid=tuple(model.pyramid))
 
 
 def normalise(image: jax.Array) -> jax.Array:

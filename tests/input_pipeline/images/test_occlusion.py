@@ -8,7 +8,7 @@ from input_pipeline.labels import IGNORE
 
 def hidden_by(seed, size=0.4, shape=(60, 80)):
     face = {"image": np.zeros((*shape, 3), np.uint8), "mask": np.zeros(shape, np.uint8)}
-    return occlude(face, size=size, ignore=True, rng=np.random.default_rng(seed))["mask"] == IGNORE
+    return occlude(face, size=size, label=IGNORE, rng=np.random.default_rng(seed))["mask"] == IGNORE
 
 
 def test_one_to_three_patches():
@@ -31,7 +31,7 @@ def test_pixels_far_from_patches_stay_and_edges_are_soft():
     face = {"image": np.full((64, 64, 3), 100, np.uint8), "mask": np.zeros((64, 64), np.uint8)}
     soft = 0
     for seed in range(20):
-        occluded = occlude(face, size=0.4, ignore=True, rng=np.random.default_rng(seed))
+        occluded = occlude(face, size=0.4, label=IGNORE, rng=np.random.default_rng(seed))
         hidden = occluded["mask"] == IGNORE
         far = ~ndimage.binary_dilation(hidden, iterations=8)
         np.testing.assert_array_equal(occluded["image"][far], 100)
@@ -43,7 +43,7 @@ def test_patches_are_textured():
     face = {"image": np.zeros((64, 64, 3), np.uint8), "mask": np.zeros((64, 64), np.uint8)}
     spreads = []
     for seed in range(12):
-        occluded = occlude(face, size=0.6, ignore=True, rng=np.random.default_rng(seed))
+        occluded = occlude(face, size=0.6, label=IGNORE, rng=np.random.default_rng(seed))
         core = ndimage.binary_erosion(occluded["mask"] == IGNORE, iterations=4)
         spreads.append(occluded["image"][core].std(axis=0).mean())
     assert np.median(spreads) > 5
@@ -58,14 +58,14 @@ def test_the_generator_alone_decides():
         "attribute_factors": np.float32([1, 2]),
     }
     before = {key: array.copy() for key, array in face.items()}
-    views = [occlude(face, size=0.5, ignore=False, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    views = [occlude(face, size=0.5, label=None, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
     for key in ("mask", "landmarks", "attribute_factors"):
         np.testing.assert_array_equal(views[0][key], face[key])
     np.testing.assert_array_equal(views[0]["image"], views[1]["image"])
     assert (views[0]["image"] != views[2]["image"]).any()
     for key, array in face.items():
         np.testing.assert_array_equal(array, before[key])  # the source's own arrays stay what they are
-    unlabelled = occlude({"image": face["image"]}, size=0.5, ignore=True, rng=np.random.default_rng(1))
+    unlabelled = occlude({"image": face["image"]}, size=0.5, label=IGNORE, rng=np.random.default_rng(1))
     np.testing.assert_array_equal(unlabelled["image"], views[0]["image"])
 
 

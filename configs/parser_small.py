@@ -1,0 +1,45 @@
+"""The shipped parser: SegFace's recipe without class tokens (ours), 1.65 M parameters, 19 classes at 256 px.
+
+The faces are those of configs/segface_mini.py (CelebAMask-HQ, non-commercial research): 740 of the 800 train faces train,
+the other 60 choose the checkpoint, the 100 val faces are scored once. Views are turned, moved, worn and partly hidden
+by patches, whose pixels are background.
+
+Command   l2s train --config parser_small
+Hardware  2 CPU cores, or any accelerator
+"""
+
+from l2s_jax.config import default
+
+PIXEL_SHARES = SHARES
+"""Of the 740 faces, by `l2s data stats`, in the order of the classes."""
+
+
+def get_config():
+    config = default("segface").unlock()
+    config.label_set = "celebamask"
+    config.image_size = 256
+    faces = "folder:data/celebamask_mini"
+    config.data.train = f"{faces}?train[:740]"
+    config.data.eval = f"{faces}?train[740:]"  # chooses the best checkpoint; the val faces choose nothing
+    config.data.test = f"{faces}?val"
+    config.data.batch_size = 16
+    config.data.balance = 0.15  # hats, glasses and necklaces are on one face in twenty
+    config.data.cache = True
+    config.data.fix_left_right = True  # left and right are exchanged in 7 % of the masks
+    config.data.resolution_schedule = ((3000, 128), (4300, 192))
+    augment = config.data.augment
+    augment.rotate, augment.shift, augment.scale_min, augment.scale_max = 25.0, 0.1, 0.65, 1.35
+    augment.occlude, augment.occlude_size, augment.occlude_hides = 0.2, 0.4, True
+    augment.brightness, augment.contrast, augment.tint = 0.4, 0.3, 0.1
+    augment.blur, augment.blur_sigma, augment.jpeg, augment.jpeg_quality = 0.15, 1.5, 0.15, 20
+    config.train.steps = 4650
+    config.train.log_every = 50
+    config.train.eval_every = config.train.save_every = 290
+    config.eval.batch_size = 20
+    config.model.backbone = "mini_small"
+    config.model.pyramid = (40, 64, 96)
+    config.loss.rarity, config.loss.pixel_shares = 0.3, PIXEL_SHARES
+    config.optim.network.learning_rate = 3e-3
+    config.optim.network.warmup_steps = 100
+    config.optim.ema = 0.997
+    return config.lock()

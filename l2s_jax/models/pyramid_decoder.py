@@ -1,0 +1,48 @@
+"""A light decoder (ours): levels are joined from coarse to fine by 3x3 convolutions, as in a U-Net.
+
+It classifies 2x2 pixels from every cell of the finest level at once, so that nothing but the logits is ever larger.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2s_jax.layers.conv_norm import ConvNorm
+from l2s_jax.layers.fir import bilinear_double
+from l2s_jax.layers.flat_dot import flat_dot_general
+
+
+class PyramidDecoder(nn.Module):
+    """A decoder of feature maps at strides 4, 8, 16 and 32.
+
+    Attributes:
+      classes: K.
+      widths: channels where a level is joined with the coarser ones, the finest level first; one fewer than levels.
+      dtype: compute dtype; logits are float32.
+    """
+
+    classes: int
+    widths: Sequence[int]
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, levels: Sequence[jax.Array], *, train: bool) -> jax.Array:
+        """Decode levels [B, h_i, w_i, C_i], each half the size of the one before, to logits [B, 4 h_0, 4 w_0, K]."""
+        *finer, x = levels
+        for i, (level, width) in reversed(list(enumerate(zip(finer, self.widths, strict=True)))):
+            x = bilinear_double(self._dense(width, f"from_coarse{i}")(x)) + self._dense(width, f"level{i}")(level)
+            x = ConvNorm(width, 3, activation=nn.relu, dtype=self.dtype, name=f"join{i}")(nn.relu(x), train=train)
+        logits = self._dense(4 * self.classes, "classifier")(x).astype(jnp.float32)
+        return bilinear_double(_pixels(logits, self.classes))
+
+    def _dense(self, features: int, name: str) -> nn.Dense:
+        return nn.Dense(features, dtype=self.dtype, dot_general=flat_dot_general, name=name)
+
+
+def _pixels(logits: jax.Array, classes: int) -> jax.Array:
+    """Unfold every cell into 2x2 pixels: [B, h, w, 4 K] -> [B, 2 h, 2 w, K]."""
+    batch, height, width, _ = logits.shape
+    cells = logits.reshape(batch, height, width, 2, 2, classes)
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, classes)
