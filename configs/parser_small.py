@@ -1,8 +1,8 @@
 """The shipped parser: SegFace's recipe without class tokens (ours), 1.65 M parameters, 19 classes at 256 px.
 
 The faces are those of configs/segface_mini.py (CelebAMask-HQ, non-commercial research): 740 of the 800 train faces
-train, the other 60 choose the checkpoint, the 100 val faces are scored once. Views are turned, moved, worn and partly hidden
-by patches, whose pixels are background.
+train, the other 60 choose the checkpoint, the 100 val faces are scored once. Views are turned, moved, worn and partly
+hidden by patches, whose pixels are background.
 
 Command   l2s train --config parser_small
 Hardware  2 CPU cores, or any accelerator

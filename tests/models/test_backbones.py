@@ -27,6 +27,7 @@ PARAMETERS = {
     "efficientnet": 52_858_356,
     "resnet": 42_500_160,
     "mini": 2_341_840,
+    "mini_small": 1_473_344,
     "tiny_swin": 79_570,
     "tiny_swinv2": 91_906,
     "tiny_convnext": 71_912,

@@ -163,6 +163,7 @@ def test_augment_from_a_config():
         ("occlude", 1.5, "goes from 0 to 1"),
         ("occlude_size", 0.0, "goes from 0.01 to 1"),
         ("occlude_ignore", 0, "must be a bool"),
+        ("occlude_hides", 1, "must be a bool"),
     ],
 )
 def test_augment_refuses_senseless_values(name, value, problem):
@@ -198,16 +199,18 @@ def test_younger_augmentations_draw_nothing_when_off(noise):
         assert other.bit_generator.state != counted.bit_generator.state
 
 
-@pytest.mark.parametrize("ignore", [False, True])
-def test_occlusion_covers_the_image_and_what_the_mask_does_is_a_choice(ignore):
-    options = dataclasses.replace(Augment.none(), occlude=1.0, occlude_size=0.5, occlude_ignore=ignore)
+@pytest.mark.parametrize(
+    ("choice", "label"), [({}, None), ({"occlude_ignore": True}, IGNORE), ({"occlude_hides": True}, 0)]
+)
+def test_occlusion_covers_the_image_and_what_the_mask_does_is_a_choice(choice, label):
+    options = dataclasses.replace(Augment.none(), occlude=1.0, occlude_size=0.5, **choice)
     face = five_dots(112, 112, POINTS)
     view = random_view(face, options, CELEBAMASK, 112, np.random.default_rng(0))
     changed = (view["image"] != face["image"]).any(axis=-1)
     assert 0.02 < changed.mean() < 0.8
     hidden = view["mask"] != face["mask"]
-    assert hidden.any() == ignore
-    assert (view["mask"][hidden] == IGNORE).all()
+    assert hidden.any() == (label is not None)
+    assert (view["mask"][hidden] == label).all()
     np.testing.assert_array_equal(view["landmarks"], face["landmarks"])
 
 
