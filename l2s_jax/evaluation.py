@@ -20,12 +20,13 @@ from jax.experimental import multihost_utils
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
+from input_pipeline.labels import IGNORE
 from input_pipeline.loading.collate import OPTIONAL
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
-from l2s_jax.metrics import realism, segmentation, structure
+from l2s_jax.metrics import calibration, realism, segmentation, structure
 from l2s_jax.report.run_data import GRID
 from l2s_jax.types import PyTree, Scorer, System
 
@@ -257,6 +258,7 @@ class _Tally:
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
         self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
         self.structure = None
+        self.reliability = np.zeros((calibration.BINS, 3))
         self.codec = None
         if system.codec is not None:
             self.codec = codec_scores.Tally(system.codec, variables, rng, system.label_set.names, features)
@@ -274,6 +276,8 @@ class _Tally:
         self.structure = codec_scores.added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
+        valid = (batch["mask"] != IGNORE) & (batch["weight"] > 0)[:, None, None]
+        self.reliability += calibration.reliability_sums(probabilities, batch["mask"], valid)
         for row, mask in zip(probabilities, full_size_masks, strict=True):
             if mask is not None:
                 ids, _ = processing.upsample_argmax(row, *mask.shape, self.resize)
@@ -305,6 +309,7 @@ class _Tally:
         scores["native"] = segmentation.scores(self.counts[1], names)
         scores["baselines"] = segmentation.baselines(self.positions, names)
         scores |= structure.summary(self.structure, names)
+        scores["calibration"] = calibration.summary(self.reliability)
         metrics = {"segmentation": scores}
         if self.by:
             metrics["segmentation_by"] = {name: segmentation.scores(counts, names) for name, counts in self.by.items()}
