@@ -9,7 +9,6 @@ The lowerings compute the same function (tests/layers/test_depthwise.py):
 * `auto`: by the platform that the program is compiled for: `shifted` on CPUs, `grouped` elsewhere.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
@@ -82,11 +81,14 @@ def _grouped(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
 @partial(jax.jit, static_argnums=0)
 def _shifted(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     exact = jnp.promote_types(x.dtype, jnp.float32)
-    weights = kernel.astype(exact)[:, :, 0, None, None, None]
+    weights = kernel.astype(exact)
+    padded = _padded(x, kernel)
+    height, width = _seen(x, stride)
     y = 0
-    for taps, views in zip(weights, _views(x, kernel.shape[0], stride), strict=True):
-        row = sum(view.astype(exact) * tap for view, tap in zip(views, taps, strict=True))
-        y = jax.lax.optimization_barrier(y + row)
+    for i, row in enumerate(weights):
+        views = (padded[:, i : i + height : stride, j : j + width : stride] for j in range(len(row)))
+        row_sum = sum(view.astype(exact) * tap[None, None] for view, tap in zip(views, row, strict=True))
+        y = jax.lax.optimization_barrier(y + row_sum)
     return y.astype(x.dtype)
 
 
@@ -97,27 +99,34 @@ def _shifted_forward(stride: int, x: jax.Array, kernel: jax.Array):
 @partial(jax.jit, static_argnums=0)
 def _shifted_backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    exact = jnp.promote_types(x.dtype, jnp.float32)
-    dkernel = jnp.stack(
-        [
-            jnp.stack([jnp.sum(view.astype(exact) * dy.astype(exact), (0, 1, 2)) for view in views])
-            for views in _views(x, kernel.shape[0], stride)
-        ]
-    )
     # Each output pixel at its place in the input; between them zeros.
-    sizes = zip(x.shape[1:3], dy.shape[1:3], strict=True)
-    gaps = [(0, size - (count - 1) * stride - 1, stride - 1) for size, count in sizes]
+    gaps = [(0, size - seen, stride - 1) for size, seen in zip(x.shape[1:3], _seen(x, stride), strict=True)]
     spread = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *gaps, (0, 0, 0)])
-    return _shifted(1, spread, kernel[::-1, ::-1]), dkernel[:, :, None].astype(kernel.dtype)
+    return _shifted(1, spread, kernel[::-1, ::-1]), _kernel_gradient(x, kernel, dy, stride)
 
 
 _shifted.defvjp(_shifted_forward, _shifted_backward)
 
 
-def _views(x: jax.Array, taps: int, stride: int) -> Iterator[list[jax.Array]]:
-    """Yield, for each row of taps, what each of its taps sees: [B, ceil(H / stride), ceil(W / stride), C]."""
-    margin = taps // 2
-    height, width = (size - (size - 1) % stride for size in x.shape[1:3])  # up to the last pixel that is seen
-    x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0))))
-    for i in range(taps):
-        yield [x[:, i : i + height : stride, j : j + width : stride] for j in range(taps)]
+def _kernel_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> jax.Array:
+    exact = jnp.promote_types(x.dtype, jnp.float32)
+    padded, dy = _padded(x, kernel), dy.astype(exact)
+    size = (len(x), *_seen(x, stride), x.shape[-1])
+
+    def tap(place: jax.Array) -> jax.Array:
+        view = jax.lax.dynamic_slice(padded, (0, *place, 0), size)[:, ::stride, ::stride]
+        return jnp.sum(view.astype(exact) * dy, axis=(0, 1, 2))
+
+    # One tap after the other: a program with all of them takes five times as long, and as long to compile.
+    places = jnp.stack(jnp.indices(kernel.shape[:2]), -1).reshape(-1, 2)
+    return jax.lax.map(tap, places).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    margin = kernel.shape[0] // 2
+    return jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0))))
+
+
+def _seen(x: jax.Array, stride: int) -> tuple[int, int]:
+    """Return height and width of x up to the last pixel that is the centre of an output."""
+    return tuple(size - (size - 1) % stride for size in x.shape[1:3])
