@@ -51,6 +51,50 @@ def test_broadcasts_are_free():
     assert cost.estimate(lambda a: a + jnp.ones((64, 128)), A).workspace == CELL
 
 
+def products(function, *inputs):
+    return cost.product_flops(jax.jit(function).trace(*inputs).jaxpr.jaxpr)
+
+
+PRODUCT = 2 * 64 * 128 * 128  # of A with a square matrix
+SQUARE = jax.ShapeDtypeStruct((128, 128), jnp.float32)
+
+
+def test_products_are_counted_wherever_they_are():
+    def body(a, _, square):
+        return a @ square, None
+
+    def looped(a, square):
+        return jax.lax.scan(lambda a, _: body(a, _, square), a, length=5)[0]
+
+    def branched(a, square):
+        return jax.lax.cond(a[0, 0] > 0, lambda: a @ square, lambda: a @ square @ square)
+
+    assert products(lambda a, square: jnp.sin(a) @ square + a, A, SQUARE) == PRODUCT
+    assert products(looped, A, SQUARE) == 5 * PRODUCT
+    assert products(branched, A, SQUARE) == 2 * PRODUCT
+    assert products(jax.grad(lambda a, square: (a @ square).sum(), (0, 1)), A, SQUARE) == 3 * PRODUCT
+    assert products(lambda a: jnp.einsum("bij,bkj->bik", a, a), jax.ShapeDtypeStruct((2, 3, 5), jnp.float32)) == 180
+
+
+def test_convolutions_count_each_tap_and_no_zero_between_pixels():
+    def conv(x, kernel, groups=1, **options):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        strides = options.pop("strides", (1, 1))
+        options = {"padding": "SAME", "dimension_numbers": numbers, "feature_group_count": groups} | options
+        return jax.lax.conv_general_dilated(x, kernel, strides, **options)
+
+    x = jax.ShapeDtypeStruct((2, 8, 8, 6), jnp.float32)
+    kernel, depthwise = (jax.ShapeDtypeStruct((3, 3, inputs, 6), jnp.float32) for inputs in (6, 1))
+    whole = 2 * (2 * 8 * 8 * 6) * 9 * 6
+    assert products(conv, x, kernel) == whole
+    assert products(lambda x, k: conv(x, k, groups=6), x, depthwise) == whole / 6
+    halved = lambda x, k: conv(x, k, strides=(2, 2))  # noqa: E731
+    assert products(halved, x, kernel) == whole / 4
+    # The gradients of x and of the kernel take as much as the convolution, except for what is beyond the border.
+    backward = products(jax.grad(lambda x, k: halved(x, k).sum(), (0, 1)), x, kernel)
+    assert backward == 3 * whole / 4
+
+
 def test_parameters_and_bytes():
     tree = {"a": A, "b": {"c": np.zeros((3,), np.int8), "d": jax.ShapeDtypeStruct((), jnp.bfloat16)}}
     assert cost.parameters(tree) == 64 * 128 + 3 + 1

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
+from l2s_jax.peaks import peak
 from l2s_jax.training import checkpoints, finite, parallel, progress, resume, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint
@@ -106,7 +107,9 @@ def train(
                     display=display,
                     stop=stop,
                     started=started,
-                    meter=progress.Meter(config.data.batch_size),
+                    meter=progress.Meter(
+                        config.data.batch_size, peak(mesh.devices.flat[0].device_kind, config.precision.compute)
+                    ),
                     state=state,
                     step=step,
                     saved=step,
@@ -153,7 +156,7 @@ class _Run:
       memory: what the loop remembers in checkpoints.
       metrics: metrics of the steps since the last log.
       throttle: limit on the number of steps in flight.
-      compiled: names and image sizes of the steps called so far.
+      flops: operations of one device in a call, of the steps called so far, by name and image size.
       noticed, told: whether `System.watch` had something to tell at the last log, and whether it was told.
     """
 
@@ -174,7 +177,7 @@ class _Run:
     memory: Memory
     metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
-    compiled: set[tuple[str, int]] = dataclasses.field(default_factory=set)
+    flops: dict[tuple[str, int], float] = dataclasses.field(default_factory=dict)
     noticed: bool = False
     told: bool = False
 
@@ -210,12 +213,12 @@ def _loop(run: _Run) -> TrainResult:
         names, side = run.system.schedule(run.step), _side(run, batch)
         with _profiled(run, run.step + 1 == train.profile_step):
             for place, name in enumerate(names, start=1):
-                with _announced(run, name, side):
+                with _announced(run, name, side, batch):
                     run.state, metrics = run.steps[name](run.state, batch, last=place == len(names))
                 run.throttle(run.state, metrics)
                 run.metrics.add(run.step + 1, name, metrics)
         run.step += 1
-        run.meter.count_step()
+        run.meter.count_step(sum(run.flops[name, side] for name in names))
 
         # Write.
         run.display.advance(run.step)
@@ -320,15 +323,15 @@ def _save(run: _Run, kind: str, keep: int) -> None:
 
 
 @contextlib.contextmanager
-def _announced(run: _Run, name: str, side: int) -> Iterator[None]:
-    """Announce that the first call of a step at an image size compiles, and exclude it from the speed."""
-    if (name, side) in run.compiled:
+def _announced(run: _Run, name: str, side: int, batch: Batch) -> Iterator[None]:
+    """Announce that the first call of a step at an image size compiles, exclude it from the speed, count its FLOPs."""
+    if (name, side) in run.flops:
         yield
         return
-    run.compiled.add((name, side))
     run.display.message(f"compiling step '{name}' for {side} px ...")
     with run.meter.excluded():
         yield
+        run.flops[name, side] = run.steps[name].flops(run.state, batch)
 
 
 @contextlib.contextmanager

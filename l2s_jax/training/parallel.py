@@ -9,10 +9,10 @@ Three ways to run the same `types.Step`, with the same results:
 """
 
 import collections
+import dataclasses
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
+from l2s_jax import cost
 from l2s_jax.config import MODES
 from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, Step, TrainState
 
@@ -30,8 +31,21 @@ FSDP_MIN_SIZE = 2**14
 """Arrays with fewer elements are replicated: gathering them would cost more than holding them."""
 
 
-class ParallelStep(Protocol):
-    """A step for the devices of a mesh."""
+@dataclasses.dataclass(frozen=True)
+class ParallelStep:
+    """A step for the devices of a mesh, from `data_parallel`; compiled when it is first called.
+
+    Attributes:
+      program: jitted (frozen, state, batch, last) -> (state, metrics).
+      frozen: its first argument.
+      place: (state, batch) -> the same as `program` takes them.
+      views: number of devices that the program's arrays stand for: 1 if it sees those of one device.
+    """
+
+    program: Callable
+    frozen: dict[str, PyTree]
+    place: Callable[[TrainState, Batch], tuple[TrainState, Batch]]
+    views: int
 
     def __call__(self, state: TrainState, batch: Batch, *, last: bool = True) -> tuple[TrainState, Metrics]:
         """Run the step on global arrays.
@@ -41,6 +55,12 @@ class ParallelStep(Protocol):
           batch: from `global_batch`.
           last: the schedule has no further step for this batch: `state.step` advances by one.
         """
+        return self.program(self.frozen, *self.place(state, batch), np.int32(last))
+
+    def flops(self, state: TrainState, batch: Batch) -> float:
+        """Count the operations of one device in a call (`cost.product_flops`); after a call, nothing is traced anew."""
+        traced = jax.make_jaxpr(self.program)(self.frozen, *self.place(state, batch), np.int32(1))
+        return cost.product_flops(traced.jaxpr) / self.views
 
 
 def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -79,20 +99,18 @@ def data_parallel(
       frozen: keyword arguments of the step that are neither trained nor donated, placed by `put_state`.
 
     Returns:
-      the compiled step. The last one of a batch advances `state.step`, whichever it is: they are one program.
+      the step. The last one of a batch advances `state.step`, whichever it is: they are one program.
     """
 
     def counted(frozen, state, batch, last, axis):
         state, metrics = step(state, batch, axis, **frozen)
         return state.replace(step=state.step + last), metrics
 
-    compilers = {"jit": _jit if mesh.shape["fsdp"] == 1 else _fsdp, "pmap": _pmap, "shard_map": _shard_map}
-    compiled = compilers[mode](counted, mesh, dict(frozen))
-
-    def run(state, batch, *, last=True):
-        return compiled(state, batch, np.int32(last))
-
-    return run
+    if mode == "pmap":
+        return _pmap(counted, mesh, dict(frozen))
+    compilers = {"jit": _jit if mesh.shape["fsdp"] == 1 else _fsdp, "shard_map": _shard_map}
+    views = mesh.size if mode == "jit" else 1
+    return ParallelStep(compilers[mode](counted, mesh), dict(frozen), _as_they_are, views)
 
 
 def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
@@ -192,14 +210,13 @@ class Throttle:
 # Frozen arrays are arguments of the programs: as constants, the compiler would hold, and fold, copies of them.
 
 
-def _jit(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
+def _jit(step: Callable, mesh: Mesh) -> Callable:
     # Only rows of the batch are sharded; the outputs are replicated as the inputs are, or the next call would compile.
     whole = NamedSharding(mesh, P())
-    compiled = jax.jit(functools.partial(step, axis=GLOBAL_VIEW), donate_argnums=1, out_shardings=whole)
-    return functools.partial(compiled, frozen)
+    return jax.jit(functools.partial(step, axis=GLOBAL_VIEW), donate_argnums=1, out_shardings=whole)
 
 
-def _fsdp(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
+def _fsdp(step: Callable, mesh: Mesh) -> Callable:
     # "fsdp" is how arrays are STORED. If a sharded kernel reached a convolution, the partitioner would split the
     # computation by kernel or by image and get second derivatives wrong (jax 0.10.2: twice the R1 gradients with 8
     # devices and fsdp=4). Therefore parameters are gathered before the networks use them, gradients are gathered before
@@ -216,10 +233,10 @@ def _fsdp(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
         # The outputs need exactly the inputs' shardings, or the next call would compile again.
         return lax.with_sharding_constraint(state, state_shardings(state, mesh)), whole(metrics)
 
-    return functools.partial(jax.jit(run, donate_argnums=1), frozen)
+    return jax.jit(run, donate_argnums=1)
 
 
-def _shard_map(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
+def _shard_map(step: Callable, mesh: Mesh) -> Callable:
     # check_vma=False: with replication tracking, JAX itself would sum the gradients a second time.
     mapped = jax.shard_map(
         functools.partial(step, axis=_device_axis(BATCH_AXES)),
@@ -228,14 +245,13 @@ def _shard_map(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callabl
         out_specs=P(),
         check_vma=False,
     )
-    return functools.partial(jax.jit(mapped, donate_argnums=1), frozen)
+    return jax.jit(mapped, donate_argnums=1)
 
 
-def _pmap(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
+def _pmap(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> ParallelStep:
     devices = mesh.devices.flatten()
     line = Mesh(devices, "devices", axis_types=(AxisType.Auto,))  # as pmap makes it
     whole, rows = NamedSharding(line, P()), NamedSharding(line, P("devices"))
-    frozen = jax.device_put(frozen, whole)
     options = {"in_axes": (None, None, 0, None), "out_axes": None, "devices": devices.tolist()}
     own = functools.partial(step, axis=_device_axis("devices"))
     mapped = jax.pmap(own, "devices", **options, donate_argnums=1)
@@ -244,12 +260,16 @@ def _pmap(step: Callable, mesh: Mesh, frozen: dict[str, PyTree]) -> Callable:
     def split(batch):
         return jax.tree.map(lambda x: x.reshape(devices.size, x.shape[0] // devices.size, *x.shape[1:]), batch)
 
-    def call(state, batch, last):
+    def place(state, batch):
         if jax.tree.leaves(state)[0].sharding != whole:  # at the first call only, or it compiles twice
             state = jax.device_put(state, whole, donate=True)
-        return mapped(frozen, state, split(batch), last)
+        return state, split(batch)
 
-    return call
+    return ParallelStep(mapped, jax.device_put(frozen, whole), place, views=1)
+
+
+def _as_they_are(state: TrainState, batch: Batch) -> tuple[TrainState, Batch]:
+    return state, batch
 
 
 def _device_axis(names: str | tuple[str, ...]) -> Axis:

@@ -13,15 +13,20 @@ from l2s_jax.training.writers import ConsoleWriter, Writer
 
 
 class Meter:
-    """Training speed since the last report, excluding compilation, evaluation and saving."""
+    """Training speed since the last report, excluding compilation, evaluation and saving.
 
-    def __init__(self, batch_size: int):
-        self._batch_size = batch_size
+    Args:
+      batch_size: images of a batch.
+      peak: FLOP/s that a device can do at most, see peaks.py; None = not known.
+    """
+
+    def __init__(self, batch_size: int, peak: float | None = None):
+        self._batch_size, self._peak = batch_size, peak
         self._reset()
 
     def _reset(self) -> None:
         self._started = time.perf_counter()
-        self._steps = 0
+        self._steps, self._flops = 0, 0.0
         self._waited = self._excluded = 0.0
 
     @contextlib.contextmanager
@@ -38,15 +43,20 @@ class Meter:
         yield
         self._excluded += time.perf_counter() - begin
 
-    def count_step(self) -> None:
-        """Count one batch trained on."""
+    def count_step(self, flops: float) -> None:
+        """Count one batch trained on, and the operations of its steps on one device."""
         self._steps += 1
+        self._flops += flops
 
     def report(self) -> dict[str, float]:
-        """Return `perf/steps_per_second`, `perf/images_per_second` and `perf/data_wait`; reset the meter.
+        """Return the speed, and reset the meter.
 
-        The data wait is the fraction of time, 0..1, that the loop waited for a batch; it is 0 if reading and transfer
-        are hidden behind the steps.
+        Returns:
+          `perf/steps_per_second`, `perf/images_per_second`;
+          `perf/data_wait`: fraction of time, 0..1, that the loop waited for a batch; it is 0 if reading and transfer
+          are hidden behind the steps;
+          `perf/tflops_per_device`: 10^12 operations of convolutions and matrix products a second and device;
+          `perf/mfu`: the same as a fraction of the device's peak, if that is known (model FLOP utilisation).
         """
         seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
         rate = self._steps / seconds
@@ -54,7 +64,10 @@ class Meter:
             "perf/steps_per_second": rate,
             "perf/images_per_second": rate * self._batch_size,
             "perf/data_wait": min(self._waited / seconds, 1.0),
+            "perf/tflops_per_device": self._flops / seconds / 1e12,
         }
+        if self._peak:
+            report["perf/mfu"] = self._flops / seconds / self._peak
         self._reset()
         return report
 

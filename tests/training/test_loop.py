@@ -14,6 +14,7 @@ from rich.console import Console
 
 from input_pipeline import labels
 from input_pipeline.errors import UserError
+from l2s_jax.peaks import PEAKS
 from l2s_jax.training import checkpoints, loop
 from l2s_jax.types import System, TrainState
 from tests.helpers.toy_system import Batches, toy_config
@@ -148,6 +149,22 @@ def test_logs_are_means_over_the_steps_since_the_last_log(tmp_path):
         assert line["train/count/examples"] == 8
         assert 0 <= line["perf/data_wait"] <= 1
         assert line["perf/images_per_second"] == pytest.approx(8 * line["perf/steps_per_second"])
+        assert line["perf/tflops_per_device"] == 0  # it only counts
+        assert "perf/mfu" not in line  # nobody knows the peak of this device
+
+
+def test_speed_in_operations(tmp_path, monkeypatch):
+    def step(state, batch, axis):
+        state, metrics = counter().steps["count"](state, batch, axis)
+        return state, metrics | {"product": (jnp.ones((3, 5)) * metrics["loss"] @ jnp.ones((5, 7))).sum()}
+
+    monkeypatch.setitem(PEAKS, jax.devices()[0].device_kind, {"float32": 1e9})
+    system = dataclasses.replace(counter(), steps={"count": step})
+    train(tmp_path, system=system, steps=4, log_every=2)
+    each = 2 * 3 * 5 * 7 / jax.device_count()
+    for line in [line for line in history(tmp_path) if "train/count/loss" in line]:
+        assert line["perf/tflops_per_device"] == pytest.approx(each * line["perf/steps_per_second"] / 1e12)
+        assert line["perf/mfu"] == pytest.approx(each * line["perf/steps_per_second"] / 1e9)
 
 
 def test_best_is_the_highest_score_and_not_the_last(tmp_path):

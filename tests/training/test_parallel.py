@@ -146,6 +146,26 @@ def test_frozen_arguments_reach_the_step_and_stay(mode):
     assert not frozen["scale"]["by"].is_deleted()
 
 
+@pytest.mark.parametrize(("mode", "fsdp", "devices"), LAYOUTS)
+def test_operations_are_those_of_one_device(mode, fsdp, devices):
+    mesh = parallel.make_mesh(mode, fsdp, jax.devices()[:devices])
+    state = parallel.put_state(holding(jnp.ones((256, 64))), mesh)
+    batch = parallel.global_batch({"x": np.ones((4, 256), np.float32)}, mesh)
+
+    traces = []
+
+    def step(state, batch, axis):
+        traces.append(mode)
+        loss = axis.psum((batch["x"] @ state.params["w"]).sum())
+        return state, {"loss": loss}
+
+    run = parallel.data_parallel(step, mesh, mode)
+    state, _ = run(state, batch)
+    before = len(traces)
+    assert run.flops(state, batch) == 2 * 4 * 256 * 64 / devices
+    assert len(traces) == before
+
+
 def test_axis_operations_on_two_devices():
     mesh = parallel.make_mesh("shard_map", 1)
     rows = np.arange(4, dtype=np.float32)
