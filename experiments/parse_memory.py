@@ -1,6 +1,6 @@
 """Does `l2s parse` stay the size it is over thousands of photos, and does it compile once?
 
-    python experiments/parse_memory.py [MODEL] [--photos 2000] [--sizes 50] [--folder DIR]
+    python experiments/parse_memory.py [--photos 2000] [--sizes 50] [--folder DIR] [options of l2s parse]
 
 Writes that many small synthetic photos in that many sizes, every fortieth broken, into a folder (a temporary one), and
 parses them. Prints the resident memory of the process after a tenth of the photos and after all, and how many programs
@@ -65,12 +65,12 @@ def write_photos(folder: Path, photos: int, sizes: int, seed: int = 0) -> None:
             path.write_bytes(path.read_bytes()[:200])
 
 
-def run(folder: Path, out: Path, model: Sequence[str]) -> tuple[int, Looks]:
+def run(folder: Path, out: Path, options: Sequence[str]) -> tuple[int, Looks]:
     """Parse a folder; return the exit code and what was seen after each photo."""
     looks, before = Looks(), sys.stdout
     sys.stdout = looks
     try:
-        return cli.main(["parse", str(folder), "--out", str(out), "--json", *model]), looks
+        return cli.main(["parse", str(folder), "--out", str(out), "--json", *options]), looks
     finally:
         sys.stdout = before
 
@@ -78,16 +78,14 @@ def run(folder: Path, out: Path, model: Sequence[str]) -> tuple[int, Looks]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?")
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--sizes", type=int, default=50)
     parser.add_argument("--folder", type=Path)
-    args = parser.parse_args(argv)
+    args, options = parser.parse_known_args(argv)
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         write_photos(Path(scratch, "photos"), args.photos, args.sizes)
         start = time.perf_counter()
-        model = [] if args.model is None else ["--model", args.model]
-        code, looks = run(Path(scratch, "photos"), Path(scratch, "masks"), model)
+        code, looks = run(Path(scratch, "photos"), Path(scratch, "masks"), options)
         seconds = time.perf_counter() - start
         written = len(list(Path(scratch, "masks").glob("*.json")))
     early, late = looks.memory[args.photos // 10 - 1], looks.memory[-1]
