@@ -53,9 +53,9 @@ class Looks(io.StringIO):
 
 
 def write_photos(folder: Path, photos: int, sizes: int, seed: int = 0) -> None:
-    """Write crops of synthetic faces, JPEG, 40 to 400 pixels high and wide."""
+    """Write crops of synthetic faces, JPEG, 24 to 160 pixels high and wide."""
     faces = [face["image"] for face in open_source("synthetic:8?test", size=128)]
-    shapes = np.random.default_rng(seed).integers(40, 401, (sizes, 2))
+    shapes = np.random.default_rng(seed).integers(24, 161, (sizes, 2))
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(photos):
         width, height = map(int, shapes[number % sizes])

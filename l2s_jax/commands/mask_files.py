@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import io
 import json
 import os
 import time
@@ -89,20 +88,10 @@ def main_picture(drawn: Drawn) -> Callable[[Parsing], Image.Image]:
     return next(drawn[ending] for ending in (CUTOUT, MASK, LABELS) if ending in drawn)
 
 
-def png(picture: Image.Image) -> bytes:
-    """Encode a picture for standard output, where no mark is needed."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def options(parser: Parser, by: str, wanted: Wanted) -> dict:
     """Return all that the files depend on besides the photo, for the JSON."""
-    return {"by": by, "clean": parser.clean, "label_set": parser.label_set.name, **_plain(dataclasses.asdict(wanted))}
-
-
-def _plain(values: dict) -> dict:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(wanted).items()}
+    return {"by": by, "clean": parser.clean, "label_set": parser.label_set.name, **asked}
 
 
 def write(out: Path, photo: Photo, parsing: Parsing, drawn: Drawn, facts: dict) -> None:

@@ -132,12 +132,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.watch:
         photos.check_any(listed, args.inputs)
     found = [*listed.photos, *listed.films]
-    piped = args.out == Path("-")
-    if piped and (len(found) > 1 or listed.films or args.masks or args.watch or args.json):
-        raise UserError("--out - writes one picture of one photo: name a folder for more")
-    out = None if piped else files.writable_folder(args.out)
-    where = bundle.resolve(args.model) if args.model else bundle.DEFAULT_PARSER
-    label_set = labels.get(args.label_set) if args.label_set else bundle.read_meta(where).label_set
     wanted = mask_files.Wanted(
         regions=args.regions,
         masks=args.masks or (args.soft and not (args.regions or args.cutout or args.background)),
@@ -145,22 +139,28 @@ def run(args: argparse.Namespace) -> int:
         cutout=args.cutout or args.background is not None,
         background=args.background,
     )
+    piped = args.out == Path("-")
+    if piped and (len(found) > 1 or listed.films or wanted.masks or args.watch or args.json):
+        raise UserError("--out - writes one picture of one photo: name a folder for more")
+    out = Path() if piped else files.writable_folder(args.out)
+    where = bundle.resolve(args.model) if args.model else bundle.DEFAULT_PARSER
+    label_set = labels.get(args.label_set) if args.label_set else bundle.read_meta(where).label_set
     drawn = mask_files.pictures(wanted, label_set)
     endings = [*drawn, *[film.OVERLAY] * bool(listed.films), mask_files.FACTS]
     names = [] if piped else results.names(found, out, endings)
     enable_compilation_cache()
     parser = Parser.load(where, args.clean, args.by, args.label_set)
     if piped:
-        parsing = parser(photos.read(found[0].path))
-        sys.stdout.write_bytes(mask_files.png(mask_files.main_picture(drawn)(parsing)))
+        (path, _), draw = found[0], mask_files.main_picture(drawn)
+        sys.stdout.write_bytes(results.png(draw(parser(photos.read(path))), results.mark(path, out)))
         return 0
     batch_size = args.batch if args.watch or listed.films else min(args.batch, len(found))
     tally = Tally(args.json, [problem.name for problem in listed.passed_over])
     task = album.Task(parser, out, drawn, mask_files.options(parser, args.by, wanted), batch_size, tally)
     tally.introduce(parser, album.warm_up(parser, batch_size), listed)
     album.parse(task, listed.photos, names, skip_done=args.skip_done)
-    for path, name in zip(listed.films, names[len(listed.photos) :], strict=True):
-        film.parse(task, path.path, name, args.smooth)
+    for (path, _), name in zip(listed.films, names[len(listed.photos) :], strict=True):
+        film.parse(task, path, name, args.smooth)
     if args.watch:
         album.watch(task, args.inputs, listed)
     tally.finish(out)

@@ -175,7 +175,7 @@ def test_a_photo_from_standard_input_is_called_stdin(parse, photo, tmp_path, mon
     assert "nothing comes on standard input" in parse("-")[2]
 
 
-@pytest.mark.parametrize("more", [["second.png"], ["--masks"], ["--json"], ["--watch"]], ids=" ".join)
+@pytest.mark.parametrize("more", [["second.png"], ["--masks"], ["--soft"], ["--json"], ["--watch"]], ids=" ".join)
 def test_standard_output_takes_one_picture(parse, photo, tmp_path, more):
     save(tmp_path / "second.png")
     more = [str(tmp_path / word) if word.endswith("png") else word for word in more]

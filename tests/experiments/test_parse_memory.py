@@ -7,11 +7,11 @@ from tests.helpers import fake_system
 def test_many_photos_in_many_sizes_need_one_program_and_no_more_memory(tmp_path, capsys):
     with fake_system.working_directory(tmp_path):
         fake_system.save(tmp_path / "tiny")
-        parse_memory.write_photos(tmp_path / "photos", 200, 12)
+        parse_memory.write_photos(tmp_path / "photos", 80, 12)
         code, looks = parse_memory.run(tmp_path / "photos", tmp_path / "masks", ["--model", "tiny"])
     assert code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("l2s: 5 of 200 photos could not be read")
-    assert len(list((tmp_path / "masks").glob("*.json"))) == 195
-    assert len(looks.memory) == 200
+    assert capsys.readouterr().err.splitlines()[-1].startswith("l2s: 2 of 80 photos could not be read")
+    assert len(list((tmp_path / "masks").glob("*.json"))) == 78
+    assert len(looks.memory) == 80
     assert looks.compiled[0] == looks.compiled[-1]
-    assert looks.memory[-1] < 1.05 * looks.memory[19]
+    assert looks.memory[-1] < 1.05 * looks.memory[15]
