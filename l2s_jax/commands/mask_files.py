@@ -91,7 +91,7 @@ def main_picture(drawn: Drawn) -> Callable[[Parsing], Image.Image]:
 def options(parser: Parser, by: str, wanted: Wanted) -> dict:
     """Return all that the files depend on besides the photo, for the JSON."""
     asked = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(wanted).items()}
-    return {"by": by, "clean": parser.clean, "label_set": parser.label_set.name, **asked}
+    return {"by": by, "clean": parser.clean, "crop": parser.crop, "label_set": parser.label_set.name, **asked}
 
 
 def write(out: Path, photo: Photo, parsing: Parsing, drawn: Drawn, facts: dict) -> None:
@@ -129,7 +129,8 @@ def is_done(out: Path, photo: Path, name: str, endings: list[str], sha256: str, 
 def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms: float) -> dict:
     """Return the content of `NAME.json`, but for the mark.
 
-    `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels).
+    `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels). `faces` has left, top and side
+    of the square around each face, in pixels; null where nobody looked for them.
     """
     areas, confidences = parsing.areas(), parsing.confidences()
     return {
@@ -142,6 +143,7 @@ def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms:
             for label in parsing.label_set.labels
         },
         "confidence": float(parsing.confidence.mean()),
+        "faces": parsing.faces,
         "clean": parser.clean,
         "options": asked,
         "model": identified(parser),
@@ -161,7 +163,8 @@ def line(photo: Photo, parsing: Parsing, parse_ms: float) -> str:
     parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
     shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
     height, width = parsing.ids.shape
+    lost = "  [yellow]no face found[/]" if parsing.faces == () else ""
     return (
         f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
-        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]"
+        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]{lost}"
     )

@@ -83,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.7,
         help="weight of the frame before in films, 0 (off) to 0.99 (default: 0.7)",
     )
+    parser.add_argument(
+        "--crop",
+        choices=("auto", "none"),
+        default="auto",
+        help="look closer at faces that do not fill the picture, all else of which is background then (default: auto)",
+    )
     parser.add_argument("--skip-done", action="store_true", help="leave out photos whose results are there, as asked")
     parser.add_argument("--watch", action="store_true", help="go on with what is new in the folders, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print one JSON object a photo, for programs")
@@ -149,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     endings = [*drawn, *[film.OVERLAY] * bool(listed.films), mask_files.FACTS]
     names = [] if piped else results.names(found, out, endings)
     enable_compilation_cache()
-    parser = Parser.load(where, args.clean, args.by, args.label_set)
+    parser = Parser.load(where, args.clean, args.by, args.label_set, args.crop)
     if piped:
         (path, _), draw = found[0], mask_files.main_picture(drawn)
         sys.stdout.write_bytes(results.png(draw(parser(photos.read(path))), results.mark(path, out)))

@@ -18,12 +18,14 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.types import Example
 from l2s_jax import bundle
-from l2s_jax.inference import processing
+from l2s_jax.inference import closeup, processing
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
 from l2s_jax.inference.smoothing import steady
 from l2s_jax.types import Predict
+
+CROPS = ("auto", "none")
 
 BATCH = 8
 """Images at a time, at most, unless the caller says otherwise."""
@@ -55,14 +57,21 @@ class Parser:
         the system's own choice.
       label_set: name of the label set of the results, whose classes take the sum of the model's probabilities
         (`input_pipeline.labels.remap`); "" = the model's own.
+      crop: "auto" looks closer at faces that do not fill the picture (`closeup`), all else of which is then background;
+        "none" parses every picture as a whole.
 
     Raises:
       UserError: no such model, or it does not segment, `clean` is negative or not an integer, the model has no such
-        way, or its classes have no counterpart in the label set.
+        way, its classes have no counterpart in the label set, or `crop` is another word.
     """
 
     def __init__(
-        self, model: Model | str | os.PathLike | None = None, clean: int = 0, by: str = "", label_set: str = ""
+        self,
+        model: Model | str | os.PathLike | None = None,
+        clean: int = 0,
+        by: str = "",
+        label_set: str = "",
+        crop: str = "auto",
     ):
         if not isinstance(model, Model):
             model = load_model(bundle.DEFAULT_PARSER if model is None else model)
@@ -70,8 +79,11 @@ class Parser:
             raise UserError(f"'{model.path}' is a model of '{model.system.name}', which does not segment faces")
         if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
             raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
+        if crop not in CROPS:
+            raise UserError(f"crop='{crop}' is not one of {', '.join(CROPS)}")
         self.model = model
         self.clean = int(clean)
+        self.crop = crop
         self.variables = model.variables
         self.predict = _segmenter(model, by) if by else model.system.predict
         own = model.system.label_set
@@ -84,9 +96,11 @@ class Parser:
         )
 
     @classmethod
-    def load(cls, where: str | os.PathLike, clean: int = 0, by: str = "", label_set: str = "") -> "Parser":
+    def load(
+        cls, where: str | os.PathLike, clean: int = 0, by: str = "", label_set: str = "", crop: str = "auto"
+    ) -> "Parser":
         """Load a model, see `load_model`."""
-        return cls(where, clean, by, label_set)
+        return cls(where, clean, by, label_set, crop)
 
     @overload
     def __call__(self, image: Picture, landmarks: np.ndarray | None = None) -> Parsing: ...
@@ -127,8 +141,47 @@ class Parser:
         Raises:
           UserError: as `__call__`; also if images and landmarks differ in number.
         """
-        for image, _, probabilities in self._predicted(_faces(images, landmarks), batch_size):
-            yield self._decided(image, probabilities)
+        predicted = self._predicted(_faces(images, landmarks), batch_size)
+        if self.crop == "none" or landmarks is not None:
+            for image, _, probabilities in predicted:
+                yield self._decided(image, self._planes(image, probabilities))
+            return
+        while chunk := list(itertools.islice(predicted, batch_size)):
+            yield from self._closely(chunk, batch_size)
+
+    def _closely(self, chunk: Sequence[tuple], batch_size: int) -> Iterator[Parsing]:
+        """Look again at the faces of pictures that they do not fill: to be sure of each, and then to parse it."""
+        images, _, wholes = zip(*chunk, strict=True)
+        found = [
+            closeup.find(whole, image.shape[:2], self.resize, self.label_set)
+            for image, whole in zip(images, wholes, strict=True)
+        ]
+        doubtful = [closeup.worth(faces, image.shape[:2]) for faces, image in zip(found, images, strict=True)]
+        looks = self._cuts(images, found, doubtful, batch_size)
+        for number, faces in enumerate(found):
+            if doubtful[number]:
+                sure = (closeup.confirmed(face, next(looks), self.resize, self.label_set) for face in faces)
+                found[number] = [face for face in sure if face is not None]
+        pieces = self._cuts(images, found, doubtful, batch_size)
+        for image, whole, faces, again in zip(images, wholes, found, doubtful, strict=True):
+            planes = self._planes(image, whole)
+            if again and faces:
+                parts = [(face, processing.Planes(next(pieces), face.side, face.side, self.resize)) for face in faces]
+                planes = closeup.Mosaic(parts, image.shape[:2])
+            yield self._decided(image, planes, tuple(faces))
+
+    def _cuts(self, images, found, wanted, batch_size: int) -> Iterator[np.ndarray]:
+        """Yield the probabilities [S, S, K] of every face found in the pictures that are wanted, in order."""
+        cuts = (
+            {"image": closeup.cut(image, face)}
+            for image, faces, want in zip(images, found, wanted, strict=True)
+            for face in faces
+            if want
+        )
+        return (probabilities for _, _, probabilities in self._predicted(cuts, batch_size))
+
+    def _planes(self, image: np.ndarray, probabilities: np.ndarray) -> processing.Planes:
+        return processing.Planes(probabilities, *image.shape[:2], self.resize)
 
     def film(
         self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
@@ -148,7 +201,7 @@ class Parser:
             if before is not None:
                 probabilities = steady(probabilities, square, before, smoothing)
             before = probabilities, square
-            yield self._decided(image, probabilities)
+            yield self._decided(image, self._planes(image, probabilities))
 
     def _predicted(
         self, faces: Iterator[Example], batch_size: int
@@ -167,13 +220,14 @@ class Parser:
         found = np.asarray(self._forward(self.variables, image, landmarks))
         return found if self.label_set == self.model.system.label_set else found @ self._merging
 
-    def _decided(self, image: np.ndarray, probabilities: np.ndarray) -> Parsing:
-        """Return the parsing of an image from the probabilities [S, S, K] of its square."""
-        planes = processing.Planes(probabilities, *image.shape[:2], self.resize)
+    def _decided(
+        self, image: np.ndarray, planes: processing.Planes, faces: tuple[closeup.Square, ...] | None = None
+    ) -> Parsing:
+        """Return the parsing of an image from its planes."""
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
-        return Parsing(ids, confidence, self.label_set, image, planes)
+        return Parsing(ids, confidence, self.label_set, image, planes, faces)
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

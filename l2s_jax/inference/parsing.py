@@ -8,6 +8,7 @@ from PIL import Image
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from l2s_jax.inference import annotations
+from l2s_jax.inference.closeup import Square
 from l2s_jax.inference.pictures import Picture, read
 from l2s_jax.inference.processing import Planes
 from l2s_jax.report import overlays
@@ -23,6 +24,8 @@ class Parsing:
       label_set: the classes of the ids.
       image: uint8 [H, W, 3], the image, upright.
       planes: class probabilities; `probabilities` has them by name.
+      faces: squares of the picture in which a face stands as in an aligned portrait, the largest first; None where
+        nobody looked for them (`crop="none"`, films, landmarks).
     """
 
     ids: np.ndarray
@@ -30,6 +33,7 @@ class Parsing:
     label_set: LabelSet
     image: np.ndarray
     planes: Planes
+    faces: tuple[Square, ...] | None = None
 
     def areas(self) -> dict[str, float]:
         """Return the fraction of pixels in each class; they sum to 1."""

@@ -1,0 +1,162 @@
+"""Where the faces of a picture are, so that the parser can look at each closely: found by the parser itself (ours).
+
+Brows, eyes, nose and mouth that lie together make a face. Its square is that in which the training faces stand, whose
+features are at a known place; the picture is cut there, parsed again, and put together from the cuts.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from input_pipeline.errors import UserError
+from input_pipeline.images.resize_rules import ResizeRule
+from input_pipeline.labels import LabelSet
+from l2s_jax.inference.processing import Planes
+
+FEATURES = ("brows", "eyes", "nose", "lips")
+"""From top to bottom; the lips, which go around the mouth, stand for it."""
+CENTRE, EXTENT = (0.50, 0.59), (0.42, 0.41)
+"""Middle and size (x, y) of the box around all features, as shares of an aligned portrait's side: means of 370 faces of
+CelebAMask-HQ, of standard deviations .016, .014 and .050, .032."""
+
+_KINDS = 3
+"""Different features that make a face; fewer are a spot that looks like one."""
+_SPECK = 4
+"""Pixels of the network's square from which a feature counts."""
+_OFF, _LEAST, _MOST = 0.25, 0.5, 2.0
+"""How far from the middle of a cut a face may be, and how large, in sides of the cut, to be the one it was cut for."""
+_MARGIN = 1.25
+"""Side of a cut over that of an aligned portrait, for hair and shoulders; parsers know faces smaller than that."""
+_CLOSE = 0.95
+"""Share of the picture's shorter side that a cut must be below to be worth a closer look."""
+
+
+class Square(NamedTuple):
+    """A square, in pixels of the picture, around a face with hair and shoulders; it may go beyond the border.
+
+    Attributes:
+      left, top: its corner.
+      side: its side.
+    """
+
+    left: int
+    top: int
+    side: int
+
+
+def find(probabilities: np.ndarray, shape: tuple[int, int], rule: ResizeRule, label_set: LabelSet) -> list[Square]:
+    """Return the squares of the faces of a picture, the largest first.
+
+    Args:
+      probabilities: float32 [S, S, K], the parsing of the whole picture.
+      shape: height and width of the picture.
+      rule: rule that made it square.
+      label_set: the classes; at least three of `FEATURES` must be among them, or nothing is found.
+    """
+    size = probabilities.shape[0]
+    box = rule.box(*shape, size)
+    ids = probabilities[box.top : box.bottom, box.left : box.right].argmax(axis=-1)
+    kinds = np.stack([np.isin(ids, classes) for classes in _features(label_set)] or [np.zeros(ids.shape, bool)])
+    reach = 2 * (size // 40) + 1
+    near = cv2.dilate(kinds.any(axis=0).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    count, places = cv2.connectedComponents(near)
+    scale = np.divide(shape, ids.shape)[::-1]  # pixels of the picture in one of the network's, (x, y)
+    faces = []
+    for number in range(1, count):
+        parts = kinds & (places == number)
+        if _is_face(parts):
+            faces.append(_square(parts.any(axis=0), scale))
+    return sorted(faces, key=lambda face: -face.side)
+
+
+def _is_face(parts: np.ndarray) -> bool:
+    """Return whether features bool [F, S, S], in the order from top to bottom, make a face that stands upright."""
+    heights = [np.nonzero(part)[0].mean() for part in parts if part.sum() >= _SPECK]
+    return len(heights) >= _KINDS and all(above < below for above, below in itertools.pairwise(heights))
+
+
+def _features(label_set: LabelSet) -> list[tuple[int, ...]]:
+    """Return the classes of each feature that the label set tells apart."""
+    found = []
+    for name in FEATURES:
+        try:
+            found.append(label_set.region(name))
+        except UserError:
+            continue  # a set without this feature
+    return found
+
+
+def _square(pixels: np.ndarray, scale: np.ndarray) -> Square:
+    y, x = np.nonzero(pixels)
+    low, high = np.array([x.min(), y.min()]) * scale, np.array([x.max() + 1, y.max() + 1]) * scale
+    side = _MARGIN * max((high - low) / EXTENT)
+    left, top = (low + high) / 2 - side * (0.5 + (np.array(CENTRE) - 0.5) / _MARGIN)
+    return Square(round(left), round(top), max(round(side), 1))
+
+
+def confirmed(square: Square, probabilities: np.ndarray, rule: ResizeRule, label_set: LabelSet) -> Square | None:
+    """Return the square of a face as it is found at a closer look, or None: it was none.
+
+    Args:
+      square: where the picture was cut.
+      probabilities: float32 [S, S, K], the parsing of the cut.
+      rule, label_set: as for `find`.
+    """
+    for face in find(probabilities, (square.side, square.side), rule, label_set):
+        middle = np.array([face.left, face.top]) + face.side / 2
+        if abs(middle / square.side - 0.5).max() < _OFF and _LEAST < face.side / square.side < _MOST:
+            return Square(square.left + face.left, square.top + face.top, face.side)
+    return None
+
+
+def worth(faces: Sequence[Square], shape: tuple[int, int]) -> bool:
+    """Return whether to look closer: there are several faces, or one that does not fill the picture."""
+    return len(faces) > 1 or (len(faces) == 1 and faces[0].side < _CLOSE * min(shape))
+
+
+def cut(image: np.ndarray, square: Square) -> np.ndarray:
+    """Cut a square out of a picture uint8 [H, W, 3] -> [side, side, 3]; beyond the border its pixels are repeated."""
+    height, width = image.shape[:2]
+    rows = np.clip(np.arange(square.top, square.top + square.side), 0, height - 1)
+    columns = np.clip(np.arange(square.left, square.left + square.side), 0, width - 1)
+    return image[rows[:, None], columns[None]]
+
+
+class Mosaic:
+    """`Planes` of a picture put together from those of its squares: a pixel is of the nearest one, background outside.
+
+    Args:
+      pieces: squares and the planes [side, side] of each.
+      shape: height and width of the picture.
+    """
+
+    def __init__(self, pieces: Sequence[tuple[Square, Planes]], shape: tuple[int, int]):
+        self.shape = shape
+        self._pieces = pieces
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        nearest = np.full(shape, 0.5, np.float32)  # half a side: the border of a square
+        self._owner = np.full(shape, -1, np.int16)
+        for number, (square, _) in enumerate(pieces):
+            middle_x, middle_y = square.left + square.side / 2, square.top + square.side / 2
+            distance = np.maximum(abs(x + 0.5 - middle_x), abs(y + 0.5 - middle_y)) / square.side
+            self._owner[distance < nearest] = number
+            nearest = np.minimum(nearest, distance)
+
+    def __len__(self) -> int:
+        return len(self._pieces[0][1])
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        plane = np.full(self.shape, 1.0 if k == 0 else 0.0, np.float32)
+        height, width = self.shape
+        for number, (square, planes) in enumerate(self._pieces):
+            top, left = max(square.top, 0), max(square.left, 0)
+            bottom, right = min(square.top + square.side, height), min(square.left + square.side, width)
+            if top >= bottom or left >= right:
+                continue
+            piece = planes[k][top - square.top : bottom - square.top, left - square.left : right - square.left]
+            mine = self._owner[top:bottom, left:right] == number
+            np.copyto(plane[top:bottom, left:right], piece, where=mine)
+        return plane
