@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import calibrate, robustness
+from experiments import calibrate, model_card, robustness
 from input_pipeline.datasets import open_source
 from input_pipeline.labels import CELEBAMASK
 from l2s_jax import bundle, recipe, systems
@@ -70,6 +70,20 @@ def test_the_study_prints_and_writes_a_row_for_every_condition(model, tmp_path, 
     assert all(0 <= row["mean_f1"] <= 1 for row in written["scores"].values())
     assert 0 <= written["scores"]["hidden by patches"]["hidden_as_face"] <= 1
     assert "hidden by patches" in capsys.readouterr().out
+    page = tmp_path / "tiny.md"
+    assert model_card.main([str(model), "--robustness", str(tmp_path / "r.json"), "--out", str(page)]) == 0
+    text = page.read_text()
+    plain = written["scores"]["as it is"]
+    assert f"| as it is | {plain['mean_f1']:.3f} | {plain['challenge']:.3f} | {plain['merged']:.3f} |  |" in text
+    assert f"| hair | {plain['per_class']['hair']:.3f} |" in text
+    assert "3 faces of `synthetic:3?val`" in text
+
+
+def test_a_card_needs_its_numbers(model, tmp_path, capsys):
+    argv = [str(model), "--robustness", str(tmp_path / "none.json"), "--out", str(tmp_path / "card.md")]
+    assert model_card.main(argv) == 2
+    assert "none.json': No such file" in capsys.readouterr().err
+    assert not (tmp_path / "card.md").exists()
 
 
 def test_the_fitted_temperature_is_known_for_logits_that_are_twice_too_large(model, tmp_path, capsys):
