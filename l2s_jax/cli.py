@@ -29,6 +29,8 @@ COMMANDS = {
     "evaluate": "score a model on a data set",
     "parse": "write the face parts of your photos",
     "edit": "swap, mix and move the parts of faces in your photos, or the persons",
+    "export": "write a parser as StableHLO, ONNX or a page that runs in the browser",
+    "serve": "parse and edit photos in the browser, on this machine",
     "data": "prepare, check, count and show data sets",
     "convert": "make a model of published weights",
     "report": "write the HTML report of a training run",
@@ -215,7 +217,7 @@ def _quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
+    for name in ("jax", "absl", "orbax", "grain", "matplotlib", "jax2onnx", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)

@@ -18,6 +18,9 @@ import jax.numpy as jnp
 
 Lowering = Literal["grouped", "shifted", "auto"]
 
+AUTO = jax.make_user_context("auto")
+"""What `auto` is inside `with AUTO(lowering)`: for an export to a runtime that has its own depthwise convolution."""
+
 
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1, lowering: Lowering = "auto") -> jax.Array:
     """Convolve each channel with its own kernel, zeros around the map.
@@ -32,6 +35,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1, lowering: Loweri
       [B, ceil(H / stride), ceil(W / stride), C] in the dtype of x.
     """
     grouped, shifted = partial(_grouped, stride=stride), partial(_shifted, stride)
+    lowering = AUTO.value if lowering == "auto" else lowering
     if lowering != "auto":
         return {"grouped": grouped, "shifted": shifted}[lowering](x, kernel)
     return jax.lax.platform_dependent(x, kernel, cpu=shifted, default=grouped)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers.enlarge import enlarge
 from l2s_jax.layers.flat_dot import flat_dot_general
 from l2s_jax.layers.fourier_position import FourierPosition
 from l2s_jax.models.two_way_transformer import TwoWayTransformer
@@ -43,9 +44,7 @@ class ClassTokenDecoder(nn.Module):
         )
         pixels = self._pixels(image)
         logits = jnp.einsum("bnc,bkc->bnk", pixels, self._classifiers(queries), preferred_element_type=jnp.float32)
-        logits = _assembled(logits, height, width, self.doublings)
-        full = (batch, 4 * height, 4 * width, self.classes)
-        return logits if logits.shape == full else jax.image.resize(logits, full, "bilinear")
+        return enlarge(_assembled(logits, height, width, self.doublings), (4 * height, 4 * width))
 
     def _pixels(self, image: jax.Array) -> jax.Array:
         """Compute pixel embeddings: [B, h w, C] -> [B, 4^doublings h w, pixel_channels], see `_assembled`.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers.enlarge import enlarge
 from l2s_jax.layers.flat_dot import flat_dot_general
 
 
@@ -35,11 +36,5 @@ class LevelFusion(nn.Module):
         for i, (level, block) in enumerate(zip(levels, blocks, strict=True)):
             project = nn.Dense(channels, dtype=self.dtype, dot_general=flat_dot_general, name=f"level{i}")
             mixed = jnp.matmul(project(level).reshape(-1, channels), block).reshape(*level.shape[:3], channels)
-            fused += _enlarged(mixed, levels[0].shape[1:3])
+            fused += enlarge(mixed, levels[0].shape[1:3])
         return fused
-
-
-def _enlarged(features: jax.Array, size: tuple[int, int]) -> jax.Array:
-    if features.shape[1:3] == size:
-        return features
-    return jax.image.resize(features, (features.shape[0], *size, features.shape[3]), "bilinear")

@@ -44,7 +44,7 @@ def nearness(weight: Array) -> Array:
     the nearest region fill in.
     """
     for _ in range(2):
-        weight = nn.avg_pool(weight, (REACH, REACH), padding="SAME")
+        weight = nn.avg_pool(weight, window_shape=(REACH, REACH), padding="SAME")
     return jnp.log(weight + _FAR)
 
 

@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
         y = self.activation(_norm(conv(self.stride)(x), self.dtype))
         y = _norm(conv(1)(y), self.dtype)
         if self.stride == 2:
-            x = nn.avg_pool(x, (2, 2), (2, 2))
+            x = nn.avg_pool(x, window_shape=(2, 2), strides=(2, 2))
         if x.shape[-1] != self.width:
             x = nn.Conv(self.width, (1, 1), dtype=self.dtype)(x)
         return self.activation(x + y)
@@ -131,7 +131,7 @@ class SlicedEncoder(nn.Module):
 
 def _cells(x: Array) -> Array:
     """Average over the pixels of each cell: [B, H, W, C] -> [B, H/4, W/4, C]."""
-    return nn.avg_pool(x, (CELL, CELL), (CELL, CELL))
+    return nn.avg_pool(x, window_shape=(CELL, CELL), strides=(CELL, CELL))
 
 
 def _mean_within(x: Array, coverage: Array) -> Array:

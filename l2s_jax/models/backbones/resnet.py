@@ -66,7 +66,7 @@ class ResNet(nn.Module):
           train: whether to use batch statistics and stochastic depth.
         """
         x = ConvNorm(self.width, 7, 2, activation=nn.relu, dtype=self.dtype, name="stem")(images, train=train)
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        x = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         rates = iter(drop_rates(self.stochastic_depth, sum(self.depths)))
         maps = []
         for s, depth in enumerate(self.depths):

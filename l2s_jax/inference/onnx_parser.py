@@ -1,0 +1,45 @@
+"""`OnnxParser`: a `Parser` whose network runs in ONNX Runtime."""
+
+import os
+
+import numpy as np
+import onnxruntime
+
+from input_pipeline.errors import UserError
+from l2s_jax.export import onnx_file
+from l2s_jax.export.segmenter import INPUT, OUTPUTS, segmenter
+from l2s_jax.inference.model import Model
+from l2s_jax.inference.parser import Parser
+
+
+class OnnxParser(Parser):
+    """A face parser in ONNX Runtime on the CPU; arguments, results and errors are those of `Parser`.
+
+    The network is converted when the parser is made, which takes seconds. Models that align faces by landmarks parse
+    them unaligned.
+
+    Attributes:
+      threads: of the runtime; 0 = one for each core.
+    """
+
+    threads = 0
+
+    def __init__(
+        self, model: Model | str | os.PathLike | None = None, clean: int = 0, by: str = "", label_set: str = ""
+    ):
+        super().__init__(model, clean, by, label_set)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3  # errors
+        meta, own = self.model.meta, self.model.system.label_set
+        network = onnx_file.convert(segmenter(self.predict, self.variables, own, meta, by)).SerializeToString()
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self._forward = self._run
+
+    def _run(self, variables, image: np.ndarray, landmarks: np.ndarray | None = None) -> np.ndarray:
+        """Return probabilities [B, S, S, K] of squares [B, S, S, 3] in [-1, 1], which came from bytes."""
+        del variables  # they are in the session
+        if landmarks is not None:
+            raise UserError("ONNX Runtime does not align faces by landmarks: leave them out, or use the other engine")
+        pixels = np.round((image + 1) * 127.5).astype(np.uint8)
+        return self._session.run([OUTPUTS[0]], {INPUT: pixels})[0]
