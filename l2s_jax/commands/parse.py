@@ -31,6 +31,7 @@ from pathlib import Path
 
 from input_pipeline.errors import UserError
 from l2s_jax.commands import arguments
+from l2s_jax.commands.extras import extra
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", metavar="N", type=arguments.natural, default=8, help="photos at a time (default: 8)")
     parser.add_argument(
         "--by", metavar="WAY", default="", help="way of segmenting, such as 'light' (default: the model's)"
+    )
+    parser.add_argument(
+        "--engine", choices=("xla", "onnx"), default="xla", help="what runs the network, see docs/export.md (xla)"
     )
     parser.add_argument(
         "--label-set", metavar="SET", default="", help="classes of the results, see `l2s labels` (default: the model's)"
@@ -155,6 +159,9 @@ def run(args: argparse.Namespace) -> int:
     endings = [*drawn, *[film.OVERLAY] * bool(listed.films), mask_files.FACTS]
     names = [] if piped else results.names(found, out, endings)
     enable_compilation_cache()
+    if args.engine == "onnx":
+        with extra("export", "--engine onnx"):
+            from l2s_jax.inference.onnx_parser import OnnxParser as Parser
     parser = Parser.load(where, args.clean, args.by, args.label_set, args.crop)
     if piped:
         (path, _), draw = found[0], mask_files.main_picture(drawn)

@@ -170,7 +170,7 @@ def _predict_mirrored(network: SegFace, label_set: LabelSet) -> Predict:
         del landmarks  # there is no warp
         both = jnp.concatenate([image, image[:, :, ::-1]])
         logits, _ = forward(network, None, variables["network"], both, None, train=False)
-        straight, mirrored = jnp.split(logits, 2)
-        return Prediction((straight + mirrored[:, :, ::-1, exchanged]) / 2)
+        logits = logits.reshape(2, *image.shape[:3], -1)
+        return Prediction((logits[0] + logits[1][:, :, ::-1, exchanged]) / 2)
 
     return predict
