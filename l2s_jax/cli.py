@@ -217,7 +217,7 @@ def _quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    for name in ("jax", "absl", "orbax", "grain", "matplotlib", "jax2onnx", "onnx_ir"):
+    for name in ("jax", "absl", "orbax", "grain", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)

@@ -5,6 +5,9 @@ probabilities, labels = session.run(None, {"image": image})  # uint8 [B, S, S, 3
 session.get_modelmeta().custom_metadata_map["classes"]
 """
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax2onnx
@@ -35,7 +38,7 @@ def convert(segmenter: Segmenter) -> onnx.ModelProto:
       UserError: the converter lacks an operation of this network.
     """
     try:
-        with depthwise.AUTO("grouped"):  # runtimes have depthwise convolutions of their own
+        with _quiet(), depthwise.AUTO("grouped"):  # runtimes have depthwise convolutions of their own
             model = jax2onnx.to_onnx(
                 segmenter.function,
                 [segmenter.spec()],
@@ -60,3 +63,15 @@ def write(path: Path, segmenter: Segmenter) -> int:
     content = convert(segmenter).SerializeToString()
     files.replace(path, content)
     return len(content)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the converter's remarks on shapes that it leaves to the runtime, dozens a network."""
+    logger = logging.getLogger("onnx_ir")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -19,13 +19,10 @@ from l2s_jax.export import onnx_file, stablehlo_file
 from l2s_jax.export.segmenter import segmenter
 from tests.helpers import tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 
-BACKBONE = "model__backbone"
 CONFIGS = {
     "latents2segments": tiny_l2s.quiet,
     "structure_via_consensus": tiny_svc.config,
-    "segface_pyramid": partial(
-        tiny_segface.config, model__decoder__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"
-    ),
+    "segface_pyramid": partial(tiny_segface.config, model__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"),
 }
 MORE = {
     "latents2segments_published": tiny_l2s.published,
@@ -60,11 +57,16 @@ assert not {"l2s_jax", "flax", "input_pipeline"} & set(sys.modules)
 
 
 def segmenters(name, config):
-    """Every way of segmenting of a system with weights near those of its start, by name."""
+    """Every way of segmenting of a system with random weights, by name."""
     system = systems.build(config)
-    variables = jax.jit(lambda: system.variables(system.init(jax.random.key(0))))()
+    shapes = jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0))))
     stream = np.random.default_rng(0)
-    variables = jax.tree.map(lambda leaf: leaf + jnp.float32(0.05 * stream.normal(size=leaf.shape)), variables)
+
+    def drawn(path, leaf):
+        values = stream.normal(0.1, 0.2, leaf.shape)
+        return jnp.asarray(1 + values**2 if path[-1].key == "var" else values, leaf.dtype)
+
+    variables = jax.tree.map_with_path(drawn, shapes)
     meta = bundle.Meta(
         name=name,
         system=system.name,

@@ -168,9 +168,10 @@ def _predict_mirrored(network: SegFace, label_set: LabelSet) -> Predict:
 
     def predict(variables, image, landmarks=None):
         del landmarks  # there is no warp
-        both = jnp.concatenate([image, image[:, :, ::-1]])
-        logits, _ = forward(network, None, variables["network"], both, None, train=False)
-        logits = logits.reshape(2, *image.shape[:3], -1)
-        return Prediction((logits[0] + logits[1][:, :, ::-1, exchanged]) / 2)
+        # One after the other: converters do not know batches of 2 B rows where B is a symbol.
+        straight, mirrored = (
+            forward(network, None, variables["network"], x, None, train=False)[0] for x in (image, image[:, :, ::-1])
+        )
+        return Prediction((straight + mirrored[:, :, ::-1, exchanged]) / 2)
 
     return predict
