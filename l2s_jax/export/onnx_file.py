@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import jax2onnx
 import onnx
 
@@ -38,7 +39,8 @@ def convert(segmenter: Segmenter) -> onnx.ModelProto:
       UserError: the converter lacks an operation of this network.
     """
     try:
-        with _quiet(), depthwise.AUTO("grouped"):  # runtimes have depthwise convolutions of their own
+        # The converter promotes ranks; runtimes have depthwise convolutions of their own.
+        with _quiet(), jax.numpy_rank_promotion("allow"), depthwise.AUTO("grouped"):
             model = jax2onnx.to_onnx(
                 segmenter.function,
                 [segmenter.spec()],

@@ -20,13 +20,13 @@ from l2s_jax.export.segmenter import segmenter
 from tests.helpers import tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 
 CONFIGS = {
-    "latents2segments": tiny_l2s.quiet,
+    "independent_subspaces": tiny_subspaces.config,
     "structure_via_consensus": tiny_svc.config,
     "segface_pyramid": partial(tiny_segface.config, model__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"),
 }
 MORE = {
+    "latents2segments": tiny_l2s.quiet,
     "latents2segments_published": tiny_l2s.published,
-    "independent_subspaces": tiny_subspaces.config,
     "segface_mirror": partial(tiny_segface.config, model__mirror=True),
     "segface_half": partial(tiny_segface.config, model__decoder__doublings=1),
     "segface_warp": partial(tiny_segface.config, model__warp="exact"),
@@ -101,7 +101,7 @@ def check(folder, configs):
                 found = np.load(folder / f"{name}-{way}-{batch}.npz")
                 assert found["labels"].dtype == np.uint8
                 assert (found["labels"] == labels[:batch]).mean() >= 0.999, (name, way, batch)
-                np.testing.assert_allclose(found["probabilities"], probabilities[:batch], rtol=0, atol=2e-5)
+                np.testing.assert_allclose(found["probabilities"], probabilities[:batch], rtol=0, atol=1e-4)
     return every
 
 
@@ -114,7 +114,7 @@ def folder(tmp_path_factory):
 
 
 def test_both_files_compute_the_same_in_a_fresh_process(folder):
-    assert len(list(folder.glob("*-onnx-3.npz"))) == 5  # Latents2Segments segments in three ways
+    assert len(list(folder.glob("*-onnx-3.npz"))) == 4  # Independent Subspaces segments in two ways
 
 
 @pytest.mark.slow
