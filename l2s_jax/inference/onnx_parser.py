@@ -1,14 +1,11 @@
 """`OnnxParser`: a `Parser` whose network runs in ONNX Runtime."""
 
-import os
-
 import numpy as np
 import onnxruntime
 
 from input_pipeline.errors import UserError
 from l2s_jax.export import onnx_file
 from l2s_jax.export.segmenter import INPUT, OUTPUTS, segmenter
-from l2s_jax.inference.model import Model
 from l2s_jax.inference.parser import Parser
 
 
@@ -17,22 +14,14 @@ class OnnxParser(Parser):
 
     The network is converted when the parser is made, which takes seconds. Models that align faces by landmarks parse
     them unaligned.
-
-    Attributes:
-      threads: of the runtime; 0 = one for each core.
     """
 
-    threads = 0
-
-    def __init__(
-        self, model: Model | str | os.PathLike | None = None, clean: int = 0, by: str = "", label_set: str = ""
-    ):
-        super().__init__(model, clean, by, label_set)
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
         options.log_severity_level = 3  # errors
-        meta, own = self.model.meta, self.model.system.label_set
-        network = onnx_file.convert(segmenter(self.predict, self.variables, own, meta, by)).SerializeToString()
+        parser = segmenter(self.predict, self.variables, self.model.system.label_set, self.model.meta)
+        network = onnx_file.convert(parser).SerializeToString()
         self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         self._forward = self._run
 
