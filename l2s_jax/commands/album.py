@@ -61,7 +61,7 @@ def parse(task: Task, found: Sequence[Found], names: Sequence[str], *, skip_done
     Raises:
       UserError: a file cannot be written.
     """
-    tally = task.tally
+    tally, before = task.tally, task.tally.seen
     with progress.shown(tally.screen, "parsing") as show:
         readable = _readable(task, found, names, skip_done)
         while chunk := list(itertools.islice(readable, task.batch_size)):
@@ -72,7 +72,7 @@ def parse(task: Task, found: Sequence[Found], names: Sequence[str], *, skip_done
                 facts = mask_files.facts(photo, parsing, task.parser, task.options, parse_ms)
                 mask_files.write(task.out, photo, parsing, task.drawn, facts)
                 tally.add(mask_files.line(photo, parsing, parse_ms), facts)
-                show(tally.done + tally.kept, len(found))
+                show(tally.seen - before, len(found))
 
 
 def _readable(task: Task, found: Sequence[Found], names: Sequence[str], skip_done: bool) -> Iterator[Photo]:

@@ -31,6 +31,11 @@ class Tally:
         self.done = self.films = self.kept = 0
         self.skipped = list(skipped)
 
+    @property
+    def seen(self) -> int:
+        """Return how many were parsed, kept or skipped."""
+        return self.done + self.kept + len(self.skipped)
+
     def introduce(self, parser: Parser, seconds: float, listed: Listed) -> None:
         """Say which model it is, how long it took to be ready, and what is left out."""
         meta, path = parser.model.meta, console.escape(str(parser.model.path))
@@ -78,8 +83,7 @@ class Tally:
         self.screen.print(f"{' and '.join(parts)} parsed into {console.escape(str(out))}{before}", soft_wrap=True)
         if self.skipped:
             first = ", ".join(self.skipped[:5]) + (", ..." if len(self.skipped) > 5 else "")
-            total = self.done + self.kept + len(self.skipped)
-            raise UserError(f"{len(self.skipped)} of {total} photos could not be read and were skipped: {first}")
+            raise UserError(f"{len(self.skipped)} of {self.seen} photos could not be read and were skipped: {first}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from input_pipeline.errors import UserError
 from input_pipeline.images import frames
 from l2s_jax import cli
 from l2s_jax.commands import results
@@ -83,6 +84,8 @@ def test_frames_of_odd_sizes_are_written_whole(tmp_path):
     (frame,) = frames.read_frames(tmp_path / "odd.mp4")
     assert frame.shape == (32, 34, 3)
     np.testing.assert_allclose(frame.mean((0, 1)), (250, 60, 20), atol=6)
+    with pytest.raises(UserError, match="cannot write the film"):
+        Mp4(tmp_path / "no" / "folder.mp4", 25).add(np.zeros((8, 8, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["clip_overlay.mp4", "clip_labels/000001.png", "clip.json"])
