@@ -51,6 +51,7 @@ class Meta:
       licence: terms of all data and models it learned from, see `input_pipeline.licences`.
       scores: `{}` or `{"data": SPEC, "examples": N, "metrics": {nested floats}}`.
       provenance: command, commit, steps, date, versions, hardware, licences by spec or model name.
+      familiar: `{}`, or the pictures that it was trained on (`inference.familiar`).
       parameters: number of elements of all tensors; written by `save`.
       sha256: hex digest of `model.safetensors`; written by `save`.
     """
@@ -63,6 +64,7 @@ class Meta:
     licence: str
     scores: Mapping = dataclasses.field(default_factory=dict)
     provenance: Mapping = dataclasses.field(default_factory=dict)
+    familiar: Mapping = dataclasses.field(default_factory=dict)
     parameters: int = 0
     sha256: str = "0" * 64
 
@@ -105,7 +107,7 @@ def from_json(content: object, source: str) -> Meta:
             f"'{source}' has format version {str(content['format'])[:20]!r}, this l2s reads version {FORMAT}; "
             "convert or train it again, or install the l2s_jax that wrote it"
         )
-    get = _Fields(content, source)
+    get = _Fields({"familiar": {}, **content}, source)  # newer than the first bundles
     return Meta(
         name=get("name", str, _NAME.fullmatch),
         system=get("system", str, str.isidentifier),
@@ -115,6 +117,7 @@ def from_json(content: object, source: str) -> Meta:
         licence=get("licence", str),
         scores=get("scores", dict, lambda s: isinstance(s.get("metrics", {}), dict)),
         provenance=get("provenance", dict),
+        familiar=get("familiar", dict),
         parameters=get("parameters", int, lambda n: n >= 0),
         sha256=get("sha256", str, _SHA256.fullmatch),
     )

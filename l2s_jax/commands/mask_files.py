@@ -130,7 +130,7 @@ def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms:
     """Return the content of `NAME.json`, but for the mark.
 
     `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels). `faces` has left, top and side
-    of the square around each face, in pixels; null where nobody looked for them.
+    of the square around each face, in pixels; null where nobody looked for them. `doubt` is that of `Parsing`.
     """
     areas, confidences = parsing.areas(), parsing.confidences()
     return {
@@ -144,6 +144,7 @@ def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms:
         },
         "confidence": float(parsing.confidence.mean()),
         "faces": parsing.faces,
+        "doubt": parsing.doubt,
         "clean": parser.clean,
         "options": asked,
         "model": identified(parser),
@@ -158,13 +159,15 @@ def identified(parser: Parser) -> dict[str, str]:
 
 
 def line(photo: Photo, parsing: Parsing, parse_ms: float) -> str:
-    """Format one line about a photo: size, largest parts, confidence, time."""
+    """Format one line about a photo: size, largest parts, confidence, time, and a warning of an unlikely picture."""
     areas = parsing.areas()
     parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
     shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
     height, width = parsing.ids.shape
-    lost = "  [yellow]no face found[/]" if parsing.faces == () else ""
+    warnings = "  [yellow]no face found[/]" if parsing.faces == () else ""
+    if parsing.doubt is not None and parsing.doubt > 1:
+        warnings += "  [yellow]unlike the pictures this model learned from: do not trust it[/]"
     return (
         f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
-        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]{lost}"
+        f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]{warnings}"
     )

@@ -18,7 +18,7 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.types import Example
 from l2s_jax import bundle
-from l2s_jax.inference import closeup, processing
+from l2s_jax.inference import closeup, familiar, processing
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
@@ -90,6 +90,7 @@ class Parser:
         self.label_set = labels.get(label_set) if label_set else own
         self.image_size = model.meta.preprocessing.image_size
         self.resize = model.meta.preprocessing.rule
+        self.familiar = familiar.from_json(model.meta.familiar, model.path)
         self._merging = np.eye(len(self.label_set), dtype=np.float32)[labels.remap(own, self.label_set)[: len(own)]]
         self._forward = jax.jit(
             lambda variables, image, landmarks: self.predict(variables, image, landmarks).probabilities
@@ -227,7 +228,7 @@ class Parser:
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
-        return Parsing(ids, confidence, self.label_set, image, planes, faces)
+        return Parsing(ids, confidence, self.label_set, image, planes, faces, self.familiar)
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

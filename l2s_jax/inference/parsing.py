@@ -1,6 +1,7 @@
 """`Parsing`: the predicted classes of one image, as masks, probabilities, pictures and annotations."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from l2s_jax.inference import annotations
 from l2s_jax.inference.closeup import Square
+from l2s_jax.inference.familiar import Familiar
 from l2s_jax.inference.pictures import Picture, read
 from l2s_jax.inference.processing import Planes
 from l2s_jax.report import overlays
@@ -26,6 +28,7 @@ class Parsing:
       planes: class probabilities; `probabilities` has them by name.
       faces: squares of the picture in which a face stands as in an aligned portrait, the largest first; None where
         nobody looked for them (`crop="none"`, films, landmarks).
+      familiar: the pictures that the model was trained on, if it knows.
     """
 
     ids: np.ndarray
@@ -34,6 +37,13 @@ class Parsing:
     image: np.ndarray
     planes: Planes
     faces: tuple[Square, ...] | None = None
+    familiar: Familiar | None = None
+
+    @functools.cached_property
+    def doubt(self) -> float | None:
+        """How far the image is from the pictures that the model was trained on, above 1 farther than 99 % of these;
+        None if the model does not know them."""
+        return None if self.familiar is None else self.familiar.doubt(self.image)
 
     def areas(self) -> dict[str, float]:
         """Return the fraction of pixels in each class; they sum to 1."""
