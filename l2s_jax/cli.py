@@ -33,6 +33,7 @@ COMMANDS = {
     "serve": "parse and edit photos in the browser, on this machine",
     "data": "prepare, check, count and show data sets",
     "convert": "make a model of published weights",
+    "bench": "measure the speed of systems on this device",
     "report": "write the HTML report of a training run",
     "labels": "show the label sets and how they map onto each other",
     "models": "list the models that are here, with their scores",

@@ -1,13 +1,15 @@
 """Cost estimates of a program from its trace alone: nothing is compiled and no array is allocated."""
 
+import collections
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Var
 
-from l2s_jax.types import PyTree
+from l2s_jax.types import PyTree, System
 
 
 class Cost(NamedTuple):
@@ -26,6 +28,32 @@ def estimate(function: Callable, *inputs: PyTree) -> Cost:
     """Estimate the cost of `function(*inputs)`; inputs may be `jax.ShapeDtypeStruct`s."""
     traced = jax.jit(function).trace(*inputs)
     return Cost(traced.lower().cost_analysis().get("flops", 0.0), workspace(traced.jaxpr.jaxpr))
+
+
+def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
+
+    Where only the data know how many landmarks and factors a face has, five and one stand for them.
+    """
+    shapes = {
+        "image": ((rows, side, side, 3), jnp.float32),
+        "mask": ((rows, side, side), jnp.int32),
+        "blobs": ((rows, side, side), jnp.int32),
+        "weight": ((rows,), jnp.float32),
+        "landmarks": ((rows, system.points or 5, 2), jnp.float32),
+        "seed": ((rows, 2), jnp.uint32),
+        "identity": ((rows,), jnp.int32),
+        "identity_factors": ((rows, 1), jnp.float32),
+        "attribute_factors": ((rows, 1), jnp.float32),
+    }
+    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("weight", *system.needs)}
+
+
+def frequencies(system: System, steps: int) -> dict[str, float]:
+    """Return the fraction of batches that run each compiled step, over (the first million of) the schedule."""
+    sample = range(min(steps, 1_000_000))
+    counts = collections.Counter(name for number in sample for name in system.schedule(number))
+    return {name: counts[name] / len(sample) for name in system.steps}
 
 
 def product_flops(jaxpr: Jaxpr) -> float:

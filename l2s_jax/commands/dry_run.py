@@ -3,11 +3,9 @@
 Everything comes from abstract evaluation: no parameter is allocated, so the largest config dry-runs on a laptop.
 """
 
-import collections
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh
 from ml_collections import ConfigDict
@@ -39,10 +37,10 @@ def run(config: ConfigDict, devices: int) -> int:
         )
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    batch = abstract_batch(system, rows, config.image_size)
+    batch = cost.abstract_batch(system, rows, config.image_size)
     frozen = frozen_arguments(system)
     costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
-    share = frequencies(system, config.train.steps)
+    share = cost.frequencies(system, config.train.steps)
     held = sharded_bytes(state, devices, fsdp)
     if frozen:
         held["frozen"] = cost.size_bytes(frozen)  # an upper bound: unsharded
@@ -60,32 +58,6 @@ def run(config: ConfigDict, devices: int) -> int:
         screen.print()
     _total(screen, costs, share, config, devices)
     return 0
-
-
-def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
-
-    Where only the data know how many landmarks and factors a face has, five and one stand for them.
-    """
-    shapes = {
-        "image": ((rows, side, side, 3), jnp.float32),
-        "mask": ((rows, side, side), jnp.int32),
-        "blobs": ((rows, side, side), jnp.int32),
-        "weight": ((rows,), jnp.float32),
-        "landmarks": ((rows, system.points or 5, 2), jnp.float32),
-        "seed": ((rows, 2), jnp.uint32),
-        "identity": ((rows,), jnp.int32),
-        "identity_factors": ((rows, 1), jnp.float32),
-        "attribute_factors": ((rows, 1), jnp.float32),
-    }
-    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in ("weight", *system.needs)}
-
-
-def frequencies(system: System, steps: int) -> dict[str, float]:
-    """Return the fraction of batches that run each compiled step, over (the first million of) the schedule."""
-    sample = range(min(steps, 1_000_000))
-    counts = collections.Counter(name for number in sample for name in system.schedule(number))
-    return {name: counts[name] / len(sample) for name in system.steps}
 
 
 def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
