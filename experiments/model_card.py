@@ -1,7 +1,7 @@
 """Write the card of a parser: what it is, what it was trained on, how well it does, for whom, and how to make it again.
 
     python experiments/robustness.py MODEL --data 'folder:data/celebamask_mini?val' --json robustness.json
-    python experiments/model_card.py MODEL --robustness robustness.json [--notes NOTES.md] --out docs/models/NAME.md
+    python experiments/model_card.py MODEL --robustness robustness.json [--notes NOTES.md] --out NAME.md
 
 Everything but the notes comes from the model's own description (`model.json`) and from the scores in the JSON, so that
 the card cannot say what was not measured.
