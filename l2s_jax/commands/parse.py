@@ -6,7 +6,8 @@
 
 and what else is asked for: NAME_mask.png (--regions), NAME_CLASS.png (--masks), NAME_cutout.png (--cutout,
 --background). Folders are read with their subfolders, and results lie in the same subfolders of --out. A photo that
-cannot be read is named and skipped, and the exit code is 2. Photos should show one face that fills most of the picture.
+cannot be read is named and skipped, and the exit code is 2. Faces that do not fill a photo are found and looked at
+closely (--crop).
 
 A video gives NAME_overlay.mp4, NAME.json and folders of frames, NAME_labels/000000.png and so on; `camera:0` is the
 first camera, until Ctrl-C. `-` is a photo from standard input, and --out - writes one picture to standard output: the
