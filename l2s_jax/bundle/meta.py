@@ -13,6 +13,9 @@ from input_pipeline.labels import LabelSet
 FORMAT = 1
 """Version of the folder layout; readers refuse any other."""
 
+MOST_PARAMETERS = 2**31
+"""Largest model that is read: a file that says more is hostile or damaged, and reading it would take minutes."""
+
 # Names are printed to terminals and become folder names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -118,7 +121,7 @@ def from_json(content: object, source: str) -> Meta:
         scores=get("scores", dict, lambda s: isinstance(s.get("metrics", {}), dict)),
         provenance=get("provenance", dict),
         familiar=get("familiar", dict),
-        parameters=get("parameters", int, lambda n: n >= 0),
+        parameters=get("parameters", int, lambda n: 0 <= n <= MOST_PARAMETERS),
         sha256=get("sha256", str, _SHA256.fullmatch),
     )
 

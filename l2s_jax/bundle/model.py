@@ -115,7 +115,7 @@ def load(path: str | os.PathLike) -> Bundle:
     """
     path = Path(path)
     meta = read_meta(path)
-    return Bundle(path, meta, tensors.read(path / TENSOR_FILE, meta.sha256))
+    return Bundle(path, meta, tensors.read(path / TENSOR_FILE, meta.sha256, meta.parameters))
 
 
 def fit(bundle: Bundle, abstract: Mapping) -> Mapping:

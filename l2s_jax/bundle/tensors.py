@@ -1,6 +1,8 @@
 """Store nested dicts of arrays as one safetensors file."""
 
+import os
 import re
+import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +18,7 @@ UNREADABLE = (SafetensorError, AttributeError, TypeError, ValueError)
 """What safetensors raises for a damaged header, for a dtype that numpy lacks and for a shape that no array can have."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+_MAX_HEADER, _MAX_ITEM = 100 * 10**6, 8  # bytes; safetensors reads no longer header
 _MAX_NAME = 500  # bounds how deep dicts nest
 
 
@@ -34,17 +37,22 @@ def write(path: Path, tree: Mapping) -> int:
     return sum(leaf.size for leaf in flat.values())
 
 
-def read(path: Path, sha256: str) -> dict:
+def read(path: Path, sha256: str, parameters: int) -> dict:
     """Read the nested dict of numpy arrays in `path`.
 
     Args:
       path: a safetensors file. Hostile: safetensors checks sizes and places against the file's length.
       sha256: hex digest that the file must have.
+      parameters: how many numbers it must hold; a longer file is refused before it is read.
 
     Raises:
-      UserError: missing, truncated or damaged file, or another digest.
+      UserError: missing, truncated or damaged file, none at all (a pipe, a device), a longer one, or another digest.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            raise ValueError("it is no file")
+        if os.path.getsize(path) > _MAX_HEADER + _MAX_ITEM * parameters:
+            raise ValueError(f"it is longer than the {parameters:,} numbers of its model.json")
         with safe_open(path, framework="np") as file:  # reads no more than the header
             if files.sha256(path) != sha256:
                 raise UserError(

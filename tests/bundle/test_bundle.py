@@ -200,12 +200,28 @@ def test_numbers_of_another_width_are_refused(saved, fake):
         load_model(saved)
 
 
+@pytest.mark.parametrize("numbers", [2, 2**39])
+def test_a_huge_file_is_not_read(saved, numbers):
+    """Sparse: 200 GB on paper, that hold what the header says; hashing them would take minutes."""
+    forge(saved, {"a": {"dtype": "F32", "shape": [5 * 10**10], "data_offsets": [0, 2 * 10**11]}})
+    os.truncate(saved / bundle.TENSOR_FILE, 2 * 10**11)
+    edit_json(saved, parameters=numbers)
+    with pytest.raises(UserError, match=r"is longer than the 2 numbers of its model\.json|its field 'parameters'"):
+        bundle.load(saved)
+
+
 def test_a_huge_header_is_not_read(saved):
-    with open(saved / bundle.TENSOR_FILE, "wb") as stream:  # sparse: 1 TiB on paper
-        stream.write(struct.pack("<Q", 2**39))
-        stream.truncate(2**40)
+    forge(saved, {}, length=2**39)
     with pytest.raises(UserError, match="header too large"):
         bundle.load(saved)
+
+
+@pytest.mark.parametrize("name", [bundle.TENSOR_FILE, bundle.JSON_FILE])
+def test_nobody_waits_at_a_pipe(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(UserError, match=r"it is no file|holds no model"):
+        load_model(saved)
 
 
 @pytest.mark.parametrize(
