@@ -25,14 +25,13 @@ CONFIGS = {
     "segface_pyramid": partial(tiny_segface.config, model__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"),
 }
 MORE = {
-    "latents2segments": tiny_l2s.quiet,
     "latents2segments_published": tiny_l2s.published,
     "segface_mirror": partial(tiny_segface.config, model__mirror=True),
     "segface_half": partial(tiny_segface.config, model__decoder__doublings=1),
     "segface_warp": partial(tiny_segface.config, model__warp="exact"),
     **{
         f"segface_{kind}": partial(tiny_segface.config, model__backbone=f"tiny_{kind}")
-        for kind in ("mini", "mobilenet", "convnext", "resnet", "efficientnet", "swin", "swinv2")
+        for kind in ("mini", "mobilenet", "convnext", "resnet", "efficientnet", "swinv2")
     },
 }
 

@@ -66,7 +66,8 @@ class ResNet(nn.Module):
           train: whether to use batch statistics and stochastic depth.
         """
         x = ConvNorm(self.width, 7, 2, activation=nn.relu, dtype=self.dtype, name="stem")(images, train=train)
-        x = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after the ReLU, zeros change no maximum
+        x = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2))
         rates = iter(drop_rates(self.stochastic_depth, sum(self.depths)))
         maps = []
         for s, depth in enumerate(self.depths):
