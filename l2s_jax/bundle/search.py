@@ -17,7 +17,7 @@ RUNS = Path("runs")
 SHIPPED = Path(__file__).parents[1] / "pretrained"
 """Folder of the models that come with the package."""
 
-DEFAULT_PARSER = SHIPPED / "l2s-synthetic"
+DEFAULT_PARSER = SHIPPED / "parser-small"
 """The model of `Parser()` and of `l2s parse` without --model."""
 
 

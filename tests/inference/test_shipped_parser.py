@@ -1,0 +1,60 @@
+"""The parser that comes with the package, on the public-domain portrait of scikit-image."""
+
+import numpy as np
+import pytest
+import skimage.data
+
+from l2s_jax import Parser, bundle
+
+PLACES = {  # (x, y) in the portrait
+    "hair": (226, 40),
+    "r_brow": (203, 90),
+    "l_brow": (251, 93),
+    "r_eye": (203, 101),
+    "l_eye": (248, 103),
+    "nose": (224, 118),
+    "mouth": (222, 145),
+    "l_lip": (223, 152),
+    "skin": (190, 130),
+    "neck": (222, 178),
+    "background": (400, 100),
+}
+
+
+@pytest.fixture(scope="module")
+def parser():
+    return Parser()
+
+
+def test_it_is_small_and_says_whose_faces_it_learned_from():
+    meta = bundle.read_meta(bundle.DEFAULT_PARSER)
+    assert meta.name == "parser-small"
+    assert meta.parameters < 1_821_085
+    assert (bundle.DEFAULT_PARSER / bundle.TENSOR_FILE).stat().st_size <= 8 * 2**20
+    assert "non-commercial" in meta.licence
+    assert meta.provenance["command"] == "l2s train --config parser_small"
+
+
+def test_the_parts_of_a_strangers_photo_are_where_they_are(parser):
+    parsing = parser(skimage.data.astronaut())
+    found = {name: parsing.label_set.names[parsing.ids[y, x]] for name, (x, y) in PLACES.items()}
+    assert found == {name: name for name in PLACES}
+    (face,) = parsing.faces
+    assert 170 < face.left + face.side / 2 < 280
+    assert parsing.region("face").mean() < 0.06  # the suit is no face
+
+
+def test_a_face_is_found_small_and_off_the_middle_too(parser):
+    portrait = skimage.data.astronaut()
+    scene = np.full((512, 640, 3), 128, np.uint8)
+    scene[200:456, 380:636] = portrait[::2, ::2]
+    parsing = parser(scene)
+    (face,) = parsing.faces
+    assert abs(face.left + face.side / 2 - (380 + 226 / 2)) < 20
+    nose_x, nose_y = 380 + 224 // 2, 200 + 118 // 2
+    assert parsing.mask("nose")[nose_y, nose_x]
+
+
+def test_there_is_no_face_in_a_picture_without_one(parser):
+    rows = np.linspace(0, 255, 200).astype(np.uint8)
+    assert parser(np.repeat(rows[:, None, None], 200, axis=1).repeat(3, axis=2)).faces == ()
