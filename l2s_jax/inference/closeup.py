@@ -24,6 +24,8 @@ CelebAMask-HQ, of standard deviations .016, .014 and .050, .032."""
 
 _KINDS = 3
 """Different features that make a face; fewer are a spot that looks like one."""
+_SURE = 0.65
+"""Mean probability of the features of a face; those that are seen in clouds and cloth are less sure."""
 _SPECK = 4
 """Pixels of the network's square from which a feature counts."""
 _OFF, _LEAST, _MOST = 0.25, 0.5, 2.0
@@ -59,6 +61,7 @@ def find(probabilities: np.ndarray, shape: tuple[int, int], rule: ResizeRule, la
     size = probabilities.shape[0]
     box = rule.box(*shape, size)
     ids = probabilities[box.top : box.bottom, box.left : box.right].argmax(axis=-1)
+    sure = probabilities[box.top : box.bottom, box.left : box.right].max(axis=-1)
     kinds = np.stack([np.isin(ids, classes) for classes in _features(label_set)] or [np.zeros(ids.shape, bool)])
     reach = 2 * (size // 40) + 1
     near = cv2.dilate(kinds.any(axis=0).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
@@ -67,7 +70,7 @@ def find(probabilities: np.ndarray, shape: tuple[int, int], rule: ResizeRule, la
     faces = []
     for number in range(1, count):
         parts = kinds & (places == number)
-        if _is_face(parts):
+        if _is_face(parts) and sure[parts.any(axis=0)].mean() >= _SURE:
             faces.append(_square(parts.any(axis=0), scale))
     return sorted(faces, key=lambda face: -face.side)
 
@@ -97,6 +100,35 @@ def _square(pixels: np.ndarray, scale: np.ndarray) -> Square:
     return Square(round(left), round(top), max(round(side), 1))
 
 
+def tiles(shape: tuple[int, int]) -> list[Square]:
+    """Return overlapping squares of half the longer side that cover a picture, to look for smaller faces in."""
+    side = -(-max(shape) // 2)
+    tops, lefts = (
+        np.linspace(0, max(length - side, 0), 1 if length <= side else 1 + -(-2 * (length - side) // side))
+        for length in shape
+    )
+    return [Square(round(left), round(top), side) for top in tops for left in lefts]
+
+
+def inside(square: Square, faces: Sequence[Square]) -> list[Square]:
+    """Return faces that were found in a cut, in pixels of the picture."""
+    return [Square(square.left + face.left, square.top + face.top, face.side) for face in faces]
+
+
+def distinct(faces: Sequence[Square]) -> list[Square]:
+    """Return every face once, the largest first: of those whose middles are near one another, the first."""
+    kept: list[Square] = []
+    for face in sorted(faces, key=lambda face: -face.side):
+        near = (max(abs(_middle(face) - _middle(other))) < other.side / 4 for other in kept)
+        if not any(near):
+            kept.append(face)
+    return kept
+
+
+def _middle(square: Square) -> np.ndarray:
+    return np.array([square.left, square.top]) + square.side / 2
+
+
 def confirmed(square: Square, probabilities: np.ndarray, rule: ResizeRule, label_set: LabelSet) -> Square | None:
     """Return the square of a face as it is found at a closer look, or None: it was none.
 
@@ -106,9 +138,8 @@ def confirmed(square: Square, probabilities: np.ndarray, rule: ResizeRule, label
       rule, label_set: as for `find`.
     """
     for face in find(probabilities, (square.side, square.side), rule, label_set):
-        middle = np.array([face.left, face.top]) + face.side / 2
-        if abs(middle / square.side - 0.5).max() < _OFF and _LEAST < face.side / square.side < _MOST:
-            return Square(square.left + face.left, square.top + face.top, face.side)
+        if abs(_middle(face) / square.side - 0.5).max() < _OFF and _LEAST < face.side / square.side < _MOST:
+            return inside(square, [face])[0]
     return None
 
 

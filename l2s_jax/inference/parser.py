@@ -157,6 +157,7 @@ class Parser:
             closeup.find(whole, image.shape[:2], self.resize, self.label_set)
             for image, whole in zip(images, wholes, strict=True)
         ]
+        self._search(images, found, batch_size)
         doubtful = [closeup.worth(faces, image.shape[:2]) for faces, image in zip(found, images, strict=True)]
         looks = self._cuts(images, found, doubtful, batch_size)
         for number, faces in enumerate(found):
@@ -170,6 +171,18 @@ class Parser:
                 parts = [(face, processing.Planes(next(pieces), face.side, face.side, self.resize)) for face in faces]
                 planes = closeup.Mosaic(parts, image.shape[:2])
             yield self._decided(image, planes, tuple(faces))
+
+    def _search(self, images: Sequence[np.ndarray], found: list[list[closeup.Square]], batch_size: int) -> None:
+        """Look for smaller faces in the pictures in which none was found, and add them."""
+        tiles = [[] if faces else closeup.tiles(image.shape[:2]) for image, faces in zip(images, found, strict=True)]
+        looks = self._cuts(images, tiles, [True] * len(tiles), batch_size)
+        for number, squares in enumerate(tiles):
+            seen = []
+            for square in squares:
+                shape = (square.side, square.side)
+                faces = closeup.find(next(looks), shape, self.resize, self.label_set)
+                seen += closeup.inside(square, faces)
+            found[number] += closeup.distinct(seen)
 
     def _cuts(self, images, found, wanted, batch_size: int) -> Iterator[np.ndarray]:
         """Yield the probabilities [S, S, K] of every face found in the pictures that are wanted, in order."""
