@@ -3,7 +3,23 @@
 import jax
 import jax.numpy as jnp
 
+from input_pipeline.errors import UserError
 from l2s_jax.types import PyTree
+
+
+class NotFiniteError(UserError):
+    """A training met a NaN or an infinity.
+
+    Args:
+      what: the array or metric, and what became of it ("loss of step 'train' became nan").
+      step: the batch number it is noticed at, from 1.
+    """
+
+    def __init__(self, what: str, step: int):
+        super().__init__(
+            f"{what} at step {step}; the checkpoint before it is kept, lower the learning rate or check the data"
+        )
+        self.step = step
 
 
 def first_not_finite(state: PyTree) -> str | None:

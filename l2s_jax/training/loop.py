@@ -5,6 +5,7 @@ position saved is the one after the last batch TRAINED on. A run of N steps and 
 N - k, end with bit-identical states.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -14,11 +15,14 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax.peaks import peak
@@ -74,7 +78,7 @@ def train(
 
     Raises:
       UserError: the config does not fit the devices or the workdir, the workdir is not writable, all checkpoints are
-        damaged, or a loss or the weights are not finite.
+        damaged, or a loss or the weights are not finite: the batch is written to `not_finite/` in the workdir.
     """
     started = time.monotonic()
     if jax.process_index() != 0:
@@ -95,27 +99,31 @@ def train(
             contextlib.closing(_writer(config, root, step, display.message)) as writer,
             contextlib.closing(DevicePrefetcher(batches, place, max(config.train.steps - step, 0))) as prefetcher,
         ):
-            return _loop(
-                _Run(
-                    config=config,
-                    root=root,
-                    system=system,
-                    steps=steps,
-                    evaluate=evaluate,
-                    batches=prefetcher,
-                    writer=writer,
-                    display=display,
-                    stop=stop,
-                    started=started,
-                    meter=progress.Meter(
-                        config.data.batch_size, peak(mesh.devices.flat[0].device_kind, config.precision.compute)
-                    ),
-                    state=state,
-                    step=step,
-                    saved=step,
-                    memory=memory,
-                )
+            run = _Run(
+                config=config,
+                root=root,
+                system=system,
+                steps=steps,
+                evaluate=evaluate,
+                batches=prefetcher,
+                writer=writer,
+                display=display,
+                stop=stop,
+                started=started,
+                meter=progress.Meter(
+                    config.data.batch_size, peak(mesh.devices.flat[0].device_kind, config.precision.compute)
+                ),
+                state=state,
+                step=step,
+                saved=step,
+                memory=memory,
+                positions=collections.deque(maxlen=config.train.log_every),
             )
+            try:
+                return _loop(run)
+            except finite.NotFiniteError as error:
+                prefetcher.close()
+                raise UserError(f"{error}; {_save_batch(run, batches, error.step)}") from error
 
 
 def exported_state(
@@ -154,6 +162,7 @@ class _Run:
       step: `state.step`, without waiting for the devices.
       saved: step of the latest checkpoint; without one, the step at which the run began.
       memory: what the loop remembers in checkpoints.
+      positions: the last `train.log_every` batch numbers, with the position of the stream before each.
       metrics: metrics of the steps since the last log.
       throttle: limit on the number of steps in flight.
       flops: operations of one device in a call, of the steps called so far, by name and image size.
@@ -175,6 +184,7 @@ class _Run:
     step: int
     saved: int
     memory: Memory
+    positions: collections.deque[tuple[int, dict[str, Any]]]
     metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
     flops: dict[tuple[str, int], float] = dataclasses.field(default_factory=dict)
@@ -206,6 +216,7 @@ def _loop(run: _Run) -> TrainResult:
             break
 
         # Next batch.
+        run.positions.append((run.step + 1, run.batches.get_state()))
         with run.meter.waiting():
             batch = next(run.batches)
 
@@ -307,10 +318,27 @@ def _check_finite(run: _Run) -> None:
     """Refuse to score or save a state that is not finite: no training can resume from it."""
     run.metrics.check()
     if name := finite.first_not_finite(run.state):
-        raise UserError(
-            f"{name} became NaN or infinite at step {run.step}; the checkpoint before it is kept, lower the learning "
-            "rate or check the data"
-        )
+        raise finite.NotFiniteError(f"{name} became NaN or infinite", run.step)
+
+
+def _save_batch(run: _Run, batches: Batches, step: int) -> str:
+    """Read batch number `step` again, write this process's rows for inspection; return the end of the sentence.
+
+    The loop keeps positions and not batches, which may be large; a position gives the same batch to the bit.
+    """
+    position = dict(run.positions).get(step)
+    if position is None:
+        return "no batch was trained on"
+    path = run.root / layout.NOT_FINITE / f"{step}-{jax.process_index()}.npz"
+    try:
+        batches.set_state(position)
+        batch = next(batches)
+        path.parent.mkdir(exist_ok=True)
+        with files.replacing(path) as part, part.open("wb") as file:
+            np.savez(file, **batch)
+    except (UserError, OSError) as reason:
+        return f"its batch is not saved: {reason}"
+    return f"its batch is in {path}"
 
 
 def _save(run: _Run, kind: str, keep: int) -> None:

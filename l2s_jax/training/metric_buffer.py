@@ -5,7 +5,7 @@ import math
 
 import jax
 
-from input_pipeline.errors import UserError
+from l2s_jax.training.finite import NotFiniteError
 from l2s_jax.types import Metrics
 
 
@@ -24,16 +24,13 @@ class MetricBuffer:
         """Fetch pending metrics; call it before saving or evaluating.
 
         Raises:
-          UserError: a metric is NaN or infinite; the message names it and the first step where it is.
+          NotFiniteError: a metric is NaN or infinite; the message names it and the first step where it is.
         """
         pending, self._pending = self._pending, []
         for step, name, metrics in jax.device_get(pending):
             for metric, value in metrics.items():
                 if not math.isfinite(value):
-                    raise UserError(
-                        f"{metric} of step '{name}' became {value} at step {step}; the checkpoint before it is kept, "
-                        "lower the learning rate or check the data"
-                    )
+                    raise NotFiniteError(f"{metric} of step '{name}' became {value}", step)
                 self._values[f"train/{name}/{metric}"].append(float(value))
 
     def means(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from l2s_jax.training import checkpoints, parallel
 
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
+NOT_FINITE = "not_finite"
 
 JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
 """Fields that decide which checkpoint is the best; if one changes, the previous best is discarded."""

@@ -9,6 +9,7 @@ import signal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -303,6 +304,29 @@ def test_a_loss_that_is_not_finite_stops_and_spares_the_checkpoint_before(tmp_pa
     assert saved(tmp_path / "other", "latest") == []
 
 
+@pytest.mark.parametrize(("step", "log_every"), [(1, 3), (4, 3), (5, 3), (6, 3), (6, 20)])
+def test_the_batch_of_a_loss_that_is_not_finite_is_saved(tmp_path, step, log_every):
+    path = tmp_path / "not_finite" / f"{step}-0.npz"
+    with pytest.raises(UserError, match=f"at step {step}; the checkpoint .*; its batch is in {path}"):
+        train(tmp_path, system=counter(limit=step), steps=8, log_every=log_every)
+    wanted = Batches(toy_config())
+    for _ in range(step):
+        batch = next(wanted)
+    with np.load(path, allow_pickle=False) as found:
+        assert set(found) == set(batch)
+        for name in batch:
+            np.testing.assert_array_equal(found[name], batch[name], strict=True)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_batch_that_cannot_be_saved_does_not_hide_what_happened(tmp_path):
+    (tmp_path / "not_finite").write_text("a file")
+    with pytest.raises(
+        UserError, match=r"became nan at step 2; the checkpoint .*; its batch is not saved: .*not_finite"
+    ):
+        train(tmp_path, system=counter(limit=2), steps=3)
+
+
 def overflowing(limit):
     """`counter` whose weight is infinite after step `limit`, though the loss is not."""
 
@@ -320,6 +344,7 @@ def test_weights_that_are_not_finite_are_neither_scored_nor_saved(tmp_path):
     with pytest.raises(UserError, match=lower):  # before the evaluation at the end
         train(tmp_path, evaluated.append, overflowing(5), steps=5, save_every=2)
     assert (evaluated, saved(tmp_path, "best"), saved(tmp_path, "latest")) == ([], [], [4, 2])
+    assert os.listdir(tmp_path / "not_finite") == ["5-0.npz"]
     with pytest.raises(UserError, match=lower):  # before a save without one
         train(tmp_path, evaluated.append, overflowing(5), steps=9, save_every=5)
     assert (evaluated, saved(tmp_path, "latest")) == ([], [4, 2])
