@@ -9,6 +9,7 @@ The lowerings compute the same function (tests/layers/test_depthwise.py):
 * `auto`: by the platform that the program is compiled for: `shifted` on CPUs, `grouped` elsewhere.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -22,6 +23,7 @@ AUTO = jax.make_user_context("auto")
 """What `auto` is inside `with AUTO(lowering)`: for an export to a runtime that has its own depthwise convolution."""
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1, lowering: Lowering = "auto") -> jax.Array:
     """Convolve each channel with its own kernel, zeros around the map.
 
@@ -34,11 +36,27 @@ def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1, lowering: Loweri
     Returns:
       [B, ceil(H / stride), ceil(W / stride), C] in the dtype of x.
     """
-    grouped, shifted = partial(_grouped, stride=stride), partial(_shifted, stride)
+    return _lowered(lowering, _grouped, _shifted, stride, x, kernel)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, stride: int, lowering: Lowering):
+    return depthwise(x, kernel, stride, lowering), (x, kernel)
+
+
+def _backward(stride: int, lowering: Lowering, saved: tuple[jax.Array, jax.Array], dy: jax.Array):
+    return _lowered(lowering, _grouped_backward, _shifted_backward, stride, *saved, dy)
+
+
+depthwise.defvjp(_forward, _backward)
+
+
+def _lowered(lowering: Lowering, grouped: Callable, shifted: Callable, stride: int, *arrays: jax.Array):
+    """Call one of two functions of (stride, *arrays)."""
+    grouped, shifted = partial(grouped, stride), partial(shifted, stride)
     lowering = AUTO.value if lowering == "auto" else lowering
     if lowering != "auto":
-        return {"grouped": grouped, "shifted": shifted}[lowering](x, kernel)
-    return jax.lax.platform_dependent(x, kernel, cpu=shifted, default=grouped)
+        return {"grouped": grouped, "shifted": shifted}[lowering](*arrays)
+    return jax.lax.platform_dependent(*arrays, cpu=shifted, default=grouped)
 
 
 class DepthwiseConv(nn.Module):
@@ -70,7 +88,7 @@ class DepthwiseConv(nn.Module):
         return y + bias.astype(self.dtype)[None, None, None]
 
 
-def _grouped(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+def _grouped(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -81,7 +99,10 @@ def _grouped(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _grouped_backward(stride: int, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.vjp(partial(_grouped, stride), x, kernel)[1](dy)
+
+
 @partial(jax.jit, static_argnums=0)
 def _shifted(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     exact = jnp.promote_types(x.dtype, jnp.float32)
@@ -96,20 +117,12 @@ def _shifted(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     return y.astype(x.dtype)
 
 
-def _shifted_forward(stride: int, x: jax.Array, kernel: jax.Array):
-    return _shifted(stride, x, kernel), (x, kernel)
-
-
 @partial(jax.jit, static_argnums=0)
-def _shifted_backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
+def _shifted_backward(stride: int, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Each output pixel at its place in the input; between them zeros.
     gaps = [(0, size - seen, stride - 1) for size, seen in zip(x.shape[1:3], _seen(x, stride), strict=True)]
     spread = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *gaps, (0, 0, 0)])
-    return _shifted(1, spread, kernel[::-1, ::-1]), _kernel_gradient(x, kernel, dy, stride)
-
-
-_shifted.defvjp(_shifted_forward, _shifted_backward)
+    return depthwise(spread, kernel[::-1, ::-1], 1, "shifted"), _kernel_gradient(x, kernel, dy, stride)
 
 
 def _kernel_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> jax.Array:
