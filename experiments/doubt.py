@@ -63,7 +63,7 @@ def measure(known: Familiar, model: Model, like: Source) -> dict[str, dict[str, 
     kinds = {
         "faces as they are": as_they_are(like),
         "faces as training sees them": as_augmented(model, like, 1),
-        **{name: (each[name] for each in drawn) for name in drawn[0]},
+        **{name: [each[name] for each in drawn] for name in drawn[0]},
         "synthetic faces": as_they_are(open_source(SYNTHETIC, size=model.meta.preprocessing.image_size)),
     }
     found = {name: [known.doubt(image) for image in images] for name, images in kinds.items()}

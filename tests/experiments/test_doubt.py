@@ -26,6 +26,8 @@ def test_it_fits_writes_and_measures(place, monkeypatch):
     assert table["faces as they are"]["pictures"] == 4
     assert set(table) >= {"faces as training sees them", "pencil", "cartoon", "poster", "synthetic faces"}
     assert table["faces as they are"]["median"] < 1 < table["pencil"]["median"]
+    drawn = ("pencil", "coloured pencil", "cartoon", "poster")
+    assert len({table[kind]["median"] for kind in drawn}) == len(drawn)  # every kind is measured by itself
     face = open_source("synthetic:1?val", size=64)[0]["image"]
     parsing = Parser("doubting")(face)
     assert parsing.doubt == pytest.approx(parsing.familiar.doubt(np.asarray(face)))
