@@ -221,11 +221,11 @@ def test_watching_takes_what_is_new_once_it_lies_still(parse, photo, tmp_path, m
     folder = tmp_path / "folder"
     save(folder / "a.png")
     monkeypatch.setattr(album, "_PAUSE", 0.02)
-    finished = []
+    finished, ended = [], threading.Event()
 
     def user():
-        """Copies a photo slowly, changes another, and interrupts when both are there."""
-        for _ in range(500):
+        """Copies a photo slowly once another is parsed, and interrupts when both are there."""
+        for _ in range(5000):  # compiling takes long on a busy machine
             if (tmp_path / "out" / "a.json").exists():
                 break
             time.sleep(0.02)
@@ -233,16 +233,19 @@ def test_watching_takes_what_is_new_once_it_lies_still(parse, photo, tmp_path, m
         for end in (20, 40, len(whole)):
             (folder / "b.png").write_bytes(whole[:end])
             time.sleep(0.01)
-        for _ in range(500):
+        for _ in range(5000):
             if (tmp_path / "out" / "b.json").exists():
                 finished.append(True)
                 break
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
+        while not ended.wait(10):  # an interrupt that comes before the watching is lost
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=user)
     thread.start()
     code, out, _ = parse(folder, "--watch")
+    ended.set()
     thread.join()
     assert finished
     assert code in (0, 2)  # 2 if a slow machine let half a photo lie still
