@@ -25,13 +25,14 @@ CONFIGS = {
     "segface_pyramid": partial(tiny_segface.config, model__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"),
 }
 MORE = {
+    "latents2segments": tiny_l2s.quiet,
     "latents2segments_published": tiny_l2s.published,
     "segface_mirror": partial(tiny_segface.config, model__mirror=True),
     "segface_half": partial(tiny_segface.config, model__decoder__doublings=1),
     "segface_warp": partial(tiny_segface.config, model__warp="exact"),
     **{
         f"segface_{kind}": partial(tiny_segface.config, model__backbone=f"tiny_{kind}")
-        for kind in ("mini", "mobilenet", "convnext", "resnet", "efficientnet", "swinv2")
+        for kind in ("mini", "mobilenet", "convnext", "resnet", "efficientnet", "swin", "swinv2")
     },
 }
 
@@ -62,8 +63,10 @@ def segmenters(name, config):
     stream = np.random.default_rng(0)
 
     def drawn(path, leaf):
-        values = stream.normal(0.1, 0.2, leaf.shape)
-        return jnp.asarray(1 + values**2 if path[-1].key == "var" else values, leaf.dtype)
+        """Like a trained network: every layer keeps the size of what passes, so that rounding is not magnified."""
+        spread = 1 / np.sqrt(np.prod(leaf.shape[:-1])) if leaf.ndim > 1 else 0.1
+        centre = 1.0 if path[-1].key in ("scale", "var") else 0.0
+        return jnp.asarray(stream.normal(centre, spread, leaf.shape), leaf.dtype)
 
     variables = jax.tree.map_with_path(drawn, shapes)
     meta = bundle.Meta(
