@@ -22,13 +22,13 @@ from tests.helpers import tiny_l2s, tiny_segface, tiny_subspaces, tiny_svc
 CONFIGS = {
     "independent_subspaces": tiny_subspaces.config,
     "structure_via_consensus": tiny_svc.config,
+    "segface_half": partial(tiny_segface.config, model__decoder__doublings=1),
     "segface_pyramid": partial(tiny_segface.config, model__pyramid=(8, 8, 8), model__backbone="tiny_mobilenet"),
 }
 MORE = {
     "latents2segments": tiny_l2s.quiet,
     "latents2segments_published": tiny_l2s.published,
     "segface_mirror": partial(tiny_segface.config, model__mirror=True),
-    "segface_half": partial(tiny_segface.config, model__decoder__doublings=1),
     "segface_warp": partial(tiny_segface.config, model__warp="exact"),
     **{
         f"segface_{kind}": partial(tiny_segface.config, model__backbone=f"tiny_{kind}")
@@ -116,7 +116,7 @@ def folder(tmp_path_factory):
 
 
 def test_both_files_compute_the_same_in_a_fresh_process(folder):
-    assert len(list(folder.glob("*-onnx-3.npz"))) == 4  # Independent Subspaces segments in two ways
+    assert len(list(folder.glob("*-onnx-3.npz"))) == 5  # Independent Subspaces segments in two ways
 
 
 @pytest.mark.slow
