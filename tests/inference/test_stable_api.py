@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from l2s_jax import bundle
 from tests.helpers import fake_system
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,8 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.parametrize("code", sorted({FIRST, NOW}), ids=len)
-def test_the_block_runs(place, code):
+def test_the_block_runs(place, code, monkeypatch):
+    monkeypatch.setattr(bundle, "DEFAULT_PARSER", place / "runs" / "demo" / "model")
     names = {}
     exec(code, names)
     parsing, editor = names["parsing"], names["editor"]

@@ -120,7 +120,8 @@ def test_too_little_room_is_said_before_copying(train, tmp_path, monkeypatch):
     assert files_in(tmp_path / "cache") == []
 
 
-def test_where_copies_lie():
+def test_where_copies_lie(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert str(remote.cache_folder({"L2S_CACHE": "/x"})) == "/x/records"
     assert str(remote.cache_folder({})) == os.path.expanduser("~/.cache/l2s_jax/records")
 
