@@ -42,8 +42,8 @@ def rows(model: Model, source: Source, batch_size: int = 20) -> tuple[np.ndarray
             if len(f1) == len(source):
                 break  # the rest is padding
             counts = segmentation.confusion_on_host(ids, mask, classes)
-            right, truth = np.diag(counts), counts.sum(axis=1)
-            f1.append(np.where(truth > 0, 2 * right / np.maximum(truth + counts.sum(axis=0), 1), np.nan))
+            truth = counts.sum(axis=1)
+            f1.append(segmentation.picture_f1(counts))
             shares.append(truth / max(truth.sum(), 1))
             skin = image[mask == system.label_set["skin"]]
             light.append(127.5 * (1 + skin.mean()) if len(skin) else np.nan)

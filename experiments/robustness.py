@@ -22,6 +22,7 @@ import numpy as np
 from input_pipeline import files
 from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
+from input_pipeline.images.augment import compressed
 from input_pipeline.images.geometry import square_matrix, warp
 from input_pipeline.images.occlusion import occlude
 from input_pipeline.labels import IGNORE
@@ -72,7 +73,7 @@ def conditions(side: int) -> dict[str, list[Change]]:
         "half the size, off-centre": [_view(side, scale=0.5, shift=0.2)],
         "a quarter of the light": [plain, _pixels(lambda image, _: cv2.convertScaleAbs(image, alpha=0.25))],
         "noise of 25 levels": [plain, _pixels(_noisy)],
-        "JPEG of quality 10": [plain, _pixels(_worn)],
+        "JPEG of quality 10": [plain, _pixels(lambda image, _: compressed(image, 10))],
         "hidden by patches": [plain, _hidden],
     }
 
@@ -81,25 +82,11 @@ def _noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(image + rng.normal(0, 25, image.shape)), 0, 255).astype(np.uint8)
 
 
-def _worn(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    del rng
-    worn = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 10))[1]  # OpenCV means BGR
-    return cv2.imdecode(worn, cv2.IMREAD_COLOR)[..., ::-1]
-
-
 def merged_scores(counts: np.ndarray, names: Sequence[str]) -> dict:
     """Return `segmentation.scores` of the classes of `MERGED`; whatever is in none of them is background."""
     groups = ["background", *MERGED]
     table = [next((i for i, group in enumerate(groups) if name in MERGED.get(group, ())), 0) for name in names]
-    membership = np.eye(len(groups), dtype=np.int64)[table]
-    return segmentation.scores(membership.T @ counts @ membership, groups)
-
-
-def challenge_f1(counts: np.ndarray) -> float:
-    """Return the mean F1 over the classes that one picture shows, from its confusion matrix [K, K], rows = truth."""
-    right, truth, found = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    shown = truth > 0
-    return float(np.mean(2 * right[shown] / (truth[shown] + found[shown])))
+    return segmentation.scores(segmentation.merged(counts, np.array(table)), groups)
 
 
 def measure(model: Model, examples: Sequence[Example], seed: int) -> dict[str, dict]:
@@ -121,13 +108,16 @@ def measure(model: Model, examples: Sequence[Example], seed: int) -> dict[str, d
             covered, called = covered + hidden.sum(), called + np.isin(found[hidden], face).sum()
             truth = np.where(hidden, IGNORE, example["mask"])
             one = segmentation.confusion_on_host(found, truth, classes)
-            counts, challenge = counts + one, [*challenge, challenge_f1(one)]
+            counts, challenge = counts + one, [*challenge, np.nanmean(segmentation.picture_f1(one))]
         table[name] = _row(counts, challenge, names) | {"hidden_as_face": float(called / covered) if covered else None}
     masks = np.stack([_view(side)(example, np.random.default_rng(0))["mask"] for example in examples])
     places = segmentation.position_counts(masks, np.ones(len(masks)), classes)
     guess = places.argmax(axis=-1)
     each = [segmentation.confusion_on_host(guess, mask, classes) for mask in masks]
-    return table | {"mean mask": _row(sum(each), [challenge_f1(one) for one in each], names) | {"hidden_as_face": None}}
+    return table | {
+        "mean mask": _row(sum(each), [np.nanmean(segmentation.picture_f1(one)) for one in each], names)
+        | {"hidden_as_face": None}
+    }
 
 
 def _row(counts: np.ndarray, challenge: Sequence[float], names: Sequence[str]) -> dict:

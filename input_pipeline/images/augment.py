@@ -210,7 +210,7 @@ def _photograph(image: np.ndarray, options: Augment, rng: np.random.Generator) -
     if rng.random() < options.noise:
         image = _with_noise(image, rng.uniform(0, options.noise_sigma), rng)
     if rng.random() < options.jpeg:
-        image = _compressed(image, int(rng.integers(options.jpeg_quality, 96)))
+        image = compressed(image, int(rng.integers(options.jpeg_quality, 96)))
     return image
 
 
@@ -220,7 +220,8 @@ def _with_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np
     return cv2.add(image, cv2.LUT(draws, np.rint(sigma * _NORMAL).astype(np.int16)), dtype=cv2.CV_8U)
 
 
-def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
+def compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return an image uint8 [H, W, 3] after JPEG compression of a quality in 1..95."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("RGB"))

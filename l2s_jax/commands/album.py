@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from input_pipeline.errors import UserError
 from l2s_jax import progress
 from l2s_jax.commands import mask_files, photos, results
@@ -44,8 +42,7 @@ class Task(NamedTuple):
 def warm_up(parser: Parser, batch_size: int) -> float:
     """Compile the program of this batch size; return the seconds it took."""
     start = time.perf_counter()
-    blank = np.zeros((parser.image_size, parser.image_size, 3), np.uint8)
-    list(parser.batch([blank], batch_size))
+    parser.compile(batch_size)
     return time.perf_counter() - start
 
 

@@ -15,6 +15,14 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def regions(text: str) -> tuple[str, ...]:
+    """Parse names between commas; one named twice counts once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of regions: write names with commas, hair,eyes")
+    return names
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add `--config.a.b=v` to the help; `cli` reads it into `args.overrides`."""
     parser.add_argument(

@@ -75,7 +75,7 @@ def _web(args: argparse.Namespace, segmenter) -> int:
     with extra("export", "the page"):
         from l2s_jax.web import static_page
     if args.runtime is None:
-        raise UserError("the page needs the runtime of browsers: `npm pack onnxruntime-web@1.30.0`, then --runtime")
+        raise UserError(f"the page needs the runtime of browsers, --runtime TGZ: {static_page.FETCHED}")
     if args.out.exists() and not static_page.is_ours(args.out) and (args.out.is_file() or any(args.out.iterdir())):
         raise UserError(f"'{args.out}' holds something that `l2s export` did not write: choose another --out")
     return static_page.write(args.out, segmenter, static_page.read_runtime(args.runtime))

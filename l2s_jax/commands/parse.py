@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--regions",
         metavar="A,B",
-        type=lambda text: tuple(text.split(",")),
+        type=arguments.regions,
         default=(),
         help="write one mask of these classes; also eyes, brows, ears, lips, face",
     )

@@ -42,9 +42,7 @@ def _port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    import numpy as np
-
-    from l2s_jax.export.segmenter import segmenter
+    from l2s_jax.export.segmenter import describe
     from l2s_jax.inference.editor import Editor
     from l2s_jax.inference.model import load_model
     from l2s_jax.inference.parser import Parser
@@ -54,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     enable_compilation_cache()
     parser = Parser(args.model)
     editor = None if args.editor == "none" else Editor(load_model(args.editor))
-    description = segmenter(parser.predict, parser.variables, parser.label_set, parser.model.meta).description
-    parser(np.zeros((parser.image_size, parser.image_size, 3), np.uint8))  # compiles, before the first photo comes
+    description = describe(parser.label_set, parser.model.meta)
+    parser.compile(1)  # before the first photo comes
     try:
         server = Server((args.host, args.port), parser, editor, description, args.max_upload * 2**20)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -55,8 +56,13 @@ def segmenter(predict: Predict, variables: PyTree, label_set: LabelSet, meta: Me
         prediction = predict(variables, image.astype(jnp.float32) / 127.5 - 1.0)
         return prediction.probabilities, prediction.labels.astype(jnp.uint8)
 
+    return Segmenter(function, meta.preprocessing.image_size, describe(label_set, meta, by))
+
+
+def describe(label_set: LabelSet, meta: Meta, by: str = "") -> dict[str, str]:
+    """Return the description of an exported parser; arguments as for `segmenter`."""
     side = meta.preprocessing.image_size
-    description = {
+    return {
         "written_by": WRITTEN_BY,
         "name": meta.name,
         "system": meta.system,
@@ -72,4 +78,11 @@ def segmenter(predict: Predict, variables: PyTree, label_set: LabelSet, meta: Me
         "outputs": f"probabilities: float32 [batch, {side}, {side}, {len(label_set)}]; labels: uint8 "
         f"[batch, {side}, {side}], ids of `classes`",
     }
-    return Segmenter(function, side, description)
+
+
+def is_described(path: Path) -> bool:
+    """Tell whether a JSON file is a description that `l2s export` wrote."""
+    try:
+        return json.loads(path.read_bytes())["written_by"] == WRITTEN_BY
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -9,14 +9,13 @@ writes it again.
 """
 
 import datetime
-import json
 from pathlib import Path
 
 import jax
 import jax.export
 
 from input_pipeline import files
-from l2s_jax.export.segmenter import WRITTEN_BY, Segmenter
+from l2s_jax.export.segmenter import Segmenter, is_described
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -28,10 +27,7 @@ def description_of(path: Path) -> Path:
 
 def is_ours(path: Path) -> bool:
     """Tell whether `l2s export` wrote this file: its description lies beside it."""
-    try:
-        return json.loads(description_of(path).read_bytes())["written_by"] == WRITTEN_BY
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return is_described(description_of(path))
 
 
 def write(path: Path, segmenter: Segmenter, command: str) -> int:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from input_pipeline.errors import UserError
 from input_pipeline.images.resize_rules import ResizeRule
-from input_pipeline.labels import LabelSet
+from input_pipeline.labels import REGIONS, LabelSet
 from l2s_jax.inference.processing import Planes
 
 FEATURES = ("brows", "eyes", "nose", "lips")
@@ -83,13 +82,8 @@ def _is_face(parts: np.ndarray) -> bool:
 
 def _features(label_set: LabelSet) -> list[tuple[int, ...]]:
     """Return the classes of each feature that the label set tells apart."""
-    found = []
-    for name in FEATURES:
-        try:
-            found.append(label_set.region(name))
-        except UserError:
-            continue  # a set without this feature
-    return found
+    parts = ({name, *REGIONS.get(name, ())} & set(label_set.names) for name in FEATURES)
+    return [label_set.region(*names) for names in parts if names]
 
 
 def _square(pixels: np.ndarray, scale: np.ndarray) -> Square:

@@ -19,6 +19,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.types import Example
 from l2s_jax import bundle
 from l2s_jax.inference import closeup, familiar, processing
+from l2s_jax.inference.closeup import Square
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
@@ -153,46 +154,46 @@ class Parser:
     def _closely(self, chunk: Sequence[tuple], batch_size: int) -> Iterator[Parsing]:
         """Look again at the faces of pictures that they do not fill: to be sure of each, and then to parse it."""
         images, _, wholes = zip(*chunk, strict=True)
+        shapes = [image.shape[:2] for image in images]
         found = [
-            closeup.find(whole, image.shape[:2], self.resize, self.label_set)
-            for image, whole in zip(images, wholes, strict=True)
+            closeup.find(whole, shape, self.resize, self.label_set) for whole, shape in zip(wholes, shapes, strict=True)
         ]
-        self._search(images, found, batch_size)
-        doubtful = [closeup.worth(faces, image.shape[:2]) for faces, image in zip(found, images, strict=True)]
-        looks = self._cuts(images, found, doubtful, batch_size)
-        for number, faces in enumerate(found):
-            if doubtful[number]:
-                sure = (closeup.confirmed(face, next(looks), self.resize, self.label_set) for face in faces)
-                found[number] = [face for face in sure if face is not None]
-        pieces = self._cuts(images, found, doubtful, batch_size)
-        for image, whole, faces, again in zip(images, wholes, found, doubtful, strict=True):
+        # Smaller faces, where none was found.
+        tiles = [[] if faces else closeup.tiles(shape) for faces, shape in zip(found, shapes, strict=True)]
+        looks = self._looks(images, tiles, batch_size)
+        found = [faces or self._in_tiles(squares, looks) for faces, squares in zip(found, tiles, strict=True)]
+        doubtful = [closeup.worth(faces, shape) for faces, shape in zip(found, shapes, strict=True)]
+        looks = self._looks(images, _where(doubtful, found), batch_size)
+        found = [self._sure(faces, looks) if doubt else faces for faces, doubt in zip(found, doubtful, strict=True)]
+        looks = self._looks(images, _where(doubtful, found), batch_size)
+        for image, whole, faces, doubt in zip(images, wholes, found, doubtful, strict=True):
             planes = self._planes(image, whole)
-            if again and faces:
-                parts = [(face, processing.Planes(next(pieces), face.side, face.side, self.resize)) for face in faces]
+            if doubt and faces:
+                parts = [(face, processing.Planes(next(looks), face.side, face.side, self.resize)) for face in faces]
                 planes = closeup.Mosaic(parts, image.shape[:2])
             yield self._decided(image, planes, tuple(faces))
 
-    def _search(self, images: Sequence[np.ndarray], found: list[list[closeup.Square]], batch_size: int) -> None:
-        """Look for smaller faces in the pictures in which none was found, and add them."""
-        tiles = [[] if faces else closeup.tiles(image.shape[:2]) for image, faces in zip(images, found, strict=True)]
-        looks = self._cuts(images, tiles, [True] * len(tiles), batch_size)
-        for number, squares in enumerate(tiles):
-            seen = []
-            for square in squares:
-                shape = (square.side, square.side)
-                faces = closeup.find(next(looks), shape, self.resize, self.label_set)
-                seen += closeup.inside(square, faces)
-            found[number] += closeup.distinct(seen)
-
-    def _cuts(self, images, found, wanted, batch_size: int) -> Iterator[np.ndarray]:
-        """Yield the probabilities [S, S, K] of every face found in the pictures that are wanted, in order."""
+    def _looks(
+        self, images: Sequence[np.ndarray], squares: Sequence[Sequence[Square]], batch_size: int
+    ) -> Iterator[np.ndarray]:
+        """Yield the probabilities [S, S, K] of every square of every picture, in order, as they are asked for."""
         cuts = (
-            {"image": closeup.cut(image, face)}
-            for image, faces, want in zip(images, found, wanted, strict=True)
-            for face in faces
-            if want
+            {"image": closeup.cut(image, square)} for image, own in zip(images, squares, strict=True) for square in own
         )
         return (probabilities for _, _, probabilities in self._predicted(cuts, batch_size))
+
+    def _in_tiles(self, tiles: Sequence[Square], looks: Iterator[np.ndarray]) -> list[Square]:
+        """Return the faces that are found in the tiles of a picture; `looks` yields the probabilities of each."""
+        seen = []
+        for tile in tiles:
+            faces = closeup.find(next(looks), (tile.side, tile.side), self.resize, self.label_set)
+            seen += closeup.inside(tile, faces)
+        return closeup.distinct(seen)
+
+    def _sure(self, faces: Sequence[Square], looks: Iterator[np.ndarray]) -> list[Square]:
+        """Return the faces that a closer look confirms; `looks` yields the probabilities of each."""
+        closer = (closeup.confirmed(face, next(looks), self.resize, self.label_set) for face in faces)
+        return [face for face in closer if face is not None]
 
     def _planes(self, image: np.ndarray, probabilities: np.ndarray) -> processing.Planes:
         return processing.Planes(probabilities, *image.shape[:2], self.resize)
@@ -234,14 +235,23 @@ class Parser:
         found = np.asarray(self._forward(self.variables, image, landmarks))
         return found if self.label_set == self.model.system.label_set else found @ self._merging
 
+    def compile(self, batch_size: int) -> None:
+        """Compile the program of a batch size now, instead of when the first batch comes."""
+        self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
+
     def _decided(
-        self, image: np.ndarray, planes: processing.Planes, faces: tuple[closeup.Square, ...] | None = None
+        self, image: np.ndarray, planes: processing.Planes, faces: tuple[Square, ...] | None = None
     ) -> Parsing:
         """Return the parsing of an image from its planes."""
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
         return Parsing(ids, confidence, self.label_set, image, planes, faces, self.familiar)
+
+
+def _where(wanted: Sequence[bool], faces: Sequence[Sequence[Square]]) -> list[Sequence[Square]]:
+    """Return the faces of the pictures that are wanted, and none of the others."""
+    return [own if want else [] for want, own in zip(wanted, faces, strict=True)]
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

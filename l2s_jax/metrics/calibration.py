@@ -20,8 +20,7 @@ def reliability_sums(probabilities: np.ndarray, truth: np.ndarray, valid: np.nda
     confidence = probabilities.max(axis=-1)[valid].astype(np.float64)
     right = (probabilities.argmax(axis=-1) == truth)[valid]
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    columns = (None, confidence, right.astype(np.float64))
-    return np.stack([np.bincount(place, weights, BINS) for weights in columns], axis=-1).astype(np.float64)
+    return np.stack([np.bincount(place, weights, BINS) for weights in (None, confidence, right)], axis=-1)
 
 
 def summary(sums: np.ndarray) -> dict:

@@ -79,9 +79,26 @@ def scores(counts: np.ndarray, names: Sequence[str]) -> dict:
     result = _scores(counts, names)
     merged_names, table = merge_sides(names)
     if len(merged_names) < len(names):
-        membership = np.eye(len(merged_names), dtype=np.int64)[table]
-        result["merged"] = _scores(membership.T @ counts @ membership, merged_names)
+        result["merged"] = _scores(merged(counts, table), merged_names)
     return result
+
+
+def merged(counts: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return the confusion matrix int64 [M, M] of merged classes; `table` is int [K], the merged id of each class."""
+    membership = np.eye(np.max(table) + 1, dtype=np.int64)[table]
+    return membership.T @ counts @ membership
+
+
+def picture_f1(counts: np.ndarray) -> np.ndarray:
+    """Return the F1 of each class in one picture, float64 [K], NaN for a class that it does not show.
+
+    Their mean over the classes, then over pictures, is the rule of a public course challenge on CelebAMask-HQ.
+
+    Args:
+      counts: int [K, K], the picture's confusion matrix, rows = truth.
+    """
+    truth = counts.sum(axis=1)
+    return np.where(truth > 0, 2 * np.diag(counts) / np.maximum(truth + counts.sum(axis=0), 1), np.nan)
 
 
 def position_counts(truth: np.ndarray, weight: np.ndarray, num_classes: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from l2s_jax.layers.conv_norm import ConvNorm
 from l2s_jax.layers.fir import bilinear_double
 from l2s_jax.layers.flat_dot import flat_dot_general
+from l2s_jax.layers.resample import depth_to_space
 
 
 class PyramidDecoder(nn.Module):
@@ -35,14 +36,7 @@ class PyramidDecoder(nn.Module):
             x = bilinear_double(self._dense(width, f"from_coarse{i}")(x)) + self._dense(width, f"level{i}")(level)
             x = ConvNorm(width, 3, activation=nn.relu, dtype=self.dtype, name=f"join{i}")(nn.relu(x), train=train)
         logits = self._dense(4 * self.classes, "classifier")(x).astype(jnp.float32)
-        return bilinear_double(_pixels(logits, self.classes))
+        return bilinear_double(depth_to_space(logits))
 
     def _dense(self, features: int, name: str) -> nn.Dense:
         return nn.Dense(features, dtype=self.dtype, dot_general=flat_dot_general, name=name)
-
-
-def _pixels(logits: jax.Array, classes: int) -> jax.Array:
-    """Unfold every cell into 2x2 pixels: [B, h, w, 4 K] -> [B, 2 h, 2 w, K]."""
-    batch, height, width, _ = logits.shape
-    cells = logits.reshape(batch, height, width, 2, 2, classes)
-    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, classes)

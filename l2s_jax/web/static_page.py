@@ -3,18 +3,19 @@
 import base64
 import hashlib
 import io
-import json
 import tarfile
 from pathlib import Path
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax.export import onnx_file
-from l2s_jax.export.segmenter import WRITTEN_BY, Segmenter
+from l2s_jax.export.segmenter import Segmenter, is_described
 from l2s_jax.web.page import DESCRIPTION, ENGINE, PAGE, resource
 
 RUNTIME = "onnxruntime-web-1.30.0.tgz"
 """The npm package with the runtime, as `npm pack onnxruntime-web@1.30.0` leaves it."""
+FETCHED = f"`npm pack {RUNTIME.removesuffix('.tgz').replace('web-', 'web@')}` fetches it"
+"""Where it comes from, for errors."""
 INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 """Its checksum, as npm states it."""
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -26,10 +27,7 @@ _MAX_RUNTIME_BYTES = 512 * 2**20
 
 def is_ours(folder: Path) -> bool:
     """Tell whether `l2s export` wrote this folder."""
-    try:
-        return json.loads((folder / DESCRIPTION).read_bytes())["written_by"] == WRITTEN_BY
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return is_described(folder / DESCRIPTION)
 
 
 def read_runtime(package: Path) -> dict[str, bytes]:
@@ -38,10 +36,9 @@ def read_runtime(package: Path) -> dict[str, bytes]:
     Raises:
       UserError: it is missing, or is not the package of `INTEGRITY`.
     """
-    way_out = f"`npm pack {RUNTIME.removesuffix('.tgz').replace('web-', 'web@')}` fetches it"
-    content = files.read_limited(package, _MAX_RUNTIME_BYTES, "npm package", remedy=way_out)
+    content = files.read_limited(package, _MAX_RUNTIME_BYTES, "npm package", remedy=FETCHED)
     if "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode() != INTEGRITY:
-        raise UserError(f"'{package}' is not {RUNTIME}, whose checksum is known: {way_out}")
+        raise UserError(f"'{package}' is not {RUNTIME}, whose checksum is known: {FETCHED}")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         return {name: archive.extractfile(f"package/dist/{name}").read() for name in RUNTIME_FILES}
 

@@ -63,7 +63,7 @@ def segmenters(name, config):
     stream = np.random.default_rng(0)
 
     def drawn(path, leaf):
-        """Like a trained network: every layer keeps the size of what passes, so that rounding is not magnified."""
+        """Draw weights with which every layer keeps the size of what passes, or rounding is magnified."""
         spread = 1 / np.sqrt(np.prod(leaf.shape[:-1])) if leaf.ndim > 1 else 0.1
         centre = 1.0 if path[-1].key in ("scale", "var") else 0.0
         return jnp.asarray(stream.normal(centre, spread, leaf.shape), leaf.dtype)

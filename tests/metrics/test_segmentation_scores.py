@@ -11,6 +11,7 @@ from l2s_jax.metrics.segmentation import (
     confusion,
     confusion_on_host,
     merge_sides,
+    picture_f1,
     position_counts,
     scores,
 )
@@ -129,3 +130,9 @@ def test_chance_is_what_drawing_classes_scores():
     lucky = scores(confusion_on_host(drawn, truth, 3), ("a", "b", "c"))
     assert found["chance"]["mean_f1"] == pytest.approx(lucky["mean_f1"], abs=0.01)
     assert found["mean_mask"]["mean_f1"] == 1  # a single face is its own mean
+
+
+def test_the_f1_of_a_picture_leaves_out_what_it_does_not_show():
+    counts = np.zeros((3, 3), np.int64)
+    counts[0, 0], counts[0, 1], counts[1, 1] = 6, 2, 4  # class 2 is absent
+    np.testing.assert_allclose(picture_f1(counts), [12 / 14, 8 / 10, np.nan])

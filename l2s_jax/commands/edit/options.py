@@ -4,6 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
+from l2s_jax.commands import arguments
+
 FEATHER = 4
 """Default width of the soft border of `--blend`, pixels of the model's square."""
 
@@ -18,7 +20,7 @@ def add_target(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
 def add_regions(parser: argparse.ArgumentParser, name: str, text: str, *, required: bool = True) -> None:
     """Add the option `name` with one region or more; it is `args.regions`."""
     parser.add_argument(
-        name, metavar="NAME[,NAME]", dest="regions", type=regions, default=(), required=required, help=text
+        name, metavar="NAME[,NAME]", dest="regions", type=arguments.regions, default=(), required=required, help=text
     )
 
 
@@ -41,14 +43,6 @@ def add_output(parser: argparse.ArgumentParser, *, blend: bool = True) -> None:
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add `--seed`."""
     parser.add_argument("--seed", metavar="N", type=count, default=0, help="of the random numbers (default: 0)")
-
-
-def regions(text: str) -> tuple[str, ...]:
-    """Parse names between commas; one named twice counts once."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if "" in names:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of regions: write names with commas, hair,eyes")
-    return names
 
 
 def take(text: str) -> tuple[str, Path]:
