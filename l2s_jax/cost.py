@@ -56,31 +56,55 @@ def frequencies(system: System, steps: int) -> dict[str, float]:
     return {name: counts[name] / len(sample) for name in system.steps}
 
 
-def product_flops(jaxpr: Jaxpr) -> float:
-    """Count the floating-point operations of convolutions and matrix products; a multiply-add is two.
+class Product(NamedTuple):
+    """A convolution or a matrix product, with all its calls.
 
-    These are the model FLOPs of a utilisation, the same on every platform. A scan counts as often as it runs, other
-    loops once; of the branches of a condition, the costliest; zeros at borders count, those between pixels do not.
-    (XLA's own analysis takes a second for a training step, and counts the body of every loop once.)
+    Attributes:
+      flops: floating-point operations; a multiply-add is two.
+      size: bytes of its inputs and its result.
     """
-    return float(sum(map(_product_flops, jaxpr.eqns)))
+
+    flops: float
+    size: float
 
 
-def _product_flops(eqn: JaxprEqn) -> float:
-    inner = list(map(product_flops, _subprograms(eqn.params)))
+def product_flops(jaxpr: Jaxpr) -> float:
+    """Count the floating-point operations of convolutions and matrix products (`products`).
+
+    These are the model FLOPs of a utilisation, the same on every platform. (XLA's own analysis takes a second for a
+    training step, and counts the body of every loop once.)
+    """
+    return float(sum(product.flops for product in products(jaxpr)))
+
+
+def products(jaxpr: Jaxpr) -> list[Product]:
+    """Return the convolutions and matrix products of a program in the order they were written.
+
+    A scan counts as often as it runs, other loops once; of the branches of a condition, the costliest; zeros at borders
+    count, those between pixels do not.
+    """
+    return [product for eqn in jaxpr.eqns for product in _products(eqn)]
+
+
+def _products(eqn: JaxprEqn) -> list[Product]:
+    size = sum(map(_bytes, _variables(eqn.invars))) + sum(map(_bytes, eqn.outvars))
     match eqn.primitive.name:
         case "dot_general":
             (summed, _), _ = eqn.params["dimension_numbers"]
-            return 2 * eqn.outvars[0].aval.size * math.prod(eqn.invars[0].aval.shape[axis] for axis in summed)
+            summed = math.prod(eqn.invars[0].aval.shape[axis] for axis in summed)
+            return [Product(2 * eqn.outvars[0].aval.size * summed, size)]
         case "conv_general_dilated":
             kernel, outputs = eqn.invars[1].aval, eqn.params["dimension_numbers"].rhs_spec[0]
             window = kernel.size // kernel.shape[outputs]
-            return 2 * eqn.outvars[0].aval.size * window / math.prod(eqn.params["lhs_dilation"])
+            return [Product(2 * eqn.outvars[0].aval.size * window / math.prod(eqn.params["lhs_dilation"]), size)]
+    inner = list(map(products, _subprograms(eqn.params)))
+    match eqn.primitive.name:
         case "scan":
-            return eqn.params["length"] * sum(inner)
+            length = eqn.params["length"]
+            return [Product(length * flops, length * size) for body in inner for flops, size in body]
         case "cond":
-            return max(inner)
-    return sum(inner)
+            return max(inner, key=lambda branch: sum(product.flops for product in branch))
+    return [product for program in inner for product in program]
 
 
 def parameters(tree: PyTree) -> int:

@@ -76,6 +76,17 @@ def test_products_are_counted_wherever_they_are():
     assert products(lambda a: jnp.einsum("bij,bkj->bik", a, a), jax.ShapeDtypeStruct((2, 3, 5), jnp.float32)) == 180
 
 
+def test_the_traffic_of_products():
+    row = jax.ShapeDtypeStruct((128, 128), jnp.bfloat16)
+
+    def looped(a, row):
+        a, _ = jax.lax.scan(lambda a, _: (a @ row, None), a.astype(jnp.bfloat16), length=5)
+        return a
+
+    traced = jax.jit(looped).trace(A, row)
+    assert cost.products(traced.jaxpr.jaxpr) == [cost.Product(5 * PRODUCT, 5 * 2 * (64 * 128 + 128 * 128 + 64 * 128))]
+
+
 def test_convolutions_count_each_tap_and_no_zero_between_pixels():
     def conv(x, kernel, groups=1, **options):
         numbers = ("NHWC", "HWIO", "NHWC")

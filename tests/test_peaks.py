@@ -3,7 +3,7 @@
 import pytest
 
 from l2s_jax.config import PRECISIONS
-from l2s_jax.peaks import PEAKS, peak
+from l2s_jax.peaks import ACCELERATORS, PEAKS, peak
 
 
 def test_known_devices():
@@ -23,3 +23,11 @@ def test_a_dtype_without_units_has_none():
 
 def test_the_table_speaks_of_compute_dtypes():
     assert {dtype for peaks in PEAKS.values() for dtype in peaks} == set(PRECISIONS)
+
+
+def test_data_sheets():
+    h200, v5e = ACCELERATORS["h200"], ACCELERATORS["v5e"]
+    assert (h200.memory, h200.bandwidth, h200.links) == (141e9, 4.8e12, 900e9 / 2)
+    assert (v5e.memory, v5e.bandwidth, v5e.links) == (16e9, 819e9, 400e9 / 2)
+    kinds = [kind for one in ACCELERATORS.values() for kind in one.kinds]
+    assert len(kinds) == len(set(kinds))

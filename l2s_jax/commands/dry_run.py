@@ -1,4 +1,4 @@
-"""`l2s train --dry-run`: print shapes, parameters, FLOPs and memory of a config, for any number of devices.
+"""`l2s train --dry-run`: print shapes, parameters, sharding, FLOPs and memory of a config, for any number of devices.
 
 Everything comes from abstract evaluation: no parameter is allocated, so the largest config dry-runs on a laptop.
 """
@@ -6,80 +6,72 @@ Everything comes from abstract evaluation: no parameter is allocated, so the lar
 from collections.abc import Mapping
 
 import jax
-import numpy as np
-from jax.sharding import AbstractMesh
 from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from input_pipeline.errors import UserError
-from l2s_jax import cost, systems
+from input_pipeline.errors import UserError, lookup
+from l2s_jax import cost
 from l2s_jax.commands import console
-from l2s_jax.inference.model import frozen_arguments
-from l2s_jax.training import parallel
-from l2s_jax.types import GLOBAL_VIEW, PyTree, System, TrainState
+from l2s_jax.inference.model import load_model
+from l2s_jax.peaks import ACCELERATORS
+from l2s_jax.training import ahead, footprint
+from l2s_jax.training.footprint import PARTS, Plan
 
 GIB = 2**30
 _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
 
 
-def run(config: ConfigDict, devices: int) -> int:
-    """Print the cost of training `config` on `devices` identical devices.
+def run(config: ConfigDict, devices: int | None, device: str | None = None, topology: str | None = None) -> int:
+    """Print the cost of training `config` on identical devices.
+
+    Args:
+      config: of the training.
+      devices: their number; None = those of the topology, or of this machine.
+      device: a name in `peaks.ACCELERATORS`, into whose memory the training must fit; None = that of the topology.
+      topology: a slice in `ahead.SLICES`, for which the steps are compiled; None = they are not.
 
     Raises:
-      UserError: the batch or the sharding does not fit this number of devices.
+      UserError: the batch or the sharding does not fit this number of devices, the training does not fit a device, or
+        it cannot be compiled for the topology.
     """
-    rows, fsdp = config.data.batch_size // devices, config.parallel.fsdp
-    if rows * devices != config.data.batch_size or devices % fsdp:
-        raise UserError(
-            f"data.batch_size={config.data.batch_size} and parallel.fsdp={fsdp} do not fit {devices} devices; "
-            "choose divisors and multiples of one another"
-        )
-    system = systems.build(config)
-    state = jax.eval_shape(system.init, jax.random.key(0))
-    batch = cost.abstract_batch(system, rows, config.image_size)
-    frozen = frozen_arguments(system)
-    costs = {name: _step_cost(step, state, batch, frozen) for name, step in system.steps.items()}
-    share = cost.frequencies(system, config.train.steps)
-    held = sharded_bytes(state, devices, fsdp)
-    if frozen:
-        held["frozen"] = cost.size_bytes(frozen)  # an upper bound: unsharded
+    devices_ahead = ahead.devices(topology) if topology else []
+    device = topology.partition("-")[0] if topology else device
+    accelerator = lookup(ACCELERATORS, device, "device") if device else None
+    plan = footprint.planned(config, len(devices_ahead) or devices or jax.device_count(), load_model)
+    share, memory = cost.frequencies(plan.system, config.train.steps), plan.memory()
 
     screen = console.out()
-    where = f"{devices} devices" if devices > 1 else "1 device"
-    screen.print(f"[bold]{system.name}[/], {config.image_size} px, batch {config.data.batch_size} on {where}\n")
-    for part in (
-        _shapes(system, state, batch, devices),
-        _networks(system, state),
-        _steps(costs, share, devices),
-        _memory(held, batch, costs, devices),
-    ):
+    where = f"{plan.devices} devices" if plan.devices > 1 else "1 device"
+    screen.print(f"[bold]{plan.system.name}[/], {config.image_size} px, batch {config.data.batch_size} on {where}\n")
+    for part in (_shapes(plan), _networks(plan), _sharding(plan), _steps(plan, share), _memory(plan, memory)):
         screen.print(part)
         screen.print()
-    _total(screen, costs, share, config, devices)
+    _total(screen, plan, share)
+    if accelerator is not None:
+        _check_memory(screen, plan, device, accelerator.memory, sum(memory.values()))
+    if topology:
+        screen.print()
+        screen.print(_compiled(topology, ahead.compiled(plan, devices_ahead)))
     return 0
 
 
-def sharded_bytes(state: TrainState, devices: int, fsdp: int) -> dict[str, int]:
-    """Return the bytes of each part of the state on ONE device, by the rule of training/parallel.py."""
-    mesh = AbstractMesh((devices // fsdp, fsdp), parallel.BATCH_AXES)
-
-    def on_one_device(tree: PyTree) -> int:
-        shards = jax.tree.map(lambda x, s: s.shard_shape(x.shape), tree, parallel.state_shardings(tree, mesh))
-        sizes = jax.tree.map(lambda x, shape: int(np.prod(shape)) * x.dtype.itemsize, tree, shards)
-        return sum(jax.tree.leaves(sizes))
-
-    return {name: on_one_device(getattr(state, name)) for name in ("params", "stats", "ema", "opt_state")}
-
-
-def _step_cost(step, state: TrainState, batch: Mapping, frozen: Mapping[str, PyTree]) -> cost.Cost:
-    return cost.estimate(lambda state, batch, frozen: step(state, batch, GLOBAL_VIEW, **frozen), state, batch, frozen)
+def _check_memory(screen: Console, plan: Plan, device: str, memory: float, needed: int) -> None:
+    """Say that the training fits a device, or raise a UserError that says what would."""
+    if needed <= memory:
+        screen.print(f"Fits {device}, which has {_size(memory)}.")
+        return
+    ways = " or ".join(footprint.remedies(plan, memory, load_model))
+    raise UserError(
+        f"this training needs about {_size(needed)} on each device and {device} has {_size(memory)}; "
+        + (f"it would fit with {ways}" if ways else "neither fewer rows on a device nor parallel.fsdp is enough for it")
+    )
 
 
-def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> Table:
-    grid = console.table("shapes on one device" if devices > 1 else "shapes", "array", "shape", "dtype")
-    variables = jax.eval_shape(system.variables, state)
-    arrays = dict(batch)
+def _shapes(plan: Plan) -> Table:
+    grid = console.table("shapes on one device" if plan.devices > 1 else "shapes", "array", "shape", "dtype")
+    system, batch, arrays = plan.system, plan.batch, dict(plan.batch)
+    variables = jax.eval_shape(system.variables, plan.state)
     if system.predict is not None:
         prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
         arrays["logits"] = prediction.logits
@@ -91,9 +83,9 @@ def _shapes(system: System, state: TrainState, batch: Mapping, devices: int) -> 
     return grid
 
 
-def _networks(system: System, state: TrainState) -> Table:
+def _networks(plan: Plan) -> Table:
     grid = console.table("parameters", "network", ">trained", ">statistics", ">in the exported model")
-    parts = (state.params, state.stats, jax.eval_shape(system.variables, state))
+    parts = (plan.state.params, plan.state.stats, jax.eval_shape(plan.system.variables, plan.state))
     for name in {name: None for part in parts for name in part}:
         sizes = [cost.parameters(part.get(name, {})) for part in parts]
         grid.add_row(name, *(f"{size:,}" if size else "-" for size in sizes))
@@ -101,31 +93,44 @@ def _networks(system: System, state: TrainState) -> Table:
     return grid
 
 
-def _steps(costs: Mapping[str, cost.Cost], share: Mapping[str, float], devices: int) -> Table:
-    columns = ["step", ">runs on", ">a call", *([">on one device"] if devices > 1 else []), ">workspace a device"]
+def _sharding(plan: Plan) -> Table:
+    grid = console.table("what is where", "part", "of", "placed", ">arrays", ">all together", ">on one device")
+    for one in plan.placements:
+        sizes = map(_size, (one.size, one.local))
+        grid.add_row(PARTS[one.part], one.group, one.spec, f"{one.arrays:,}", *sizes)
+    return grid
+
+
+def _steps(plan: Plan, share: Mapping[str, float]) -> Table:
+    several = plan.devices > 1
+    columns = ["step", ">runs on", ">a call", *([">on one device"] if several else []), ">workspace a device"]
     grid = console.table("compiled steps", *columns)
-    for name, one in costs.items():
-        flops = [one.flops * devices, one.flops] if devices > 1 else [one.flops]
+    for name, one in plan.costs.items():
+        flops = [one.flops * plan.devices, one.flops] if several else [one.flops]
         frequency = f"{console.percent(share[name])} of batches"
         grid.add_row(name, frequency, *map(_flops, flops), _size(one.workspace))
     return grid
 
 
-def _memory(held: Mapping[str, int], batch: Mapping, costs: Mapping[str, cost.Cost], devices: int) -> Table:
-    grid = console.table("memory of one device" if devices > 1 else "memory", "what", ">estimate")
-    titles = {"params": "parameters", "stats": "statistics", "ema": "running averages", "opt_state": "optimisers"}
-    titles["frozen"] = "frozen arguments"
-    parts = {titles[name]: size for name, size in held.items()}
-    parts["two batches"] = 2 * cost.size_bytes(batch)
-    parts["activations and gradients, at worst"] = max(one.workspace for one in costs.values())
-    for name, size in parts.items():
+def _memory(plan: Plan, memory: Mapping[str, int]) -> Table:
+    grid = console.table("memory of one device" if plan.devices > 1 else "memory", "what", ">estimate")
+    for name, size in memory.items():
         grid.add_row(name, _size(size))
-    grid.add_row("[bold]together[/]", f"[bold]{_size(sum(parts.values()))}[/]")
+    grid.add_row("[bold]together[/]", f"[bold]{_size(sum(memory.values()))}[/]")
     return grid
 
 
-def _total(screen: Console, costs: Mapping[str, cost.Cost], share: Mapping, config: ConfigDict, devices: int) -> None:
-    per_batch = devices * sum(one.flops * share[name] for name, one in costs.items())
+def _compiled(topology: str, steps: Mapping[str, ahead.Compiled]) -> Table:
+    columns = "step", ">state and batch", ">temporary", ">together", ">compiled in"
+    grid = console.table(f"compiled for {topology}, memory of one device", *columns)
+    for name, one in steps.items():
+        sizes = map(_size, (one.arguments, one.temporary, one.arguments + one.temporary))
+        grid.add_row(name, *sizes, f"{one.seconds:.0f} s")
+    return grid
+
+
+def _total(screen: Console, plan: Plan, share: Mapping[str, float]) -> None:
+    config, per_batch = plan.config, plan.devices * sum(one.flops * share[name] for name, one in plan.costs.items())
     screen.print(
         f"{_flops(per_batch)} a batch on average, {_flops(per_batch / config.data.batch_size)} an image, "
         f"{_flops(per_batch * config.train.steps)} for {config.train.steps:,} batches."
@@ -142,5 +147,5 @@ def _flops(count: float) -> str:
     return f"{count / unit[0]:.3g} {unit[1]}FLOP"
 
 
-def _size(size: int) -> str:
+def _size(size: float) -> str:
     return f"{size / GIB:,.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:,.1f} MiB"

@@ -8,7 +8,7 @@ name is answered with the nearest right one.
 examples:
   l2s train --config demo
   l2s train --config demo --config.train.steps=500 --workdir runs/longer
-  l2s train --config l2s_512x8 --dry-run --devices 8
+  l2s train --config l2s_512x8 --dry-run --devices 8 --device h100
 """
 
 import argparse
@@ -23,11 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="NAME", help="NAME of ./configs/NAME.py or of a shipped config, or a path")
     arguments.add_config(parser)
     parser.add_argument("--workdir", metavar="DIR", type=Path, help="where everything goes (default: runs/NAME)")
-    parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, FLOPs and memory")
+    parser.add_argument("--dry-run", action="store_true", help="only show shapes, parameters, sharding, FLOPs, memory")
     parser.add_argument("--cluster", action="store_true", help="one of several processes (Slurm, TPU pod, ...)")
     parser.add_argument(
         "--devices", metavar="N", type=arguments.natural, help="with --dry-run: numbers for N accelerators"
     )
+    parser.add_argument("--device", metavar="NAME", help="with --dry-run: must fit one, such as h100, h200, v5e, v5p")
+    parser.add_argument("--topology", metavar="SLICE", help="with --dry-run: compile for a TPU slice, such as v5e-256")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,14 +42,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.config is None:
         raise UserError(f"`l2s train` needs --config NAME; there are: {configs.listed(configs.names())}")
-    if args.devices and not args.dry_run:
-        raise UserError("--devices goes with --dry-run; training uses every device it finds")
+    if (args.devices or args.device or args.topology) and not args.dry_run:
+        raise UserError("--devices, --device and --topology go with --dry-run; training uses every device it finds")
+    if args.topology and (args.devices or args.device):
+        raise UserError("--topology says which devices there are: leave out --devices and --device")
     screen = console.out()
     if configs.is_local(args.config):
         screen.print(f"config  {console.escape(str(configs.find(args.config)))} of this folder", soft_wrap=True)
     config = configs.load(args.config, args.overrides)
     if args.dry_run:
-        return dry_run.run(config, args.devices or jax.device_count())
+        return dry_run.run(config, args.devices, args.device, args.topology)
     if args.cluster:
         jax.distributed.initialize()
     return run_recipe(config, args.workdir or Path("runs") / Path(args.config).stem, screen)

@@ -211,4 +211,17 @@ def test_dry_run_for_other_numbers_of_devices(capsys, fake_experiment):
     assert row(shared, "g")[8] == row(whole, "g")[6]
     assert row(shared, "image")[1] == "2"
     assert "do not fit 3 devices" in refused(capsys, *argv, "--devices", 3)
-    assert "--devices goes with --dry-run" in refused(capsys, "train", "--config", fake_experiment, "--devices", 2)
+    assert "go with --dry-run" in refused(capsys, "train", "--config", fake_experiment, "--devices", 2)
+    words = ("--topology", "v5e-8", "--device", "h100")
+    assert "--topology says which devices there are" in refused(capsys, *argv, *words)
+
+
+def test_dry_run_refuses_what_cannot_fit_a_device(capsys, fake_experiment):
+    argv = ["train", "--config", fake_experiment, "--dry-run", "--config.image_size=512", "--devices", 4]
+    code, out, _ = l2s(capsys, *argv, "--device", "v5e")
+    assert code == 0
+    assert "Fits v5e, which has 14.90 GiB." in out
+    assert ["parameters", "parser/params", "replicated", "2"] in [line.split()[:4] for line in out.splitlines()]
+    said = refused(capsys, *argv, "--device", "v5e", "--config.data.batch_size=32768")
+    assert "on each device and v5e has 14.90 GiB; it would fit with --config.data.batch_size=" in said
+    assert "unknown device 'h10' (did you mean 'h100'?)" in refused(capsys, *argv, "--device", "h10")
