@@ -26,7 +26,11 @@ class Cost(NamedTuple):
 
 def estimate(function: Callable, *inputs: PyTree) -> Cost:
     """Estimate the cost of `function(*inputs)`; inputs may be `jax.ShapeDtypeStruct`s."""
-    traced = jax.jit(function).trace(*inputs)
+    return of_trace(jax.jit(function).trace(*inputs))
+
+
+def of_trace(traced: jax.stages.Traced) -> Cost:
+    """Estimate the cost of a traced program."""
     return Cost(traced.lower().cost_analysis().get("flops", 0.0), workspace(traced.jaxpr.jaxpr))
 
 

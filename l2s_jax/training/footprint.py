@@ -59,12 +59,29 @@ class Plan:
     frozen: Mapping[str, PyTree]
 
     @functools.cached_property
+    def traces(self) -> dict[str, jax.stages.Traced]:
+        """Return each step, traced on (state, rows of one device, frozen)."""
+        inputs = self.state, self.batch, self.frozen
+        steps = self.system.steps.items()
+        return {name: jax.jit(functools.partial(_called, step)).trace(*inputs) for name, step in steps}
+
+    @functools.cached_property
     def costs(self) -> dict[str, cost.Cost]:
         """Return the cost of each step on the rows of one device."""
-        inputs = self.state, self.batch, self.frozen
-        return {
-            name: cost.estimate(functools.partial(_called, step), *inputs) for name, step in self.system.steps.items()
-        }
+        return {name: cost.of_trace(traced) for name, traced in self.traces.items()}
+
+    def trained(self, name: str) -> int:
+        """Return the bytes of the parameters that a step changes, which are those of the gradients it sums."""
+        program = self.traces[name].jaxpr.jaxpr
+        # What a step returns as it was is the same variable. The state comes first, in arguments and results.
+        changed = jax.tree.unflatten(
+            jax.tree.structure(self.state),
+            [before is not after for before, after in zip(program.invars, program.outvars, strict=False)][
+                : len(jax.tree.leaves(self.state))
+            ],
+        )
+        sizes = jax.tree.map(lambda x, moved: moved * cost.size_bytes(x), self.state.params, changed.params)
+        return sum(jax.tree.leaves(sizes))
 
     @property
     def placements(self) -> list[Placement]:
