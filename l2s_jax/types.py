@@ -45,31 +45,28 @@ class TrainState(struct.PyTreeNode):
 class Axis(NamedTuple):
     """The collective operations of a step over the devices that share its batch (built by training/parallel.py).
 
-    The rule that makes one pure step right under jit, pmap and shard_map: write every loss as a function of GLOBAL
-    sums, `psum(sum) / psum(count)`, differentiate it, then `psum` the gradients.
+    They are those of `jax.lax`, with its derivatives, bound to the axes of the mesh. The rule that makes one pure step
+    right under jit, pmap and shard_map: every device computes the same loss, a function of the GLOBAL batch such as
+    `psum(sum) / psum(count)`; differentiate it, then `pmean` the gradients.
 
     Attributes:
-      psum: pytree -> pytree, the sum over devices, replicated on each. Unlike that of `jax.lax.psum`, its derivative is
-        the IDENTITY, not another sum, because the gradients are summed once afterwards.
-      all_gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order; differentiable.
+      psum: pytree -> pytree, the sum over devices, replicated on each; of a Python number, a Python number.
+      pmean: pytree -> pytree, the mean over devices, which hold equally many rows.
+      all_gather: [B_local, ...] -> [B_global, ...], the rows of all devices in batch order.
       local_rows: [B_global, ...] -> [B_local, ...], this device's rows of an array in batch order.
     """
 
     psum: Callable[[PyTree], PyTree]
+    pmean: Callable[[PyTree], PyTree]
     all_gather: Callable[[jax.Array], jax.Array]
     local_rows: Callable[[jax.Array], jax.Array]
-
-    @property
-    def global_view(self) -> bool:
-        """Return whether the step sees all rows of the global batch, not only those of its device."""
-        return self.all_gather is GLOBAL_VIEW.all_gather
 
 
 def _same(x):
     return x
 
 
-GLOBAL_VIEW = Axis(psum=_same, all_gather=_same, local_rows=_same)
+GLOBAL_VIEW = Axis(psum=_same, pmean=_same, all_gather=_same, local_rows=_same)
 """The axis of JAX's global-view programming, under jit: the step already sees the global batch."""
 
 Step = Callable[..., tuple[TrainState, Metrics]]
@@ -307,5 +304,5 @@ def example_rngs(key: jax.Array, axis: Axis, local_batch: int) -> jax.Array:
     Returns:
       typed keys [local_batch].
     """
-    position = axis.local_rows(jnp.arange(axis.all_gather(jnp.zeros(local_batch)).shape[0]))
+    position = axis.local_rows(jnp.arange(local_batch * axis.psum(1)))
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, position)

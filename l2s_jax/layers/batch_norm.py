@@ -5,16 +5,16 @@ import jax
 import jax.numpy as jnp
 
 from input_pipeline.errors import UserError
+from l2s_jax.layers.shared_batch import BatchLayer
 from l2s_jax.types import GLOBAL_VIEW, Axis
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(BatchLayer):
     """Batch normalisation of each channel over all other axes.
 
     It differs from Flax's layer in one point, so that converted and newly trained weights behave the same: the running
     variance averages the UNBIASED variance of the batch, while the batch itself is normalised by the biased one.
-    Statistics are plain means, so under `jit` they are those of the global batch, on any number of devices; under
-    `pmap` and `shard_map` they are, too, if the call is given the step's axis.
+    Statistics are those of the global batch, on any number of devices.
 
     Attributes:
       decay: weight of the old running value (1 - PyTorch's `momentum`).
@@ -49,7 +49,7 @@ class BatchNorm(nn.Module):
         x = x.astype(jnp.float32)
         mean, var = running_mean.value, running_var.value
         if train:
-            count = x.size // x.shape[-1] * axis.all_gather(jnp.zeros(1)).shape[0]
+            count = x.size // x.shape[-1] * axis.psum(1)
             if count == 1:
                 raise UserError(
                     "batch normalisation cannot train on one pixel in a batch of one: use a larger batch or image"
@@ -67,12 +67,8 @@ class BatchNorm(nn.Module):
 
 
 def _global_mean(x: jax.Array, axis: Axis) -> jax.Array:
-    """Return the mean of each channel over the rows of all devices, which hold equally many.
-
-    It is gathered, not `axis.psum`-ed: the loss is a function of it, so its derivative must sum over devices, too.
-    """
-    own = jnp.mean(x, axis=tuple(range(x.ndim - 1)))
-    return jnp.mean(axis.all_gather(own[None]), axis=0)
+    """Return the mean of each channel over the rows of all devices."""
+    return axis.pmean(jnp.mean(x, axis=tuple(range(x.ndim - 1))))
 
 
 def _channels(vector: jax.Array, x: jax.Array) -> jax.Array:

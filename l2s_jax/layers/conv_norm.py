@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from l2s_jax.layers.batch_norm import BatchNorm
 from l2s_jax.layers.depthwise import DepthwiseConv
 from l2s_jax.layers.flat_dot import flat_dot_general
-from l2s_jax.types import GLOBAL_VIEW, Axis
 
 INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -62,8 +61,8 @@ class ConvNorm(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, axis: Axis = GLOBAL_VIEW) -> jax.Array:
-        """Apply the layers: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]; `axis`: `BatchNorm`."""
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Apply the layers: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
         if self.kernel == 1 and self.groups == 1:
             x = Pointwise(self.features, self.stride, self.dtype, name="conv")(x)
         elif self.groups == x.shape[-1] == self.features:
@@ -80,5 +79,5 @@ class ConvNorm(nn.Module):
                 dtype=self.dtype,
                 name="conv",
             )(x)
-        x = BatchNorm(self.decay, self.epsilon, dtype=self.dtype, name="norm")(x, train=train, axis=axis)
+        x = BatchNorm(self.decay, self.epsilon, dtype=self.dtype, name="norm")(x, train=train)
         return x if self.activation is None else self.activation(x)

@@ -1,8 +1,6 @@
 """Means as ratios of GLOBAL sums: the only reduction over examples that losses use.
 
-`psum` is `Axis.psum` of the system contract: the identity under jit, a sum over devices under pmap and shard_map
-whose derivative is the identity. It must not be nested where gradients flow (a psum of a function of a psum): the
-gradients of the devices would miss their cross terms. Each loss therefore takes ONE psum of raw sums.
+`psum` is `Axis.psum` of the system contract: the identity under jit, the sum over devices under pmap and shard_map.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from input_pipeline.errors import UserError
 from l2s_jax.layers.batch_norm import BatchNorm
+from l2s_jax.layers.dropout import Dropout
 from l2s_jax.layers.fir import pad
 
 _XAVIER = nn.initializers.variance_scaling(2.0, "fan_avg", "normal")  # Xavier normal with gain sqrt(2)
@@ -52,7 +53,7 @@ class FaceOccNet(nn.Module):
         near = self._brick(x, 4 * width, "enc4", stride=2, train=train)
         x = self._brick(near, 4 * width, "dil0", dilation=4, train=train)
         x = self._brick(x, 4 * width, "dil1", dilation=3, train=train)
-        x = nn.Dropout(self.dropout, deterministic=not train)(jnp.concatenate([near, x], axis=-1))
+        x = Dropout(self.dropout)(jnp.concatenate([near, x], axis=-1), train=train)
         x = pixel_shuffle(self._brick(x, 8 * width, "dec0", train=train))
         x = self._brick(x, 2 * width, "dec1", train=train)
         x = pixel_shuffle(self._brick(x, 2 * width, "dec2", train=train))

@@ -8,6 +8,7 @@ import optax
 from flax import linen as nn
 
 from l2s_jax import optim
+from l2s_jax.layers.shared_batch import shared_batch
 from l2s_jax.types import Axis, Metrics, PyTree, TrainState
 
 NAME = "network"
@@ -72,8 +73,9 @@ def train_step(
         values, updated = terms({"params": params, **stats})
         return sum(weights[name] * value for name, value in values.items()), (values, updated)
 
-    (loss, (values, updated)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = optimiser.update(axis.psum(grads), state.opt_state[NAME], params)
+    with shared_batch(axis):
+        (loss, (values, updated)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    updates, opt_state = optimiser.update(axis.pmean(grads), state.opt_state[NAME], params)
     params, stats = optax.apply_updates(params, updates), stats | updated
     average = {}
     if ema:

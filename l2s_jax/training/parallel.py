@@ -225,7 +225,7 @@ def _fsdp(step: Callable, mesh: Mesh) -> Callable:
     def whole(tree: PyTree) -> PyTree:
         return lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
-    axis = GLOBAL_VIEW._replace(psum=whole)
+    axis = GLOBAL_VIEW._replace(pmean=whole)
 
     def run(frozen, state, batch, last):
         state = state.replace(params=whole(state.params), stats=whole(state.stats))
@@ -237,7 +237,7 @@ def _fsdp(step: Callable, mesh: Mesh) -> Callable:
 
 
 def _shard_map(step: Callable, mesh: Mesh) -> Callable:
-    # check_vma=False: with replication tracking, JAX itself would sum the gradients a second time.
+    # check_vma=False: with replication tracking, JAX itself would sum the gradients before `Axis.pmean`.
     mapped = jax.shard_map(
         functools.partial(step, axis=_device_axis(BATCH_AXES)),
         mesh=mesh,
@@ -273,26 +273,11 @@ def _as_they_are(state: TrainState, batch: Batch) -> tuple[TrainState, Batch]:
 
 
 def _device_axis(names: str | tuple[str, ...]) -> Axis:
-    """Return the axis of a step that sees only its device's rows, inside a map over the named mesh axes.
-
-    A value that every device computes from the same GATHERED rows would count once per device in the summed gradients;
-    losses are therefore sums over LOCAL rows, passed through `psum`.
-    """
-
-    @jax.custom_jvp
-    def psum(tree):
-        return lax.psum(tree, names)
-
-    @psum.defjvp
-    def psum_jvp(primals, tangents):
-        # Identity, see `types.Axis.psum`; a JVP rule serves forward, reverse and nested derivatives.
-        return psum(*primals), tangents[0]
-
-    def all_gather(x):
-        return lax.all_gather(x, names, tiled=True)
+    """Return the axis of a step that sees only its device's rows, inside a map over the named mesh axes."""
 
     def local_rows(x):
         rows = x.shape[0] // lax.axis_size(names)
         return lax.dynamic_slice_in_dim(x, lax.axis_index(names) * rows, rows)
 
-    return Axis(psum, all_gather, local_rows)
+    psum, pmean = (functools.partial(collective, axis_name=names) for collective in (lax.psum, lax.pmean))
+    return Axis(psum, pmean, functools.partial(lax.all_gather, axis_name=names, tiled=True), local_rows)

@@ -84,7 +84,7 @@ def build(conf) -> System:
             return axis.psum(ce) / axis.psum(jnp.float32(hot[..., 0].size))
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        params = jax.tree.map(lambda p, g: p - 1.0 * g, state.params, axis.psum(grads))
+        params = jax.tree.map(lambda p, g: p - 1.0 * g, state.params, axis.pmean(grads))
         return state.replace(params=params, ema=params), {"loss": value}
 
     return System(

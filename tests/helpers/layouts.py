@@ -1,14 +1,25 @@
-"""Gradients of steps under layouts of devices; for the process of test_gradients_by_layout.py that has eight of them.
+"""How far a step on several devices is from the same step on one.
 
-Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
+    python -m tests.helpers.layouts [SYSTEM[:STEP] ...]
 
-    JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=8 python -m tests.helpers.layouts CASE
+prints a table of every step of every system (minutes each on two cores) on 2, 4 and 8 virtual devices, under jit, pmap,
+shard_map, and jit with the state stored in parts (fsdp). A cell is the largest difference of any gradient, statistic or
+metric, relative to the largest number of the same array. Gradients, not parameters: Adam divides a gradient by its own
+size, so where it is rounding error its sign alone moves a parameter by the whole learning rate. Steps do not return
+gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
 
-prints the differences of every step under jit, pmap and shard_map on 2 and 4 devices from jit on one.
+A batch has 24 rows, so that 8 devices have an odd number each; the last five are padding, so that one of those devices
+has nothing else and another some of both.
 """
 
+import functools
 import sys
 import tempfile
+
+if __name__ == "__main__":  # before JAX looks
+    from tests.helpers import xla_flags
+
+    xla_flags.set_up(devices=8)
 
 import jax
 import jax.numpy as jnp
@@ -33,41 +44,49 @@ from tests.helpers import (
     tiny_svc,
 )
 
-REGIONS, SIDE, ROWS = 6, 16, 16
+REGIONS, SIDE, ROWS, PADDING = 6, 16, 24, 5
 WIDE = {"channel_base": 128, "max_width": 16}
 NOISE = 1e-5
 """Gradients that are zero in exact arithmetic (a bias ahead of a norm) are rounding errors, far smaller than this."""
 
 
-EVERY_WAY = [(devices, 1, mode) for devices in (2, 4) for mode in ("jit", "pmap", "shard_map")]
+WAYS = {
+    f"{way} {devices}": (devices, min(fsdp, devices), mode)
+    for way, fsdp, mode in (("jit", 1, "jit"), ("pmap", 1, "pmap"), ("shard_map", 1, "shard_map"), ("fsdp", 4, "jit"))
+    for devices in (2, 4, 8)
+}
+"""(devices, fsdp, mode) of the columns of the table."""
 
 
-def differences(case: str, wanted: list[tuple]) -> dict[str, float]:
-    """Largest difference from one device, relative to the largest number of the same array.
+def differences(case: str, step: str, wanted: list[tuple]) -> list[float]:
+    """Largest difference of a step from one device, relative to the largest number of the same array.
 
     Args:
       case: a name of `CASES`.
-      wanted: (devices, fsdp) of each layout, or (devices, fsdp, mode); jit without a mode.
+      step: a step of its system.
+      wanted: (devices, fsdp, mode) of each layout.
 
     Returns:
-      {"STEP DEVICES/FSDP": difference}, with " MODE" where one is given, over gradients, running statistics and metrics
-      of every step.
+      the difference of each layout, over gradients, running statistics and metrics.
     """
-    system, frozen, batch = CASES[case]()
+    system, frozen, batch = built(case)
+    state = parallel.init_state(system.init, jax.random.key(0), parallel.make_mesh("jit", 1, jax.devices()[:1]))
+    expected = after_one(system, step, frozen, state, batch, 1, 1, "jit")
+    results = (after_one(system, step, frozen, state, batch, *layout) for layout in wanted)
+    return [max(jax.tree.leaves(jax.tree.map(_difference, expected, result))) for result in results]
+
+
+@functools.cache
+def built(case: str):
+    """(system, its frozen arguments, a batch whose last rows are padding)."""
     parallel.FSDP_MIN_SIZE = 2**10  # tiny networks have no array that would be sharded otherwise
-    found = {}
-    for name in system.steps:
-        expected = after_one(system, name, frozen, batch, 1, 1)
-        for devices, fsdp, *mode in wanted:
-            result = after_one(system, name, frozen, batch, devices, fsdp, *mode)
-            compared = jax.tree.map(_difference, expected, result)
-            found[" ".join((name, f"{devices}/{fsdp}", *mode))] = max(jax.tree.leaves(compared))
-    return found
+    system, frozen, batch = CASES[case]()
+    return system, frozen, batch | {"weight": (np.arange(ROWS) < ROWS - PADDING).astype(np.float32)}
 
 
-def after_one(system, name, frozen, batch, devices, fsdp, mode="jit"):
+def after_one(system, name, frozen, state, batch, devices, fsdp, mode):
     mesh = parallel.make_mesh(mode, fsdp, jax.devices()[:devices])
-    state = parallel.init_state(system.init, jax.random.key(0), mesh)
+    state = parallel.put_state(jax.tree.map(jnp.copy, state), mesh)  # the step takes it
     assert fsdp == 1 or not all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params))
     step = parallel.data_parallel(system.steps[name], mesh, mode, parallel.put_state(frozen, mesh))
     state, metrics = step(state, parallel.global_batch(batch, mesh))
@@ -96,7 +115,7 @@ def penalty():
 
     def step(state, batch, axis):
         masks = jnp.moveaxis(jax.nn.one_hot(batch["mask"], REGIONS), -1, 1)
-        present = jnp.any(masks > 0, axis=(2, 3))
+        present = jnp.any(masks > 0, axis=(2, 3)) * batch["weight"][:, None]
         regions = masks[..., None] * batch["image"][:, None] - (1 - masks[..., None])
 
         def loss(params):
@@ -104,13 +123,13 @@ def penalty():
             return axis.psum((present * penalties).sum()) / axis.psum(present.sum())
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        _, opt_state = optimiser.update(axis.psum(grads), state.opt_state, state.params)
+        _, opt_state = optimiser.update(axis.pmean(grads), state.opt_state, state.params)
         return state.replace(opt_state=opt_state), {"loss": value}
 
     draws = np.random.default_rng(0)
     mask = draws.integers(0, REGIONS, (ROWS, 4, 4)).repeat(SIDE // 4, 1).repeat(SIDE // 4, 2).astype(np.int32)
     image = draws.uniform(-1, 1, (ROWS, SIDE, SIDE, 3)).astype(np.float32)
-    system = System("penalty", None, init, {"r1": step}, None, None, None)
+    system = System("penalty", None, init, {"r1": step}, None, None)
     return system, {}, {"image": image, "mask": mask}
 
 
@@ -127,7 +146,8 @@ def independent_subspaces():
 
 
 def segface():
-    return systems.build(tiny_segface.config(**tiny_segface.AGREEING)), {}, tiny_segface.faces(ROWS)
+    config = tiny_segface.config(**tiny_segface.AGREEING, model__backbone="tiny_mini", model__stochastic_depth=0.5)
+    return systems.build(config), {}, tiny_segface.faces(ROWS)
 
 
 def stylegan2():
@@ -178,5 +198,10 @@ CASES = {
 
 
 if __name__ == "__main__":
-    for layout, difference in differences(sys.argv[1], EVERY_WAY).items():
-        print(f"{layout:40} {difference:.1e}", flush=True)
+    print("| system: step | " + " | ".join(WAYS) + " |")
+    print("|---" * (1 + len(WAYS)) + "|")
+    for asked in sys.argv[1:] or CASES:
+        case, _, step = asked.partition(":")
+        for name in [step] if step else built(case)[0].steps:
+            found = differences(case, name, list(WAYS.values()))
+            print(f"| {case}: {name} | " + " | ".join(f"{value:.0e}" for value in found) + " |", flush=True)

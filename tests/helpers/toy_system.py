@@ -84,8 +84,7 @@ def build(config) -> System:
             mean = axis.psum((weight[:, None] * hidden).sum(0)) / count
             probability = jax.nn.sigmoid(logits) * weight[:, None]
             overlap, size = axis.psum(((probability * truth).sum(), (probability + truth * weight[:, None]).sum()))
-            # The gradient through the mean of a covariance is zero: stop it, so that no psum is nested in another.
-            centred = (hidden - jax.lax.stop_gradient(mean[None]))[:, :8]
+            centred = (hidden - mean[None])[:, :8]
             cross = axis.psum((centred[:, :4] * weight[:, None]).T @ centred[:, 4:]) / count
             partner = axis.local_rows(jnp.roll(axis.all_gather(hidden), 3, axis=0))
             swap = axis.psum((weight * jnp.square(decode(params, partner) - truth).mean(1)).sum()) / count
@@ -93,7 +92,7 @@ def build(config) -> System:
             return 1 - 2 * overlap / size + 10 * jnp.square(cross).sum() + swap + 0.1 * adversary, mean
 
         (loss, mean), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params["auto"])
-        state = update(state, "auto", axis.psum(gradients), stats={"auto": {"mean": mean}})
+        state = update(state, "auto", axis.pmean(gradients), stats={"auto": {"mean": mean}})
         average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99)
         return state.replace(ema={"auto": average}), {"loss": loss}
 
@@ -106,7 +105,7 @@ def build(config) -> System:
             return axis.psum((batch["weight"] * fooled(params, -fake)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.psum(gradients)), {"critic_loss": loss}
+        return update(state, "critic", axis.pmean(gradients)), {"critic_loss": loss}
 
     def critic_r1(state, batch, axis):
         TRACES["critic_r1"] += 1
@@ -118,7 +117,7 @@ def build(config) -> System:
             return axis.psum((batch["weight"] * jnp.square(slopes).sum(1)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.psum(gradients)), {"r1": loss}
+        return update(state, "critic", axis.pmean(gradients)), {"r1": loss}
 
     def schedule(step):
         if step % 2:

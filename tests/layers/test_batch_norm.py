@@ -109,7 +109,7 @@ def test_the_axis_joins_the_rows_of_all_devices(example):
             return axis.psum(jnp.sum(jnp.tanh(y) * target)), (y, moved)
 
         (value, (y, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-        return value, y, moved, axis.psum(gradient)
+        return value, y, moved, axis.pmean(gradient)
 
     params = {"norm": variables["params"], "factor": jnp.linspace(0.5, 2.0, 4)[None, None, None]}
     own, rows = PartitionSpec(), PartitionSpec("data")

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import NamedSharding, PartitionSpec
 
 from input_pipeline.errors import UserError
-from l2s_jax.layers.drop_path import DropPath
+from l2s_jax.layers.dropout import DropPath
 from l2s_jax.models.backbones import BACKBONES, build
 
 # Published encoders without what follows the last map: of torchvision's model also the final norm (Swin: 2048 or 1536)
@@ -120,7 +120,7 @@ class Training:
 
         def loss(params, stats, images, key):
             variables = {"params": params, **stats}
-            maps, stats = module.apply(variables, images, train=True, rngs={"drop_path": key}, mutable=["batch_stats"])
+            maps, stats = module.apply(variables, images, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
             return sum(jnp.mean(jnp.abs(m)) + jnp.mean(m) for m in maps), (maps, stats)
 
         self.step = jax.jit(jax.value_and_grad(loss, has_aux=True))

@@ -67,7 +67,7 @@ def test_every_choice_is_its_loss_on_one_device_and_on_two(batch):
         value, gradient = jax.value_and_grad(
             lambda scale: consensus_term.term(config(group), scale * batch["logits"], batch, axis)
         )(scale)
-        return value, axis.psum(gradient)
+        return value, axis.pmean(gradient)
 
     def step(state, batch, axis):
         scale = state.params["scale"]

@@ -112,19 +112,9 @@ def test_interpolated_logits_have_the_size_of_the_image():
     assert jax.eval_shape(system.predict, variables, image).logits.shape == (1, 32, 32, 11)
 
 
-def test_two_devices_compute_what_one_does(system, state, step):
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_two_devices_compute_what_one_does(system, state, step, mode):
     """Statistics of the batch and draws of stochastic depth are those of the global batch."""
-    found, expected = check_devices(system, state, step, "jit")
-    assert difference(found.stats, expected.stats) < 1e-5
-
-
-@pytest.mark.parametrize("mode", ["shard_map", "pmap"])
-def test_without_both_the_other_modes_agree(plain, mode):
-    check_devices(*plain, mode)
-
-
-def check_devices(system, state, step, mode):
-    """Whether a step on two devices is that on one; returns what both made of the state."""
     batch = tiny_segface.faces(4)
     batch["weight"][-1] = 0  # the devices hold different numbers of faces
     expected, scores = step(state, batch)
@@ -140,18 +130,7 @@ def check_devices(system, state, step, mode):
     check_moments(found.opt_state, expected.opt_state, rtol=2e-3, noise=1e-5)
     with pytest.raises(RuntimeError, match="deleted"):
         jax.block_until_ready(placed.params)  # the state is donated
-    return found, expected
-
-
-@pytest.mark.parametrize(
-    "changes", [{"model__backbone": "tiny_resnet"}, {"model__stochastic_depth": 0.2}], ids=["norm", "depth"]
-)
-def test_what_needs_the_global_batch_needs_jit(changes):
-    system = systems.build(tiny_segface.config(**changes))
-    state = jax.eval_shape(system.init, jax.random.key(0))
-    local = GLOBAL_VIEW._replace(all_gather=lambda rows: rows)
-    with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
-        jax.eval_shape(lambda s, b: system.steps["train"](s, b, local), state, tiny_segface.faces(2))
+    assert difference(found.stats, expected.stats) < 1e-5
 
 
 def test_a_resumed_training_goes_on_to_the_bit(tmp_path, plain):

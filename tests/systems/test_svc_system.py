@@ -20,7 +20,7 @@ from l2s_jax.systems.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import fake_system, tiny_svc
-from tests.helpers.steps import check_moments, compiled, difference, one_device
+from tests.helpers.steps import check_moments, compiled, copied, difference, one_device
 
 TO_STUDENT = labels.remap(fake_system.LABELS, labels.SKIN_HAIR)
 
@@ -155,14 +155,17 @@ def test_photos_without_masks_are_enough(place, student):
     assert np.isfinite(step(state, batch, frozen)[1]["loss"])
 
 
-def test_two_devices_compute_what_one_does(student):
-    _, state, frozen, step = student
-    batch = {name: array for name, array in tiny_svc.faces(4).items() if name != "mask"}
+@pytest.mark.parametrize("mode", ["jit", "shard_map"])
+def test_two_devices_compute_what_one_does(student, mode):
+    """Statistics of the batch and draws of the dropout are those of the global batch."""
+    system, state, frozen, step = student
+    batch = {name: array for name, array in tiny_svc.faces(6).items() if name != "mask"}
+    batch["weight"][-1] = 0
     expected, scores = step(state, batch, frozen)
-    mesh = parallel.make_mesh("jit", 1)
+    mesh = parallel.make_mesh(mode, 1)
     assert mesh.size == 2
-    placed = [parallel.put_state(jax.tree.map(jnp.copy, tree), mesh) for tree in (state, frozen)]
-    found, metrics = step(placed[0], parallel.global_batch(batch, mesh), placed[1])
+    run = parallel.data_parallel(system.steps["teacher"], mesh, mode, parallel.put_state(frozen, mesh))
+    found, metrics = run(parallel.put_state(copied(state), mesh), parallel.global_batch(batch, mesh))
     for name, value in scores.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
     assert difference(found.stats, expected.stats) < 1e-5
@@ -232,13 +235,6 @@ def test_the_published_recipe():
     assert jax.tree.structure(after) == jax.tree.structure(state)
     only_flips = Augment.from_dict(config.data.augment.to_dict())
     assert only_flips == Augment(**vars(Augment.none()) | {"flip": 0.5})
-
-
-def test_batch_statistics_need_jit(student):
-    system, state, frozen, _ = student
-    local = GLOBAL_VIEW._replace(all_gather=lambda rows: rows)
-    with pytest.raises(UserError, match=r"set parallel\.mode=jit"):
-        jax.eval_shape(lambda s, b: system.steps["teacher"](s, b, local, **frozen), state, tiny_svc.faces(2))
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_fsdp_stores_in_parts_and_computes_with_whole_weights():
         def loss(w):
             return axis.psum((batch["x"] @ look("weights", w)).sum())
 
-        gradient = look("gradient", axis.psum(jax.grad(loss)(state.params["w"])))
+        gradient = look("gradient", axis.pmean(jax.grad(loss)(state.params["w"])))
         return state.replace(params={"w": state.params["w"] - gradient}), {}
 
     batch = parallel.global_batch({"x": np.ones((4, 256), np.float32)}, mesh)
@@ -173,7 +173,7 @@ def test_axis_operations_on_two_devices():
     def step(state, batch, axis):
         x = batch["x"]
         everyone = axis.all_gather(x)
-        slope = jax.grad(lambda v: jnp.square(axis.psum((v**2).sum())))(x)
+        variance = lambda scale: axis.pmean(jnp.square(scale * x - axis.pmean(scale * x.mean())).mean())  # noqa: E731
         turned = jax.jvp(lambda v: axis.psum(v.sum()), (x,), (jnp.ones_like(x),))
         weights = jnp.arange(4.0)
         through = jax.grad(lambda v: (axis.local_rows(axis.all_gather(v)[::-1]) * axis.local_rows(weights)).sum())(x)
@@ -181,8 +181,9 @@ def test_axis_operations_on_two_devices():
             "total": axis.psum({"x": x.sum()})["x"],
             "everyone": everyone,
             "local": axis.all_gather(axis.local_rows(everyone * 10)),
-            "slope": axis.all_gather(slope),
-            "turned": axis.psum(turned[1]),
+            "slope": axis.pmean(jax.grad(variance)(jnp.float32(1))),
+            "curvature": axis.pmean(jax.grad(lambda s: axis.pmean(jax.grad(variance)(s)) ** 2)(jnp.float32(1))),
+            "turned": turned[1],
             "through": axis.all_gather(through),
         }
 
@@ -192,7 +193,8 @@ def test_axis_operations_on_two_devices():
     assert found["total"] == 6
     np.testing.assert_array_equal(found["everyone"], rows)
     np.testing.assert_array_equal(found["local"], rows * 10)
-    np.testing.assert_array_equal(found["slope"], 2 * 14 * 2 * rows)
+    assert found["slope"] == 2 * rows.var()
+    assert found["curvature"] == 2 * (2 * rows.var()) ** 2
     assert found["turned"] == 4
     np.testing.assert_array_equal(found["through"], [3, 2, 1, 0])
 

@@ -3,7 +3,7 @@
     module = build("mobilenet")
     maps = module.apply(variables, images, train=False)
 
-In training pass `rngs={"drop_path": key}` and `mutable=["batch_stats"]`. Torchvision's layers after the last map (final
+In training pass `rngs={"dropout": key}` and `mutable=["batch_stats"]`. Torchvision's layers after the last map (final
 norm, pooling, classifier) are left out.
 """
 

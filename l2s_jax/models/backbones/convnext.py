@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.layers.depthwise import DepthwiseConv
-from l2s_jax.layers.drop_path import DropPath, drop_rates
+from l2s_jax.layers.dropout import DropPath, drop_rates
 
 _INIT = nn.initializers.normal(0.02)
 

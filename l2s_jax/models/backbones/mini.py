@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from l2s_jax.layers.batch_norm import BatchNorm
 from l2s_jax.layers.conv_norm import ConvNorm
-from l2s_jax.layers.drop_path import DropPath, drop_rates
+from l2s_jax.layers.dropout import DropPath, drop_rates
 from l2s_jax.layers.flat_dot import flat_dot_general
 
 

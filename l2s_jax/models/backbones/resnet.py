@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from l2s_jax.layers.conv_norm import ConvNorm
-from l2s_jax.layers.drop_path import DropPath, drop_rates
+from l2s_jax.layers.dropout import DropPath, drop_rates
 
 EXPANSION = 4
 """Output channels of a bottleneck per inner channel."""

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2s_jax.layers.drop_path import DropPath, drop_rates
+from l2s_jax.layers.dropout import DropPath, drop_rates
 from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise, separated
 
 INIT = nn.initializers.normal(0.02)

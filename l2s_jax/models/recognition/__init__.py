@@ -5,8 +5,8 @@
     network = build_landmarks(group)
     fractions = points(network, variables, image)     # float32 [B, K, 2], of the side
 
-Every network is called with images [B, S, S, 3] in [-1, 1] and `train` and `axis`, see `BatchNorm`; a training pass
-also needs `mutable=["batch_stats"]`. Their config groups have the same fields wherever they are trained or used frozen.
+Every network is called with images [B, S, S, 3] in [-1, 1] and `train`; a training pass also needs
+`mutable=["batch_stats"]`. Their config groups have the same fields wherever they are trained or used frozen.
 docs/methods/recognition.md describes the architectures.
 """
 
@@ -22,15 +22,15 @@ from l2s_jax.models.recognition.mobile_face_net import MobileFaceNet
 from l2s_jax.models.recognition.residual import ir_se, iresnet
 from l2s_jax.models.small_encoder import SmallEncoder
 from l2s_jax.schema import OneOf, Range, require
-from l2s_jax.types import GLOBAL_VIEW, Axis, PyTree
+from l2s_jax.types import PyTree
 
 
 class Small(SmallEncoder):
     """`SmallEncoder`, called like the networks with batch statistics: it computes the same in training."""
 
-    def __call__(self, image: jax.Array, *, train: bool = False, axis: Axis = GLOBAL_VIEW) -> jax.Array:
+    def __call__(self, image: jax.Array, *, train: bool = False) -> jax.Array:
         """See `SmallEncoder`."""
-        del train, axis
+        del train
         return super().__call__(image)
 
 
@@ -112,11 +112,9 @@ def check(group: ConfigDict, side: int, name: str = "model") -> None:
         require(side % 16 == 0, f"image_size={side} must be a multiple of 16: {network} halves it four times")
 
 
-def embed(
-    network: nn.Module, variables: PyTree, image: jax.Array, *, train: bool = False, axis: Axis = GLOBAL_VIEW
-) -> jax.Array:
+def embed(network: nn.Module, variables: PyTree, image: jax.Array, *, train: bool = False) -> jax.Array:
     """Compute embeddings: images [B, S, S, 3] in [-1, 1] -> float32 [B, outputs] of length 1."""
-    return unit_length(network.apply(variables, image, train=train, axis=axis))
+    return unit_length(network.apply(variables, image, train=train))
 
 
 def points(network: nn.Module, variables: PyTree, image: jax.Array) -> jax.Array:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from l2s_jax.layers.batch_norm import BatchNorm
 from l2s_jax.layers.conv_norm import ConvNorm
 from l2s_jax.layers.prelu import PReLU
-from l2s_jax.types import GLOBAL_VIEW, Axis
 
 
 class Bottleneck(nn.Module):
@@ -29,13 +28,13 @@ class Bottleneck(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, axis: Axis) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
-        y = ConvNorm(self.expanded, dtype=self.dtype, name="expand")(x, train=train, axis=axis)
+        y = ConvNorm(self.expanded, dtype=self.dtype, name="expand")(x, train=train)
         y = PReLU(name="expand_prelu")(y)
         depthwise = ConvNorm(self.expanded, 3, self.stride, self.expanded, dtype=self.dtype, name="spatial")
-        y = PReLU(name="spatial_prelu")(depthwise(y, train=train, axis=axis))
-        y = ConvNorm(self.features, dtype=self.dtype, name="project")(y, train=train, axis=axis)
+        y = PReLU(name="spatial_prelu")(depthwise(y, train=train))
+        y = ConvNorm(self.features, dtype=self.dtype, name="project")(y, train=train)
         return y if self.stride > 1 else x + y
 
 
@@ -55,25 +54,24 @@ class MobileFaceNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool = False, axis: Axis = GLOBAL_VIEW) -> jax.Array:
+    def __call__(self, image: jax.Array, *, train: bool = False) -> jax.Array:
         """Compute outputs: images [B, S, S, 3] in [-1, 1], S a multiple of 16 -> float32 [B, outputs].
 
         The network itself was trained on colours in [0, 1]; they are converted here.
         """
-        how = {"train": train, "axis": axis}
         x = (image.astype(jnp.float32) + 1.0) / 2.0
-        x = PReLU(name="stem_prelu")(ConvNorm(self.width, 3, 2, dtype=self.dtype, name="stem")(x, **how))
+        x = PReLU(name="stem_prelu")(ConvNorm(self.width, 3, 2, dtype=self.dtype, name="stem")(x, train=train))
         spatial = ConvNorm(self.width, 3, 1, self.width, dtype=self.dtype, name="stem_spatial")
-        x = PReLU(name="stem_spatial_prelu")(spatial(x, **how))
+        x = PReLU(name="stem_spatial_prelu")(spatial(x, train=train))
         for s, (features, first, rest) in enumerate(((1, 2, 2), (2, 4, 4), (2, 8, 4))):
             for b in range(1 + self.depths[s]):
                 sizes = features * self.width, (rest if b else first) * self.width, 1 if b else 2
-                x = Bottleneck(*sizes, self.dtype, name=f"stage_{s + 1}_block_{b}")(x, **how)
-        x = PReLU(name="head_prelu")(ConvNorm(8 * self.width, dtype=self.dtype, name="head")(x, **how))
+                x = Bottleneck(*sizes, self.dtype, name=f"stage_{s + 1}_block_{b}")(x, train=train)
+        x = PReLU(name="head_prelu")(ConvNorm(8 * self.width, dtype=self.dtype, name="head")(x, train=train))
         x = GlobalDepthwise(name="pool")(x)
-        x = BatchNorm(name="pool_norm")(x, **how)
+        x = BatchNorm(name="pool_norm")(x, train=train)
         x = nn.Dense(self.outputs, use_bias=False, name="dense")(x)
-        return BatchNorm(name="outputs_norm")(x, **how)
+        return BatchNorm(name="outputs_norm")(x, train=train)
 
 
 class GlobalDepthwise(nn.Module):

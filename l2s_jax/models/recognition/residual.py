@@ -14,7 +14,6 @@ from l2s_jax.layers.batch_norm import BatchNorm
 from l2s_jax.layers.conv_norm import INIT, ConvNorm
 from l2s_jax.layers.prelu import PReLU
 from l2s_jax.models.backbones.inverted_residual import SqueezeExcite
-from l2s_jax.types import GLOBAL_VIEW, Axis
 
 
 class Block(nn.Module):
@@ -38,23 +37,23 @@ class Block(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, axis: Axis) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
         norm = partial(BatchNorm, dtype=self.dtype)
-        y = norm(name="norm_1")(x, train=train, axis=axis)
+        y = norm(name="norm_1")(x, train=train)
         y = conv3x3(self.features, 1, self.dtype, "conv_1")(y)
         if self.inner_norm:
-            y = norm(name="norm_2")(y, train=train, axis=axis)
+            y = norm(name="norm_2")(y, train=train)
         y = PReLU(name="prelu")(y)
         y = conv3x3(self.features, self.stride, self.dtype, "conv_2")(y)
-        y = norm(name="norm_3")(y, train=train, axis=axis)
+        y = norm(name="norm_3")(y, train=train)
         if self.reduction:
             squeezed = max(self.features // self.reduction, 1)
             gate = SqueezeExcite(squeezed, nn.relu, nn.sigmoid, use_bias=False, dtype=self.dtype, name="squeeze")
             y = gate(y)
         if x.shape[-1] != self.features or (self.stride > 1 and not self.pooled):
             shortcut = ConvNorm(self.features, 1, self.stride, dtype=self.dtype, name="shortcut")
-            return y + shortcut(x, train=train, axis=axis)
+            return y + shortcut(x, train=train)
         return y + x[:, :: self.stride, :: self.stride].astype(self.dtype)
 
 
@@ -80,19 +79,19 @@ class ResidualEncoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool = False, axis: Axis = GLOBAL_VIEW) -> jax.Array:
+    def __call__(self, image: jax.Array, *, train: bool = False) -> jax.Array:
         """Encode images [B, S, S, 3] in [-1, 1], S a multiple of 16 -> float32 [B, outputs], not normalised."""
         x = conv3x3(self.width, 1, self.dtype, "stem")(image)
-        x = BatchNorm(dtype=self.dtype, name="stem_norm")(x, train=train, axis=axis)
+        x = BatchNorm(dtype=self.dtype, name="stem_norm")(x, train=train)
         x = PReLU(name="stem_prelu")(x)
         for s, depth in enumerate(self.depths):
             for b in range(depth):
                 shape = self.width * 2**s, 1 if b else 2
                 rest = self.inner_norm, self.pooled, self.reduction, self.dtype
-                x = Block(*shape, *rest, name=f"stage_{s + 1}_block_{b}")(x, train=train, axis=axis)
-        x = BatchNorm(name="norm")(x, train=train, axis=axis)
+                x = Block(*shape, *rest, name=f"stage_{s + 1}_block_{b}")(x, train=train)
+        x = BatchNorm(name="norm")(x, train=train)
         x = nn.Dense(self.outputs, name="dense")(x.reshape(len(x), -1))
-        return BatchNorm(use_scale=self.last_scale, name="outputs_norm")(x, train=train, axis=axis)
+        return BatchNorm(use_scale=self.last_scale, name="outputs_norm")(x, train=train)
 
 
 def conv3x3(features: int, stride: int, dtype: jnp.dtype, name: str) -> nn.Conv:

@@ -19,7 +19,7 @@ from l2s_jax.models import recognition
 from l2s_jax.systems import single_network
 from l2s_jax.systems.identity_encoder import scores
 from l2s_jax.systems.initial import filled_network
-from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, System, TrainState
+from l2s_jax.types import Axis, Batch, Metrics, PyTree, System, TrainState
 
 NAME = single_network.NAME
 _ENCODER, _CENTRES = "encoder", "centres"
@@ -37,9 +37,9 @@ class Classified(nn.Module):
     persons: int
 
     @nn.compact
-    def __call__(self, image: jax.Array, *, train: bool, axis: Axis = GLOBAL_VIEW) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, image: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         """Return the embeddings of images [B, S, S, 3], float32 [B, D] of length 1, and the centres [P, D]."""
-        embedding = unit_length(self.encoder(image, train=train, axis=axis))
+        embedding = unit_length(self.encoder(image, train=train))
         init = nn.initializers.normal(0.01)
         return embedding, self.param(_CENTRES, init, (self.persons, embedding.shape[-1]), jnp.float32)
 
@@ -78,9 +78,7 @@ def _train(
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
     def terms(variables):
-        (embedding, centres), updated = network.apply(
-            variables, batch["image"], train=True, axis=axis, mutable=["batch_stats"]
-        )
+        (embedding, centres), updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
         rows = batch["identity"], batch["weight"], axis.psum
         seen = margin.arcface(embedding, centres, *rows, **config.loss.to_dict())
         return seen._asdict(), updated

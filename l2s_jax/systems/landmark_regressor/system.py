@@ -60,7 +60,7 @@ def _train(
     loss, true = config.loss, batch["landmarks"] / batch["image"].shape[1]
 
     def terms(variables):
-        outputs, updated = network.apply(variables, batch["image"], train=True, axis=axis, mutable=["batch_stats"])
+        outputs, updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
         arrays = recognition.as_points(outputs), true, batch["weight"], axis.psum
         if loss.kind == "wing":
             value = landmarks.wing(*arrays, width=loss.width, curvature=loss.curvature)

@@ -17,7 +17,7 @@ from input_pipeline import labels
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
-from l2s_jax.layers import drop_path, tanh_warp
+from l2s_jax.layers import dropout, tanh_warp
 from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
 from l2s_jax.schema import require
@@ -107,8 +107,6 @@ def _train(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    _check_axis(network, state, axis)
-
     def terms(variables):
         logits, updated = forward(
             network,
@@ -117,7 +115,7 @@ def _train(
             batch["image"],
             batch.get("landmarks"),
             train=True,
-            rngs={drop_path.RNG: step_rng(state, "train")},
+            rngs={dropout.RNG: step_rng(state, "train")},
             mutable=["batch_stats"],
         )
         return _terms(config, class_weights, logits, batch, axis), updated
@@ -144,15 +142,6 @@ def _terms(
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     require(terms, "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight")
     return terms
-
-
-def _check_axis(network: SegFace, state: TrainState, axis: Axis) -> None:
-    """Raise UserError if batch statistics or stochastic depth are used without the global batch, which only jit has."""
-    require(
-        axis.global_view or not ("batch_stats" in state.stats["network"] or network.backbone.stochastic_depth),
-        "this backbone has batch normalisation or stochastic depth, which look at the whole batch: set "
-        "parallel.mode=jit (it runs on any number of devices), or a backbone without them",
-    )
 
 
 def _predict(network: SegFace, warp: Warp) -> Predict:

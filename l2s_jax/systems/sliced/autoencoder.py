@@ -168,7 +168,7 @@ def _update(
 
     trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
     (loss, (metrics, stats)), grads = jax.value_and_grad(objective, has_aux=True)(trained)
-    grads = axis.psum(grads)
+    grads = axis.pmean(grads)
     params, opt_state = dict(state.params), dict(state.opt_state)
     for group in groups:
         own = _group(params, group)

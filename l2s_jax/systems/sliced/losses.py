@@ -114,10 +114,7 @@ def _independence(
     if stats:
         rows = jax.tree.map(lambda new, old: jnp.concatenate((new, old)), rows, stats[QUEUE])
         stats = {QUEUE: jax.tree.map(lambda x: x[: config.independence.queue], rows)}
-    value = independence.MEASURES[config.independence.measure](**rows)
-    # A pair of faces lies on two devices: the one loss that is no function of sums over each device's own rows. Every
-    # device computes the whole value from the gathered rows, and its part of the sum is one of as many equal ones.
-    return axis.psum(value / axis.psum(jnp.ones((), jnp.float32))), stats
+    return independence.MEASURES[config.independence.measure](**rows), stats
 
 
 def _reconstructed(loss, face: Faces, encoded: Encoded, axis: Axis) -> tuple[Faces, jax.Array, jax.Array]:

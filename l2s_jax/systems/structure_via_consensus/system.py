@@ -17,6 +17,7 @@ from input_pipeline import labels
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
+from l2s_jax.layers import dropout
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
@@ -106,14 +107,8 @@ def _learn(
     batch: Batch,
     axis: Axis,
 ) -> tuple[TrainState, Metrics]:
-    require(
-        axis.global_view,
-        "FaceOccNet has batch normalisation, which looks at the whole batch: set parallel.mode=jit (it runs on any "
-        "number of devices)",
-    )
-
     def terms(variables):
-        rngs = {"dropout": step_rng(state, config.stage)}
+        rngs = {dropout.RNG: step_rng(state, config.stage)}
         logits, updated = network.apply(variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"])
         return _terms(config, logits, batch, axis), updated
 

@@ -229,7 +229,7 @@ def _update(
     """Update one network once; return the state, the loss, what else `objective` returned, the norm of the gradient."""
     params = state.params[name]
     (loss, more), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    grads = axis.psum(grads)
+    grads = axis.pmean(grads)
     updates, opt_state = optimisers[name].update(grads, state.opt_state[name], params)
     state = state.replace(
         params=state.params | {name: optax.apply_updates(params, updates)},
