@@ -151,9 +151,10 @@ def segface():
 
 
 def stylegan2():
-    # Wide enough for arrays that are stored in parts.
+    # Wide enough for arrays that are stored in parts; groups of the minibatch deviation lie on one device.
     wide = {f"model__{of}{name}": value for of in ("", "discriminator__") for name, value in WIDE.items()}
-    return systems.build(tiny_stylegan2.config(data__batch_size=ROWS, **wide)), {}, tiny_stylegan2.faces(ROWS)
+    config = tiny_stylegan2.config(data__batch_size=ROWS, model__discriminator__group=3, **wide)
+    return systems.build(config), {}, tiny_stylegan2.faces(ROWS)
 
 
 def id_disentanglement():
