@@ -1,20 +1,21 @@
 """How far a step on several devices is from the same step on one.
 
-    python -m tests.helpers.layouts [SYSTEM[:STEP] ...]
+    python -m tests.helpers.layouts [SYSTEM[:STEP] ...] [--devices 2 4 8]
 
-prints a table of every step of every system (minutes each on two cores) on 2, 4 and 8 virtual devices, under jit, pmap,
-shard_map, and jit with the state stored in parts (fsdp). A cell is the largest difference of any gradient, statistic or
-metric, relative to the largest number of the same array. Gradients, not parameters: Adam divides a gradient by its own
-size, so where it is rounding error its sign alone moves a parameter by the whole learning rate. Steps do not return
-gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
+prints a table of every step of every system (a minute or two each on two free cores) on virtual devices, under jit,
+pmap, shard_map, and jit with the state stored in parts (fsdp). A cell is the largest difference of any gradient,
+statistic or metric, relative to the largest number of the same array. Gradients, not parameters: Adam divides a
+gradient by its own size, so where it is rounding error its sign alone moves a parameter by the whole learning rate.
+Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
 
 A batch has 24 rows, so that 8 devices have an odd number each; the last five are padding, so that one of those devices
 has nothing else and another some of both.
 """
 
+import argparse
 import functools
-import sys
 import tempfile
+from collections.abc import Iterator
 
 if __name__ == "__main__":  # before JAX looks
     from tests.helpers import xla_flags
@@ -48,32 +49,27 @@ REGIONS, SIDE, ROWS, PADDING = 6, 16, 24, 5
 WIDE = {"channel_base": 128, "max_width": 16}
 NOISE = 1e-5
 """Gradients that are zero in exact arithmetic (a bias ahead of a norm) are rounding errors, far smaller than this."""
+WAYS = {"jit": (1, "jit"), "pmap": (1, "pmap"), "shard_map": (1, "shard_map"), "fsdp": (4, "jit")}
+"""(most parts that the state is stored in, mode) of the columns of the table."""
 
 
-WAYS = {
-    f"{way} {devices}": (devices, min(fsdp, devices), mode)
-    for way, fsdp, mode in (("jit", 1, "jit"), ("pmap", 1, "pmap"), ("shard_map", 1, "shard_map"), ("fsdp", 4, "jit"))
-    for devices in (2, 4, 8)
-}
-"""(devices, fsdp, mode) of the columns of the table."""
-
-
-def differences(case: str, step: str, wanted: list[tuple]) -> list[float]:
-    """Largest difference of a step from one device, relative to the largest number of the same array.
+def differences(case: str, step: str, wanted: list[tuple]) -> Iterator[float]:
+    """Yield the largest difference of a step from one device, relative to the largest number of the same array.
 
     Args:
       case: a name of `CASES`.
       step: a step of its system.
       wanted: (devices, fsdp, mode) of each layout.
 
-    Returns:
+    Yields:
       the difference of each layout, over gradients, running statistics and metrics.
     """
     system, frozen, batch = built(case)
     state = parallel.init_state(system.init, jax.random.key(0), parallel.make_mesh("jit", 1, jax.devices()[:1]))
     expected = after_one(system, step, frozen, state, batch, 1, 1, "jit")
-    results = (after_one(system, step, frozen, state, batch, *layout) for layout in wanted)
-    return [max(jax.tree.leaves(jax.tree.map(_difference, expected, result))) for result in results]
+    for layout in wanted:
+        found = after_one(system, step, frozen, state, batch, *layout)
+        yield max(jax.tree.leaves(jax.tree.map(_difference, expected, found)))
 
 
 @functools.cache
@@ -198,11 +194,25 @@ CASES = {
 }
 
 
-if __name__ == "__main__":
-    print("| system: step | " + " | ".join(WAYS) + " |")
-    print("|---" * (1 + len(WAYS)) + "|")
-    for asked in sys.argv[1:] or CASES:
-        case, _, step = asked.partition(":")
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("steps", nargs="*", default=list(CASES), metavar="SYSTEM[:STEP]")
+    parser.add_argument("--devices", nargs="+", type=int, default=[2, 4, 8])
+    args = parser.parse_args()
+    columns = {
+        f"{way} {devices}": (devices, min(parts, devices), mode)
+        for way, (parts, mode) in WAYS.items()
+        for devices in args.devices
+    }
+    print("| system: step |", " | ".join(columns), "|")
+    print("|---" * (1 + len(columns)) + "|")
+    for case, _, step in (asked.partition(":") for asked in args.steps):
         for name in [step] if step else built(case)[0].steps:
-            found = differences(case, name, list(WAYS.values()))
-            print(f"| {case}: {name} | " + " | ".join(f"{value:.0e}" for value in found) + " |", flush=True)
+            print(f"| {case}: {name} |", end="", flush=True)
+            for difference in differences(case, name, list(columns.values())):
+                print(f" {difference:.0e} |", end="", flush=True)
+            print()
+
+
+if __name__ == "__main__":
+    main()

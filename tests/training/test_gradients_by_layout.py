@@ -19,7 +19,7 @@ ONE_PROCESS = """
 import json, sys
 sys.path.insert(0, sys.argv[2])
 from tests.helpers import layouts
-print(json.dumps(layouts.differences(*json.loads(sys.argv[1]))))
+print(json.dumps(list(layouts.differences(*json.loads(sys.argv[1])))))
 """
 
 
