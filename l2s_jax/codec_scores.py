@@ -16,7 +16,7 @@ from l2s_jax.losses import independence
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
-from l2s_jax.types import Code, Codec, PyTree
+from l2s_jax.types import Batch, Code, Codec, PyTree
 
 NOISE = 0.03
 """Noise for the region effects, relative to a slice's own standard deviation. The paper adds 0.01 N(0, 1) to a code of
@@ -68,27 +68,27 @@ class Tally:
             key = jax.random.fold_in(rng, zlib.crc32(b"untrained") & 0x7FFFFFFF)
             self.random = _untrained(codec, variables, key)
 
-    def add(self, number: int, batch: dict[str, np.ndarray]) -> None:
-        """Add batch number `number`."""
-        code = _encode(self.codec, self.variables, batch["image"])
+    def add(self, number: int, batch: dict[str, np.ndarray], placed: Batch) -> None:
+        """Add batch number `number`: its arrays on the host, and the same on the devices."""
+        code = _encode(self.codec, self.variables, placed["image"])
         decoded = _decode(self.codec, self.variables, code).image
-        self.errors = added(self.errors, _errors(self.classes, decoded, batch))
+        self.errors = added(self.errors, _errors(self.classes, decoded, placed))
         self.mean_face.add(batch)
-        self.colours = added(self.colours, _colour_sums(self.classes, batch))
+        self.colours = added(self.colours, _colour_sums(self.classes, placed))
         for k in range(len(self.slices)):
-            self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, batch, k))
-        looks = _looks(self.codec, self.features.of, self.variables, code, decoded, batch, self.faces)
+            self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, placed, k))
+        looks = _looks(self.codec, self.features.of, self.variables, code, decoded, placed, self.faces)
         rows = np.flatnonzero(batch["weight"])
         self.looks.append(tuple(np.asarray(kind)[rows] for kind in looks))
         self.faces += len(rows)
         if len(self.probed) < PROBED:
             self.probed += _probed(self.codec, code, batch)
-        self.effects = added(self.effects or None, self._effects(self.variables, number, batch))
+        self.effects = added(self.effects or None, self._effects(self.variables, number, placed))
         if self.random is not None and number % UNTRAINED_EVERY == 0:
-            self.random_effects = added(self.random_effects or None, self._effects(self.random, number, batch))
+            self.random_effects = added(self.random_effects or None, self._effects(self.random, number, placed))
             self.random_faces += int(np.sum(batch["weight"] > 0))
 
-    def _effects(self, variables: PyTree, number: int, batch: dict[str, np.ndarray]) -> dict[str, dict]:
+    def _effects(self, variables: PyTree, number: int, batch: Batch) -> dict[str, dict]:
         """Return sums by kind and view; noise and swap partners are the same for all variables."""
         key, faces = jax.random.fold_in(self.rng, number), (batch["image"], batch["mask"], batch["weight"])
         return {

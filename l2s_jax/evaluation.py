@@ -8,7 +8,7 @@ resolutions, components and boundaries, what the codec does (codec_scores.py), a
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
@@ -28,7 +29,8 @@ from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
 from l2s_jax.metrics import calibration, realism, segmentation, structure
 from l2s_jax.report.run_data import GRID
-from l2s_jax.types import PyTree, Scorer, System
+from l2s_jax.training import parallel
+from l2s_jax.types import Batch, PyTree, Scorer, System
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
@@ -103,26 +105,31 @@ def score(
     image_size: int,
     batch_size: int,
     resize: ResizeRule = PAD_SQUARE,
+    devices: Sequence[jax.Device] | None = None,
 ) -> dict[str, float]:
     """Compute the scores that training watches, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ... at network
     resolution, or those of a system's own `scorer`.
 
-    Every process scores its own shard of the data; all return the scores of all examples.
+    Every process scores its own shard of the data, each of its devices some rows of a batch; all return the scores of
+    all examples.
 
     Args:
       system: the system that is scored.
-      variables: exported variables, unsharded on this process.
+      variables: exported variables, of this process alone; they are put on its devices once.
       source: labelled examples.
       image_size: network resolution.
       batch_size: examples a call, over all processes.
       resize: rule that makes a face a square of the network's size.
+      devices: devices of this process that share each batch; None = all.
 
     Raises:
       UserError: unreadable or empty data.
     """
     options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    batches = (batch for batch, _ in eval_batches(source, **data, **options))
+    mesh = parallel.local_mesh(devices)
+    variables = parallel.put_state(variables, mesh)
+    batches = (placed for _, placed, _ in _batches(mesh, source, data | options))
     if system.predict is None:
         rows = _stacked([_collect(system.scorer, variables, batch) for batch in batches])
         if jax.process_count() > 1:
@@ -156,8 +163,11 @@ def evaluate(
     panels: int = 8,
     features: realism.Features = realism.PYRAMID,
     progress: Progress | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Evaluation:
     """Compute all scores of a model, every example exactly once, on this process alone.
+
+    Its devices share each batch by rows; the variables are put on them once.
 
     Those of a system with a codec are in codec_scores.py, those of a system that does not segment its own.
 
@@ -172,41 +182,58 @@ def evaluate(
       panels: examples whose images go into `arrays`.
       features: what the realism of decoded faces is measured in, if the system has a codec.
       progress: called with (examples done, examples in total).
+      devices: devices that share each batch; None = all of this process.
 
     Raises:
       UserError: unreadable or empty data, or data without an array that the system's own scorer reads.
     """
     check_scored(system, source)
-    rng = jax.random.key(seed)
+    rng, mesh = jax.random.key(seed), parallel.local_mesh(devices)
+    variables = parallel.put_state(variables, mesh)
     if system.predict is None:
-        tally = _ScorerTally(system.scorer, variables, rng)
+        tally = _ScorerTally(system.scorer, variables, rng, mesh)
     else:
         tally = _Tally(system, variables, rng, resize, panels, features)
     done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    for number, (batch, full_size_masks) in enumerate(eval_batches(source, **data)):
-        tally.add(number, batch, full_size_masks)
+    for number, (batch, placed, full_size_masks) in enumerate(_batches(mesh, source, data)):
+        tally.add(number, batch, placed, full_size_masks)
         done += int(np.sum(batch["weight"]))
         if progress is not None:
             progress(done, len(source))
     return tally.result()
 
 
+HostBatch = dict[str, np.ndarray]
+FullSizeMasks = list[np.ndarray | None]
+
+
+def _batches(
+    mesh: Mesh, source: Source, options: Mapping[str, Any]
+) -> Iterator[tuple[HostBatch, Batch, FullSizeMasks]]:
+    """Yield the batches of `eval_batches`, padded so that all devices get equally many rows, also on the devices."""
+    for batch, full_size_masks in eval_batches(source, **options):
+        more = -len(full_size_masks) % mesh.size
+        batch = {name: np.pad(rows, ((0, more), *((0, 0),) * (rows.ndim - 1))) for name, rows in batch.items()}
+        yield batch, parallel.global_batch(batch, mesh), full_size_masks + [None] * more
+
+
 class _ScorerTally:
     """What a system's own scorer collects of all batches."""
 
-    def __init__(self, scorer: Scorer, variables: PyTree, rng: jax.Array):
-        self.scorer = scorer
-        self.models = [variables, *([] if scorer.untrained is None else [scorer.untrained(variables, rng)])]
+    def __init__(self, scorer: Scorer, variables: PyTree, rng: jax.Array, mesh: Mesh):
+        self.scorer, self.models = scorer, [variables]
+        if scorer.untrained is not None:
+            self.models.append(parallel.put_state(scorer.untrained(variables, rng), mesh))
         self.rows: list[list[dict[str, np.ndarray]]] = [[] for _ in self.models]
         self.arrays: dict[str, np.ndarray] = {}
 
-    def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
-        del full_size_masks
+    def add(self, number: int, batch: HostBatch, placed: Batch, full_size_masks: FullSizeMasks) -> None:
+        del batch, full_size_masks
         for variables, rows in zip(self.models, self.rows, strict=True):
-            rows.append(_collect(self.scorer, variables, batch))
+            rows.append(_collect(self.scorer, variables, placed))
         if number == 0 and self.scorer.pictures is not None:
-            pictures = jax.jit(self.scorer.pictures)(self.models[0], batch)
+            pictures = jax.jit(self.scorer.pictures)(self.models[0], placed)
             self.arrays = {GRID + title: codec_scores.to_bytes(np.asarray(grid)) for title, grid in pictures.items()}
 
     def result(self) -> Evaluation:
@@ -214,7 +241,7 @@ class _ScorerTally:
         return Evaluation(self.scorer.summary(trained, untrained[0] if untrained else None), self.arrays)
 
 
-def _collect(scorer: Scorer, variables: PyTree, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _collect(scorer: Scorer, variables: PyTree, batch: Batch) -> dict[str, np.ndarray]:
     """Return what the scorer says of every row of a batch, padding too, and the rows' weights."""
     return {**jax.device_get(_compiled(scorer.collect)(variables, batch)), _WEIGHT: np.asarray(batch["weight"])}
 
@@ -265,14 +292,14 @@ class _Tally:
         self.by = {name: np.zeros((self.classes, self.classes), np.int64) for name in system.segmenters}
         self.shown: list[dict[str, np.ndarray]] = []  # rows of batches, for the report
 
-    def add(self, number: int, batch: dict[str, np.ndarray], full_size_masks: list[np.ndarray | None]) -> None:
-        probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, batch)
+    def add(self, number: int, batch: HostBatch, placed: Batch, full_size_masks: FullSizeMasks) -> None:
+        probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, placed)
         self.counts[0] += np.asarray(counts)
         for name, segment in self.system.segmenters.items():
             default = segment is self.system.predict
-            found = counts if default else _segment(segment, self.classes, self.variables, batch)[2]
+            found = counts if default else _segment(segment, self.classes, self.variables, placed)[2]
             self.by[name] += np.asarray(found)
-        sums = _structure(self.classes, labels, batch["mask"], batch["weight"])
+        sums = _structure(self.classes, labels, placed["mask"], placed["weight"])
         self.structure = codec_scores.added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
         probabilities = np.asarray(probabilities)
@@ -283,7 +310,7 @@ class _Tally:
                 ids, _ = processing.upsample_argmax(row, *mask.shape, self.resize)
                 self.counts[1] += segmentation.confusion_on_host(ids, mask, self.classes)
         if self.codec is not None:
-            self.codec.add(number, batch)
+            self.codec.add(number, batch, placed)
         missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
         self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
 

@@ -118,6 +118,7 @@ def effects(
         for view in rows:
             energy = _energy([each[view] for each in changes])
             rows[view].append(_region_sums(energy, masks, valid, weight, index))
+        jax.block_until_ready(rows)  # the pictures of all slices at once are much memory
     count = _count(masks, weight)
     return {view: _effects(found, count) for view, found in rows.items()}
 

@@ -167,11 +167,20 @@ def global_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.A
     return {name: jax.make_array_from_process_local_data(rows, values) for name, values in batch.items()}
 
 
+def local_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Make a mesh over the devices of this process (or some of them), for computing without the other processes."""
+    return make_mesh("jit", 1, devices or jax.local_devices())
+
+
 def everywhere(tree: PyTree) -> PyTree:
-    """Replicate all arrays on every device, for computing without a mesh; every process must call it."""
-    if jax.process_count() > 1:
-        return multihost_utils.process_allgather(tree, tiled=True)
-    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(x.sharding.mesh, P())), tree)
+    """Replicate all arrays on every device; return them as arrays of a `local_mesh`. Every process must call it."""
+    mesh = jax.tree.leaves(tree)[0].sharding.mesh
+    own = NamedSharding(local_mesh(mesh.local_devices), P())
+
+    def local(x: jax.Array) -> jax.Array:
+        return jax.make_array_from_single_device_arrays(x.shape, own, [shard.data for shard in x.addressable_shards])
+
+    return jax.tree.map(local, jax.device_put(tree, NamedSharding(mesh, P())))
 
 
 def largest_over_processes(value: int) -> int:

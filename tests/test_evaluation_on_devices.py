@@ -1,0 +1,134 @@
+"""Devices share the batches of an evaluation by rows; the scores are those of one device."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from input_pipeline.datasets import open_source
+from l2s_jax import evaluation
+from l2s_jax.training import parallel
+from tests.helpers import fake_system
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = {"image_size": fake_system.SIDE, "batch_size": 3}
+
+FOUR_DEVICES = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from tests.helpers import xla_flags
+xla_flags.set_up(devices=4)
+from tests import test_evaluation_on_devices
+test_evaluation_on_devices.print_scores()
+"""
+
+
+ONE_HOST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.helpers import xla_flags
+xla_flags.set_up(devices=2)
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(f"127.0.0.1:{sys.argv[2]}", 2, int(sys.argv[3]))
+from tests import test_evaluation_on_devices
+test_evaluation_on_devices.print_score_of_a_host()
+"""
+
+
+def faces():
+    return open_source("synthetic:8?test", size=fake_system.SIDE)
+
+
+def print_scores():
+    """What `score` says on 1, 2 and 4 devices, and `evaluate` on 1 and 4, of a system with a codec."""
+    system, variables = fake_system.build(fake_system.fake_config("regions")), fake_system.variables()
+    some = {count: OPTIONS | {"devices": jax.devices()[:count]} for count in (1, 2, 4)}
+    flat = [evaluation.score(system, variables, faces(), **some[count]) for count in (1, 2, 4)]
+    full = [evaluation.evaluate(system, variables, faces(), **some[count], seed=1, panels=0) for count in (1, 4)]
+    print(json.dumps([flat, [each.metrics | {"effect": each.arrays["effect"].tolist()} for each in full]]))
+
+
+def test_scores_do_not_depend_on_the_number_of_devices():
+    """Batches of three: devices hold different numbers of faces, and some of a batch none."""
+    done = subprocess.run([sys.executable, "-c", FOUR_DEVICES, str(ROOT)], stdout=subprocess.PIPE, check=True)
+    for expected, *others in json.loads(done.stdout.splitlines()[-1]):
+        expected = dict(jax.tree.leaves_with_path(expected))
+        for found in others:
+            found = dict(jax.tree.leaves_with_path(found))
+            assert found.keys() == expected.keys()
+            for path, value in expected.items():
+                assert found[path] == (
+                    value if isinstance(value, str) else pytest.approx(value, *[tolerance(path)] * 2)
+                )
+
+
+def tolerance(path):
+    """Kernels between eight faces in float32 make a hundredfold of the rounding errors in their codes."""
+    kernels = ("dependence", "hsic", "hsic_null", "joint_dependence", "colour_probe")
+    return 1e-4 if any(f"['{name}']" in jax.tree_util.keystr(path) for name in kernels) else 1e-6
+
+
+def test_every_device_computes_its_rows_and_gets_the_variables_once(monkeypatch):
+    system, calls, segment = fake_system.build(fake_system.fake_config("none")), [], evaluation._segment
+
+    def watched(*arguments):
+        calls.append((arguments, segment(*arguments)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(evaluation, "_segment", watched)
+    with jax.transfer_guard_host_to_device("disallow"):  # what is not put on the devices would be sent with each call
+        evaluation.score(system, fake_system.variables(), faces(), **OPTIONS)
+    assert len(calls) == 3
+    for (_, _, variables, batch), (probabilities, labels, counts) in calls:
+        for ours, first in zip(*map(jax.tree.leaves, (variables, calls[0][0][2])), strict=True):
+            assert ours is first
+            assert ours.sharding.is_fully_replicated
+            assert len(ours.sharding.device_set) == 2
+        for rows in (batch["image"], batch["mask"], probabilities, labels):
+            assert [shard.data.shape[0] for shard in rows.addressable_shards] == [2, 2]
+        assert counts.sharding.is_fully_replicated
+
+    def operations(devices):
+        mesh = parallel.local_mesh(jax.devices()[:devices])
+        placed = parallel.put_state(fake_system.variables(), mesh), parallel.global_batch(jax.device_get(batch), mesh)
+        return segment.lower(system.predict, counts.shape[0], *placed).compile().cost_analysis()["flops"]
+
+    assert operations(2) < 0.6 * operations(1)
+
+
+def print_score_of_a_host():
+    """What `score` says in one of two processes, of variables that are stored in parts on the devices of both."""
+    parallel.FSDP_MIN_SIZE = 1
+    system = fake_system.build(fake_system.fake_config("none"))
+    stored = parallel.put_state(fake_system.variables(), parallel.make_mesh("jit", 2))
+    whole = parallel.everywhere(stored)
+    for part, leaf in zip(*map(jax.tree.leaves, (stored, whole)), strict=True):
+        assert not part.is_fully_replicated
+        assert leaf.sharding.device_set == set(jax.local_devices())
+    with jax.transfer_guard_host_to_device("disallow"):
+        print(json.dumps(evaluation.score(system, whole, faces(), **OPTIONS | {"batch_size": 6})))
+
+
+@pytest.mark.slow
+def test_two_processes_score_as_one():
+    system = fake_system.build(fake_system.fake_config("none"))
+    expected = evaluation.score(system, fake_system.variables(), faces(), **OPTIONS)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    hosts = [
+        subprocess.Popen([sys.executable, "-c", ONE_HOST, str(ROOT), port, str(index)], stdout=subprocess.PIPE)
+        for index in range(2)
+    ]
+    try:
+        outputs = [host.communicate(timeout=120)[0] for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+    for output in outputs:
+        assert json.loads(output.splitlines()[-1]) == pytest.approx(expected, rel=1e-6)
