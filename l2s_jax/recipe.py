@@ -99,17 +99,15 @@ def run(
         state = loop.exported_state(workdir, config, system, warn)
         variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
         outcome = Outcome(0, system)
-        try:
-            if jax.process_index() == 0:
-                model = workdir / bundle.WORKDIR_MODEL
-                bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
-                measured = measure(system, variables, test_source, test, options | {"seed": config.seed}, progress)
-                measured.save(workdir)
-                scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
-                bundle.rescore(model, scores)
-                outcome = Outcome(0, system, measured.metrics, html.write_report(workdir), model)
-        finally:
-            parallel.barrier("published")  # a process that exits early would abort the others
+        if jax.process_index() == 0:
+            model = workdir / bundle.WORKDIR_MODEL
+            bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
+            measured = measure(system, variables, test_source, test, options | {"seed": config.seed}, progress)
+            measured.save(workdir)
+            scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
+            bundle.rescore(model, scores)
+            outcome = Outcome(0, system, measured.metrics, html.write_report(workdir), model)
+        parallel.barrier("published")  # a process that exits early would abort the others
     return outcome
 
 

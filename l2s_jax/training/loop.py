@@ -84,7 +84,7 @@ def train(
     if jax.process_index() != 0:
         console = Console(quiet=True)
     display = progress.display(console or Console(), config.train.steps)
-    with contextlib.closing(batches), display, StopRequest(at_once=jax.process_count() == 1) as stop:
+    with contextlib.closing(batches), display, StopRequest(several=jax.process_count() > 1) as stop:
         mesh = parallel.make_mesh(config.parallel.mode, config.parallel.fsdp)
         _check_batch_size(config.data.batch_size, mesh.size)
         root = layout.claim(workdir, config)
@@ -111,7 +111,9 @@ def train(
                 stop=stop,
                 started=started,
                 meter=progress.Meter(
-                    config.data.batch_size, peak(mesh.devices.flat[0].device_kind, config.precision.compute)
+                    config.data.batch_size,
+                    peak(mesh.devices.flat[0].device_kind, config.precision.compute),
+                    memory.in_steps,
                 ),
                 state=state,
                 step=step,
@@ -234,7 +236,8 @@ def _loop(run: _Run) -> TrainResult:
         # Write.
         run.display.advance(run.step)
         if run.step % train.log_every == 0:
-            scalars = run.metrics.means() | run.meter.report()
+            goodput = run.meter.in_steps / (time.time() - run.memory.began)
+            scalars = run.metrics.means() | run.meter.report() | {"perf/goodput": goodput}
             run.writer.write_scalars(run.step, scalars)
             _tell(run, run.system.watch(scalars))
             run.display.write_scalars(run.step, scalars | ({"best": run.memory.best.score} if run.memory.best else {}))
@@ -274,12 +277,14 @@ def _writer(config: ConfigDict, root: Path, step: int, message: Callable[[str], 
 
 
 def _requested_end(run: _Run) -> tuple[int, bool]:
-    """Return (signal or 0, whether time is up). Several processes agree only at steps that log: it costs time."""
-    if jax.process_count() > 1 and run.step % run.config.train.log_every:
-        return 0, False
-    limit = run.config.train.max_minutes * 60
+    """Return (signal or 0, whether time is up), the same in every process."""
+    signal, limit = run.stop.before(run.step), run.config.train.max_minutes * 60
     timed_out = run.step > 0 and 0 < limit <= time.monotonic() - run.started
-    return parallel.largest_over_processes(run.stop.signal), bool(parallel.largest_over_processes(int(timed_out)))
+    if jax.process_count() == 1 or not limit:
+        return signal, timed_out
+    if run.step % run.config.train.log_every:  # to agree costs time
+        return signal, False
+    return signal, bool(parallel.largest_over_processes(int(timed_out)))
 
 
 def _out_of_patience(run: _Run) -> bool:
@@ -344,6 +349,7 @@ def _save_batch(run: _Run, batches: Batches, step: int) -> str:
 def _save(run: _Run, kind: str, keep: int) -> None:
     """Write a checkpoint that continues after the last batch trained on."""
     _check_finite(run)
+    run.memory.in_steps = run.meter.in_steps
     with run.meter.excluded():
         run.writer.flush()
         checkpoint = Checkpoint(run.state, run.batches.get_state(), dataclasses.asdict(run.memory))

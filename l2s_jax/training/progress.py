@@ -18,11 +18,20 @@ class Meter:
     Args:
       batch_size: images of a batch.
       peak: FLOP/s that a device can do at most, see peaks.py; None = not known.
+      in_steps: seconds that earlier starts of the run spent in the steps that are kept.
     """
 
-    def __init__(self, batch_size: int, peak: float | None = None):
-        self._batch_size, self._peak = batch_size, peak
+    def __init__(self, batch_size: int, peak: float | None = None, in_steps: float = 0.0):
+        self._batch_size, self._peak, self._reported = batch_size, peak, in_steps
         self._reset()
+
+    @property
+    def in_steps(self) -> float:
+        """Seconds spent in steps since the first start, without waiting for data."""
+        return self._reported + self._seconds() - self._waited
+
+    def _seconds(self) -> float:
+        return max(time.perf_counter() - self._started - self._excluded, 1e-9)
 
     def _reset(self) -> None:
         self._started = time.perf_counter()
@@ -58,7 +67,7 @@ class Meter:
           `perf/tflops_per_device`: 10^12 operations of convolutions and matrix products a second and device;
           `perf/mfu`: the same as a fraction of the device's peak, if that is known (model FLOP utilisation).
         """
-        seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
+        seconds = self._seconds()
         rate = self._steps / seconds
         report = {
             "perf/steps_per_second": rate,
@@ -68,6 +77,7 @@ class Meter:
         }
         if self._peak:
             report["perf/mfu"] = self._flops / seconds / self._peak
+        self._reported = self.in_steps
         self._reset()
         return report
 

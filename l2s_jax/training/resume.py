@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,16 @@ class Memory:
       frozen: digests of the arrays that training uses and does not change, by name.
       evaluated: step of the latest evaluation; 0 = none.
       best: the best evaluation, if there is one.
+      began: time of the first start, seconds since 1970.
+      in_steps: seconds since then in the steps that led to the checkpoint.
     """
 
     judged: dict[str, Any]
     frozen: dict[str, str]
     evaluated: int = 0
     best: Best | None = None
+    began: float = dataclasses.field(default_factory=time.time)
+    in_steps: float = 0.0
 
 
 def begin(
@@ -81,6 +86,7 @@ def begin(
         )
     _check_frozen(root, step, found.progress.get("frozen", memory.frozen), memory.frozen)
     batches.set_state(found.loader)
+    memory.began, memory.in_steps = (found.progress.get(name, getattr(memory, name)) for name in ("began", "in_steps"))
     before = found.progress.get("judged", memory.judged)
     changed = next((field for field, value in memory.judged.items() if before.get(field) != value), None)
     if changed is None:

@@ -15,7 +15,7 @@ def send(number=signal.SIGTERM):
 
 def test_a_signal_is_remembered_and_handlers_come_back():
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with StopRequest(at_once=True) as stop:
+    with StopRequest(several=False) as stop:
         assert stop.signal == 0
         send()
         assert stop.signal == signal.SIGTERM
@@ -23,7 +23,7 @@ def test_a_signal_is_remembered_and_handlers_come_back():
 
 
 def test_interruptible_blocks_are_left_at_once():
-    with StopRequest(at_once=True) as stop:
+    with StopRequest(several=False) as stop:
         with pytest.raises(Interrupted), stop.interruptible():
             send()
         with pytest.raises(Interrupted), stop.interruptible():
@@ -31,16 +31,18 @@ def test_interruptible_blocks_are_left_at_once():
 
 
 def test_several_processes_are_not_left_in_the_middle():
-    with StopRequest(at_once=False) as stop, stop.interruptible():
-        send()
-        assert stop.signal == signal.SIGTERM
+    with StopRequest(several=True) as stop, stop.interruptible():
+        before = signal.signal(signal.SIGTERM, lambda *_: None)  # in place of JAX's own
+        send(signal.SIGINT)
+        assert stop.signal == signal.SIGINT
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_a_second_signal_kills():
     script = (
         "import os, signal, time\n"
         "from l2s_jax.training.signals import StopRequest\n"
-        "with StopRequest(at_once=True):\n"
+        "with StopRequest(several=False):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('still here', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
@@ -52,7 +54,7 @@ def test_a_second_signal_kills():
 
 def test_a_terminal_that_hangs_up_twice_is_one_request():
     before = signal.getsignal(signal.SIGHUP)
-    with StopRequest(at_once=True) as stop:
+    with StopRequest(several=False) as stop:
         send(signal.SIGHUP)
         send(signal.SIGHUP)
         assert stop.signal == signal.SIGHUP
@@ -62,7 +64,7 @@ def test_a_terminal_that_hangs_up_twice_is_one_request():
 def test_nohup_is_respected():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopRequest(at_once=True) as stop:
+        with StopRequest(several=False) as stop:
             send(signal.SIGHUP)
             assert stop.signal == 0
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -78,7 +80,7 @@ def test_other_threads_install_nothing():
     seen = []
 
     def enter():
-        with StopRequest(at_once=True):
+        with StopRequest(several=False):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=enter)
