@@ -85,7 +85,7 @@ def _check_process(args: argparse.Namespace) -> None:
         return
     if None in words or args.cluster:
         raise UserError("--coordinator HOST:PORT, --processes N and --process I go together, without --cluster")
-    if not re.fullmatch(r"\S+:\d{1,5}", args.coordinator):
+    if not re.fullmatch(r"\S+:\d{1,5}", args.coordinator) or int(args.coordinator.rpartition(":")[2]) > 65535:
         raise UserError(f"--coordinator={clipped(args.coordinator)} must be HOST:PORT, like node1:9876")
     if args.process not in range(args.processes):
         raise UserError(f"--process={args.process} of --processes={args.processes}: the first one is 0")

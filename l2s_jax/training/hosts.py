@@ -195,7 +195,7 @@ class _Watch:
 def _sentence(error: BaseException) -> str:
     """Return what the other processes are told of an error."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, UserError) else f"{type(error).__name__} {clipped(text, 300)}"
+    return text if isinstance(error, UserError) else f"{type(error).__name__} {clipped(text, 300)}".strip()
 
 
 def _check_free(coordinator: str) -> None:
