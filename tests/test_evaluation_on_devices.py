@@ -1,7 +1,6 @@
 """Devices share the batches of an evaluation by rows; the scores are those of one device."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from input_pipeline.datasets import open_source
 from l2s_jax import evaluation
 from l2s_jax.training import parallel
 from tests.helpers import fake_system
+from tests.helpers.two_hosts import joined_run, run_both
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = {"image_size": fake_system.SIDE, "batch_size": 3}
@@ -24,19 +24,6 @@ from tests.helpers import xla_flags
 xla_flags.set_up(devices=4)
 from tests import test_evaluation_on_devices
 test_evaluation_on_devices.print_scores()
-"""
-
-
-ONE_HOST = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from tests.helpers import xla_flags
-xla_flags.set_up(devices=2)
-import jax
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"127.0.0.1:{sys.argv[2]}", 2, int(sys.argv[3]))
-from tests import test_evaluation_on_devices
-test_evaluation_on_devices.print_score_of_a_host()
 """
 
 
@@ -101,34 +88,29 @@ def test_every_device_computes_its_rows_and_gets_the_variables_once(monkeypatch)
     assert operations(2) < 0.6 * operations(1)
 
 
-def print_score_of_a_host():
-    """What `score` says in one of two processes, of variables that are stored in parts on the devices of both."""
-    parallel.FSDP_MIN_SIZE = 1
-    system = fake_system.build(fake_system.fake_config("none"))
-    stored = parallel.put_state(fake_system.variables(), parallel.make_mesh("jit", 2))
-    whole = parallel.everywhere(stored)
-    for part, leaf in zip(*map(jax.tree.leaves, (stored, whole)), strict=True):
-        assert not part.is_fully_replicated
-        assert leaf.sharding.device_set == set(jax.local_devices())
-    print(json.dumps(evaluation.score(system, whole, faces(), **OPTIONS | {"batch_size": 6})))
+def host(process, port, workdir):
+    """One of two processes: it scores variables that are stored in parts on the devices of both."""
+
+    def scored():
+        parallel.FSDP_MIN_SIZE = 1
+        system = fake_system.build(fake_system.fake_config("none"))
+        stored = parallel.put_state(fake_system.variables(), parallel.make_mesh("jit", 2))
+        whole = parallel.everywhere(stored)
+        for part, leaf in zip(*map(jax.tree.leaves, (stored, whole)), strict=True):
+            assert not part.is_fully_replicated
+            assert leaf.sharding.device_set == set(jax.local_devices())
+        print(json.dumps(evaluation.score(system, whole, faces(), **OPTIONS | {"batch_size": 6})))
+        return 0
+
+    return joined_run(process, port, workdir, scored)
 
 
 @pytest.mark.slow
-def test_two_processes_score_as_one():
+def test_two_processes_score_as_one(tmp_path):
     system = fake_system.build(fake_system.fake_config("none"))
     expected = evaluation.score(system, fake_system.variables(), faces(), **OPTIONS)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    hosts = [
-        subprocess.Popen([sys.executable, "-c", ONE_HOST, str(ROOT), port, str(index)], stdout=subprocess.PIPE)
-        for index in range(2)
-    ]
-    try:
-        outputs = [host.communicate(timeout=120)[0] for host in hosts]
-    finally:
-        for host in hosts:
-            host.kill()
+    codes, outputs = run_both(__name__, tmp_path)
+    assert codes == [0, 0], outputs
     for output in outputs:
-        answer = next(line for line in output.splitlines() if line.startswith(b"{"))  # gloo prints, too
+        answer = next(line for line in output.splitlines() if line.startswith("{"))
         assert json.loads(answer) == pytest.approx(expected, rel=1e-6)
