@@ -27,6 +27,8 @@ _CAMERA_RATE = 25.0  # frames a second of its film, however fast it was parsed
 def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
     """Parse a film and write its results, the JSON last; one that cannot be decoded to its end is told and skipped.
 
+    The JSON has the number of `faces` in every frame (null where nobody looked), and the `doubt` of the first frame.
+
     Args:
       task: what to do.
       path: a video, or the name of a camera, which is read until the user interrupts.
@@ -39,7 +41,7 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
     camera, mark = photos.CAMERA.fullmatch(str(path)), results.mark(path, task.out)
     pictures = frames.read_camera(int(camera[1])) if camera else frames.read_frames(path)
     rate = _CAMERA_RATE if camera else frames.frames_per_second(path)
-    errors, areas, certainty, start = [], [], [], time.perf_counter()
+    errors, areas, certainty, faces, doubt, start = [], [], [], [], None, time.perf_counter()
     with tempfile.TemporaryDirectory(dir=task.out, prefix=".l2s-") as scratch:
         movie = Path(scratch, "film.mp4")
         with (
@@ -51,6 +53,9 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
                 _write(task, name, mark, len(areas), parsing, overlays)
                 areas.append(list(parsing.areas().values()))
                 certainty.append([confidence or 0.0 for confidence in parsing.confidences().values()])
+                faces.append(None if parsing.faces is None else len(parsing.faces))
+                if len(areas) == 1:
+                    doubt = parsing.doubt
                 show(len(areas), None)
         if errors and not (camera and areas):
             task.tally.skip(path, errors[0])
@@ -73,6 +78,8 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
             label.name: {"id": label.id, "area": round(area, 6), "confidence": total / area if area else None}
             for label, area, total in zip(parsing.label_set.labels, shares.tolist(), sums.tolist(), strict=True)
         },
+        "faces": faces,
+        "doubt": doubt,
         "smoothing": smoothing,
         "options": task.options,
         "model": mask_files.identified(task.parser),
@@ -80,7 +87,8 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
     }
     files.replace_json(task.out / f"{name}{mask_files.FACTS}", {results.JSON_KEY: mark} | facts)
     line = f"{console.escape(name)}  {len(areas)} frames  [dim]{1e3 * seconds / len(areas):.0f} ms a frame[/]"
-    task.tally.add(line, facts, film=True)
+    most = None if None in faces else max(faces)
+    task.tally.add(line + mask_files.doubts(most, doubt), facts, film=True)
 
 
 def _decoded(pictures: Iterator[np.ndarray], errors: list[UserError]) -> Iterator[np.ndarray]:

@@ -164,10 +164,16 @@ def line(photo: Photo, parsing: Parsing, parse_ms: float) -> str:
     parts = sorted((n for n in parsing.label_set.names[1:] if areas[n] > 0.0005), key=areas.get, reverse=True)[:5]
     shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
     height, width = parsing.ids.shape
-    warnings = "  [yellow]no face found[/]" if parsing.faces == () else ""
-    if parsing.doubt is not None and parsing.doubt > 1:
-        warnings += "  [yellow]unlike the pictures this model learned from: do not trust it[/]"
+    warnings = doubts(None if parsing.faces is None else len(parsing.faces), parsing.doubt)
     return (
         f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
         f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]{warnings}"
     )
+
+
+def doubts(faces: int | None, doubt: float | None) -> str:
+    """Format the warnings about a picture with this many faces (None: nobody looked) and this `Parsing.doubt`."""
+    warnings = "  [yellow]no face found[/]" if faces == 0 else ""
+    if doubt is not None and doubt > 1:
+        warnings += "  [yellow]unlike the pictures this model learned from: do not trust it[/]"
+    return warnings

@@ -31,8 +31,10 @@ _OFF, _LEAST, _MOST = 0.25, 0.5, 2.0
 """How far from the middle of a cut a face may be, and how large, in sides of the cut, to be the one it was cut for."""
 _MARGIN = 1.25
 """Side of a cut over that of an aligned portrait, for hair and shoulders; parsers know faces smaller than that."""
-_CLOSE = 0.95
-"""Share of the picture's shorter side that a cut must be below to be worth a closer look."""
+_STILL, _STEADY = 0.1, 0.2
+"""Motion, in sides, and change of size, as a logarithm, below which a face of a film keeps its square."""
+_FILLS = (0.95, 1.5)
+"""Sides of a face that fills the picture, in shorter sides of it; an aligned portrait's is 1.25."""
 
 
 class Square(NamedTuple):
@@ -119,6 +121,16 @@ def distinct(faces: Sequence[Square]) -> list[Square]:
     return kept
 
 
+def held(before: Sequence[Square], faces: Sequence[Square]) -> list[Square]:
+    """Return the faces of a film, each in the square of before if it has hardly moved: what is cut holds still."""
+    return [next((old for old in before if _is_same(face, old)), face) for face in faces]
+
+
+def _is_same(face: Square, old: Square) -> bool:
+    moved = abs(_middle(face) - _middle(old)).max() / old.side
+    return moved < _STILL and abs(np.log(face.side / old.side)) < _STEADY
+
+
 def _middle(square: Square) -> np.ndarray:
     return np.array([square.left, square.top]) + square.side / 2
 
@@ -137,9 +149,10 @@ def confirmed(square: Square, probabilities: np.ndarray, rule: ResizeRule, label
     return None
 
 
-def worth(faces: Sequence[Square], shape: tuple[int, int]) -> bool:
-    """Return whether to look closer: there are several faces, or one that does not fill the picture."""
-    return len(faces) > 1 or (len(faces) == 1 and faces[0].side < _CLOSE * min(shape))
+def worth(faces: Sequence[Square], shape: tuple[int, ...]) -> bool:
+    """Return whether to look closer: at several faces, or at one that does not just fill the picture [H, W, ...]."""
+    smallest, largest = np.multiply(_FILLS, min(shape[:2]))
+    return len(faces) > 1 or (len(faces) == 1 and not smallest <= faces[0].side <= largest)
 
 
 def cut(image: np.ndarray, square: Square) -> np.ndarray:

@@ -20,6 +20,7 @@ from input_pipeline.types import Example
 from l2s_jax import bundle
 from l2s_jax.inference import closeup, familiar, processing
 from l2s_jax.inference.closeup import Square
+from l2s_jax.inference.finding import STRETCH, Finder, Follower
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
@@ -144,64 +145,27 @@ class Parser:
           UserError: as `__call__`; also if images and landmarks differ in number.
         """
         predicted = self._predicted(_faces(images, landmarks), batch_size)
-        if self.crop == "none" or landmarks is not None:
-            for image, _, probabilities in predicted:
-                yield self._decided(image, self._planes(image, probabilities))
-            return
+        closely = self.crop == "auto" and landmarks is None
         while chunk := list(itertools.islice(predicted, batch_size)):
-            yield from self._closely(chunk, batch_size)
-
-    def _closely(self, chunk: Sequence[tuple], batch_size: int) -> Iterator[Parsing]:
-        """Look again at the faces of pictures that they do not fill: to be sure of each, and then to parse it."""
-        images, _, wholes = zip(*chunk, strict=True)
-        shapes = [image.shape[:2] for image in images]
-        found = [
-            closeup.find(whole, shape, self.resize, self.label_set) for whole, shape in zip(wholes, shapes, strict=True)
-        ]
-        # Smaller faces, where none was found.
-        tiles = [[] if faces else closeup.tiles(shape) for faces, shape in zip(found, shapes, strict=True)]
-        looks = self._looks(images, tiles, batch_size)
-        found = [faces or self._in_tiles(squares, looks) for faces, squares in zip(found, tiles, strict=True)]
-        doubtful = [closeup.worth(faces, shape) for faces, shape in zip(found, shapes, strict=True)]
-        looks = self._looks(images, _where(doubtful, found), batch_size)
-        found = [self._sure(faces, looks) if doubt else faces for faces, doubt in zip(found, doubtful, strict=True)]
-        looks = self._looks(images, _where(doubtful, found), batch_size)
-        for image, whole, faces, doubt in zip(images, wholes, found, doubtful, strict=True):
-            planes = self._planes(image, whole)
-            if doubt and faces:
-                parts = [(face, processing.Planes(next(looks), face.side, face.side, self.resize)) for face in faces]
-                planes = closeup.Mosaic(parts, image.shape[:2])
-            yield self._decided(image, planes, tuple(faces))
-
-    def _looks(
-        self, images: Sequence[np.ndarray], squares: Sequence[Sequence[Square]], batch_size: int
-    ) -> Iterator[np.ndarray]:
-        """Yield the probabilities [S, S, K] of every square of every picture, in order, as they are asked for."""
-        cuts = (
-            {"image": closeup.cut(image, square)} for image, own in zip(images, squares, strict=True) for square in own
-        )
-        return (probabilities for _, _, probabilities in self._predicted(cuts, batch_size))
-
-    def _in_tiles(self, tiles: Sequence[Square], looks: Iterator[np.ndarray]) -> list[Square]:
-        """Return the faces that are found in the tiles of a picture; `looks` yields the probabilities of each."""
-        seen = []
-        for tile in tiles:
-            faces = closeup.find(next(looks), (tile.side, tile.side), self.resize, self.label_set)
-            seen += closeup.inside(tile, faces)
-        return closeup.distinct(seen)
-
-    def _sure(self, faces: Sequence[Square], looks: Iterator[np.ndarray]) -> list[Square]:
-        """Return the faces that a closer look confirms; `looks` yields the probabilities of each."""
-        closer = (closeup.confirmed(face, next(looks), self.resize, self.label_set) for face in faces)
-        return [face for face in closer if face is not None]
-
-    def _planes(self, image: np.ndarray, probabilities: np.ndarray) -> processing.Planes:
-        return processing.Planes(probabilities, *image.shape[:2], self.resize)
+            pictures, _, wholes = zip(*chunk, strict=True)
+            found = self._finder(batch_size).faces(pictures, wholes) if closely else [None] * len(chunk)
+            closer = [
+                faces if faces and closeup.worth(faces, image.shape) else []
+                for image, faces in zip(pictures, found, strict=True)
+            ]
+            cuts = (closeup.cut(image, face) for image, own in zip(pictures, closer, strict=True) for face in own)
+            looks = self._looks(cuts, batch_size)
+            for image, whole, faces, own in zip(pictures, wholes, found, closer, strict=True):
+                parts = [(face, next(looks)) for face in own]
+                yield self._decided(image, self._planes(image, whole, parts), faces)
 
     def film(
         self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
     ) -> Iterator[Parsing]:
         """Parse the frames of a film in order, and hold the classes steady where the picture is (`smoothing.steady`).
+
+        Faces that do not fill the picture are looked for and followed (`finding.Follower`), and cut where they were
+        before as long as they stay there, so that what is seen of them holds still, too.
 
         Args:
           frames: as the images of `batch`.
@@ -211,12 +175,43 @@ class Parser:
         Raises:
           UserError: as `__call__`.
         """
-        before = None
-        for image, square, probabilities in self._predicted(_faces(frames, None), batch_size):
-            if before is not None:
-                probabilities = steady(probabilities, square, before, smoothing)
-            before = probabilities, square
-            yield self._decided(image, self._planes(image, probabilities))
+        follower = Follower(self._finder(batch_size)) if self.crop == "auto" else None
+        pictures = (face["image"] for face in _faces(frames, None))
+        before: dict[Square | None, tuple[np.ndarray, np.ndarray]] = {}
+        while chunk := list(itertools.islice(pictures, STRETCH)):
+            faces = follower.begin(chunk[0]) if follower else None
+            cuts = follower.cuts if follower and follower.cuts else [None]
+            views = (image if cut is None else closeup.cut(image, cut) for image in chunk for cut in cuts)
+            predicted = self._predicted(({"image": view} for view in views), batch_size)
+            for image in chunk:
+                seen = {}
+                for cut, (_, square, probabilities) in zip(cuts, predicted, strict=False):
+                    if cut in before:
+                        probabilities = steady(probabilities, square, before[cut], smoothing)
+                    seen[cut] = probabilities, square
+                before = seen
+                parts = [(cut, probabilities) for cut, (probabilities, _) in seen.items() if cut is not None]
+                whole = seen[None][0] if None in seen else None
+                yield self._decided(image, self._planes(image, whole, parts), faces)
+            if follower:
+                follower.end([probabilities for probabilities, _ in seen.values()])
+
+    def _finder(self, batch_size: int) -> Finder:
+        return Finder(lambda pictures: self._looks(pictures, batch_size), self.resize, self.label_set)
+
+    def _looks(self, pictures: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+        """Yield the probabilities [S, S, K] of every picture, in order, as they are asked for."""
+        predicted = self._predicted(({"image": picture} for picture in pictures), batch_size)
+        return (probabilities for _, _, probabilities in predicted)
+
+    def _planes(
+        self, image: np.ndarray, whole: np.ndarray | None, parts: Sequence[tuple[Square, np.ndarray]]
+    ) -> processing.Planes | closeup.Mosaic:
+        """Return the planes of an image: of the whole, or put together from its parts if there are any."""
+        if not parts:
+            return processing.Planes(whole, *image.shape[:2], self.resize)
+        pieces = [(face, processing.Planes(look, face.side, face.side, self.resize)) for face, look in parts]
+        return closeup.Mosaic(pieces, image.shape[:2])
 
     def _predicted(
         self, faces: Iterator[Example], batch_size: int
@@ -240,18 +235,14 @@ class Parser:
         self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
 
     def _decided(
-        self, image: np.ndarray, planes: processing.Planes, faces: tuple[Square, ...] | None = None
+        self, image: np.ndarray, planes: processing.Planes | closeup.Mosaic, faces: Sequence[Square] | None
     ) -> Parsing:
         """Return the parsing of an image from its planes."""
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
-        return Parsing(ids, confidence, self.label_set, image, planes, faces, self.familiar)
-
-
-def _where(wanted: Sequence[bool], faces: Sequence[Sequence[Square]]) -> list[Sequence[Square]]:
-    """Return the faces of the pictures that are wanted, and none of the others."""
-    return [own if want else [] for want, own in zip(wanted, faces, strict=True)]
+        found = None if faces is None else tuple(faces)
+        return Parsing(ids, confidence, self.label_set, image, planes, found, self.familiar)
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

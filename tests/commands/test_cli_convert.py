@@ -177,6 +177,7 @@ def test_face_occ_net_is_converted_and_parses_in_proportion(capsys, place):
     assert not Path("models/two").exists()
 
 
+@pytest.mark.slow
 def test_latents2segments_is_converted_paints_and_is_scored(capsys, place):
     state = l2s_weights.checkpoint()
     state["G.ToRGB.bias"] = np.full_like(state["G.ToRGB.bias"], -1.5)  # some of each region is black

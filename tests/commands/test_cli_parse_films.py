@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_film_gives_an_overlay_frames_and_facts(parse, tmp_path):
     path = film(tmp_path / "clip.avi")
     code, out, err = parse(path, "--regions", "hair", "--batch", "2")
     assert (code, err) == (0, "")
-    assert "clip  5 frames" in out
+    assert re.search("clip  5 frames .* no face found", out)
     assert "\n1 film parsed into" in out
     folder = tmp_path / "out"
     assert sorted(os.listdir(folder)) == ["clip.json", "clip_labels", "clip_mask", "clip_overlay.mp4"]
@@ -63,9 +64,17 @@ def test_a_film_gives_an_overlay_frames_and_facts(parse, tmp_path):
     assert frames.frames_per_second(folder / "clip_overlay.mp4") == 10
     facts = json.loads((folder / "clip.json").read_text())
     assert (facts["frames"], facts["width"], facts["smoothing"]) == (5, WIDTH, 0.7)
+    assert (facts["faces"], facts["doubt"]) == ([0] * 5, None)
     assert facts["classes"]["hair"]["area"] == pytest.approx(np.mean(ids == LABELS["hair"]), abs=0.02)
     assert facts["classes"]["hair"]["confidence"] > 0.8
     assert facts["classes"]["nose"] == {"id": LABELS["nose"], "area": 0.0, "confidence": None}
+
+
+def test_films_without_crops_are_not_searched(parse, tmp_path):
+    code, out, _ = parse(film(tmp_path / "clip.avi", 1), "--crop", "none")
+    assert code == 0
+    assert "no face" not in out
+    assert json.loads((tmp_path / "out" / "clip.json").read_text())["faces"] == [None]
 
 
 def test_films_and_photos_in_one_call_again_and_again(parse, tmp_path):

@@ -71,11 +71,20 @@ def test_a_face_is_confirmed_by_what_a_closer_look_finds_near_the_middle():
     assert closeup.confirmed(square, parsed([]), PAD_SQUARE, CELEBAMASK) is None
 
 
-def test_a_closer_look_is_worth_it_for_a_small_face_or_several():
+def test_a_closer_look_is_worth_it_for_a_small_face_a_huge_one_or_several():
     assert closeup.worth([Square(0, 0, 90)], (100, 200))
     assert not closeup.worth([Square(0, 0, 96)], (100, 200))
+    assert not closeup.worth([Square(-20, -20, 140)], (100, 200))
+    assert closeup.worth([Square(-40, -40, 180)], (100, 200))  # too large for a portrait: is it one?
     assert closeup.worth([Square(0, 0, 96), Square(100, 0, 96)], (100, 200))
     assert not closeup.worth([], (100, 200))
+
+
+def test_a_face_of_a_film_keeps_its_square_until_it_has_moved_or_grown():
+    before = [Square(100, 50, 80), Square(300, 50, 80)]
+    assert closeup.held(before, [Square(305, 55, 84), Square(94, 47, 90)]) == [before[1], before[0]]
+    gone = [Square(120, 50, 80), Square(290, 40, 100)]
+    assert closeup.held(before, gone) == gone
 
 
 def test_a_cut_repeats_the_border():

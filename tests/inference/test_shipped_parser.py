@@ -58,3 +58,33 @@ def test_a_face_is_found_small_and_off_the_middle_too(parser):
 def test_there_is_no_face_in_a_picture_without_one(parser):
     rows = np.linspace(0, 255, 200).astype(np.uint8)
     assert parser(np.repeat(rows[:, None, None], 200, axis=1).repeat(3, axis=2)).faces == ()
+
+
+def scene(left: int | None) -> np.ndarray:
+    """A grey frame with the small portrait at a place, or without it."""
+    frame = np.full((288, 480, 3), 128, np.uint8)
+    if left is not None:
+        frame[16:272, left : left + 256] = skimage.data.astronaut()[::2, ::2]
+    return frame
+
+
+def nose(left: int) -> tuple[int, int]:
+    return 16 + 118 // 2, left + 224 // 2
+
+
+def test_a_face_of_a_film_is_found_followed_and_lost(parser):
+    places = [None] * 8 + [100] * 16 + [100 + 3 * step for step in range(16)] + [None] * 16  # a stretch has 8
+    film = list(parser.film([scene(left) for left in places], batch_size=1))
+    faces = [parsing.faces for parsing in film]
+    assert faces[:16] == [()] * 16  # it comes between two searches
+    assert all(len(found) == 1 for found in faces[16:40])
+    assert faces[16] == faces[23]
+    for number in range(16, 40):
+        assert film[number].mask("nose")[nose(places[number])], number
+    assert faces[-8:] == [()] * 8
+
+
+def test_a_film_without_crops_is_parsed_whole(parser):
+    whole = Parser(parser.model, crop="none")
+    (parsing,) = whole.film([scene(100)], batch_size=1)
+    assert parsing.faces is None
