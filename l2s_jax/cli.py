@@ -223,6 +223,13 @@ def _quiet() -> None:
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)
     warnings.filterwarnings("ignore", module=r"PIL\.Image")  # about large images, for which we have our own limit
+    sys.unraisablehook = _without_echo
+
+
+def _without_echo(report) -> None:
+    """Pass over what orbax's closed event loop says of every further write to a full disk."""
+    if str(report.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(report)
 
 
 if __name__ == "__main__":

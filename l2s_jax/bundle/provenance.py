@@ -1,6 +1,7 @@
 """Provenance of a model: the facts needed to reproduce it."""
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -42,6 +43,7 @@ def hardware() -> str:
     return f"{len(devices)} x {devices[0].device_kind}, {platform.machine()} host with {os.cpu_count()} cores"
 
 
+@functools.cache  # a process runs the code that it began with
 def _commit() -> str | None:
     """Return the commit of the checkout this package runs from, with `+` if it was edited; None if it is installed."""
     root = Path(l2s_jax.__file__).parent.parent

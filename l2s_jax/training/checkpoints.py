@@ -1,10 +1,11 @@
-"""Checkpoints: the train state, the data iterator and the loop's own state, written atomically.
+"""Checkpoints: the train state, the data iterator, the config and the loop's own state, written atomically by a thread.
 
 A checkpoint is a folder `STEP/` with the arrays (orbax), `meta.json` with everything else, and `manifest.json` with the
 size and CRC-32 of every file. It is written as `.STEP.tmp` and renamed, so a name without a leading dot is a finished
 checkpoint; the manifest reveals later damage.
 """
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -15,6 +16,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from input_pipeline.errors import UserError
+from l2s_jax import bundle
 from l2s_jax.training import parallel
 from l2s_jax.types import PyTree, TrainState
 
@@ -37,11 +40,13 @@ class Checkpoint:
       state: the train state.
       loader: `get_state()` of the data iterator, the same in every process.
       progress: the loop's own state, JSON.
+      config: the resolved config, JSON.
     """
 
     state: TrainState
     loader: dict[str, Any]
     progress: dict[str, Any]
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def tree_digest(tree: PyTree) -> str:
@@ -54,53 +59,75 @@ def tree_digest(tree: PyTree) -> str:
     return digest.hexdigest()
 
 
-def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write `folder/STEP`, then remove all but the `keep` newest checkpoints. Every process must call it.
+def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Future[Path]:
+    """Begin to write `folder/STEP`; a thread finishes it, then removes all but the `keep` newest checkpoints.
 
-    Checkpoints of later steps are removed as well: they belong to an abandoned history.
+    When this returns, the arrays are on the host: the next step may overwrite the state. Checkpoints of later steps are
+    removed as well: they belong to an abandoned history. Every process must call it, and wait for the result before it
+    calls it again.
+
+    Returns:
+      the path, once the checkpoint is finished; the first process finishes it for all.
 
     Raises:
-      UserError: the folder cannot be written or the disk is full; existing checkpoints are untouched.
+      UserError: here or from the result: the folder cannot be written or the disk is full; existing checkpoints are
+        untouched.
     """
     step = int(checkpoint.state.step)
     target = Path(folder).absolute() / f"{step:08d}"
     temporary = target.with_name(f".{target.name}.tmp")
-    main = jax.process_index() == 0
-    try:
-        if main:
-            shutil.rmtree(temporary, ignore_errors=True)
+    meta = {
+        "step": step,
+        "arrays": _arrays(checkpoint.state),
+        "loader": checkpoint.loader,
+        "progress": checkpoint.progress,
+        "config": checkpoint.config,
+        "provenance": bundle.provenance(step),
+    }
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)
+    with _whole_or_nothing(target, temporary):
+        if jax.process_index() == 0:
+            for left in target.parent.glob(".[0-9]*"):  # by a run that was killed while it wrote
+                shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             _check_space(temporary, checkpoint.state)
         parallel.barrier(f"checkpoint {step} begins")
-        with ocp.StandardCheckpointer() as writer:
-            writer.save(temporary / "state", checkpoint.state)
-            writer.wait_until_finished()
-        if main:
-            meta = {
-                "step": step,
-                "arrays": _arrays(checkpoint.state),
-                "loader": checkpoint.loader,
-                "progress": checkpoint.progress,
-            }
+        writer = ocp.StandardCheckpointer()
+        writer.save(temporary / "state", checkpoint.state)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+    finished = thread.submit(_finish, writer, temporary, target, meta, keep)
+    thread.shutdown(wait=False)
+    return finished
+
+
+def _finish(writer: ocp.StandardCheckpointer, temporary: Path, target: Path, meta: dict[str, Any], keep: int) -> Path:
+    """Wait until the arrays are written, add the other files, rename the folder, remove old ones; return its path."""
+    with _whole_or_nothing(target, temporary):
+        writer.close()  # once all is written
+        if jax.process_index() == 0:
             (temporary / META).write_text(json.dumps(meta))
             manifest = {str(file.relative_to(temporary)): _fingerprint(file) for file in _files(temporary)}
             (temporary / MANIFEST).write_text(json.dumps(manifest))
             _replace(temporary, target)
             _prune(target, keep)
-        parallel.barrier(f"checkpoint {step} ends")
-    except (OSError, ValueError) as error:
+    return target
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(target: Path, temporary: Path) -> Iterator[None]:
+    """Remove what is half-written if the block fails, and say in one sentence what the disk refuses."""
+    try:
+        yield
+    except BaseException as error:
+        if jax.process_index() == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
         reason = _reason(error)
         if not reason:
             raise
-        # orbax's pending writes would each print a traceback of the same error.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise UserError(
             f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"
         ) from error
-    finally:
-        if main:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return target
 
 
 def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -146,9 +173,9 @@ def restore_state(target: Path, like: TrainState) -> TrainState:
     """Read the arrays of one checkpoint, placed on the shardings of `like`.
 
     Raises:
-      UserError: the checkpoint belongs to another model; names the first array that differs.
+      UserError: the checkpoint belongs to another model; names the first array that differs, and the code it is from.
     """
-    _check_same_model(target, json.loads((target / META).read_text())["arrays"], _arrays(like))
+    _check_same_model(target, json.loads((target / META).read_text()), _arrays(like))
     with ocp.StandardCheckpointer() as reader:
         return reader.restore(target / "state", like)
 
@@ -158,21 +185,31 @@ def checkpoints(folder: str | os.PathLike) -> list[Path]:
     return sorted((path for path in Path(folder).absolute().glob("[0-9]*") if path.is_dir()), reverse=True)
 
 
+def saved_config(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """Return the config in the newest checkpoint whose description can be read; None if there is none."""
+    for target in checkpoints(folder):
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((target / META).read_text()).get("config")
+    return None
+
+
 def _arrays(state: TrainState) -> dict[str, list]:
     """Return {path: [shape, dtype]} of every array, in the order of the state."""
     leaves, _ = jax.tree.flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)] for path, x in leaves}
 
 
-def _check_same_model(target: Path, found: dict[str, list], wanted: dict[str, list]) -> None:
+def _check_same_model(target: Path, meta: dict[str, Any], wanted: dict[str, list]) -> None:
+    found, code = meta["arrays"], meta.get("provenance")
     for name in [*wanted, *(name for name in found if name not in wanted)]:
         if found.get(name) != wanted.get(name):
             there, here = (
                 "{1}{0}".format(*arrays[name]) if name in arrays else "missing" for arrays in (found, wanted)
             )
+            by = f" (written by l2s_jax {code['versions']['l2s_jax']}, commit {code['commit']})" if code else ""
             raise UserError(
-                f"checkpoint {target} belongs to another model: {name} is {there} in the checkpoint and {here} in "
-                "this config; use another --workdir or the config it was trained with"
+                f"checkpoint {target}{by} belongs to another model: {name} is {there} in the checkpoint and {here} in "
+                "this config; use another --workdir or the config and code it was trained with"
             )
 
 
@@ -231,9 +268,14 @@ def _check_space(folder: Path, state: TrainState) -> None:
         raise OSError(errno.ENOSPC, f"it needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free")
 
 
-def _reason(error: Exception) -> str | None:
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell orbax's tracebacks of what `save` says in one sentence from all other messages."""
+    return not (record.exc_info and _reason(record.exc_info[1]))
+
+
+def _reason(error: BaseException) -> str | None:
     """Return the operating system's error text, which tensorstore hides in a ValueError; None for other errors."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    found = re.search(r"([^:]+) \[os_error_code=", str(error))
+    found = re.search(r"([^:]+) \[os_error_code=", str(error)) if isinstance(error, ValueError) else None
     return found.group(1).strip() if found else None

@@ -6,6 +6,7 @@ N - k, end with bit-identical states.
 """
 
 import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -126,6 +127,8 @@ def train(
             except finite.NotFiniteError as error:
                 prefetcher.close()
                 raise UserError(f"{error}; {_save_batch(run, batches, error.step)}") from error
+            finally:  # whatever ends the run: a checkpoint that was begun is finished
+                concurrent.futures.wait(run.saving)
 
 
 def exported_state(
@@ -163,6 +166,7 @@ class _Run:
       state: the current train state.
       step: `state.step`, without waiting for the devices.
       saved: step of the latest checkpoint; without one, the step at which the run began.
+      saving: the checkpoint that a thread may still be writing.
       memory: what the loop remembers in checkpoints.
       positions: the last `train.log_every` batch numbers, with the position of the stream before each.
       metrics: metrics of the steps since the last log.
@@ -187,6 +191,7 @@ class _Run:
     saved: int
     memory: Memory
     positions: collections.deque[tuple[int, dict[str, Any]]]
+    saving: list[concurrent.futures.Future] = dataclasses.field(default_factory=list)
     metrics: MetricBuffer = dataclasses.field(default_factory=MetricBuffer)
     throttle: parallel.Throttle = dataclasses.field(default_factory=parallel.Throttle)
     flops: dict[tuple[str, int], float] = dataclasses.field(default_factory=dict)
@@ -211,10 +216,14 @@ def _loop(run: _Run) -> TrainResult:
         finished = finished or _out_of_patience(run)
 
         # Save.
+        if any(begun.done() for begun in run.saving):
+            _wait_for_checkpoint(run)  # a full disk ends the run now
         if (signal or finished or run.due(train.save_every)) and run.saved != run.step:
             _save(run, layout.LATEST, train.keep)
             run.saved = run.step
         if signal or finished:
+            _wait_for_checkpoint(run)
+            parallel.barrier("the last checkpoint is finished")  # by the first process, and any may read it
             break
 
         # Next batch.
@@ -347,13 +356,21 @@ def _save_batch(run: _Run, batches: Batches, step: int) -> str:
 
 
 def _save(run: _Run, kind: str, keep: int) -> None:
-    """Write a checkpoint that continues after the last batch trained on."""
+    """Begin to write a checkpoint that continues after the last batch trained on."""
     _check_finite(run)
     run.memory.in_steps = run.meter.in_steps
     with run.meter.excluded():
+        _wait_for_checkpoint(run)
         run.writer.flush()
-        checkpoint = Checkpoint(run.state, run.batches.get_state(), dataclasses.asdict(run.memory))
-        checkpoints.save(run.root / kind, checkpoint, keep)
+        position, memory = run.batches.get_state(), dataclasses.asdict(run.memory)
+        checkpoint = Checkpoint(run.state, position, memory, run.config.to_dict())
+        run.saving.append(checkpoints.save(run.root / kind, checkpoint, keep))
+
+
+def _wait_for_checkpoint(run: _Run) -> None:
+    """Wait until the checkpoint that was begun last is finished."""
+    while run.saving:
+        run.saving.pop().result()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from l2s_jax.training import checkpoints, parallel
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
 NOT_FINITE = "not_finite"
+SHOWN = 8
+"""Fields that a sentence names, of those that tell two experiments apart."""
 
 JUDGING_FIELDS = ("train.best_metric", "train.eval_examples", "data.eval")
 """Fields that decide which checkpoint is the best; if one changes, the previous best is discarded."""
@@ -73,12 +75,14 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
       the absolute path.
 
     Raises:
-      UserError: the folder cannot be written, or holds checkpoints of another experiment.
+      UserError: the folder cannot be written, or holds checkpoints of another experiment: names the fields that differ.
     """
     workdir = files.local(Path(workdir)).absolute()
     saved = workdir / CONFIG
-    if saved.exists() and checkpoints.checkpoints(workdir / LATEST):
-        _check_same_experiment(workdir, configs.from_json(saved), config)
+    if checkpoints.checkpoints(workdir / LATEST):
+        before = checkpoints.saved_config(workdir / LATEST) or (saved if saved.exists() else None)
+        if before is not None:
+            _check_same_experiment(workdir, configs.from_json(before), config)
     if jax.process_index() == 0:
         files.writable_folder(workdir)
         configs.save(config, saved)
@@ -89,9 +93,14 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
 def _check_same_experiment(workdir: Path, before: ConfigDict, config: ConfigDict) -> None:
     there = configs.flatten(before)
     here = configs.flatten(configs.from_json(config.to_dict()))
-    for field in [*here, *(name for name in there if name not in here)]:
-        if field not in FREE_FIELDS and there.get(field) != here.get(field):
-            raise UserError(
-                f"{workdir} was trained with {field}={there.get(field)} and this config says {here.get(field)}; "
-                "use another --workdir or the original config"
-            )
+    changed = [
+        f"{field}={there.get(field)} and this config says {here.get(field)}"
+        for field in [*here, *(name for name in there if name not in here)]
+        if field not in FREE_FIELDS and there.get(field) != here.get(field)
+    ]
+    if changed:
+        more = f", and {len(changed) - SHOWN} more fields differ" if len(changed) > SHOWN else ""
+        raise UserError(
+            f"{workdir} was trained with {', with '.join(changed[:SHOWN])}{more}; "
+            "use another --workdir or the original config"
+        )

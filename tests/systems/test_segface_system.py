@@ -142,7 +142,7 @@ def test_a_resumed_training_goes_on_to_the_bit(tmp_path, plain):
     half = state
     for batch in batches[:2]:
         half = advanced(step(half, batch)[0])
-    checkpoints.save(tmp_path, checkpoints.Checkpoint(half, {"at": 2}, {}), 1)
+    checkpoints.save(tmp_path, checkpoints.Checkpoint(half, {"at": 2}, {}), 1).result()
     like = parallel.abstract_state(system.init, jax.random.key(0), one_device())
     half = checkpoints.restore(tmp_path, like, print).state
     for batch in batches[2:]:

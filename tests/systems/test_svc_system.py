@@ -89,7 +89,7 @@ def test_the_teacher_is_an_argument_and_neither_saved_nor_compiled_in(student, t
     state, _ = trained
     teacher = jax.tree.leaves(frozen)
     assert {leaf.shape for leaf in teacher} == {(3, 6), (6,)}
-    path = checkpoints.save(tmp_path, checkpoints.Checkpoint(state, {}, {}), 1)
+    path = checkpoints.save(tmp_path, checkpoints.Checkpoint(state, {}, {}), 1).result()
     saved = json.loads((path / checkpoints.META).read_text())["arrays"]
     assert not any("teacher" in name or shape in ([3, 6], [6]) for name, (shape, _) in saved.items())
     assert set(frozen) == {"teacher"}

@@ -1,10 +1,17 @@
+import json
+import os
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import SingleDeviceSharding
 
+import l2s_jax
 from input_pipeline.errors import UserError
 from l2s_jax.training import checkpoints, parallel
 from l2s_jax.training.checkpoints import Checkpoint
@@ -28,7 +35,8 @@ def abstract(mesh, **kwargs):
 
 
 def write(folder, step, keep=2):
-    return checkpoints.save(folder, Checkpoint(make_state(step), {"next": step}, {"evaluated": step}), keep)
+    checkpoint = Checkpoint(make_state(step), {"next": step}, {"evaluated": step}, {"seed": 3})
+    return checkpoints.save(folder, checkpoint, keep).result()
 
 
 def no_warning(text):
@@ -37,9 +45,10 @@ def no_warning(text):
 
 @pytest.mark.parametrize(("before", "after"), [((1, 1), (2, 2)), ((2, 2), (1, 1)), ((2, 1), (2, 2))])
 def test_round_trip_onto_other_devices(tmp_path, before, after):
+    """`before` and `after`: devices, and how many of them share one copy of the state (`parallel.fsdp`)."""
     meshes = [parallel.make_mesh("jit", fsdp, jax.devices()[:count]) for count, fsdp in (before, after)]
     state = parallel.put_state(make_state(), meshes[0])
-    checkpoints.save(tmp_path, Checkpoint(state, {"next": 3}, {"best": None}), keep=2)
+    checkpoints.save(tmp_path, Checkpoint(state, {"next": 3}, {"best": None}), keep=2).result()
     like = abstract(meshes[1])
     found = checkpoints.restore(tmp_path, like, no_warning)
     assert (found.loader, found.progress) == ({"next": 3}, {"best": None})
@@ -49,6 +58,52 @@ def test_round_trip_onto_other_devices(tmp_path, before, after):
         assert a.sharding == wanted.sharding
         bits = jax.random.key_data if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray
         np.testing.assert_array_equal(bits(a), bits(b))
+
+
+EIGHT_DEVICES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.training.test_checkpoints import test_round_trip_onto_other_devices as round_trip
+moves = [((8, 1), (1, 1)), ((1, 1), (4, 1)), ((8, 1), (8, 8)), ((8, 4), (2, 2)), ((4, 2), (8, 8)), ((8, 8), (1, 1))]
+for number, (before, after) in enumerate(moves):
+    round_trip(Path(sys.argv[2], str(number)), before, after)
+"""
+
+
+@pytest.mark.slow
+def test_round_trip_between_one_and_eight_devices(tmp_path):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", EIGHT_DEVICES, root, tmp_path], env=environment, check=True, timeout=300)
+
+
+def test_the_state_may_be_overwritten_while_it_is_written(tmp_path):
+    numbers = jax.random.normal(jax.random.key(0), (32, 2**16))  # 8 MiB: the thread is not done at once
+    state = make_state().replace(params={"w": numbers + 0})
+    overwrite = jax.jit(lambda state: jax.tree.map(lambda w: w * 0 - 1, state), donate_argnums=0)
+    saved = checkpoints.save(tmp_path, Checkpoint(state, {}, {}), 1)
+    params = state.params
+    for _ in range(5):
+        params = overwrite(params)
+    like = jax.eval_shape(lambda: state.replace(params={"w": numbers}))
+    found = checkpoints.restore_state(saved.result(), jax.tree.map(on_one_device, like))
+    np.testing.assert_array_equal(found.params["w"], numbers)
+    np.testing.assert_array_equal(params["w"], -1 + 0 * numbers)
+
+
+def on_one_device(leaf):
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=SingleDeviceSharding(jax.devices()[0]))
+
+
+def test_config_and_code_are_in_the_checkpoint(tmp_path):
+    meta = json.loads((write(tmp_path, 1) / checkpoints.META).read_text())
+    assert checkpoints.saved_config(tmp_path) == meta["config"] == {"seed": 3}
+    assert meta["provenance"]["versions"]["l2s_jax"] == l2s_jax.__version__
+    assert meta["provenance"].keys() >= {"commit", "command", "date", "hardware"}
+    (write(tmp_path, 2) / checkpoints.META).write_text("{")
+    assert checkpoints.saved_config(tmp_path) == {"seed": 3}
+    assert checkpoints.saved_config(tmp_path / "none") is None
 
 
 def test_keeps_the_newest_and_drops_an_abandoned_future(tmp_path):
@@ -69,8 +124,9 @@ def test_a_save_that_was_killed_leaves_the_one_before(tmp_path):
     (tmp_path / ".00000002.tmp" / "state").mkdir(parents=True)
     found = checkpoints.restore(tmp_path, abstract(parallel.make_mesh("jit", 1)), no_warning)
     assert found.state.step == 1
-    write(tmp_path, 2)
-    assert checkpoints.restore(tmp_path, abstract(parallel.make_mesh("jit", 1)), no_warning).state.step == 2
+    write(tmp_path, 3)
+    assert checkpoints.restore(tmp_path, abstract(parallel.make_mesh("jit", 1)), no_warning).state.step == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000001", "00000003"]
 
 
 def biggest(folder):
@@ -122,6 +178,7 @@ def test_all_damaged_is_an_error(tmp_path):
     [
         ({"width": 199}, r"params/encoder/kernel is float32\[128, 200\] .* and float32\[128, 199\] in this config"),
         ({"name": "mapper"}, r"params/mapper/kernel is missing in the checkpoint"),
+        ({"width": 199}, rf"\(written by l2s_jax {l2s_jax.__version__}, commit .*\) belongs to another model"),
     ],
 )
 def test_checkpoint_of_another_model(tmp_path, other, message):

@@ -5,7 +5,9 @@ import io
 import json
 import os
 import re
+import resource
 import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -355,9 +357,29 @@ def test_a_checkpoint_that_is_not_finite_is_named(tmp_path):
     train(tmp_path, steps=2)
     state = checkpoints.restore(tmp_path / "checkpoints" / "latest", counter().init(jax.random.key(0)), warn=print)
     broken = state.state.replace(params={"net": {"count": jnp.float32(jnp.nan)}})
-    checkpoints.save(tmp_path / "checkpoints" / "latest", dataclasses.replace(state, state=broken), 2)
+    checkpoints.save(tmp_path / "checkpoints" / "latest", dataclasses.replace(state, state=broken), 2).result()
     with pytest.raises(UserError, match=r"params/net/count of the checkpoint of step 2 in .*latest holds numbers"):
         train(tmp_path, steps=3)
+
+
+def test_a_checkpoint_that_the_disk_refuses_ends_the_run_and_spares_the_one_before(tmp_path, capfd):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    latest = tmp_path / "checkpoints" / "latest"
+
+    def fill():  # as soon as the thread has written the first one
+        while not (latest / "00000002").exists():
+            time.sleep(0.01)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+
+    system = counter(actions={4: fill})
+    large = lambda rng: system.init(rng).replace(ema={"noise": jax.random.normal(rng, (20_000,))})  # noqa: E731
+    try:
+        with pytest.raises(UserError, match=r"cannot write checkpoint .*0004 \(File too large\); free some space"):
+            train(tmp_path, system=dataclasses.replace(system, init=large), steps=9, save_every=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(latest) == ["00000002"]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_history_is_not_duplicated_after_a_crash(tmp_path):
@@ -378,6 +400,19 @@ def test_another_experiment_may_not_use_the_folder(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["model"]["noise"] == 0.1
 
 
+def test_every_field_that_differs_is_named_though_config_json_is_gone(tmp_path):
+    train(tmp_path, steps=2)
+    (tmp_path / "config.json").unlink()
+    config = toy_config(steps=9)
+    with config.unlocked():
+        config.model.noise, config.seed = 0.5, 3
+    with pytest.raises(
+        UserError, match=r"with model.noise=0.1 and .* says 0.5, with seed=0 and .* says 3; use another"
+    ):
+        loop.train(config, tmp_path, system=counter(), batches=Batches(config), evaluate=None)
+    assert not (tmp_path / "config.json").exists()
+
+
 def test_how_and_how_long_may_change(tmp_path):
     train(tmp_path, steps=2)
     config = toy_config(steps=4, log_every=3, save_every=3, max_minutes=9.0)
@@ -394,12 +429,13 @@ def test_how_and_how_long_may_change(tmp_path):
 
 def test_a_run_goes_on_though_its_config_is_older_than_a_field(tmp_path):
     train(tmp_path, steps=2)
+    latest, like = tmp_path / "checkpoints" / "latest", counter().init(jax.random.key(0))
     config = json.loads((tmp_path / "config.json").read_text())
     del config["data"]["blobs"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    checkpoints.save(latest, dataclasses.replace(checkpoints.restore(latest, like, print), config=config), 2).result()
     assert train(tmp_path, steps=3)[0].step == 3
     config["data"]["balance"] = 0.5
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    checkpoints.save(latest, dataclasses.replace(checkpoints.restore(latest, like, print), config=config), 2).result()
     with pytest.raises(UserError, match=r"was trained with data.balance=0.5 and this config says 0.0"):
         train(tmp_path, steps=4)
 

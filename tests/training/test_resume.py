@@ -18,14 +18,27 @@ ROOT = Path(__file__).parents[2]
 FIELDS = {"steps": 9, "save_every": 2, "eval_every": 4, "log_every": 3}
 
 KILLED_RUN = """
-import dataclasses, os, signal, sys
+import dataclasses, os, signal, sys, threading
+from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.training import test_resume
 
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_in_a_save():
+    while not list(Path(sys.argv[1]).glob("checkpoints/latest/.00000004.tmp/state*")):
+        pass
+    kill()
+
 def deadly(system):
     def schedule(step):
-        if step == 5:  # step 6: two saves behind it, one step of work and the batches read ahead that are lost
-            os.kill(os.getpid(), signal.SIGKILL)
+        if sys.argv[3] == "save" and step == 3:
+            threading.Thread(target=kill_in_a_save).start()
+        if sys.argv[3] == "step" and step == 5:  # one step of work and the batches read ahead are lost
+            while not Path(sys.argv[1], "checkpoints/latest/00000004").exists():
+                pass
+            kill()
         return system.schedule(step)
     return dataclasses.replace(system, schedule=schedule)
 
@@ -49,20 +62,24 @@ def bits(state):
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
+    """The result of an undisturbed run, the position of its stream, and the batch that would have come next."""
     TRACES.clear()
-    ended = run(tmp_path_factory.mktemp("straight"))
+    result, stream = run(tmp_path_factory.mktemp("straight"))
     assert dict(TRACES) == {"autoencoder": 1, "critic": 1, "critic_r1": 1}
-    return ended
+    return result, stream.get_state(), next(stream)
 
 
-def test_kill_and_resume_end_in_the_same_bits(straight, tmp_path):
-    child = subprocess.run([sys.executable, "-c", KILLED_RUN, tmp_path, ROOT], capture_output=True, timeout=300)
+@pytest.mark.parametrize(("within", "left"), [("step", 4), ("save", 2)])
+def test_kill_and_resume_end_in_the_same_bits(straight, tmp_path, within, left):
+    command = [sys.executable, "-c", KILLED_RUN, tmp_path, ROOT, within]
+    child = subprocess.run(command, capture_output=True, timeout=300)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    assert checkpoints.checkpoints(tmp_path / "checkpoints" / "latest")[0].name == "00000004"
-    (result, stream), (expected, expected_stream) = run(tmp_path), straight
+    latest = tmp_path / "checkpoints" / "latest"
+    assert checkpoints.newest(latest, warn=pytest.fail).name == f"{left:08d}"
+    assert (latest / ".00000004.tmp").exists() == (within == "save")
+    (result, stream), (expected, position, batch) = run(tmp_path), straight
     assert result.step == expected.step == 9
     assert result.best == expected.best
     jax.tree.map(np.testing.assert_array_equal, bits(result.state), bits(expected.state))
-    mine, theirs = next(stream), next(expected_stream)
-    assert stream.get_state() == expected_stream.get_state() == {"next": 10}
-    jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+    assert stream.get_state() == position == {"next": 9}
+    jax.tree.map(np.testing.assert_array_equal, next(stream), batch)
