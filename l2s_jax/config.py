@@ -31,6 +31,8 @@ from l2s_jax.schema import MOST, OneOf, Range, require
 MODES = ("jit", "pmap", "shard_map")
 """How a step is distributed over devices, see training/parallel.py."""
 PRECISIONS = ("float32", "bfloat16")
+REMAT = ("none", "blocks")
+"""What is computed again in the backward pass, see layers/remat.py."""
 MOST_PIXELS = 16384
 """Largest side of an image in pixels."""
 RENAMED = {"mend_sides": "fix_left_right", "smaller_first": "resolution_schedule"}
@@ -55,6 +57,7 @@ RANGES = {
     "train.log_every": Range(1, MOST),
     "train.keep": Range(1, 10_000),
     "train.export": OneOf(("best", "last")),
+    "train.remat": OneOf(REMAT),
     "parallel.mode": OneOf(MODES),
     "parallel.fsdp": Range(1, 2**16),
     "eval.batch_size": Range(1, 2**20),
@@ -103,6 +106,7 @@ def base() -> ConfigDict:
     config.train.export = "best"  # best | last: export the checkpoint with the highest best_metric or the final one
     config.train.patience = 0  # stop after this many evaluations in a row without a new best; 0 = never
     config.train.keep = 2  # number of latest checkpoints to keep
+    config.train.remat = "none"  # none | blocks: compute inner activations of blocks again instead of keeping them
     config.train.profile_step = 0  # write a profiler trace of this step into the workdir; 0 = none
 
     config.parallel = ConfigDict()

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.equalized import EqualConv
 from l2s_jax.layers.fir import Taps, bilinear_double
 from l2s_jax.layers.modulated import StyledConv
@@ -35,6 +36,7 @@ class ConvBlock(nn.Module):
     lowering: Lowering = "direct"
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Apply the block: x [B, H, W, I] -> [B, H/2, W/2, features], or the same size without `down`."""
@@ -50,6 +52,7 @@ class HeadBlock(nn.Module):
     features: int
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: Noise) -> jax.Array:
         """Apply to x [B * K, H, W, I], style [B, S], two noise planes [1 or B * K, H, W, 1] -> [..., features]."""
@@ -67,6 +70,7 @@ class UpBlock(nn.Module):
     lowering: Lowering = "folded"
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: Noise) -> jax.Array:
         """Apply to x [B * K, H, W, I], style [B, S], two noise planes of output size -> [B * K, 2H, 2W, features]."""

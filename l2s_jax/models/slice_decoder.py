@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.fir import bilinear_double
 from l2s_jax.layers.modulated import per_image
 from l2s_jax.layers.resample import depth_to_space
@@ -100,6 +101,7 @@ class SliceDecoder(nn.Module):
         x = jnp.einsum("bkhwc,kcd->bkhwd", structure.astype(self.dtype), kernel.astype(self.dtype))
         return x.reshape(b * k, h, w, width)
 
+    @remat.block
     def _styled(self, x: Array, style: Array, width: int, name: str) -> Array:
         """Scale and shift the channels by the style, then silu and a 3x3 convolution."""
         quiet = nn.initializers.variance_scaling(0.1, "fan_in", "normal")

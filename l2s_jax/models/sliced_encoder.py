@@ -22,6 +22,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.resample import depth_to_space
 from l2s_jax.layers.slices import rms_norm
 
@@ -44,6 +45,7 @@ class ResidualBlock(nn.Module):
     dtype: DTypeLike = jnp.float32
     activation: Callable[[Array], Array] = nn.silu
 
+    @remat.block
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Apply the block: [B, H, W, C] -> [B, H/stride, W/stride, width]."""

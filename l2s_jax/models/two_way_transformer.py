@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.flat_dot import flat_dot_general
 
 EPSILON = 1e-5
@@ -61,6 +62,7 @@ class TwoWayBlock(nn.Module):
     reduction: int
     dtype: jnp.dtype
 
+    @remat.block
     @nn.compact
     def __call__(
         self, queries: jax.Array, keys: jax.Array, tokens: jax.Array, position: jax.Array

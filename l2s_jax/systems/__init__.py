@@ -12,6 +12,7 @@ entry point of the group `l2s_jax.systems`, NAME = PACKAGE (docs/new_system.md).
 requested.
 """
 
+import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
@@ -63,7 +64,11 @@ def build(config: ConfigDict):
         system.any_size or not config.data.resolution_schedule,
         f"data.resolution_schedule must be []: {system.name} trains at one image size",
     )
-    return system
+    if config.train.remat == "none":
+        return system
+    from l2s_jax.layers.remat import rematerialised  # late, as all that needs JAX is here
+
+    return dataclasses.replace(system, steps={name: rematerialised(step) for name, step in system.steps.items()})
 
 
 def default_config(name: str) -> ConfigDict:

@@ -145,6 +145,7 @@ def remedies(plan: Plan, memory: float, open_model: OpenModel) -> Iterator[str]:
     smaller = [devices * rows for rows in (batch // devices // 2**n for n in range(1, 20)) if rows]
     more = [devices * 2**n for n in range(1, 20) if batch % (devices * 2**n) == 0]
     ways = (
+        [({"train.remat": "blocks"}, devices)] if config.train.remat == "none" else [],
         [({"parallel.fsdp": devices}, devices)] if config.parallel.mode == "jit" else [],
         [({"data.batch_size": size}, devices) for size in smaller],
         [({}, number) for number in more],

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.depthwise import DepthwiseConv
 from l2s_jax.layers.dropout import DropPath, drop_rates
 
@@ -32,6 +33,7 @@ class Block(nn.Module):
     drop_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, H, W, C]."""

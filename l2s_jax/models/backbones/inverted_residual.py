@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.conv_norm import ConvNorm
 from l2s_jax.layers.dropout import DropPath, drop_rates
 
@@ -95,6 +96,7 @@ class InvertedResidual(nn.Module):
     decay: float = 0.9
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, inputs] -> [B, H / stride, W / stride, features]."""

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.conv_norm import ConvNorm
 from l2s_jax.layers.dropout import DropPath, drop_rates
 
@@ -30,6 +31,7 @@ class Bottleneck(nn.Module):
     drop_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), EXPANSION * width]."""

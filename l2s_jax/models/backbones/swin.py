@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.dropout import DropPath, drop_rates
 from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise, separated
 
@@ -107,6 +108,7 @@ class SwinBlock(nn.Module):
     attention: type[nn.Module] = WindowAttention
     normalised_first: bool = True
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, H, W, C]."""

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2s_jax.layers import remat
 from l2s_jax.layers.batch_norm import BatchNorm
 from l2s_jax.layers.conv_norm import INIT, ConvNorm
 from l2s_jax.layers.prelu import PReLU
@@ -36,6 +37,7 @@ class Block(nn.Module):
     reduction: int
     dtype: jnp.dtype = jnp.float32
 
+    @remat.block
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features]."""
