@@ -85,12 +85,13 @@ class VerifiedSource(Source, Protocol):
 
 def read_reduced(source: Source, index: int, at_least: int) -> Example:
     """Return the example at `index`, with its image decoded at reduced size if the source can (see `ReducedSource`)."""
-    return source.read_reduced(index, at_least) if isinstance(source, ReducedSource) else source[index]
+    # Not isinstance, for every example: that of a protocol reads all its attributes.
+    return source.read_reduced(index, at_least) if hasattr(source, "read_reduced") else source[index]
 
 
 def read_mask(source: Source, index: int) -> np.ndarray | None:
     """Return the mask uint8 [h, w] at `index`, without reading its image if the source can; None without labels."""
-    return source.read_mask(index) if isinstance(source, MaskSource) else source[index].get("mask")
+    return source.read_mask(index) if hasattr(source, "read_mask") else source[index].get("mask")
 
 
 def problems(source: Source) -> Sequence[Problem]:
@@ -123,6 +124,22 @@ def verify(source: Source) -> Sequence[Problem]:
 def stored_presence(source: Source) -> np.ndarray | None:
     """Return bool [N, K] as `selection.presence` does, or None if that would need reading every mask."""
     return source.presence() if isinstance(source, PresenceSource) else None
+
+
+class NumberedNames(Sequence):
+    """The names of examples that are made on access: `train-000000`, `train-000001`, ..., without storing them."""
+
+    def __init__(self, split: str, count: int):
+        self._split, self._count = split, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index):
+        numbers = range(self._count)[index]
+        if isinstance(numbers, range):
+            return tuple(f"{self._split}-{k:06d}" for k in numbers)
+        return f"{self._split}-{numbers:06d}"
 
 
 class View:

@@ -13,27 +13,11 @@ from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
 from input_pipeline.synthetic.factors import sample_factors
-from input_pipeline.types import OpenOptions
+from input_pipeline.types import NumberedNames, OpenOptions
 
 SPLITS = ("train", "val", "test")
 _STREAM = re.compile(r"seed(0|[1-9][0-9]{0,17})")
 _WHERE = re.compile(r"([0-9]{1,18})(?:/([0-9]{1,18}))?")
-
-
-class _Names(Sequence):
-    """`train-000000`, `train-000001`, ... without storing them."""
-
-    def __init__(self, split: str, count: int):
-        self._split, self._count = split, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index):
-        numbers = range(self._count)[index]
-        if isinstance(numbers, range):
-            return tuple(f"{self._split}-{k:06d}" for k in numbers)
-        return f"{self._split}-{numbers:06d}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +70,7 @@ class SyntheticSource:
     @property
     def names(self) -> Sequence[str]:
         """Return one name per face."""
-        return _Names(self.split, self.count)
+        return NumberedNames(self.split, self.count)
 
     def __len__(self) -> int:
         return self.count
