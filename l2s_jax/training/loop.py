@@ -381,6 +381,9 @@ def _announced(run: _Run, name: str, side: int, batch: Batch) -> Iterator[None]:
         return
     run.display.message(f"compiling step '{name}' for {side} px ...")
     with run.meter.excluded():
+        if jax.process_count() > 1:  # a collective operation waits half a minute for the process that compiles longest
+            run.steps[name].compile(run.state, batch)
+            parallel.barrier(f"step '{name}' is compiled")
         yield
         run.flops[name, side] = run.steps[name].flops(run.state, batch)
 

@@ -57,6 +57,10 @@ class ParallelStep:
         """
         return self.program(self.frozen, *self.place(state, batch), np.int32(last))
 
+    def compile(self, state: TrainState, batch: Batch) -> None:
+        """Compile the step for these arrays, so that a call begins at once; not for `pmap`."""
+        self.program.lower(self.frozen, *self.place(state, batch), np.int32(1)).compile()
+
     def flops(self, state: TrainState, batch: Batch) -> float:
         """Count the operations of one device in a call (`cost.product_flops`); after a call, nothing is traced anew."""
         traced = jax.make_jaxpr(self.program)(self.frozen, *self.place(state, batch), np.int32(1))

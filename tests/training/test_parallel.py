@@ -100,6 +100,19 @@ def test_the_state_is_donated_and_the_batch_is_not(mode):
     assert not batch["x"].is_deleted()
 
 
+@pytest.mark.parametrize(("mode", "fsdp"), [("jit", 1), ("jit", 2), ("shard_map", 1)])
+def test_what_is_compiled_ahead_is_not_compiled_again(mode, fsdp):
+    mesh = parallel.make_mesh(mode, fsdp)
+    state = parallel.put_state(holding(jnp.ones(4)), mesh)
+    batch = parallel.global_batch({"x": np.ones(4, np.float32)}, mesh)
+    step = parallel.data_parallel(lambda state, batch, axis: (state, {"sum": axis.psum(batch["x"].sum())}), mesh, mode)
+    with CompilationCount() as compilations:
+        step.compile(state, batch)
+        assert compilations.count == 1
+        assert step(state, batch)[1]["sum"] == 4
+        assert compilations.count == 1
+
+
 def test_fsdp_stores_in_parts_and_computes_with_whole_weights():
     mesh = parallel.make_mesh("jit", 2)
     state = parallel.put_state(holding(jnp.ones((256, 64))), mesh)
