@@ -1,8 +1,8 @@
-"""A parser of 32 px that is trained for a minute, to try a launch: it compiles fast and learns little.
+"""A parser of 32 px to try a launch: four batches, then the whole end of a training; it learns nothing.
 
 Command   bash experiments/launch/two_hosts.sh --smoke
 Hardware  anything
-Time      a minute, most of it compiling
+Time      two processes on two CPU cores busy with other work: 3.5 minutes, most of it imports and compiling
 Score     not worth a number
 """
 
