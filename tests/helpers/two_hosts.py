@@ -53,7 +53,7 @@ def joined_run(process, port, workdir, run):
 
 
 class SlowBatches(Batches):
-    """Batches that take their time, so that a run is longer than it takes to stop it; a signal comes with the tenth."""
+    """Batches that take their time, so that a run is longer than it takes to stop it; a signal comes with the 40th."""
 
     def __init__(self, config, process=0, processes=1, sent=0):
         super().__init__(config, process, processes)
@@ -61,6 +61,6 @@ class SlowBatches(Batches):
 
     def __next__(self):
         time.sleep(0.05)
-        if self._next == 10 and self._sent:
+        if self._next == 40 and self._sent:
             signal.raise_signal(self._sent)
         return super().__next__()

@@ -71,11 +71,9 @@ def test_a_killed_process_ends_the_other_and_no_checkpoint_is_lost(tmp_path, vic
     codes, lines = ends(tmp_path, "SIGKILL", victim)
     assert codes[victim] == -signal.SIGKILL
     assert codes[1 - victim] == 2
-    told = re.fullmatch(
-        rf"l2s: process {victim} of 2 is gone; the same command resumes from step (\d+)", lines[1 - victim]
-    )
-    newest = checkpoints.newest(tmp_path / "checkpoints" / "latest", print)
-    assert int(told[1]) == int(newest.name) == 5
+    newest = int(checkpoints.newest(tmp_path / "checkpoints" / "latest", print).name)
+    assert lines[1 - victim] == f"l2s: process {victim} of 2 is gone; the same command resumes from step {newest}"
+    assert 20 <= newest <= 35  # it strikes before step 40, perhaps while a checkpoint is written
 
 
 @pytest.mark.slow
@@ -84,5 +82,5 @@ def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path, event, victim):
     codes, (first, _) = ends(tmp_path, event, victim)
     assert codes == [128 + signal.SIGTERM] * 2
     step = int(re.search(r"stopped and saved at step (\d+) of", first)[1])
-    assert 8 <= step < STEPS / 2
+    assert 37 <= step < STEPS / 2
     assert checkpoints.newest(tmp_path / "checkpoints" / "latest", print).name == f"{step:08d}"
