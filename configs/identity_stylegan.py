@@ -4,9 +4,11 @@ Command   l2s train --config stylegan2_synthetic --workdir runs/stylegan2
           l2s train --config identity_synthetic --workdir runs/identity
           l2s train --config landmarks_synthetic --workdir runs/landmarks
           l2s train --config identity_stylegan
-Hardware  2 CPU cores
-Limits    not run to its end yet; no factors are known of the faces of a trained generator, so the scores have neither
-          the exact answer nor the correlations of factors
+Hardware  2 CPU cores, 3 batches a second beside other work
+Score     3,000 batches, 512 pairs of unseen faces, one seed: identity cosine 0.976, to the attribute image 0.709, to
+          strangers 0.667; landmarks 0.72 px (another face 1.56); AUC of "same person?" by dlib 0.69, by FaceRes 0.75
+Limits    not run to its end; the identity network knows drawings and takes all faces of the generator for relatives; no
+          factors are known of them, so that the scores have neither the exact answer nor correlations of factors
 """
 
 from l2s_jax.config import default
