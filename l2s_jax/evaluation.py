@@ -312,14 +312,14 @@ class _Tally:
         if self.codec is not None:
             self.codec.add(number, batch, placed)
         missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
-        self.shown += [{name: values[row] for name, values in batch.items()} for row in range(missing)]
+        seen = batch | {"probabilities": probabilities}
+        self.shown += [{name: values[row] for name, values in seen.items()} for row in range(missing)]
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """Return the arrays of the report's panels, all examples as one batch."""
         batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
         image, mask = batch["image"], batch["mask"]
-        probabilities, _, _ = _segment(self.system.predict, self.classes, self.variables, batch)
-        probabilities = np.asarray(probabilities)
+        probabilities = batch["probabilities"]
         pictures = {
             "image": codec_scores.to_bytes(image),
             "truth": mask.astype(np.uint8),

@@ -73,7 +73,7 @@ def test_a_loss_without_terms():
 def test_it_learns_a_batch_and_the_average_follows(system, state, step):
     batch, before = tiny_segface.faces(4), state
     losses = []
-    for _ in range(30):
+    for _ in range(45):
         state, metrics = step(state, batch)
         state = advanced(state)
         losses.append(float(metrics["loss"]))
