@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,8 @@ from l2s_jax.training import parallel
 from l2s_jax.types import PyTree, TrainState
 
 META, MANIFEST = "meta.json", "manifest.json"
+_REMOVALS = 50
+"""Attempts, a tenth of a second apart, to remove what is half-written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,13 +124,22 @@ def _whole_or_nothing(target: Path, temporary: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         if jax.process_index() == 0:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
         reason = _reason(error)
         if not reason:
             raise
         raise UserError(
             f"cannot write checkpoint {target} ({reason}); free some space or choose another --workdir"
         ) from error
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which other threads may still be writing: after an error Orbax does not wait for them."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
+        if not folder.exists():
+            return
 
 
 def restore(folder: str | os.PathLike, like: TrainState, warn: Callable[[str], None]) -> Checkpoint | None:
