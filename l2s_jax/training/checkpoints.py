@@ -31,6 +31,8 @@ from l2s_jax.training import parallel
 from l2s_jax.types import PyTree, TrainState
 
 META, MANIFEST = "meta.json", "manifest.json"
+_UNFINISHED = ".orbax-checkpoint-tmp"
+"""End of the name of the folder that Orbax writes into."""
 _REMOVALS = 50
 """Attempts, a tenth of a second apart, to remove what is half-written."""
 
@@ -282,7 +284,9 @@ def _check_space(folder: Path, state: TrainState) -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Tell orbax's tracebacks of what `save` says in one sentence from all other messages."""
-    return not (record.exc_info and _reason(record.exc_info[1]))
+    error = record.exc_info[1] if record.exc_info else None
+    # What the other threads run into in the folder is a consequence of the first error.
+    return error is None or not (_reason(error) or _UNFINISHED in str(error))
 
 
 def _reason(error: BaseException) -> str | None:
