@@ -3,7 +3,7 @@
 Sources are small, picklable and read-only: threads and worker processes share them freely.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -126,20 +126,28 @@ def stored_presence(source: Source) -> np.ndarray | None:
     return source.presence() if isinstance(source, PresenceSource) else None
 
 
-class NumberedNames(Sequence):
-    """The names of examples that are made on access: `train-000000`, `train-000001`, ..., without storing them."""
+class NamesOnAccess(Sequence[str]):
+    """Names that are made or read when they are asked for, and never stored.
 
-    def __init__(self, split: str, count: int):
-        self._split, self._count = split, count
+    Args:
+      count: their number.
+      name_of: number of an example -> its name; picklable.
+    """
+
+    def __init__(self, count: int, name_of: Callable[[int], str]):
+        self._count, self._name_of = count, name_of
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index):
         numbers = range(self._count)[index]
-        if isinstance(numbers, range):
-            return tuple(f"{self._split}-{k:06d}" for k in numbers)
-        return f"{self._split}-{numbers:06d}"
+        return tuple(map(self._name_of, numbers)) if isinstance(numbers, range) else self._name_of(numbers)
+
+
+def numbered_names(split: str, count: int) -> NamesOnAccess:
+    """Return the names `train-000000`, `train-000001`, ... of examples that are made on access."""
+    return NamesOnAccess(count, (split + "-{:06d}").format)
 
 
 class View:

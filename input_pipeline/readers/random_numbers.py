@@ -10,7 +10,7 @@ import numpy as np
 from input_pipeline.errors import UserError, lookup
 from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.licences import OURS
-from input_pipeline.types import Example, NumberedNames, OpenOptions
+from input_pipeline.types import Example, OpenOptions, numbered_names
 
 SPLITS = ("train", "val", "test")
 MOST = 100_000_000
@@ -43,7 +43,7 @@ class RandomSource:
     @property
     def names(self) -> Sequence[str]:
         """Return one name per seed."""
-        return NumberedNames(self.split, self.count)
+        return numbered_names(self.split, self.count)
 
     def __len__(self) -> int:
         return self.count

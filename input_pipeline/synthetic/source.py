@@ -13,7 +13,7 @@ from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
 from input_pipeline.synthetic.face import check_size, render
 from input_pipeline.synthetic.factors import sample_factors
-from input_pipeline.types import NumberedNames, OpenOptions
+from input_pipeline.types import OpenOptions, numbered_names
 
 SPLITS = ("train", "val", "test")
 _STREAM = re.compile(r"seed(0|[1-9][0-9]{0,17})")
@@ -70,7 +70,7 @@ class SyntheticSource:
     @property
     def names(self) -> Sequence[str]:
         """Return one name per face."""
-        return NumberedNames(self.split, self.count)
+        return numbered_names(self.split, self.count)
 
     def __len__(self) -> int:
         return self.count

@@ -180,7 +180,7 @@ class Parser:
         before: dict[Square | None, tuple[np.ndarray, np.ndarray]] = {}
         while chunk := list(itertools.islice(pictures, STRETCH)):
             faces = follower.begin(chunk[0]) if follower else None
-            cuts = follower.cuts if follower and follower.cuts else [None]
+            cuts = (follower.cuts if follower else []) or [None]
             views = (image if cut is None else closeup.cut(image, cut) for image in chunk for cut in cuts)
             predicted = self._predicted(({"image": view} for view in views), batch_size)
             for image in chunk:

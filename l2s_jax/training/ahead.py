@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax.experimental import topologies
-from jax.sharding import NamedSharding, PartitionSpec
 
 from input_pipeline.errors import UserError, clipped, lookup
 from l2s_jax import cost
@@ -83,11 +82,7 @@ def compiled(plan: Plan, slice_devices: list[jax.Device]) -> dict[str, Compiled]
     mesh = parallel.make_mesh(mode, plan.config.parallel.fsdp, slice_devices)
     state = parallel.abstract_state(plan.system.init, jax.random.key(0), mesh)
     batch = cost.abstract_batch(plan.system, plan.config.data.batch_size, plan.config.image_size)
-    rows, whole = (NamedSharding(mesh, PartitionSpec(axes)) for axes in (parallel.BATCH_AXES, None))
-    batch, frozen = (
-        jax.tree.map(lambda x, place=place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
-        for tree, place in ((batch, rows), (plan.frozen, whole))
-    )
+    frozen, batch = parallel.abstract_inputs(dict(plan.frozen), batch, mesh)
     found = {}
     for name, step in plan.system.steps.items():
         began, program = time.perf_counter(), parallel.data_parallel(step, mesh, mode, frozen).program

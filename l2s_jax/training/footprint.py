@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from l2s_jax import cost, systems
@@ -87,8 +87,7 @@ class Plan:
     def placements(self) -> list[Placement]:
         """Return how every array of the state is placed, by the rule of training/parallel.py."""
         rows: dict[tuple[str, str, str], list[int]] = {}
-        fsdp = self.config.parallel.fsdp
-        mesh = AbstractMesh((self.devices // fsdp, fsdp), parallel.BATCH_AXES)
+        mesh = parallel.abstract_mesh(self.devices, self.config.parallel.fsdp)
         for part in PARTS:
             tree = getattr(self.state, part)
             depth = 2 if len(tree) == 1 and part == "params" else 1

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax import lax
 from jax.experimental import multihost_utils
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
@@ -91,6 +91,11 @@ def make_mesh(mode: str, fsdp: int, devices: Sequence[jax.Device] | None = None)
     return jax.make_mesh(shape, BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
+def abstract_mesh(devices: int, fsdp: int) -> AbstractMesh:
+    """Return the shape of the mesh that `make_mesh` makes of this number of devices, for `state_shardings`."""
+    return AbstractMesh((devices // fsdp, fsdp), BATCH_AXES)
+
+
 def data_parallel(
     step: Step, mesh: Mesh, mode: str, frozen: Mapping[str, PyTree] = types.MappingProxyType({})
 ) -> ParallelStep:
@@ -128,11 +133,23 @@ def init_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Me
 def abstract_state(init: Callable[[jax.Array], TrainState], rng: jax.Array, mesh: Mesh) -> TrainState:
     """Return shapes, dtypes and shardings of `init_state(init, rng, mesh)`, without computing it."""
     shapes = jax.eval_shape(init, rng)
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        shapes,
-        state_shardings(shapes, mesh),
-    )
+    return _abstract(shapes, state_shardings(shapes, mesh))
+
+
+def abstract_inputs(frozen: PyTree, batch: Batch, mesh: Mesh) -> tuple[PyTree, Batch]:
+    """Return shapes, dtypes and shardings of `put_state(frozen, mesh)` and `global_batch(batch, mesh)`.
+
+    Args:
+      frozen: arrays or shapes.
+      batch: arrays or shapes of the global batch.
+      mesh: from `make_mesh`; its devices need not be there.
+    """
+    rows = NamedSharding(mesh, P(BATCH_AXES))
+    return _abstract(frozen, state_shardings(frozen, mesh)), _abstract(batch, jax.tree.map(lambda _: rows, batch))
+
+
+def _abstract(tree: PyTree, shardings: PyTree) -> PyTree:
+    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, shardings)
 
 
 def put_state(state: TrainState, mesh: Mesh) -> TrainState:
@@ -140,7 +157,7 @@ def put_state(state: TrainState, mesh: Mesh) -> TrainState:
     return jax.device_put(state, state_shardings(state, mesh))
 
 
-def state_shardings(state: PyTree, mesh: Mesh) -> PyTree:
+def state_shardings(state: PyTree, mesh: Mesh | AbstractMesh) -> PyTree:
     """Return one `NamedSharding` per array of `state` (arrays, tracers or shapes).
 
     Large arrays are sharded over "fsdp" along their largest divisible axis; all others are replicated.

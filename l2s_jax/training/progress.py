@@ -27,7 +27,7 @@ class Meter:
 
     @property
     def in_steps(self) -> float:
-        """Seconds spent in steps since the first start, without waiting for data."""
+        """Return the seconds spent in steps since the first start, without waiting for data."""
         return self._reported + self._seconds() - self._waited
 
     def _seconds(self) -> float:

@@ -22,7 +22,7 @@ from input_pipeline import files, labels, licences
 from input_pipeline.errors import UserError
 from input_pipeline.images.decode import Encoded, assemble, check_ids, read_mask
 from input_pipeline.specs import check_split
-from input_pipeline.types import Example, OpenOptions
+from input_pipeline.types import Example, NamesOnAccess, OpenOptions
 
 MASK_FEATURES = ("mask", "segmentation_mask", "label")
 """Feature names of masks; the first that is an image or an array of [H, W] or [H, W, 1] counts."""
@@ -64,7 +64,7 @@ class TfdsSource:
         self.licence = licences.tidy(builder.info.redistribution_info.license)
         self._place = f"{where}?{split}"
         self._records = _open_records(where, split, builder)
-        self.names: Sequence[str] = _Names(self)
+        self.names: Sequence[str] = NamesOnAccess(len(self), self.name_of)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -110,22 +110,6 @@ class TfdsSource:
         name, value = f"{self._place}[{index}] {self._mask_feature}", record[self._mask_feature]
         mask = read_mask(Encoded(name, value)) if isinstance(value, bytes) else _ids(value, name)
         return check_ids(mask, self.label_set, name)
-
-
-class _Names(Sequence):
-    """The names of the faces, which are stored in the records: each is read on access."""
-
-    def __init__(self, source: TfdsSource):
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index):
-        numbers = range(len(self))[index]
-        if isinstance(numbers, range):
-            return tuple(map(self._source.name_of, numbers))
-        return self._source.name_of(numbers)
 
 
 def _faults(features: Mapping[str, object], label_set: object, lacks_mask: bool) -> Iterator[str]:
