@@ -277,7 +277,7 @@ def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
     assert difference(slow["decoder"], fast["decoder"]) < 1e-7
 
 
-def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
+def test_a_head_start_fills_the_network_or_the_backbone_where_classes_differ(tmp_path, system, state):
     meta = bundle.Meta(
         name="other",
         system="segface",
@@ -296,6 +296,10 @@ def test_a_head_start_fills_the_backbone_alone(tmp_path, system, state):
         node, other = (n.get("params", n.get("batch_stats", n)) for n in (node, other))
         assert difference(node["backbone"], other["backbone"]) == 0
     assert difference(started.params["network"]["decoder"], fresh.params["network"]["decoder"]) == 0
+    alike = systems.build(tiny_segface.config(**BOTH, model__init_from=source))
+    continued = alike.init_from(numbered(alike))
+    assert difference(continued.params["network"], state.params["network"]) == 0
+    assert difference(continued.ema["network"]["params"], state.params["network"]) == 0
     stranger = systems.build(tiny_segface.config(model__init_from=source))
     with pytest.raises(UserError, match="is of another backbone"):
         stranger.init_from(numbered(stranger))

@@ -57,7 +57,7 @@ def default_config() -> ConfigDict:
 def _model() -> ConfigDict:
     model = ConfigDict()
     model.backbone = "mobilenet"  # name of a backbone in l2s_jax.models.backbones
-    model.init_from = ""  # initial weights of the backbone: a model or file (initial.py); "" = random
+    model.init_from = ""  # initial weights: a model, or a file for the backbone alone (initial.py); "" = random
     model.stochastic_depth = -1.0  # drop rate of the backbone's last block; -1 = the published rate
     model.channels = 256  # channels of fused features and class tokens
     model.pyramid = ()  # channels at strides 4, 8, 16 of a light decoder (ours) instead of class tokens; () = tokens

@@ -1,4 +1,4 @@
-"""Initialisation from pretrained weights for the backbone."""
+"""Initialisation from trained weights: of the whole network, to go on learning, or of its backbone."""
 
 import functools
 from pathlib import Path
@@ -16,34 +16,44 @@ from l2s_jax.types import TrainState
 COLLECTIONS = ("params", "batch_stats")
 
 
-def with_backbone(config: ConfigDict, state: TrainState) -> TrainState:
-    """Return a new state with the backbone of `config.model.init_from`; everything else stays randomly initialised.
+def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
+    """Return a new state with the weights of `config.model.init_from`; what those lack stays randomly initialised.
 
     `init_from` is a model of this system (a bundle folder, a workdir or a name that `l2s models` lists) or a file of
-    torchvision's ImageNet weights for the same backbone.
+    torchvision's ImageNet weights for the same backbone. A model's decoder is taken too if it has the same classes in
+    the same order and arrays of the same shapes; of any other model the backbone alone.
 
     Raises:
       UserError: no such model or file, or one of another backbone.
     """
     source = config.model.init_from
+    params, stats = state.params["network"], state.stats["network"]
+    fresh = {name: tree for name, tree in {"params": params, **stats}.items() if name in COLLECTIONS}
     if Path(source).is_file():
         found = initial.load_file(config, functools.partial(torchvision.convert_backbone, config.model.backbone))
+        found = {name: {"backbone": tree} for name, tree in found.items()}
     else:
-        found = _bundle(source)
-    params, stats = state.params["network"], state.stats["network"]
-    fresh = {"params": params, **stats}
-    filled, wrong = dict(fresh), f"model.init_from='{source}' is of another backbone"
-    for collection in COLLECTIONS:
-        if collection in fresh:
-            backbone = initial.filled(fresh[collection]["backbone"], found.get(collection, {}), wrong)
-            filled[collection] = fresh[collection] | {"backbone": backbone}
+        found = _network(config)
+    wrong = f"model.init_from='{source}' is of another backbone"
+    filled = {"params": params, **stats}
+    for name, tree in fresh.items():
+        have = found.get(name, {})
+        taken = [part for part in tree if part == "backbone" or not initial.misfit(tree[part], have.get(part, {}))]
+        filled[name] = tree | {part: initial.filled(tree[part], have.get(part, {}), wrong) for part in taken}
     ema = {"network": jax.tree.map(jnp.copy, filled)} if state.ema else {}
     params = filled.pop("params")
     return state.replace(params={"network": params}, stats={"network": filled}, ema=ema)
 
 
-def _bundle(source: str) -> dict:
-    network = bundle.load(bundle.resolve(source)).variables.get("network", {})
-    found = {name: network[name]["backbone"] for name in COLLECTIONS if "backbone" in network.get(name, {})}
-    require(found, f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file")
-    return found
+def _network(config: ConfigDict) -> dict:
+    """Return the variables of a SegFace model, without a decoder that decides between other classes."""
+    source = config.model.init_from
+    model = bundle.load(bundle.resolve(source))
+    network = model.variables.get("network", {})
+    require(
+        "backbone" in network.get("params", {}),
+        f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file",
+    )
+    if model.meta.label_set.name == config.label_set:
+        return network
+    return {name: {"backbone": tree["backbone"]} for name, tree in network.items() if "backbone" in tree}

@@ -23,7 +23,7 @@ from l2s_jax.models.segface import SegFace
 from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.segface.forward import build_network, forward
-from l2s_jax.systems.segface.initial import with_backbone
+from l2s_jax.systems.segface.initial import with_weights
 from l2s_jax.types import Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
 
 Warp = tanh_warp.Convention | None
@@ -54,7 +54,7 @@ def build(config: ConfigDict) -> System:
         schedule=lambda step: ("train",),
         variables=single_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
-        init_from=functools.partial(with_backbone, config) if config.model.init_from else None,
+        init_from=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("image", "mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,
