@@ -39,39 +39,26 @@ class DatasetReader(NamedTuple):
     open: Callable[[str, str, OpenOptions], Source]
 
 
-def open_source(
-    spec: str,
-    *,
-    root: str = "",
-    size: int | None = None,
-    seed: int = 0,
-    require_masks: bool = True,
-    strict: bool = True,
-) -> Source:
+def open_source(spec: str, **options) -> Source:
     """Open the source that a spec names.
 
     Args:
       spec: `KIND:WHERE[?SPLIT][START:STOP]`; docs/architecture.md lists the kinds.
-      root: folder that relative paths are resolved against; "" is the working directory.
-      size: side of rendered faces, pixels (128 if None); photos keep their own size.
-      seed: of rendered faces.
-      require_masks: False also accepts images without labels.
-      strict: False leaves out faces with missing files, and lists them in the source's `problems`.
+      options: the fields of `types.OpenOptions`.
 
     Raises:
       UserError: a malformed spec, an unknown kind or split, or data that is missing or incomplete.
     """
     parsed = parse_spec(spec)
-    return _open_part(parsed, parsed.split or "", OpenOptions(size, seed, require_masks, strict, root))
+    return _open_part(parsed, parsed.split or "", OpenOptions(**options))
 
 
-def open_splits(
-    spec: str, *, size: int | None = None, seed: int = 0, require_masks: bool = True, strict: bool = True
-) -> dict[str, Source]:
+def open_splits(spec: str, **options) -> dict[str, Source]:
     """Open every split of the data that a spec names, or the one split it names.
 
     Args:
-      spec, size, seed, require_masks, strict: as in `open_source`; a slice applies to each split.
+      spec: as in `open_source`; a slice applies to each split.
+      options: those of `open_source`.
 
     Returns:
       split -> source; the key is "" for data without splits.
@@ -81,8 +68,7 @@ def open_splits(
     """
     parsed = parse_spec(spec)
     found = [parsed.split] if parsed.split else find_reader(parsed.kind).splits(parsed.where)
-    options = OpenOptions(size, seed, require_masks, strict)
-    return {split: _open_part(parsed, split, options) for split in found or [""]}
+    return {split: _open_part(parsed, split, OpenOptions(**options)) for split in found or [""]}
 
 
 def _open_part(parsed: Spec, split: str, options: OpenOptions) -> Source:
@@ -92,26 +78,17 @@ def _open_part(parsed: Spec, split: str, options: OpenOptions) -> Source:
     return source if whole else Subset(source, parsed.start, parsed.stop)
 
 
-def open_mixture(
-    text: str,
-    *,
-    root: str = "",
-    size: int | None = None,
-    seed: int = 0,
-    require_masks: bool = True,
-    strict: bool = True,
-) -> list[Weighted]:
+def open_mixture(text: str, **options) -> list[Weighted]:
     """Open the weighted sources of `[NUMBER*]SPEC + [NUMBER*]SPEC ...`, as in
     `0.7*records:A?train + 0.3*synthetic:2000`.
 
     Args:
       text: specs joined by a plus sign between spaces; a spec without a number has weight 1.
-      root, size, seed, require_masks, strict: as in `open_source`.
+      options: those of `open_source`.
 
     Raises:
       UserError: an empty spec, a weight that is not a positive number, and as `open_source`.
     """
-    options = {"root": root, "size": size, "seed": seed, "require_masks": require_masks, "strict": strict}
     return [Weighted(weight, open_source(spec, **options)) for weight, spec in parse_mixture(text)]
 
 

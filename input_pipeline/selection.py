@@ -66,20 +66,20 @@ class Selection:
         return self.source[int(self.positions[index])]
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `ReducedSource`."""
+        """See `types.read_reduced`."""
         return read_reduced(self.source, int(self.positions[index]), at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `MaskSource`."""
+        """See `types.read_mask`."""
         return read_mask(self.source, int(self.positions[index]))
 
     def presence(self) -> np.ndarray | None:
-        """See `PresenceSource`."""
+        """See `types.stored_presence`."""
         stored = stored_presence(self.source)
         return None if stored is None else stored[np.asarray(self.positions)]
 
     def verify(self) -> Sequence[Problem]:
-        """See `VerifiedSource`; checks all files of the source."""
+        """See `types.verify`; checks all files of the source."""
         return verify(self.source)
 
 

@@ -36,9 +36,10 @@ class Problem(NamedTuple):
 class Source(Protocol):
     """The interface of every source; an index gives the same arrays at every call and on every machine.
 
-    A source may also have `problems: Sequence[Problem]`, the faces that it leaves out (see `problems`), and
-    `licence: str`, what its faces may be used for, and `people: int | None`, how many people they show (None: each
-    face another); a view has `source`, the source underneath (see `licence`, `people`).
+    A source may also have what the functions below look for: the methods `read_reduced(index, at_least)`,
+    `read_mask(index)`, `presence()` and `verify()`; `problems: Sequence[Problem]`, the faces that it leaves out;
+    `licence: str`, what its faces may be used for; and `people: int | None`, how many people they show (None: each
+    face another). A view has `source`, the source underneath.
     """
 
     label_set: LabelSet
@@ -51,41 +52,10 @@ class Source(Protocol):
         """Return the example at 0 <= index < len(self)."""
 
 
-@runtime_checkable
-class ReducedSource(Source, Protocol):
-    """A source that can decode an image at reduced size, faster than at full size."""
-
-    def read_reduced(self, index: int, at_least: int) -> Example:
-        """Return `self[index]` with an image that may be smaller than the mask, its longer side at least `at_least`."""
-
-
-@runtime_checkable
-class MaskSource(Source, Protocol):
-    """A source that can read a mask without its image."""
-
-    def read_mask(self, index: int) -> np.ndarray | None:
-        """Return `self[index]["mask"]`, or None for an example without labels."""
-
-
-@runtime_checkable
-class PresenceSource(Source, Protocol):
-    """A source that may know which classes its examples show without reading their masks."""
-
-    def presence(self) -> np.ndarray | None:
-        """Return bool [N, K] as `selection.presence` does, or None if nothing is stored."""
-
-
-@runtime_checkable
-class VerifiedSource(Source, Protocol):
-    """A source that may have checksums of its files."""
-
-    def verify(self) -> Sequence[Problem]:
-        """Read all files and return those whose checksum does not match."""
-
-
 def read_reduced(source: Source, index: int, at_least: int) -> Example:
-    """Return the example at `index`, with its image decoded at reduced size if the source can (see `ReducedSource`)."""
-    # Not isinstance, for every example: that of a protocol reads all its attributes.
+    """Return the example at `index`; the image of a source that can decode it faster at reduced size may be smaller
+    than the mask, its longer side at least `at_least`.
+    """
     return source.read_reduced(index, at_least) if hasattr(source, "read_reduced") else source[index]
 
 
@@ -117,13 +87,13 @@ def people(source: Source) -> int | None:
 
 
 def verify(source: Source) -> Sequence[Problem]:
-    """Return the files that do not match their checksums; () for sources without checksums."""
-    return source.verify() if isinstance(source, VerifiedSource) else ()
+    """Read all files and return those that do not match their checksums; () for sources without checksums."""
+    return source.verify() if hasattr(source, "verify") else ()
 
 
 def stored_presence(source: Source) -> np.ndarray | None:
     """Return bool [N, K] as `selection.presence` does, or None if that would need reading every mask."""
-    return source.presence() if isinstance(source, PresenceSource) else None
+    return source.presence() if hasattr(source, "presence") else None
 
 
 class NamesOnAccess(Sequence[str]):
@@ -158,12 +128,8 @@ class View:
     """
 
     def __init__(self, source: Source):
-        self.source, self.label_set, self.names, self.problems = (
-            source,
-            source.label_set,
-            source.names,
-            problems(source),
-        )
+        self.source, self.label_set, self.names = source, source.label_set, source.names
+        self.problems = problems(source)
 
     def change(self, example: Example) -> Example:
         """Return the example that the view shows for an example of the source; the same one unless overridden."""
@@ -176,7 +142,7 @@ class View:
         return self.change(self.source[index])
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `ReducedSource`."""
+        """See the function `read_reduced`."""
         return self.change(read_reduced(self.source, index, at_least))
 
 
@@ -193,10 +159,18 @@ class Weighted(NamedTuple):
 
 
 class OpenOptions(NamedTuple):
-    """The arguments of `datasets.open_source` besides the spec."""
+    """The options of opening data.
 
-    size: int | None
-    seed: int
-    require_masks: bool
-    strict: bool
+    Attributes:
+      root: folder that relative paths are resolved against; "" is the working directory.
+      size: side of rendered faces, pixels (128 if None); photos keep their own size.
+      seed: of rendered faces.
+      require_masks: False also accepts images without labels.
+      strict: False leaves out faces with missing files, and lists them in the source's `problems`.
+    """
+
     root: str = ""
+    size: int | None = None
+    seed: int = 0
+    require_masks: bool = True
+    strict: bool = True

@@ -10,9 +10,6 @@ from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.images import decode
 
-VIDEOS = "MP4, MOV, AVI, MKV or WebM"
-"""The containers that are read, for sentences."""
-
 
 def read_frames(path: str | os.PathLike) -> Iterator[np.ndarray]:
     """Yield the frames of a local file in order: uint8 [H, W, 3], upright.

@@ -114,7 +114,7 @@ class FramedSource(View):
         return self._framed(index, self.source[index], at_least=None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `ReducedSource`: the framed part keeps at least `at_least` pixels on a side.
+        """See `types.read_reduced`: the framed part keeps at least `at_least` pixels on a side.
 
         The size of that part is known only after landmarks or mask are read: if it is too small, the photo is decoded
         a second time, larger.

@@ -1,8 +1,8 @@
 """Move the image, its mask and its landmarks together: mirror, resize, crop, warp.
 
 Coordinates are (x, y) pixels with pixel centres at .5, so that scaling an image by s multiplies every coordinate by s
-and a [H, W] image covers [0, W] x [0, H]. An image and its mask may differ in size (see `ReducedSource`): they cover
-the same field of view, and landmarks are in pixels of the image.
+and a [H, W] image covers [0, W] x [0, H]. An image and its mask may differ in size (see `types.read_reduced`): they
+cover the same field of view, and landmarks are in pixels of the image.
 """
 
 from typing import NamedTuple

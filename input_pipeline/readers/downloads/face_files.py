@@ -54,7 +54,7 @@ class MatchedSplit:
     """One split of matched files, see `layout.RawSplit`.
 
     Attributes:
-      label_set, licence: see `layout.RawSplit` and `layout.LicensedSplit`.
+      label_set, licence: see `layout.RawSplit`.
       matched: the faces; the first role is the photo.
       mask_reader, landmark_reader: (the split, index) -> see `layout.RawSplit`; module-level functions, since worker
         processes import them.

@@ -23,6 +23,7 @@ class RawSplit(Protocol):
       names: one for each face, unique in the split, sorted in the data set's own order.
       problems: found while listing the folders (a face without its mask, a mask without its face); those faces are
         not in `names`. Opening a split lists folders and reads small index files; it opens no image.
+      licence: optional, what its own files say of their use, see `input_pipeline.licences`; None if they say nothing.
     """
 
     label_set: LabelSet
@@ -47,16 +48,6 @@ class RawSplit(Protocol):
         Raises:
           UserError: a damaged file, or another number of points.
         """
-
-
-class LicensedSplit(Protocol):
-    """A `RawSplit` whose own files may state a licence.
-
-    Attributes:
-      licence: the stated licence, see `input_pipeline.licences`; None if there is none.
-    """
-
-    licence: str | None
 
 
 class SplitOpener(Protocol):
@@ -92,5 +83,5 @@ class Layout:
 
 
 def licence_of(layout: Layout, raw: RawSplit) -> str:
-    """Return the licence of a split: the one in its own files (`LicensedSplit`), else that of its layout."""
+    """Return the licence of a split: the one in its own files, else that of its layout."""
     return getattr(raw, "licence", None) or layout.licence

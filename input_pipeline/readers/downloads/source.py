@@ -15,7 +15,7 @@ from input_pipeline.types import Example, OpenOptions, Problem
 
 
 class LayoutSource:
-    """The faces of one split of a raw download; a `types.ReducedSource` and `MaskSource`, as picklable as its split.
+    """The faces of one split of a raw download, as picklable as its split.
 
     Attributes:
       raw: the split.
@@ -57,11 +57,11 @@ class LayoutSource:
         return self._read(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        """See `types.read_reduced`; the mask keeps its size, the landmarks follow the image."""
         return self._read(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `input_pipeline.types.MaskSource`."""
+        """See `types.read_mask`."""
         return self.raw.read_mask(index)
 
     def _read(self, index: int, at_least: int | None) -> Example:

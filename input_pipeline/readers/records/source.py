@@ -34,7 +34,7 @@ def splits(where: str | os.PathLike) -> tuple[str, ...]:
 
 
 class RecordsSource:
-    """The faces of one split of records; a `types.ReducedSource`, `MaskSource` and `PresenceSource`.
+    """The faces of one split of records.
 
     It holds only paths and counts and opens shards when needed, so copies for worker processes are small.
 
@@ -78,11 +78,11 @@ class RecordsSource:
         return self._example(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `input_pipeline.types.ReducedSource`; the mask keeps its size, the landmarks follow the image."""
+        """See `types.read_reduced`; the mask keeps its size, the landmarks follow the image."""
         return self._example(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `input_pipeline.types.MaskSource`."""
+        """See `types.read_mask`."""
         return self._mask(self.read_record(index), self._where(index))
 
     def presence(self) -> np.ndarray:

@@ -36,7 +36,7 @@ _MAX_FEATURES_BYTES = 1 << 20
 
 
 class TfdsSource:
-    """One split of a prepared data set; a `types.ReducedSource` and `types.MaskSource`.
+    """One split of a prepared data set.
 
     Features: `image`; one of `MASK_FEATURES`; optional `landmarks` [K, 2] ([0, 2] for a face without), `name`. The
     label set is the entry `label_set` of the builder's metadata, `licence` is its redistribution info.
@@ -73,11 +73,11 @@ class TfdsSource:
         return self._read(index, None)
 
     def read_reduced(self, index: int, at_least: int) -> Example:
-        """See `types.ReducedSource`."""
+        """See `types.read_reduced`."""
         return self._read(index, at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """See `types.MaskSource`."""
+        """See `types.read_mask`."""
         return self._mask_of(self.record(index), index)
 
     def record(self, index: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The source contract and the contact sheet."""
+"""The source contract."""
 
 import pickle
 import re
@@ -6,14 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from input_pipeline.datasets import open_source
 from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.synthetic import SyntheticSource
-from input_pipeline.synthetic.__main__ import main
-from input_pipeline.synthetic.sheet import contact_sheet
 
 
 def test_random_access():
@@ -132,26 +129,3 @@ def test_pickles_small():
 def test_impossible_requests_are_named(count, size, named):
     with pytest.raises(UserError, match=named):
         SyntheticSource(count, size, 0)
-
-
-def test_contact_sheet_file(tmp_path):
-    out = tmp_path / "faces.png"
-    assert main([str(out), "--rows", "1", "--columns", "2", "--size", "32", "--seed", "4"]) == 0
-    np.testing.assert_array_equal(np.asarray(Image.open(out)), contact_sheet(1, 2, 32, 4))
-    assert [path.name for path in tmp_path.iterdir()] == ["faces.png"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["nowhere/faces.png", "--rows", "1", "--columns", "1", "--size", "16"], "cannot write"),
-        (["faces.png", "--rows", "0"], "at least one face"),
-        (["faces.png", "--size", "8"], "not 8"),
-        (["faces.png", "--rows", "99999", "--columns", "99999"], "at most"),
-    ],
-)
-def test_mistakes_end_in_a_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    assert sentence in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []

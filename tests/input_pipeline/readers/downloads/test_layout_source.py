@@ -10,7 +10,7 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError
 from input_pipeline.readers.downloads.source import LayoutSource
 from input_pipeline.selection import Subset
-from input_pipeline.types import Problem, ReducedSource, Source
+from input_pipeline.types import Problem, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,11 @@ def write_photo(folder, size=(16, 24), index=0):
     Image.fromarray(pixels).save(folder / f"{index}.jpg")
 
 
-def test_is_a_reduced_source(tmp_path):
+def test_is_a_source(tmp_path):
     write_photo(tmp_path)
     mask = np.full((16, 24), 3, np.uint8)
     source = LayoutSource(Photos(str(tmp_path), (mask,)))
     assert isinstance(source, Source)
-    assert isinstance(source, ReducedSource)
     assert len(source) == 1
     assert source.names == ("0",)
     assert source.problems == ()
