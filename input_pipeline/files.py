@@ -1,7 +1,7 @@
 """The gates of the file system: bounded reads of untrusted files, atomic writes (a file is complete or absent).
 
-Behind `read_limited` and `reading`, a file's errors are one sentence; behind `writable_file` and `writable_folder`, a
-path can be written.
+Behind `read_object`, `read_limited` and `reading`, a file's errors are one sentence; behind `writable_file` and
+`writable_folder`, a path can be written.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, clipped
 
 
 @contextlib.contextmanager
@@ -61,6 +61,27 @@ def read_limited(path: epath.PathLike, limit: int, what: str, *, remedy: str = "
     if len(content) > limit:
         raise UserError(f"'{path}' is longer than {limit} bytes, which no {what} is: {remedy}")
     return content
+
+
+def read_object(path: epath.PathLike, limit: int, what: str, *, remedy: str) -> dict:
+    """Read an untrusted file that holds one JSON object.
+
+    Args:
+      path, limit, what, remedy: see `read_limited`.
+
+    Raises:
+      UserError: it holds anything else, or nests too deep to be written again; and as `read_limited`.
+    """
+    text = read_limited(path, limit, what, remedy=remedy)
+    found, fault = None, "it is no JSON object"
+    try:
+        found = json.loads(text)
+        json.dumps(found, indent=1)
+    except (ValueError, RecursionError) as error:
+        found, fault = None, clipped(error)
+    if not isinstance(found, dict):
+        raise UserError(f"'{path}' is damaged, no {what} ({fault}): {remedy}")
+    return found
 
 
 def existing_folder(where: str | os.PathLike) -> epath.Path:

@@ -235,22 +235,11 @@ def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
     """
     if isinstance(source, Mapping):
         return _conformed(source)
-    where = clipped(source, 200)
-    try:
-        with open(source, "rb") as stream:
-            text = stream.read(MAX_JSON_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read config {where} ({error.strerror})") from error
-    try:
-        content = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
-    except (ValueError, RecursionError) as error:
-        reason = clipped(error)
-        raise UserError(f"config {where} is not valid JSON ({reason}); restore it or start a new workdir") from error
-    if not isinstance(content, dict):
-        raise UserError(f"config {where} is not a JSON object of fields; restore it or start a new workdir")
+    content = files.read_object(source, MAX_JSON_BYTES, "config", remedy="restore it, or start a new workdir")
     try:
         return _conformed(content)
     except UserError as error:
+        where = clipped(source, 200)
         raise UserError(f"config {where}: {error}; restore it, or install the l2s_jax that wrote it") from error
 
 

@@ -93,17 +93,17 @@ def to_json(meta: Meta) -> dict:
     return {"format": FORMAT, **content}
 
 
-def from_json(content: object, source: str) -> Meta:
+def from_json(content: dict, source: str) -> Meta:
     """Check the content of `model.json` and convert it; the reverse of `to_json`.
 
     Args:
-      content: parsed JSON, untrusted.
+      content: the JSON object, untrusted.
       source: file name for error messages.
 
     Raises:
       UserError: another format version, a missing or malformed field, unknown classes.
     """
-    if not isinstance(content, dict) or "format" not in content:
+    if "format" not in content:
         raise UserError(f"'{source}' is not a model description; a bundle is made by `l2s train` or `l2s demo`")
     if content["format"] != FORMAT:
         raise UserError(

@@ -5,7 +5,6 @@ model.json         everything else, see `Meta`
 """
 
 import dataclasses
-import json
 import os
 import shutil
 import tempfile
@@ -91,20 +90,8 @@ def read_meta(path: str | os.PathLike) -> Meta:
       UserError: there is no bundle, or its description is too long, not JSON, or has a wrong field.
     """
     file = Path(path) / JSON_FILE
-    try:
-        with open(file, "rb") as stream:
-            text = stream.read(MAX_JSON_BYTES + 1)
-    except FileNotFoundError as error:
-        raise UserError(f"'{path}' is not a model bundle: it has no {JSON_FILE}") from error
-    except OSError as error:
-        raise UserError(f"cannot read '{file}': {error.strerror or error}") from error
-    if len(text) > MAX_JSON_BYTES:
-        raise UserError(f"'{file}' is damaged: it is longer than {MAX_JSON_BYTES // 2**20} MiB")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"'{file}' is damaged: it is not JSON; copy or export the model again") from error
-    return from_json(content, str(file))
+    remedy = "name the folder of a model, or copy or export it again"
+    return from_json(files.read_object(file, MAX_JSON_BYTES, "description of a model", remedy=remedy), str(file))
 
 
 def load(path: str | os.PathLike) -> Bundle:

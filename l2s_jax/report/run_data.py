@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import labels
+from input_pipeline import files, labels
 from input_pipeline.errors import UserError
 from input_pipeline.labels import Label, LabelSet
 
 _MAX_TEXT = 256 << 20
+_AGAIN = "delete it and run the command that wrote it"
 _ARRAYS = (
     *("confusion", "slices", "effect", "effect_unmatted", "random_effect", "random_effect_unmatted"),
     *("image", "truth", "prediction", "confidence", "reconstruction", "regions", "swaps"),
@@ -78,34 +79,16 @@ def read(workdir: Path) -> RunData:
     return RunData(config, label_set, history, unreadable, metrics, arrays, licence)
 
 
-def _read_text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    if path.stat().st_size > _MAX_TEXT:
-        raise UserError(f"'{path}' is larger than {_MAX_TEXT >> 20} MB: it was not written by l2s")
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {error.strerror}") from None
-
-
 def _read_object(path: Path) -> dict[str, Any]:
-    text = _read_text(path)
-    if text is None:
-        return {}
-    try:
-        value = json.loads(text)
-        json.dumps(value, indent=1)  # what nests too deep to be printed is refused here
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise UserError(f"'{path}' is damaged (it is not one JSON object): delete it and run the command that wrote it")
-    return value
+    return files.read_object(path, _MAX_TEXT, "file of l2s", remedy=_AGAIN) if path.is_file() else {}
 
 
 def _read_history(path: Path) -> tuple[list[dict[str, float]], int]:
+    if not path.is_file():
+        return [], 0
     rows, unreadable = [], 0
-    for line in (_read_text(path) or "").splitlines():
+    text = files.read_limited(path, _MAX_TEXT, "file of l2s", remedy=_AGAIN).decode("utf-8-sig", "replace")
+    for line in text.splitlines():
         if not line.strip():
             continue
         try:

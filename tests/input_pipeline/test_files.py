@@ -91,6 +91,16 @@ def test_a_file_is_read_up_to_its_limit_or_refused(tmp_path):
         files.read_limited(tmp_path / "link", 8, "number")
 
 
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": ', "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000, "9" * 5000])
+def test_anything_but_an_object_of_json_is_refused(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": [1]}')
+    assert files.read_object(path, 2**20, "list", remedy="replace it") == {"a": [1]}
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"a\.json' is damaged, no list \(.+\): replace it$"):
+        files.read_object(path, 2**20, "list", remedy="replace it")
+
+
 def test_an_address_without_its_package_is_named():
     def read():
         raise ImportError("install gcsfs")
