@@ -15,6 +15,15 @@ class UserError(Exception):
     """
 
 
+def require(holds: object, sentence: str) -> None:
+    """Raise a UserError with this sentence unless something holds.
+
+    The sentence is made in either case: where making it costs time or takes the mistake for granted, write `if`.
+    """
+    if not holds:
+        raise UserError(sentence)
+
+
 def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float = 0.5) -> str:
     """Return the hint for an unknown word: `did you mean 'CHOICE'?`, or `otherwise` if no choice is near.
 

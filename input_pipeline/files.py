@@ -16,7 +16,7 @@ from pathlib import Path
 
 from etils import epath
 
-from input_pipeline.errors import UserError, clipped
+from input_pipeline.errors import UserError, clipped, require
 
 
 @contextlib.contextmanager
@@ -58,8 +58,7 @@ def read_limited(path: epath.PathLike, limit: int, what: str, *, remedy: str = "
     """
     with reading(path, remedy), epath.Path(path).open("rb") as file:
         content = file.read(limit + 1)
-    if len(content) > limit:
-        raise UserError(f"'{path}' is longer than {limit} bytes, which no {what} is: {remedy}")
+    require(len(content) <= limit, f"'{path}' is longer than {limit} bytes, which no {what} is: {remedy}")
     return content
 
 
@@ -79,8 +78,7 @@ def read_object(path: epath.PathLike, limit: int, what: str, *, remedy: str) -> 
         json.dumps(found, indent=1)
     except (ValueError, RecursionError) as error:
         found, fault = None, clipped(error)
-    if not isinstance(found, dict):
-        raise UserError(f"'{path}' is damaged, no {what} ({fault}): {remedy}")
+    require(isinstance(found, dict), f"'{path}' is damaged, no {what} ({fault}): {remedy}")
     return found
 
 
@@ -180,8 +178,7 @@ def writable_file(path: Path) -> Path:
       UserError: the name is not possible, it is not on this machine, or its folder cannot be created or written.
     """
     local(path)
-    if not path.name or path.is_dir():
-        raise UserError(f"cannot write '{path}', which is a folder: name a file")
+    require(path.name and not path.is_dir(), f"cannot write '{path}', which is a folder: name a file")
     writable_folder(path.parent)
     return path
 

@@ -23,7 +23,7 @@ import numpy as np
 from etils import epath
 
 from input_pipeline import files, labels, licences
-from input_pipeline.errors import UserError, clipped
+from input_pipeline.errors import UserError, clipped, require
 from input_pipeline.labels import IGNORE, Label, LabelSet
 
 MAX_BYTES = 65536
@@ -132,11 +132,11 @@ def from_json(content: object, source_name: str) -> LabelSet:
     if colors is not None:
         return _custom(name, classes, colors, source_name)
     known = labels.get(name) if isinstance(name, str) else None
-    if known is None or tuple(classes) != known.names:
-        raise UserError(
-            f"'{source_name}' was written for other classes of label set '{clipped(name)}'; prepare it again, or "
-            "install the l2s_jax that wrote it"
-        )
+    require(
+        known is not None and tuple(classes) == known.names,
+        f"'{source_name}' was written for other classes of label set '{clipped(name)}'; prepare it again, or "
+        "install the l2s_jax that wrote it",
+    )
     return known
 
 

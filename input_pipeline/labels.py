@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.errors import UserError, lookup, nearest
+from input_pipeline.errors import lookup, nearest, require
 
 IGNORE = 255
 """Mask value of pixels that are ignored by every loss and score."""
@@ -258,9 +258,9 @@ def remap(src: LabelSet, dst: LabelSet) -> np.ndarray:
     for label in src.labels:
         homes = (label.name, _HOMES.get(dst.name, {}).get(label.name), *_COARSER.get(label.name, ()))
         home = next((h for h in homes if h in dst), None)
-        if home is None:
-            raise UserError(
-                f"label set '{src.name}' cannot be mapped to '{dst.name}': '{label.name}' has no counterpart there"
-            )
+        require(
+            home is not None,
+            f"label set '{src.name}' cannot be mapped to '{dst.name}': '{label.name}' has no counterpart there",
+        )
         table[label.id] = dst[home]
     return table

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 
 
 def _mirrored(count: int, *pairs: tuple[int, int]) -> np.ndarray:
@@ -77,8 +77,7 @@ def mirror_order(count: int) -> np.ndarray:
     Raises:
       UserError: a scheme whose mirror order is not known.
     """
-    if count not in _MIRRORED:
-        raise UserError(f"faces of {count} landmarks cannot be mirrored: set the flip probability to 0")
+    require(count in _MIRRORED, f"faces of {count} landmarks cannot be mirrored: set the flip probability to 0")
     return _MIRRORED[count]
 
 
@@ -94,10 +93,10 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     Raises:
       UserError: an unknown scheme.
     """
-    if len(landmarks) not in _FIVE:
-        raise UserError(
-            f"faces of {len(landmarks)} landmarks cannot be aligned: known are those of {', '.join(map(str, _FIVE))}"
-        )
+    require(
+        len(landmarks) in _FIVE,
+        f"faces of {len(landmarks)} landmarks cannot be aligned: known are those of {', '.join(map(str, _FIVE))}",
+    )
     points = np.asarray(landmarks, np.float64)
     return np.stack([points[list(part)].mean(axis=0) for part in _FIVE[len(points)]])
 
@@ -121,8 +120,7 @@ def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     centre, aim = points.mean(axis=0), targets.mean(axis=0)
     p, q = (points - centre) @ (1, 1j), (targets - aim) @ (1, 1j)
     spread = np.vdot(p, p).real
-    if not 0 < spread < np.inf:
-        raise UserError("the landmarks of a face are all in one place or not finite: correct or remove them")
+    require(0 < spread < np.inf, "the landmarks of a face are all in one place or not finite: correct or remove them")
     a = np.vdot(p, q) / spread
     linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
     return np.column_stack([linear, aim - linear @ centre])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 
 
 class Spec(NamedTuple):
@@ -45,11 +45,11 @@ def parse_spec(text: str) -> Spec:
         bare = _BARE.fullmatch(rest)
         where, mark, tail = bare["where"], "", bare["slice"] or ""
     match = _TAIL.fullmatch(tail)
-    if not kind or not where or match is None or (mark and not tail):
-        raise UserError(
-            f"'{text}' does not name a data set: write KIND:WHERE[?SPLIT], for example 'folder:faces?train', "
-            "'folder:faces?train[0:700]' or 'synthetic:2000?val'"
-        )
+    require(
+        kind and where and match and (tail or not mark),
+        f"'{text}' does not name a data set: write KIND:WHERE[?SPLIT], for example 'folder:faces?train', "
+        "'folder:faces?train[0:700]' or 'synthetic:2000?val'",
+    )
     start, stop = (None if match[key] is None else int(match[key]) for key in ("start", "stop"))
     return Spec(kind, where, match["split"], start, stop)
 

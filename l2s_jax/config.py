@@ -20,13 +20,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from input_pipeline import files
-from input_pipeline.errors import UserError, clipped, nearest
+from input_pipeline.errors import UserError, clipped, nearest, require
 from input_pipeline.images import resize_rules
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FRAMINGS
 from input_pipeline.loading.resolution_schedule import check_resolution_schedule, sides_by_field
 from l2s_jax import schema, systems
-from l2s_jax.schema import MOST, OneOf, Range, require
+from l2s_jax.schema import MOST, OneOf, Range
 
 MODES = ("jit", "pmap", "shard_map")
 """How a step is distributed over devices, see training/parallel.py."""
@@ -161,8 +161,7 @@ def find(name_or_path: str | Path) -> Path:
     word = str(name_or_path)
     if word.endswith((".py", ".json")) or os.sep in word:
         path = Path(word)
-        if not path.is_file():
-            raise UserError(f"config file {clipped(path, 200)} does not exist")
+        require(path.is_file(), f"config file {clipped(path, 200)} does not exist")
         return path
     known = names()
     if word not in known:
@@ -192,8 +191,7 @@ def shipped_file(name: str) -> Path:
       UserError: there is none, which means that the installation is incomplete.
     """
     known = shipped()
-    if name not in known:
-        raise UserError(f"the config '{name}' is missing from this installation of l2s_jax; install it again")
+    require(name in known, f"the config '{name}' is missing from this installation of l2s_jax; install it again")
     return known[name]
 
 
@@ -308,8 +306,7 @@ def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
             continue
         if not equals:
             value = next(words, None)
-            if value is None or value.startswith("--"):
-                raise UserError(f"{flag} needs a value: {flag}=VALUE")
+            require(value is not None and not value.startswith("--"), f"{flag} needs a value: {flag}=VALUE")
         if flag != "--config":
             overrides.append(f"{flag.removeprefix('--config.')}={value}")
         elif name is None:
@@ -322,8 +319,7 @@ def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
 def _override(config: ConfigDict, assignment: str) -> None:
     field, equals, text = assignment.partition("=")
     name = clipped(field)
-    if not equals:
-        raise UserError(f"override '{name}' must read FIELD=VALUE")
+    require(equals, f"override '{name}' must read FIELD=VALUE")
     if field == "system" and text != config.system:
         raise UserError(f"the system of a config is not an option: take a config of {clipped(text)}, see --config NAME")
     flat = flatten(config)
@@ -367,8 +363,7 @@ def _run(path: Path) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
-            raise UserError(f"config file {path} has no function get_config()")
+        require(hasattr(module, "get_config"), f"config file {path} has no function get_config()")
         config = module.get_config()
     except UserError:
         raise

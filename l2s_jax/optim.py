@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from l2s_jax.schema import MOST, OneOf, Range, require
+from input_pipeline.errors import require
+from l2s_jax.schema import MOST, OneOf, Range
 from l2s_jax.types import PyTree
 
 RANGES = {

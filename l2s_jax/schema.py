@@ -1,6 +1,6 @@
 """Validation of config fields: plain values are checked against a default config, which is their schema.
 
-A system declares the allowed values of its fields; what fields must fulfil together, it checks with `require`.
+A system declares the allowed values of its fields; what fields must fulfil together, it checks with `errors.require`.
 
 Config files, command lines, saved runs and model descriptions are untrusted input. A config that has passed here has
 all fields of its schema and no others, each of the type of its default and within its range.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError, clipped, nearest
+from input_pipeline.errors import UserError, clipped, nearest, require
 
 MOST = 2**31 - 1
 """Largest integer: counts and sizes are int32 when stored in arrays."""
@@ -81,12 +81,6 @@ def check(config: ConfigDict, ranges: Ranges) -> None:
       UserError: a field has a value out of its range; names the first such field.
     """
     _check_values("", config, ranges)
-
-
-def require(holds: object, sentence: str) -> None:
-    """Raise UserError with a sentence that names the fields and the way out, unless they fit together."""
-    if not holds:
-        raise UserError(sentence)
 
 
 def _check_values(prefix: str, group: ConfigDict, ranges: Ranges) -> None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from input_pipeline.errors import UserError, lookup
+from input_pipeline.errors import lookup, require
 from input_pipeline.images.geometry import flip, square_matrix, warp
 from input_pipeline.images.occlusion import occlude
 from input_pipeline.images.resampling import GREY
@@ -232,5 +232,4 @@ def _about(centre: float, spread: float, rng: np.random.Generator) -> float:
 
 
 def _check(ok: bool, name: str, value: object, rule: str) -> None:
-    if not ok:
-        raise UserError(f"augmentation '{name}' is {value!r}, but it {rule}")
+    require(ok, f"augmentation '{name}' is {value!r}, but it {rule}")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import scipy
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.labels import IGNORE
 
 NONE = -1
@@ -85,8 +85,7 @@ def _affordable(classes: np.ndarray, max_blobs: int, at_most: int) -> int:
     last = len(classes) - 1 - last  # index of the last occurrence of each class
     kept = np.arange(at_most + 1)
     cost = kept + (last[None, :] >= kept[:, None]).sum(axis=1)
-    if cost[0] > max_blobs:
-        raise UserError(f"{max_blobs} blobs are too few for a mask of {cost[0]} classes: raise data.blobs")
+    require(cost[0] <= max_blobs, f"{max_blobs} blobs are too few for a mask of {cost[0]} classes: raise data.blobs")
     return int(np.flatnonzero(cost <= max_blobs)[-1])
 
 

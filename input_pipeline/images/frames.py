@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images import decode
 
 
@@ -66,17 +66,17 @@ def _video(path: str | os.PathLike) -> Iterator[np.ndarray]:
     capture, empty = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG), True
     try:
         size = (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        if size[0] * size[1] > decode.MAX_PIXELS:
-            raise UserError(
-                f"'{os.fspath(path)}' has frames of {size[0]:.0f} x {size[1]:.0f} pixels: make a smaller copy"
-            )
+        require(
+            size[0] * size[1] <= decode.MAX_PIXELS,
+            f"'{os.fspath(path)}' has frames of {size[0]:.0f} x {size[1]:.0f} pixels: make a smaller copy",
+        )
         while (frame := capture.read()[1]) is not None:
             empty = False
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
-    if empty:
-        raise UserError(
-            f"'{os.fspath(path)}' is a video of which OpenCV's reader can decode no frame: write its frames into a "
-            "folder as PNG, and give the folder"
-        )
+    require(
+        not empty,
+        f"'{os.fspath(path)}' is a video of which OpenCV's reader can decode no frame: write its frames into a "
+        "folder as PNG, and give the folder",
+    )

@@ -12,7 +12,7 @@ Outside the photo, the image of a square repeats its border and the mask is igno
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.decode import MAX_PIXELS
 from input_pipeline.images.geometry import crop, warp
 from input_pipeline.labels import IGNORE, LabelSet
@@ -69,8 +69,7 @@ def face_square(example: Example, label_set: LabelSet) -> tuple[float, float, fl
         margin = MARGIN
     side = margin * (high - low).max()
     longest = min(LARGEST * max(example["image"].shape[:2]), MAX_PIXELS**0.5)
-    if not 0 < side <= longest:
-        raise UserError("a face spans no sensible square: correct or remove its landmarks")
+    require(0 < side <= longest, "a face spans no sensible square: correct or remove its landmarks")
     _check_visible(low, high, example)
     left, top = (low + high - side) / 2
     return float(left), float(top), float(side)

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 
 SUFFIXES = (".heic", ".heif")
 WAY_OUT = "`pip install pillow-heif` lets it be read, or save it as JPEG"
@@ -45,8 +45,7 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
       UserError: pillow-heif is not installed.
       SyntaxError: a damaged file (as from Pillow's own decoders).
     """
-    if not is_readable():
-        raise UserError(f"'{name}' is an HEIC photo: {WAY_OUT}")
+    require(is_readable(), f"'{name}' is an HEIC photo: {WAY_OUT}")
     import pillow_heif
 
     return pillow_heif.HeifImageFile(file)  # not registered with Pillow: that would affect the entire process

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
@@ -53,11 +53,11 @@ def stack(rows: Sequence[Row]) -> Batch:
       UserError: rows with different `OPTIONAL` arrays, or of different shapes.
     """
     for key in OPTIONAL:
-        if len({each[key].shape if key in each else None for each in rows}) > 1:
-            raise UserError(
-                f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that "
-                "differ parts of a mixture, which keeps what all parts have"
-            )
+        require(
+            len({each[key].shape if key in each else None for each in rows}) <= 1,
+            f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that "
+            "differ parts of a mixture, which keeps what all parts have",
+        )
     batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
     if "image" not in rows[0]:
         return batch

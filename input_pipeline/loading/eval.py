@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.collate import Batch, Row, local_batch, mask_of, padding_like, stack, to_row
@@ -45,8 +45,7 @@ def eval_batches(
     Raises:
       UserError: as `train_batches`.
     """
-    if not len(source):
-        raise UserError("the evaluation data holds no example")
+    require(len(source), "the evaluation data holds no example")
     local = local_batch(batch_size, process_count)
     table = labels.remap(source.label_set, label_set)
     read = functools.partial(_eval_row, source, table, resize, image_size)

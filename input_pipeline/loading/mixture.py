@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.loading.collate import OPTIONAL
 from input_pipeline.types import Source
 
@@ -71,8 +71,7 @@ def _counts(shares: Sequence[int], samples: int) -> list[int]:
 def _shares(weights: Sequence[float]) -> tuple[int, ...]:
     """Return integers in the ratio of the weights: arithmetic on them is exact."""
     exact = [Fraction(weight / math.fsum(weights)).limit_denominator(_FINEST) for weight in weights]
-    if not all(exact):
-        raise UserError(f"the weights of a mixture are {list(weights)}: leave out the part below a millionth")
+    require(all(exact), f"the weights of a mixture are {list(weights)}: leave out the part below a millionth")
     scale = math.lcm(*(share.denominator for share in exact))
     whole = [int(share * scale) for share in exact]
     return tuple(share // math.gcd(*whole) for share in whole)

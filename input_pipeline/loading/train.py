@@ -20,7 +20,7 @@ import numpy as np
 from absl import flags
 
 from input_pipeline import processes
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.augment import Augment, random_view
 from input_pipeline.images.components import blobs as blobs_of
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
@@ -92,8 +92,7 @@ def train_batches(
     parts = [Weighted(1.0, source)] if isinstance(source, Source) else list(source)
     if not parts or not all(len(part.source) for part in parts):
         raise UserError("the training data holds no example" + (" in one of its parts" if len(parts) > 1 else ""))
-    if workers and cache:
-        raise UserError("a cache lives in one process: use it with workers=0, or workers without a cache")
+    require(not (workers and cache), "a cache lives in one process: use it with workers=0, or workers without a cache")
     local = local_batch(batch_size, process_count)
     schedule = MixtureSchedule([part.weight for part in parts], seed)
     samples = _sample_stream(_working(parts, label_set, image_size, cache), schedule, seed)
@@ -184,12 +183,12 @@ class TrainBatches(Iterator[Batch]):
           UserError: the state belongs to another stream.
         """
         for key in [*self._stream, *(key for key in state if key not in self._stream and key != "step")]:
-            if state.get(key) != self._stream.get(key):
-                raise UserError(
-                    f"cannot resume: the checkpoint's data has {key} {json.dumps(state.get(key))}, this run has "
-                    f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, "
-                    "or start in a new workdir"
-                )
+            require(
+                state.get(key) == self._stream.get(key),
+                f"cannot resume: the checkpoint's data has {key} {json.dumps(state.get(key))}, this run has "
+                f"{json.dumps(self._stream.get(key))}: resume with the data and settings of the checkpoint, "
+                "or start in a new workdir",
+            )
         self.close()
         self._step = int(state["step"])
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError, lookup
+from input_pipeline.errors import UserError, lookup, require
 from input_pipeline.images.geometry import shrink
 from input_pipeline.labels import LabelSet
 from input_pipeline.selection import Selection, presence
@@ -85,11 +85,11 @@ class CachedSource:
         self.label_set, self.names = source.label_set, source.names
         self._examples: list[Example | None] = [None] * len(source)
         expected = sum(array.nbytes for array in self[0].values()) * len(source)
-        if expected > memory_limit:
-            raise UserError(
-                f"keeping {len(source)} examples at {side} px in memory takes about {expected / 2**30:.1f} GiB, more "
-                f"than the limit of {memory_limit / 2**30:.1f} GiB: switch the cache off"
-            )
+        require(
+            expected <= memory_limit,
+            f"keeping {len(source)} examples at {side} px in memory takes about {expected / 2**30:.1f} GiB, more "
+            f"than the limit of {memory_limit / 2**30:.1f} GiB: switch the cache off",
+        )
 
     def __len__(self) -> int:
         return len(self.source)
@@ -130,8 +130,7 @@ class FacesShowing(Selection):
         table = labels.remap(source.label_set, label_set)[: len(source.label_set)]
         shown = presence(source)
         every = np.all([shown[:, table == class_id].any(axis=1) for class_id in wanted], axis=0)
-        if not every.any():
-            raise UserError(f"none of {len(source)} faces shows all of {', '.join(names)}: require fewer classes")
+        require(every.any(), f"none of {len(source)} faces shows all of {', '.join(names)}: require fewer classes")
         super().__init__(source, np.flatnonzero(every))
 
 

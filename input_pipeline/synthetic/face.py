@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.synthetic import body, hair, head, occluder, palette, pose, rng, shading, worn
 from input_pipeline.synthetic.camera import develop
 from input_pipeline.synthetic.canvas import Canvas
@@ -78,8 +78,7 @@ def render(seed: int, index: int, size: int = 128, *, factors: Factors | None = 
 
 def check_size(size: int) -> None:
     """Raise a UserError unless `size` is a side in pixels at which faces can be drawn."""
-    if not 16 <= size <= 4096:
-        raise UserError(f"synthetic faces can be 16 to 4096 pixels large, not {size}")
+    require(16 <= size <= 4096, f"synthetic faces can be 16 to 4096 pixels large, not {size}")
 
 
 def _set_up(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, nearest, require
 from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.licences import OURS
 from input_pipeline.synthetic import rng
@@ -45,13 +45,12 @@ class SyntheticSource:
     people: int | None = None
 
     def __post_init__(self):
-        if self.count < 1:
-            raise UserError(f"synthetic:{self.count} asks for {self.count} faces; ask for at least 1")
-        if self.people is not None and not 1 <= self.people <= self.count:
-            raise UserError(
-                f"synthetic:{self.count}/{self.people} asks for {self.count} pictures of {self.people} people; "
-                "ask for at least one person, and for no more people than pictures"
-            )
+        require(self.count >= 1, f"synthetic:{self.count} asks for {self.count} faces; ask for at least 1")
+        require(
+            self.people is None or 1 <= self.people <= self.count,
+            f"synthetic:{self.count}/{self.people} asks for {self.count} pictures of {self.people} people; "
+            "ask for at least one person, and for no more people than pictures",
+        )
         check_size(self.size)
         if self.split not in SPLITS and not _STREAM.fullmatch(self.split):
             hint = nearest(self.split, SPLITS, f"take {', '.join(SPLITS)}, or seed and a number, as in '?seed7'")
@@ -101,9 +100,9 @@ def open_split(where: str, split: str, options: OpenOptions) -> SyntheticSource:
     """
     match = _WHERE.fullmatch(where)
     count, people = (None if text is None else int(text) for text in match.groups()) if match else (0, None)
-    if not 0 < count <= 100_000_000:
-        raise UserError(
-            f"'{where}' is not a number of faces: write for example 'synthetic:2000?train', or "
-            "'synthetic:20000/2000?train' for 20000 pictures of 2000 people"
-        )
+    require(
+        0 < count <= 100_000_000,
+        f"'{where}' is not a number of faces: write for example 'synthetic:2000?train', or "
+        "'synthetic:20000/2000?train' for 20000 pictures of 2000 people",
+    )
     return SyntheticSource(count, size=options.size or 128, seed=options.seed, split=split or "train", people=people)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images import resize_rules
 from input_pipeline.images.resize_rules import PAD_SQUARE, ResizeRule
 from input_pipeline.labels import LabelSet
@@ -105,11 +105,11 @@ def from_json(content: dict, source: str) -> Meta:
     """
     if "format" not in content:
         raise UserError(f"'{source}' is not a model description; a bundle is made by `l2s train` or `l2s demo`")
-    if content["format"] != FORMAT:
-        raise UserError(
-            f"'{source}' has format version {str(content['format'])[:20]!r}, this l2s reads version {FORMAT}; "
-            "convert or train it again, or install the l2s_jax that wrote it"
-        )
+    require(
+        content["format"] == FORMAT,
+        f"'{source}' has format version {str(content['format'])[:20]!r}, this l2s reads version {FORMAT}; "
+        "convert or train it again, or install the l2s_jax that wrote it",
+    )
     get = _Fields({"familiar": {}, **content}, source)  # newer than the first bundles
     return Meta(
         name=get("name", str, _NAME.fullmatch),
@@ -134,10 +134,10 @@ class _Fields:
 
     def __call__(self, key: str, kind: type, check=lambda value: True):
         value = self._content.get(key)
-        if type(value) is not kind or not check(value):
-            raise UserError(
-                f"'{self._source}' is damaged or from another version of l2s_jax: its field '{key}' is missing or wrong"
-            )
+        require(
+            type(value) is kind and check(value),
+            f"'{self._source}' is damaged or from another version of l2s_jax: its field '{key}' is missing or wrong",
+        )
         return value
 
 
@@ -153,9 +153,9 @@ def _preprocessing(content: dict, source: str) -> Preprocessing:
 def _label_set(content: dict, source: str) -> LabelSet:
     get = _Fields(content, source)
     label_set = labels.get(get("name", str))
-    if tuple(get("classes", list)) != label_set.names:
-        raise UserError(
-            f"'{source}' was written for other classes of label set '{label_set.name}'; "
-            "convert or train it again, or install the l2s_jax that wrote it"
-        )
+    require(
+        tuple(get("classes", list)) == label_set.names,
+        f"'{source}' was written for other classes of label set '{label_set.name}'; "
+        "convert or train it again, or install the l2s_jax that wrote it",
+    )
     return label_set

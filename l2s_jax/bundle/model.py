@@ -16,7 +16,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.bundle import tensors
 from l2s_jax.bundle.meta import Meta, from_json, to_json
 
@@ -49,8 +49,7 @@ def save(path: str | os.PathLike, variables: Mapping, meta: Meta) -> Meta:
     """
     path = files.local(Path(path))
     for name, array in flatten_dict(variables, sep="/").items():
-        if not np.isfinite(array).all():
-            raise UserError(f"the model cannot be saved: '{name}' holds numbers that are not finite")
+        require(np.isfinite(array).all(), f"the model cannot be saved: '{name}' holds numbers that are not finite")
     if path.exists() and not _replaceable(path):
         raise UserError(f"'{path}' exists and is not a model bundle; choose another folder")
     scratch = None

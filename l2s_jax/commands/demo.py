@@ -12,7 +12,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.commands import arguments, console
 
 CONFIG = "demo"
@@ -29,8 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from l2s_jax import config as configs
     from l2s_jax.commands.training_run import run_recipe
 
-    if args.config is not None:
-        raise UserError("`l2s demo` has its own config; `l2s train --config NAME` runs another")
+    require(args.config is None, "`l2s demo` has its own config; `l2s train --config NAME` runs another")
     config = configs.load(configs.shipped_file(CONFIG), args.overrides)
     screen = console.out()
     screen.print(

@@ -20,7 +20,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.commands import console
 from l2s_jax.commands.extras import extra
 
@@ -74,8 +74,7 @@ def _onnx(args: argparse.Namespace, segmenter) -> int:
 def _web(args: argparse.Namespace, segmenter) -> int:
     with extra("export", "the page"):
         from l2s_jax.web import static_page
-    if args.runtime is None:
-        raise UserError(f"the page needs the runtime of browsers, --runtime TGZ: {static_page.FETCHED}")
+    require(args.runtime is not None, f"the page needs the runtime of browsers, --runtime TGZ: {static_page.FETCHED}")
     if args.out.exists() and not static_page.is_ours(args.out) and (args.out.is_file() or any(args.out.iterdir())):
         raise UserError(f"'{args.out}' holds something that `l2s export` did not write: choose another --out")
     return static_page.write(args.out, segmenter, static_page.read_runtime(args.runtime))

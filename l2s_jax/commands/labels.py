@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.commands import console
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print all sets, one set, or a mapping; a set together with a mapping is a UserError."""
     from input_pipeline import labels
 
-    if args.set and args.map:
-        raise UserError("`l2s labels` shows either one SET or one --map SRC DST")
+    require(not (args.set and args.map), "`l2s labels` shows either one SET or one --map SRC DST")
     screen = console.out()
     if args.map:
         src, dst = map(labels.get, args.map)

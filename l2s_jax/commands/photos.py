@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images import decode, frames
 from input_pipeline.readers import photos
 from input_pipeline.types import Problem
@@ -87,8 +87,7 @@ def check_any(listed: Listed, inputs: Sequence[Path]) -> None:
     """
     if listed.photos or listed.films:
         return
-    if listed.results:
-        raise UserError(f"'{inputs[0]}' holds only results of `l2s parse`: name the photos themselves")
+    require(not listed.results, f"'{inputs[0]}' holds only results of `l2s parse`: name the photos themselves")
     lost = [f"'{problem.path}' {problem.reason}" for problem in listed.passed_over]
     raise UserError(f"the folder '{inputs[0]}' holds no photos ({lost[0] if lost else ', '.join(photos.SUFFIXES)})")
 

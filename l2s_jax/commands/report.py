@@ -7,7 +7,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.commands import console
 
 
@@ -20,7 +20,6 @@ def run(args: argparse.Namespace) -> int:
     """Write WORKDIR/report.html and print its path."""
     from l2s_jax.report import html
 
-    if not args.workdir.is_dir():
-        raise UserError(f"there is no workdir '{args.workdir}'; `l2s train` and `l2s demo` make one")
+    require(args.workdir.is_dir(), f"there is no workdir '{args.workdir}'; `l2s train` and `l2s demo` make one")
     console.out().print(f"report: {console.escape(str(html.write_report(args.workdir)))}")
     return 0

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, nearest, require
 from l2s_jax import codes
 from l2s_jax.inference import edits, processing
 from l2s_jax.inference.edits import Edit
@@ -139,10 +139,8 @@ class Editor:
         Raises:
           UserError: not three faces, or fewer than 2 along an edge.
         """
-        if len(faces) != 3:
-            raise UserError(f"a triangle has three corners, and there are {len(faces)} faces: give exactly three")
-        if side < 2:
-            raise UserError(f"an edge of {side} is no edge: a triangle has 2 faces or more along it")
+        require(len(faces) == 3, f"a triangle has three corners, and there are {len(faces)} faces: give exactly three")
+        require(side >= 2, f"an edge of {side} is no edge: a triangle has 2 faces or more along it")
         corners = jax.tree.map(lambda *rows: jnp.concatenate(rows), *map(self.encode_face, faces))
         weights = codes.triangle_weights(side)
         owners = codes.triangle_owners(weights, len(self.regions))
@@ -216,8 +214,7 @@ class Editor:
           UserError: also with too few faces, with faces that do not differ, or of one style for all regions.
         """
         index = self._slice(region)
-        if len(faces) < 2:
-            raise UserError(f"directions are found between 2 faces or more, not in {len(faces)}: give more photos")
+        require(len(faces) >= 2, f"directions are found between 2 faces or more, not in {len(faces)}: give more photos")
         _check_count(count)
         if count > len(faces) - 1:
             raise UserError(f"{len(faces)} faces differ in {len(faces) - 1} directions at most, not in {count}")
@@ -345,26 +342,21 @@ class Editor:
 
     def _half(self, code: Code, index: int, of: str) -> jax.Array:
         """Return the structure [B, h, w, C] or style [B, S] of one slice."""
-        if of not in (STRUCTURE, STYLE):
-            raise UserError(f"'{of}' is no half of a code: there are '{STRUCTURE}' and '{STYLE}'")
+        require(of in (STRUCTURE, STYLE), f"'{of}' is no half of a code: there are '{STRUCTURE}' and '{STYLE}'")
         self._check_style(code, of == STYLE, f"walk the '{STRUCTURE}'")
         return (code.structure if of == STRUCTURE else code.style)[:, index]
 
     def _check_style(self, code: Code, wanted: bool, way_out: str) -> None:
-        if wanted and code.style.ndim < 3:
-            raise UserError(f"'{self.model.path}' has one style for all regions: {way_out}")
+        require(not wanted or code.style.ndim >= 3, f"'{self.model.path}' has one style for all regions: {way_out}")
 
 
 def _check_positive(value: float, what: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise UserError(f"{what}={value} must be a number above 0")
+    require(math.isfinite(value) and value > 0, f"{what}={value} must be a number above 0")
 
 
 def _check_steps(steps: int) -> None:
-    if steps < 2:
-        raise UserError(f"steps={steps}: a walk has 2 faces or more")
+    require(steps >= 2, f"steps={steps}: a walk has 2 faces or more")
 
 
 def _check_count(count: int) -> None:
-    if count < 1:
-        raise UserError(f"count={count}: ask for 1 direction or more")
+    require(count >= 1, f"count={count}: ask for 1 direction or more")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import cv2
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 
 SIDE = 256
 """Shorter side that larger pictures are reduced to first, pixels."""
@@ -94,10 +94,10 @@ def from_json(content: Mapping, source: object) -> Familiar | None:
     except (KeyError, TypeError, ValueError):
         found = []
     fits = [array.shape for array in found] == [(size,), (size, size), ()]
-    if not fits or not all(np.isfinite(array).all() for array in found) or found[2] <= 0:
-        raise UserError(
-            f"'{source}' is damaged or from another version of l2s_jax: its field 'familiar' is not what it should be"
-        )
+    require(
+        fits and all(np.isfinite(array).all() for array in found) and found[2] > 0,
+        f"'{source}' is damaged or from another version of l2s_jax: its field 'familiar' is not what it should be",
+    )
     return Familiar(found[0], found[1], float(found[2]))
 
 

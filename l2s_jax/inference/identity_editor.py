@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model
 from l2s_jax.inference.pictures import Picture, read
@@ -68,11 +68,11 @@ class IdentityEditor:
 
     def __init__(self, model: Model):
         transfer = model.system.transfer
-        if transfer is None:
-            raise UserError(
-                f"'{model.path}' is a model of '{model.system.name}', which does not tell the person from the rest: "
-                "give a model of a system that does, such as id_disentanglement"
-            )
+        require(
+            transfer is not None,
+            f"'{model.path}' is a model of '{model.system.name}', which does not tell the person from the rest: "
+            "give a model of a system that does, such as id_disentanglement",
+        )
         self.model = model
         self.image_size = model.meta.preprocessing.image_size
         self.resize = model.meta.preprocessing.rule
@@ -155,10 +155,8 @@ class IdentityEditor:
         Raises:
           UserError: fewer than 2 steps, an unknown space, or identities that are opposite, in CODES.
         """
-        if steps < 2:
-            raise UserError(f"steps={steps}: a walk has 2 faces or more")
-        if space not in (W, CODES):
-            raise UserError(f"'{space}' is no space to walk in: there are '{W}' and '{CODES}'")
+        require(steps >= 2, f"steps={steps}: a walk has 2 faces or more")
+        require(space in (W, CODES), f"'{space}' is no space to walk in: there are '{W}' and '{CODES}'")
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
 
         def walk(a, b):
@@ -213,10 +211,10 @@ class IdentityEditor:
           UserError: the model has no generator to draw with.
         """
         generator = self.model.system.generator
-        if generator is None:
-            raise UserError(
-                f"'{self.model.path}' cannot generate faces by itself: give a gallery of synthetic ones to choose from"
-            )
+        require(
+            generator is not None,
+            f"'{self.model.path}' cannot generate faces by itself: give a gallery of synthetic ones to choose from",
+        )
         sample = jax.jit(lambda variables, z: generator.sample(variables, z, 1.0))
         z = jax.random.normal(jax.random.key(seed), (count, 1, generator.size))
         return np.concatenate([processing.to_pixels(sample(self.variables, row)) for row in z])

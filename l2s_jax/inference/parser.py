@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.types import Example
 from l2s_jax import bundle
 from l2s_jax.inference import closeup, familiar, processing
@@ -81,8 +81,7 @@ class Parser:
             raise UserError(f"'{model.path}' is a model of '{model.system.name}', which does not segment faces")
         if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
             raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
-        if crop not in CROPS:
-            raise UserError(f"crop='{crop}' is not one of {', '.join(CROPS)}")
+        require(crop in CROPS, f"crop='{crop}' is not one of {', '.join(CROPS)}")
         self.model = model
         self.clean = int(clean)
         self.crop = crop

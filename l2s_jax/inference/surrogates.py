@@ -6,7 +6,7 @@
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.inference.identity_editor import Surrogate, unit
 
 SAME = 0.99999
@@ -31,11 +31,11 @@ def below(pool: np.ndarray, threshold: float, seed: int) -> Surrogate:
         cosine = pool @ own
         order = np.random.default_rng(seed).permutation(len(pool))
         fit = order[cosine[order] < min(threshold, SAME)]
-        if not fit.size:
-            raise UserError(
-                f"none of {len(pool)} faces has a cosine below {threshold:g} to the photo's identity (the lowest is "
-                f"{cosine.min():.3f}): allow a higher threshold, or give other faces"
-            )
+        require(
+            fit.size,
+            f"none of {len(pool)} faces has a cosine below {threshold:g} to the photo's identity (the lowest is "
+            f"{cosine.min():.3f}): allow a higher threshold, or give other faces",
+        )
         return pool[fit[0]]
 
     return choose
@@ -58,16 +58,15 @@ def k_same(pool: np.ndarray, k: int) -> Surrogate:
     Raises:
       UserError: k below 2.
     """
-    if k < 2:
-        raise UserError(f"k={k} would show one person of the gallery: take the mean of 2 or more")
+    require(k >= 2, f"k={k} would show one person of the gallery: take the mean of 2 or more")
 
     def choose(own: np.ndarray) -> np.ndarray:
         cosine = pool @ own
         others = np.flatnonzero(cosine < SAME)
-        if len(others) < k:
-            raise UserError(
-                f"the gallery has {len(others)} other faces, but the mean is of {k}: give more photos, or a smaller k"
-            )
+        require(
+            len(others) >= k,
+            f"the gallery has {len(others)} other faces, but the mean is of {k}: give more photos, or a smaller k",
+        )
         nearest = others[np.argsort(-cosine[others], kind="stable")[:k]]
         return unit(pool[nearest].mean(0, keepdims=True))[0]
 

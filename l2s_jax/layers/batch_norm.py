@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.layers.shared_batch import BatchLayer
 from l2s_jax.types import GLOBAL_VIEW, Axis
 
@@ -50,10 +50,10 @@ class BatchNorm(BatchLayer):
         mean, var = running_mean.value, running_var.value
         if train:
             count = x.size // x.shape[-1] * axis.psum(1)
-            if count == 1:
-                raise UserError(
-                    "batch normalisation cannot train on one pixel in a batch of one: use a larger batch or image"
-                )
+            require(
+                count != 1,
+                "batch normalisation cannot train on one pixel in a batch of one: use a larger batch or image",
+            )
             mean = _global_mean(x, axis)
             var = _global_mean((x - _channels(mean, x)) ** 2, axis)
             if not self.is_initializing():

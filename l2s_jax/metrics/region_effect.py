@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.labels import IGNORE
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes, safe_divide
@@ -95,8 +95,7 @@ def effects(
     Raises:
       UserError: unknown kind, or fewer than two draws of noise.
     """
-    if kind not in KINDS:
-        raise UserError(f"unknown kind of region effect '{kind}': choose one of {', '.join(KINDS)}")
+    require(kind in KINDS, f"unknown kind of region effect '{kind}': choose one of {', '.join(KINDS)}")
     if kind == "noise" and draws < 2:
         raise UserError(f"the effect of noise is a variance over draws: {draws} is too few, take 2 or more")
     code = _encode(codec, variables, image)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.layers.equalized import EqualConv, EqualDense
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.layers.residual import ConvBlock
@@ -89,12 +89,12 @@ class Encoder(nn.Module):
 
     def _check(self, height: int, width: int) -> None:
         factor, needed = 2**self.downsamplings, 2 ** (self.style_downsamplings + 1) - 1
-        if height % factor or width % factor:
-            raise UserError(
-                f"an image of {width}x{height} px cannot be encoded: its sides must be multiples of {factor}"
-            )
-        if min(height, width) // factor < needed:
-            raise UserError(
-                f"an image of {width}x{height} px is too small for {self.downsamplings} downsamplings and "
-                f"{self.style_downsamplings} style downsamplings: use at least {needed * factor} px, or fewer of them"
-            )
+        require(
+            height % factor == width % factor == 0,
+            f"an image of {width}x{height} px cannot be encoded: its sides must be multiples of {factor}",
+        )
+        require(
+            min(height, width) // factor >= needed,
+            f"an image of {width}x{height} px is too small for {self.downsamplings} downsamplings and "
+            f"{self.style_downsamplings} style downsamplings: use at least {needed * factor} px, or fewer of them",
+        )

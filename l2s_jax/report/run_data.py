@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from input_pipeline import files, labels
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.labels import Label, LabelSet
 
 _MAX_TEXT = 256 << 20
@@ -63,11 +63,11 @@ def read(workdir: Path) -> RunData:
     """
     metrics = _read_object(workdir / "metrics.json")
     history, unreadable = _read_history(workdir / "metrics.jsonl")
-    if not metrics and not history:
-        raise UserError(
-            f"nothing to report in '{workdir}': it holds neither metrics.jsonl nor metrics.json "
-            f"(make them with: l2s demo --workdir {workdir})"
-        )
+    require(
+        metrics or history,
+        f"nothing to report in '{workdir}': it holds neither metrics.jsonl nor metrics.json "
+        f"(make them with: l2s demo --workdir {workdir})",
+    )
     config = _read_object(workdir / "config.json")
     name = config.get("label_set")
     if name is not None and not isinstance(name, str):

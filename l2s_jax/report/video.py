@@ -5,7 +5,7 @@ import os
 import cv2
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 
 
 class Mp4:
@@ -32,10 +32,10 @@ class Mp4:
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(self._path, cv2.CAP_FFMPEG, code, self._rate, even.shape[1::-1])
-            if not self._writer.isOpened():
-                raise UserError(
-                    f"OpenCV cannot write the film '{self._path}': `pip install opencv-python-headless` can"
-                )
+            require(
+                self._writer.isOpened(),
+                f"OpenCV cannot write the film '{self._path}': `pip install opencv-python-headless` can",
+            )
         self._writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError, clipped
+from input_pipeline.errors import clipped, require
 from input_pipeline.labels import LabelSet
 from l2s_jax import schema
 from l2s_jax.schema import Ranges
@@ -60,7 +60,7 @@ def build(config: ConfigDict):
     """
     schema.check(config, ranges(config.system))
     system = _module(config.system, "system").build(config)
-    schema.require(
+    require(
         system.any_size or not config.data.resolution_schedule,
         f"data.resolution_schedule must be []: {system.name} trains at one image size",
     )
@@ -133,8 +133,7 @@ def _package(name: str) -> str:
     known = _own()
     if name not in known:
         known = packages()
-    if name not in known:
-        raise UserError(f"unknown system '{clipped(name)}'; there are: {', '.join(known)}")
+    require(name in known, f"unknown system '{clipped(name)}'; there are: {', '.join(known)}")
     return known[name]
 
 

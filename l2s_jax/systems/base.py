@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.labels import LabelSet
 
 
@@ -199,6 +199,5 @@ def choose_head(weights: Weights, possible: Sequence[str], wanted: str | None, s
     if wanted is None and len(possible) > 1:
         options = " or ".join(f"--head {head}" for head in possible)
         raise UserError(f"networks for {' and '.join(possible)} have the same tensors: say {options}")
-    if wanted is not None and wanted not in possible:
-        raise UserError(f"its {size} are those of {' or '.join(possible)}, not of {wanted}")
+    require(wanted is None or wanted in possible, f"its {size} are those of {' or '.join(possible)}, not of {wanted}")
     return next(head for head in weights.heads if head.name == (wanted or possible[0]))

@@ -3,8 +3,9 @@
 import jax
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax.losses.consensus import consensus, published_consensus
-from l2s_jax.schema import OneOf, Range, require
+from l2s_jax.schema import OneOf, Range
 from l2s_jax.types import Axis, Batch
 
 RANGES = {

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax import bundle
-from l2s_jax.schema import require
 from l2s_jax.torch_weights.torch_file import read_state_dict
 
 T = TypeVar("T")

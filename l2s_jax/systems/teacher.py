@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
-from l2s_jax.schema import require
 from l2s_jax.types import Batch, OpenModel, PyTree, TrainedModel
 
 Teacher = Callable[[Batch], jax.Array]

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.layers.fir import Taps, normalized
 
 State = Mapping[str, np.ndarray]
@@ -103,8 +103,7 @@ def convert(state: State, rules: Sequence[Rule], constants: Sequence[Constant], 
         if path not in shapes:
             unknown.append(name)
             continue
-        if path in filled:
-            raise UserError(f"{title}: tensors '{origin[path]}' and '{name}' both fill '{path}'")
+        require(path not in filled, f"{title}: tensors '{origin.get(path)}' and '{name}' both fill '{path}'")
         filled[path], origin[path] = _laid_out(name, tensor, layout, path, shapes[path], title), name
     missing = sorted(set(shapes) - set(filled))
     if unknown or missing:
@@ -128,10 +127,8 @@ def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: t
             array = np.asarray(layout(np.asarray(tensor)), np.float32)
     except (ValueError, IndexError) as error:  # the layout expects another rank
         raise UserError(message) from error
-    if array.shape != shape:
-        raise UserError(message)
-    if not np.all(np.isfinite(array)):
-        raise UserError(f"{title}: tensor '{name}' holds numbers that are not finite in float32")
+    require(array.shape == shape, message)
+    require(np.all(np.isfinite(array)), f"{title}: tensor '{name}' holds numbers that are not finite in float32")
     if path.rpartition("/")[2] == "var" and np.any(array < 0):
         raise UserError(f"{title}: tensor '{name}' holds a negative variance")
     return array

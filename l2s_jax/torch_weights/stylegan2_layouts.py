@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.torch_weights.nvidia_networks import KWARGS
 from l2s_jax.torch_weights.state_dict import Layout, Rule, State, Target, listing, same
 
@@ -100,8 +100,7 @@ def _renamed(state: State, rules: Sequence[Rule], settings: Mapping[str, object]
                 unknown.append(name)
             else:
                 renamed[path] = _laid_out(name, tensor, layout)
-    if unknown:
-        raise UserError(f"the generator is not StyleGAN2's with skip connections: no place for {listing(unknown)}")
+    require(not unknown, f"the generator is not StyleGAN2's with skip connections: no place for {listing(unknown)}")
     return renamed
 
 

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from safetensors.numpy import load_file
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.bundle.tensors import UNREADABLE
 from l2s_jax.torch_weights.nvidia_networks import Parts, networks
 from l2s_jax.torch_weights.pickle_gate import Global, Record, Storage, Tensor, load, load_stream
@@ -99,8 +99,7 @@ def _read_pickle(file: BinaryIO, path: Path, *, stream: bool) -> dict[str, np.nd
     if stream:
         return _arrays(_state_dict(load_stream(whole, budget), path), _lying)
     found = networks(load(whole, budget))
-    if found is None:
-        raise UserError(f"'{path}' holds no weights: it is a pickle, but not of networks that NVIDIA publishes")
+    require(found is not None, f"'{path}' holds no weights: it is a pickle, but not of networks that NVIDIA publishes")
     return _arrays(found, _lying)
 
 
@@ -126,8 +125,7 @@ class _Records:
         entries = {entry.filename: entry for entry in archive.infolist()}
         folders = [name.removesuffix("data.pkl") for name in entries if name.count("/") == 1]
         folder = next((f for f in folders if f"{f}data.pkl" in entries), None)
-        if folder is None:
-            raise UserError(f"'{path}' is a zip file, but not a PyTorch checkpoint")
+        require(folder is not None, f"'{path}' is a zip file, but not a PyTorch checkpoint")
         self._entries = {name.removeprefix(folder): entry for name, entry in entries.items()}
         if sum(entry.file_size for entry in entries.values()) > path.stat().st_size:
             raise UserError(f"'{path}' is damaged: its records claim to be larger than the file; {_AGAIN}")
@@ -153,8 +151,7 @@ class _Records:
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         entry = self._entries.get(name)
-        if entry is None:
-            raise UserError(f"'{self._path}' is damaged: its record '{name[:80]}' is missing; {_AGAIN}")
+        require(entry is not None, f"'{self._path}' is damaged: its record '{name[:80]}' is missing; {_AGAIN}")
         stored = entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
         if not stored or entry.flag_bits & ~_HARMLESS_FLAGS:
             raise UserError(f"'{self._path}' is not as PyTorch writes it: its record '{name}' is compressed")
@@ -169,8 +166,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
         if wrapper is not None:
             beside = {name: content[name] for name in BESIDE if type(content.get(name)) is Tensor}
             content = content[wrapper]
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"'{path}' holds no weights: it is the file of a {_kind(content)}")
+    require(isinstance(content, dict) and content, f"'{path}' holds no weights: it is the file of a {_kind(content)}")
     for name, value in content.items():
         if type(name) is not str or type(value) is not Tensor:
             raise UserError(f"'{path}' holds no weights: among its entries is '{str(name)[:80]}', which is no tensor")

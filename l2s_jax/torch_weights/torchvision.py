@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.models.backbones import BACKBONES, build
 from l2s_jax.models.backbones.convnext import ConvNeXt
 from l2s_jax.models.backbones.inverted_residual import InvertedResidualNet
@@ -66,8 +66,7 @@ def convert_backbone(name: str, state: State, naming: Naming = "torchvision") ->
       UserError: the backbone is unknown or not torchvision's, or tensors do not fit; the message names them.
     """
     module = build(name)
-    if type(module) not in _CHILDREN:
-        raise UserError(f"backbone {name} is ours: there are no published weights for it")
+    require(type(module) in _CHILDREN, f"backbone {name} is ours: there are no published weights for it")
     used = _used(module, state, naming)
     return convert(used, rules(module), constants(module), _variables(module), f"backbone {name}")
 

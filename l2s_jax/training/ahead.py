@@ -8,9 +8,8 @@ import jax
 import numpy as np
 from jax.experimental import topologies
 
-from input_pipeline.errors import UserError, clipped, lookup
+from input_pipeline.errors import UserError, clipped, lookup, require
 from l2s_jax import cost
-from l2s_jax.schema import require
 from l2s_jax.training import parallel
 from l2s_jax.training.footprint import Plan
 

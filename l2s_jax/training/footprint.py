@@ -9,8 +9,8 @@ import jax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax import cost, systems
-from l2s_jax.schema import require
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW, Batch, OpenModel, PyTree, System, TrainState
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.labels import BISENET19, CELEBAMASK, FARL19, LabelSet
 from input_pipeline.readers.downloads.face_files import merge_parts
 from input_pipeline.readers.downloads.layout import Layout
@@ -157,11 +157,11 @@ def read_partition(root: epath.Path) -> dict[str, str]:
 
 def _rows(path: epath.Path, source: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number from 1, words) of the lines that are not blank; `source` says where to get the file."""
-    if not path.is_file():
-        raise UserError(
-            f"the split needs the file '{path.name}' in '{path.parent}' ({source}): put it there, or use the undivided "
-            "faces, '?all'"
-        )
+    require(
+        path.is_file(),
+        f"the split needs the file '{path.name}' in '{path.parent}' ({source}): put it there, or use the undivided "
+        "faces, '?all'",
+    )
     for line, text in enumerate(read_text(path).splitlines(), 1):
         words = text.split()
         if words:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.decode import check_ids, read_drawing, read_mask
 from input_pipeline.labels import LabelSet
 from input_pipeline.readers import photos
@@ -156,8 +156,7 @@ def find_splits(root: epath.Path, name: str, form: str) -> tuple[str, ...]:
     """
     inside = entries(root)
     found = tuple(each for each in inside if name not in inside and (root / each / name).is_dir())
-    if not found and name not in inside:
-        raise UserError(f"'{root}' has no folder '{name}': {form}")
+    require(found or name in inside, f"'{root}' has no folder '{name}': {form}")
     return found
 
 
@@ -173,11 +172,11 @@ def check_shapes(shape: tuple[int, int], path: epath.Path, expected: tuple[int, 
     Raises:
       UserError: they differ.
     """
-    if shape != expected:
-        raise UserError(
-            f"'{path}' has {shape[1]} x {shape[0]} pixels, but {other} has {expected[1]} x {expected[0]}: they must be "
-            "equal, replace the wrong one"
-        )
+    require(
+        shape == expected,
+        f"'{path}' has {shape[1]} x {shape[0]} pixels, but {other} has {expected[1]} x {expected[0]}: they must be "
+        "equal, replace the wrong one",
+    )
 
 
 def _list(role: FileRole) -> tuple[dict[str, str], list[Problem]]:
@@ -228,8 +227,7 @@ def parse_points(words: list[str], count: int, name: str) -> np.ndarray:
         fault = f"{len(words)} numbers instead of {2 * count} ({count} points x y)"
     elif fault is None and not (np.abs(points) <= _FARTHEST).all():
         fault = "a point that lies far outside of any picture"
-    if fault is not None:
-        raise UserError(f"'{name}' holds {fault}: replace the file")
+    require(fault is None, f"'{name}' holds {fault}: replace the file")
     return points.reshape(count, 2).astype(np.float32)
 
 

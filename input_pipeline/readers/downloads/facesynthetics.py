@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.decode import check_ids, read_mask
 from input_pipeline.labels import FACESYNTHETICS, LabelSet
 from input_pipeline.readers.downloads.face_files import read_points
@@ -67,11 +67,11 @@ def _splits(root: epath.Path) -> tuple[str, ...]:
 
 
 def _open(root: epath.Path, split: str, variant: str | None) -> FaceSyntheticsSplit:
-    if split:
-        raise UserError(
-            f"FaceSynthetics has no split '{split}', it is not divided: take slices of it instead, for example "
-            "'facesynthetics:DIR?[:-1000]' and 'facesynthetics:DIR?[-1000:]'"
-        )
+    require(
+        not split,
+        f"FaceSynthetics has no split '{split}', it is not divided: take slices of it instead, for example "
+        "'facesynthetics:DIR?[:-1000]' and 'facesynthetics:DIR?[-1000:]'",
+    )
     found, strays = _list(root)
     whole = set.intersection(*found.values())
     broken = sorted(set.union(*found.values()) - whole)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.labels import HELEN
 from input_pipeline.readers.downloads.face_files import (
     FileRole,
@@ -54,8 +54,7 @@ def _open(root: epath.Path, split: str, variant: str | None) -> MatchedSplit:
     if not path.is_file():
         return MatchedSplit(HELEN, matched, read_ids)
     points, problems = _read_landmarks(path, matched.names)
-    if not points:
-        raise UserError(f"'{path}' has no line for any face of '{home / split}': replace or remove the file")
+    require(points, f"'{path}' has no line for any face of '{home / split}': replace or remove the file")
     whole = [k for k, name in enumerate(matched.names) if name in points]
     marked = Matched(
         names=tuple(matched.names[k] for k in whole),

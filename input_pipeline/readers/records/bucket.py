@@ -13,7 +13,7 @@ from pathlib import Path
 from etils import epath
 
 from input_pipeline import files, lock
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.readers.records.manifest import StoredFile
 
 _CHUNK_BYTES = 1 << 22
@@ -33,8 +33,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     if chosen := environment.get("L2S_CACHE"):
         return Path(os.path.expanduser(chosen)) / "records"
     folder = files.user_cache()
-    if folder is None:
-        raise UserError("records of a bucket are copied to a local disk: set L2S_CACHE to a folder for them")
+    require(folder is not None, "records of a bucket are copied to a local disk: set L2S_CACHE to a folder for them")
     return folder / "records"
 
 
@@ -56,11 +55,11 @@ def local_copy(directory: epath.Path, manifest: bytes, wanted: Sequence[StoredFi
     with lock.hold(folder, wait=True):
         missing = _missing(folder, wanted)
         needed, free = sum(stored.bytes for stored in missing), shutil.disk_usage(folder).free
-        if needed > free:
-            raise UserError(
-                f"copying '{directory}' takes {needed / 1e9:.1f} GB, but '{cache}' has {free / 1e9:.1f} GB free: make "
-                "room, or set L2S_CACHE to a folder on a larger disk"
-            )
+        require(
+            needed <= free,
+            f"copying '{directory}' takes {needed / 1e9:.1f} GB, but '{cache}' has {free / 1e9:.1f} GB free: make "
+            "room, or set L2S_CACHE to a folder on a larger disk",
+        )
         for leftover in folder.glob(".*.part"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
         for stored in missing:

@@ -11,7 +11,7 @@ from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
 from input_pipeline import files, licences
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.decode import Encoded, assemble, check_ids, read_mask
 from input_pipeline.readers.records import bucket, manifest, message, plan
 from input_pipeline.readers.records.manifest import Manifest, ShardFile, StoredFile
@@ -176,8 +176,7 @@ class _Names(Sequence[str]):
         if self._names is None:
             # Not splitlines: names may hold characters that it takes for line ends.
             names = tuple(_read(self._path).decode(errors="replace").split("\n")[:-1])
-            if len(names) != self._count:
-                raise UserError(f"'{self._path}' does not hold {self._count} names: {_AGAIN}")
+            require(len(names) == self._count, f"'{self._path}' does not hold {self._count} names: {_AGAIN}")
             self._names = names
         return self._names
 
@@ -209,8 +208,7 @@ def _check_sizes(folder: Path, wanted: Sequence[StoredFile | ShardFile]) -> None
         fault = None if path.is_file() else "is missing"
         if fault is None and path.stat().st_size != stored.bytes:
             fault = f"has {path.stat().st_size} bytes, but its manifest says {stored.bytes}"
-        if fault is not None:
-            raise UserError(f"'{path}' {fault}: {_AGAIN}")
+        require(fault is None, f"'{path}' {fault}: {_AGAIN}")
 
 
 def _read(path: Path) -> bytes:

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, nearest, require
 from l2s_jax.commands import arguments, console
 
 if TYPE_CHECKING:
@@ -49,10 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from l2s_jax.report.contact_sheet import contact_sheet
     from l2s_jax.report.image_grid import png
 
-    if args.out.suffix.lower() != ".png":
-        raise UserError(f"'{args.out}' does not end in .png: the sheet is a PNG file")
-    if args.count > _MOST:
-        raise UserError(f"--count {args.count} is more than the {_MOST} faces that fit one sheet")
+    require(args.out.suffix.lower() == ".png", f"'{args.out}' does not end in .png: the sheet is a PNG file")
+    require(args.count <= _MOST, f"--count {args.count} is more than the {_MOST} faces that fit one sheet")
     source = datasets.open_source(args.data, size=_RENDER, require_masks=False)
     indices = _choose(source, args)
     files.writable_file(args.out)
@@ -82,8 +80,7 @@ def _choose(source: Source, args: argparse.Namespace) -> Sequence[int]:
         class_id = _class_id(args.with_class, source.label_set)
         has_class = selection.presence(source)[:, class_id]
         chosen = [index for index in chosen if has_class[index]]
-        if not chosen:
-            raise UserError(f"none of these faces of '{args.data}' has '{source.label_set.names[class_id]}'")
+        require(chosen, f"none of these faces of '{args.data}' has '{source.label_set.names[class_id]}'")
     if args.names is not None:
         return chosen
     count = min(args.count, len(chosen))

@@ -8,7 +8,7 @@ from rich.console import Console
 from input_pipeline import datasets, specs
 from input_pipeline.audit.issues import ScannedSplit
 from input_pipeline.audit.scan import scan
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.types import Source
 from l2s_jax import progress
 
@@ -32,8 +32,7 @@ def open_splits(data: Sequence[str]) -> dict[str, Opened]:
     for spec in data:
         for split, source in datasets.open_splits(spec, require_masks=False, strict=False).items():
             title = split if len(data) == 1 else specs.with_split(spec, split)
-            if title in found:
-                raise UserError(f"'{spec}' is named twice: name every data set once")
+            require(title not in found, f"'{spec}' is named twice: name every data set once")
             found[title] = Opened(split, source)
     return found
 

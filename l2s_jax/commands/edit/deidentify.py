@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError, printable
+from input_pipeline.errors import UserError, printable, require
 from l2s_jax.commands import arguments as shared
 from l2s_jax.commands.edit import options
 
@@ -111,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     for option, way in (("threshold", "synthetic"), ("k", "ksame")):
-        if getattr(args, option) is not None and way != args.how:
-            raise UserError(f"--{option} goes with --how {way}")
+        require(getattr(args, option) is None or way == args.how, f"--{option} goes with --how {way}")
     if bool(args.regions) != bool(args.parts):
         missing = "--parts MODEL, which finds them" if args.regions else "--keep REGIONS, what it is to find"
         raise UserError(f"`l2s edit deidentify` also needs {missing}")
@@ -144,8 +143,7 @@ def _identities(editor: IdentityEditor, faces: Sequence[Picture]) -> np.ndarray:
             found.append(editor.encode_face(face).identity)
         except UserError as error:
             photos.warn(console.out(stderr=True), str(error))
-    if not found:
-        raise UserError("none of the faces to choose among can be read: give another --gallery")
+    require(found, "none of the faces to choose among can be read: give another --gallery")
     return np.concatenate(found)
 
 

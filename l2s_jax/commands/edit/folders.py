@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.commands import photos, results
 
 
@@ -15,6 +15,5 @@ def photos_of(folder: Path) -> list[Path]:
     listed = photos.list_photos([folder], deep=False)
     photos.check_any(listed, [folder])
     found = [photo.path for photo in listed.photos if not results.is_edit(photo.path)]
-    if not found:
-        raise UserError(f"'{folder}' holds only results of `l2s edit`: name a folder of photos")
+    require(found, f"'{folder}' holds only results of `l2s edit`: name a folder of photos")
     return found

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError, printable
+from input_pipeline.errors import printable, require
 from l2s_jax.commands.edit import options
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def _table(args: argparse.Namespace) -> int:
     from l2s_jax.report.overlays import MAT
 
     for option in ("steps", "space"):
-        if getattr(args, option) is not None:
-            raise UserError(f"--{option} goes with --interpolate: only a walk has one")
+        require(getattr(args, option) is None, f"--{option} goes with --interpolate: only a walk has one")
     arguments = {"id": args.id, "attributes": args.attributes}
     count = len(args.id) * len(args.attributes)
     task = work.begin(
@@ -103,11 +102,11 @@ def _walk(args: argparse.Namespace) -> int:
     from l2s_jax.report.image_grid import sheet
 
     wanted = WALKS[args.interpolate]
-    if (len(args.id), len(args.attributes)) != wanted:
-        raise UserError(
-            f"--interpolate {args.interpolate} needs {wanted[0]} of --id and {wanted[1]} of --attributes, not "
-            f"{len(args.id)} and {len(args.attributes)}"
-        )
+    require(
+        (len(args.id), len(args.attributes)) == wanted,
+        f"--interpolate {args.interpolate} needs {wanted[0]} of --id and {wanted[1]} of --attributes, not "
+        f"{len(args.id)} and {len(args.attributes)}",
+    )
     steps, space = args.steps or STEPS, args.space or W
     arguments = {"id": args.id, "attributes": args.attributes, "interpolate": args.interpolate}
     arguments |= {"steps": steps, "space": space}

@@ -15,7 +15,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from input_pipeline.errors import UserError, printable
+from input_pipeline.errors import UserError, printable, require
 from l2s_jax.commands.edit import options
 
 SIDE = 4
@@ -51,14 +51,12 @@ def run(args: argparse.Namespace) -> int:
 def _take(args: argparse.Namespace) -> int:
     from l2s_jax.commands.edit import single, work
 
-    if args.side is not None:
-        raise UserError("--side goes with --faces: only a triangle has edges")
+    require(args.side is None, "--side goes with --faces: only a triangle has edges")
     if args.target is None or not args.take:
         missing = "--target, the face that is edited" if args.take else "--take REGION=PHOTO, what it gets"
         raise UserError(f"`l2s edit mix` also needs {missing}")
     take = dict(args.take)
-    if len(take) < len(args.take):
-        raise UserError("--take names a region twice: a region has one donor")
+    require(len(take) == len(args.take), "--take names a region twice: a region has one donor")
     arguments = {"target": args.target, "take": take, "style": args.style, "blend": args.blend}
     task = work.begin("mix", arguments, [args.target, *take.values()], args.out, args.model, 1)
     target, *donors = (face.code for face in task.faces)
@@ -74,12 +72,9 @@ def _triangle(args: argparse.Namespace) -> int:
     from l2s_jax.commands.edit.cells import cell
     from l2s_jax.report.triangle import triangle
 
-    if len(args.faces) != 3:
-        raise UserError(f"--faces needs three photos, the corners of the triangle, not {len(args.faces)}")
-    if args.blend is not None:
-        raise UserError("a triangle has no photo of its own to --blend into: use --target and --take")
-    if args.style:
-        raise UserError("--style goes with --take: the regions of a triangle always bring their colours")
+    require(len(args.faces) == 3, f"--faces needs three photos, the corners of the triangle, not {len(args.faces)}")
+    require(args.blend is None, "a triangle has no photo of its own to --blend into: use --target and --take")
+    require(not args.style, "--style goes with --take: the regions of a triangle always bring their colours")
     side = args.side or SIDE
     count = side * (side + 1) // 2
     arguments = {"faces": args.faces, "side": side}

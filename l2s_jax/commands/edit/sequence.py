@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.commands import arguments as shared
 from l2s_jax.commands.edit import options
 
@@ -103,10 +103,8 @@ def _count(path: Path, every: int) -> int:
       UserError: what a frame is refused for, or fewer than 2 or more than MOST of them.
     """
     count = sum(1 for _ in itertools.islice(_frames(path, every), MOST + 1))
-    if count < 2:
-        raise UserError(f"'{path}' holds {count} frame{'' if count == 1 else 's'}: a sequence has 2 or more")
-    if count > MOST:
-        raise UserError(f"'{path}' has more than {MOST} frames: cut it, or take fewer with --every {2 * every}")
+    require(count >= 2, f"'{path}' holds {count} frame{'' if count == 1 else 's'}: a sequence has 2 or more")
+    require(count <= MOST, f"'{path}' has more than {MOST} frames: cut it, or take fewer with --every {2 * every}")
     return count
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from input_pipeline.errors import UserError, nearest
+from input_pipeline.errors import UserError, nearest, require
 from l2s_jax.models.backbones import convnext, efficientnet_v2, mini, mobilenet_v3, resnet, swin, swin_v2
 
 
@@ -84,6 +84,5 @@ def build(name: str, *, stochastic_depth: float | None = None, dtype: jnp.dtype 
     """
     entry = find(name)
     rate = entry.stochastic_depth if stochastic_depth is None else stochastic_depth
-    if not 0.0 <= rate < 1.0:
-        raise UserError(f"stochastic depth {rate} must be a rate from 0 to below 1")
+    require(0.0 <= rate < 1.0, f"stochastic depth {rate} must be a rate from 0 to below 1")
     return entry.constructor(stochastic_depth=rate, dtype=dtype)

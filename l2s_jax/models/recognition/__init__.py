@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax.layers.unit_length import unit_length
 from l2s_jax.models.recognition.mobile_face_net import MobileFaceNet
 from l2s_jax.models.recognition.residual import ir_se, iresnet
 from l2s_jax.models.small_encoder import SmallEncoder
-from l2s_jax.schema import OneOf, Range, require
+from l2s_jax.schema import OneOf, Range
 from l2s_jax.types import PyTree
 
 

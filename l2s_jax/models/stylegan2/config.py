@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.stylegan2.generator import Generator
 from l2s_jax.models.stylegan2.mapping import Mapping
 from l2s_jax.models.stylegan2.synthesis import Synthesis
-from l2s_jax.schema import MOST, Range, require
+from l2s_jax.schema import MOST, Range
 
 LARGEST = 4096
 """Largest side of an image in pixels: of the powers of two that a layer's channels are divided by."""

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from input_pipeline.errors import require
 from l2s_jax.models.identity_mapper import CodeDiscriminator, Mapper
-from l2s_jax.schema import require
 from l2s_jax.torch_weights.state_dict import State, convert, layer
 
 _LAYERS = ("model.0", "model.2", "model.4", "model.6")

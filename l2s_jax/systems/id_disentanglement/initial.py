@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax import bundle
-from l2s_jax.schema import require
 from l2s_jax.systems.id_disentanglement import generators
 from l2s_jax.systems.id_disentanglement.convert import convert_mapper
 from l2s_jax.systems.id_disentanglement.networks import TRAINED, Networks

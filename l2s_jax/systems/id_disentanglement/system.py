@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from l2s_jax.models import recognition
 from l2s_jax.models.face_renderer import LANDMARKS
-from l2s_jax.schema import require
 from l2s_jax.systems.id_disentanglement import generators, initial, networks, scores, training
 from l2s_jax.systems.id_disentanglement.networks import ENCODERS, TRAINED, Networks
 from l2s_jax.types import Generator, PyTree, System, TrainState, Transfer

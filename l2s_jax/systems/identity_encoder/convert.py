@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from l2s_jax.models import recognition
-from l2s_jax.schema import require
 from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.identity_encoder import config as recipes
 from l2s_jax.systems.identity_encoder.published import WEIGHTS

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from input_pipeline.labels import IGNORE, LabelSet
-from l2s_jax.schema import require
 from l2s_jax.systems.sliced import autoencoder, networks
 from l2s_jax.systems.sliced.initial import with_model
 from l2s_jax.systems.sliced.networks import Networks

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax.models import recognition
-from l2s_jax.schema import require
 from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.landmark_regressor import config as recipes
 from l2s_jax.systems.landmark_regressor.published import WEIGHTS

@@ -8,11 +8,11 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from l2s_jax import optim
 from l2s_jax.losses import landmarks
 from l2s_jax.metrics.landmark_error import OUTER_EYES
 from l2s_jax.models import recognition
-from l2s_jax.schema import require
 from l2s_jax.systems import single_network
 from l2s_jax.systems.initial import filled_network
 from l2s_jax.systems.landmark_regressor import scores

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax.systems.base import Converted, choose_head
 from l2s_jax.systems.latents2segments import config as recipes
@@ -166,8 +166,7 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
     """
     networks = convert_checkpoint(state)
     for kind, name in (("E", "encoder"), ("G", "generator")):
-        if kind not in networks:
-            raise UserError(f"it has no {name}: no tensor's name begins with '{kind}.'")
+        require(kind in networks, f"it has no {name}: no tensor's name begins with '{kind}.'")
     (encoder, encoding), (generator, decoding) = networks["E"], networks["G"]
     if decoding["params"]["structure_scale"]["kernel"].shape != (encoder.style_dims, encoder.structure_channels):
         raise UserError("its encoder and its generator do not belong together: their codes differ in size")

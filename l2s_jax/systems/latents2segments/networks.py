@@ -8,11 +8,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from l2s_jax.layers.slices import SliceTable, descriptors, masked_codes
 from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
 from l2s_jax.models.painter import painter_map
-from l2s_jax.schema import require
 from l2s_jax.systems.sliced import networks as sliced
 from l2s_jax.systems.sliced.networks import Encoded, Networks, Painted
 from l2s_jax.types import Decoded, PyTree

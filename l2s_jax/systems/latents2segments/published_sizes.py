@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.encoder import Encoder
 from l2s_jax.models.generator import Generator
@@ -85,8 +85,8 @@ def _sizes(pattern: str, shapes: Shapes) -> list[tuple[int, ...]]:
 
 
 def _shape(name: str, rank: int, shapes: Shapes) -> tuple[int, ...]:
-    if len(shapes.get(name, ())) != rank:
-        raise UserError(
-            f"the weights are not of a published Latents2Segments network: no tensor '{name}' of rank {rank}"
-        )
+    require(
+        len(shapes.get(name, ())) == rank,
+        f"the weights are not of a published Latents2Segments network: no tensor '{name}' of rank {rank}",
+    )
     return shapes[name]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.images.resize_rules import STRETCH
 from l2s_jax.models import backbones
 from l2s_jax.models.class_token_decoder import ClassTokenDecoder
@@ -68,12 +68,10 @@ def recognise(state: State) -> Published:
       UserError: it is not a published network.
     """
     missing = sorted(_MODULES - {name.partition(".")[0] for name in state})
-    if missing:
-        raise UserError(f"these are not SegFace's weights: of its modules, {', '.join(missing)} are missing")
+    require(not missing, f"these are not SegFace's weights: of its modules, {', '.join(missing)} are missing")
     found = {match[1] for name in state if (match := re.fullmatch(r"face_decoder\.(\w+)_token\.weight", name))}
     heads = tuple(head for head, tokens in _TOKENS.items() if set(tokens) == found)
-    if not heads:
-        raise UserError(f"these {len(found)} class tokens are not those of SegFace's {', '.join(_TOKENS)}")
+    require(heads, f"these {len(found)} class tokens are not those of SegFace's {', '.join(_TOKENS)}")
     backbone = torchvision.recognise(_below("backbone", state), "children")
     return Published(heads, backbone, len(found))
 
@@ -115,8 +113,7 @@ def _with_tokens(state: State, tokens: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _stacked(rows: list[np.ndarray]) -> np.ndarray:
-    if any(row.shape != rows[0].shape for row in rows):
-        raise UserError("SegFace decoder: its class tokens differ in shape")
+    require(all(row.shape == rows[0].shape for row in rows), "SegFace decoder: its class tokens differ in shape")
     return np.concatenate(rows)
 
 

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax.layers import tanh_warp
 from l2s_jax.models import backbones
 from l2s_jax.models.segface import SegFace
-from l2s_jax.schema import require
 from l2s_jax.types import PyTree
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax import bundle
-from l2s_jax.schema import require
 from l2s_jax.systems import initial
 from l2s_jax.torch_weights import torchvision
 from l2s_jax.types import TrainState

@@ -14,13 +14,13 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers import dropout, tanh_warp
 from l2s_jax.losses import segmentation
 from l2s_jax.models.segface import SegFace
-from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.segface.forward import build_network, forward
 from l2s_jax.systems.segface.initial import with_weights

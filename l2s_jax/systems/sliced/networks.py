@@ -10,6 +10,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from l2s_jax.layers import slices
 from l2s_jax.layers.resample import Lowering
 from l2s_jax.losses import ssim
@@ -18,7 +19,6 @@ from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.patch_discriminator import PatchDiscriminator
 from l2s_jax.models.slice_decoder import SliceDecoder
 from l2s_jax.models.sliced_encoder import SlicedEncoder
-from l2s_jax.schema import require
 from l2s_jax.types import Decoded, PyTree
 
 SILENT = 1e-3

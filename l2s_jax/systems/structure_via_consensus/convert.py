@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.resize_rules import PAD_SQUARE_BICUBIC
 from l2s_jax.models.face_occ_net import FaceOccNet
 from l2s_jax.systems.base import Converted, choose_head
@@ -86,8 +86,7 @@ def read(state: State, head: str | None, config: ConfigDict) -> Converted:
       UserError: the tensors are not weights of this system, or they fit more than one head.
     """
     module, variables = convert_checkpoint(state)
-    if module.classes != 3:
-        raise UserError(f"this FaceOccNet has {module.classes} classes, the published ones 3")
+    require(module.classes == 3, f"this FaceOccNet has {module.classes} classes, the published ones 3")
     chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{module.classes} classes")
     recipes.published(config)
     title = f"Structure via Consensus, FaceOccNet, {module.classes} classes"

@@ -14,6 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
@@ -21,7 +22,6 @@ from l2s_jax.layers import dropout
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
-from l2s_jax.schema import require
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.structure_via_consensus.initial import with_model
 from l2s_jax.systems.teacher import Teacher, open_teacher

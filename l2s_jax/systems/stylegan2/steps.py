@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from input_pipeline.errors import require
 from l2s_jax import optim
 from l2s_jax.losses import adversarial
 from l2s_jax.losses.path_length import path_length_penalty, path_lengths
@@ -18,7 +19,6 @@ from l2s_jax.losses.reductions import global_mean, safe_divide
 from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.stylegan2.generator import Generator
 from l2s_jax.models.stylegan2.synthesis import BUFFERS
-from l2s_jax.schema import require
 from l2s_jax.types import Axis, Batch, Metrics, PyTree, TrainState, example_rngs, step_rng
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"

@@ -8,11 +8,11 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from l2s_jax import optim
 from l2s_jax.models.stylegan2 import config as networks_of
 from l2s_jax.models.stylegan2.generator import Generator as GeneratorNetwork
 from l2s_jax.models.stylegan2.synthesis import BUFFERS
-from l2s_jax.schema import require
 from l2s_jax.systems import adversary
 from l2s_jax.systems.stylegan2 import scores, steps
 from l2s_jax.systems.stylegan2.initial import with_weights
