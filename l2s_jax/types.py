@@ -107,6 +107,22 @@ class Predict(Protocol):
         """
 
 
+class Detections(NamedTuple):
+    """Places of images that look like faces, the surest first.
+
+    Attributes:
+      score: float32 [B, N] in [0, 1].
+      middle: float32 [B, N, 2] (x, y) in pixels of the image, of the portrait: the face with hair and chin.
+      side: float32 [B, N], of the portrait, pixels.
+      points: float32 [B, N, 5, 2] (x, y) pixels: the eyes, the nose, the corners of the mouth, from left to right.
+    """
+
+    score: jax.Array
+    middle: jax.Array
+    side: jax.Array
+    points: jax.Array
+
+
 class Code(struct.PyTreeNode):
     """The code of a face in an autoencoder whose structure code is divided into slices.
 
@@ -226,6 +242,7 @@ class System:
       predict: (variables, image [B, H, W, 3] float32 in [-1, 1], landmarks=None) -> Prediction, see `Predict`; None for
         a system that does not segment.
       segmenters: the ways in which this system segments, by name, if there are several; `predict` is one of them.
+      detect: (variables, image [B, H, W, 3] float32 in [-1, 1]) -> Detections, the faces of a picture, or None.
       codec: encode and decode of a sliced code, or None.
       generator: faces from random numbers, or None.
       transfer: one person with the looks of another picture, or None.
@@ -256,6 +273,7 @@ class System:
     variables: Callable[[TrainState], PyTree]
     predict: Predict | None = None
     segmenters: Mapping[str, Predict] = dataclasses.field(default_factory=dict)
+    detect: Callable[[PyTree, jax.Array], Detections] | None = None
     codec: Codec | None = None
     generator: Generator | None = None
     transfer: Transfer | None = None

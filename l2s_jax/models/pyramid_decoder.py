@@ -31,12 +31,22 @@ class PyramidDecoder(nn.Module):
     @nn.compact
     def __call__(self, levels: Sequence[jax.Array], *, train: bool) -> jax.Array:
         """Decode levels [B, h_i, w_i, C_i], each half the size of the one before, to logits [B, 4 h_0, 4 w_0, K]."""
-        *finer, x = levels
-        for i, (level, width) in reversed(list(enumerate(zip(finer, self.widths, strict=True)))):
-            x = bilinear_double(self._dense(width, f"from_coarse{i}")(x)) + self._dense(width, f"level{i}")(level)
-            x = ConvNorm(width, 3, activation=nn.relu, dtype=self.dtype, name=f"join{i}")(nn.relu(x), train=train)
-        logits = self._dense(4 * self.classes, "classifier")(x).astype(jnp.float32)
+        x = joined(levels, self.widths, self.dtype, train)
+        logits = _dense(4 * self.classes, self.dtype, "classifier")(x).astype(jnp.float32)
         return bilinear_double(depth_to_space(logits))
 
-    def _dense(self, features: int, name: str) -> nn.Dense:
-        return nn.Dense(features, dtype=self.dtype, dot_general=flat_dot_general, name=name)
+
+def joined(levels: Sequence[jax.Array], widths: Sequence[int], dtype: jnp.dtype, train: bool) -> jax.Array:
+    """Join levels [B, h_i, w_i, C_i], each half the size of the one before -> [B, h_0, w_0, widths[0]].
+
+    Called in the `nn.compact` method of a module, whose layers these are.
+    """
+    *finer, x = levels
+    for i, (level, width) in reversed(list(enumerate(zip(finer, widths, strict=True)))):
+        x = bilinear_double(_dense(width, dtype, f"from_coarse{i}")(x)) + _dense(width, dtype, f"level{i}")(level)
+        x = ConvNorm(width, 3, activation=nn.relu, dtype=dtype, name=f"join{i}")(nn.relu(x), train=train)
+    return x
+
+
+def _dense(features: int, dtype: jnp.dtype, name: str) -> nn.Dense:
+    return nn.Dense(features, dtype=dtype, dot_general=flat_dot_general, name=name)

@@ -35,7 +35,9 @@ from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.training import parallel
 from l2s_jax.types import System, TrainState
 from tests.helpers import (
+    drawn_portraits,
     fake_system,
+    tiny_detector,
     tiny_identity,
     tiny_l2s,
     tiny_recognition,
@@ -177,6 +179,10 @@ def _with_batch_norm(name):
     return systems.build(config), {}, tiny_recognition.faces(ROWS)
 
 
+def face_detector():
+    return systems.build(tiny_detector.config()), {}, drawn_portraits.batch(ROWS)
+
+
 def structure_via_consensus():
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         fake_system.install(patch)
@@ -196,6 +202,7 @@ CASES = {
         id_disentanglement,
         identity_encoder,
         landmark_regressor,
+        face_detector,
         structure_via_consensus,
     )
 }

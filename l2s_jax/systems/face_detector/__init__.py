@@ -1,0 +1,1 @@
+"""A detector of faces: docs/methods/face_detector.md."""
