@@ -1,6 +1,6 @@
 """Kill -9 four processes that share a stream of batches, go on with one, kill it, go on with three: the same batches?
 
-    python experiments/elastic.py [--batches 60] [--seed 0]
+    python -m experiments.elastic [--batches 60] [--seed 0]
 
 Each process reads its rows of every global batch, as each host of a training does, in step with the others; the first
 one saves the position every few batches, as a checkpoint does. Every row that anybody read, before and after the kills,

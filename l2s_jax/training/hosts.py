@@ -88,7 +88,7 @@ def agree(config: ConfigDict) -> None:
       UserError: this one differs from process 0; names the first field that does.
     """
     here = configs.flatten(config)
-    here |= {"the code": _code(), "the version of jax": jax.__version__, "devices": jax.local_device_count()}
+    here |= {"the code": code(), "the version of jax": jax.__version__, "devices": jax.local_device_count()}
     if global_state.process_id == 0:
         global_state.client.key_value_set(_FIRST, json.dumps(here))
     there = json.loads(global_state.client.blocking_key_value_get(_FIRST, JOIN_SECONDS * 1000))
@@ -206,7 +206,7 @@ def _check_free(coordinator: str) -> None:
         probe.bind(("", int(coordinator.rpartition(":")[2])))
 
 
-def _code() -> str:
+def code() -> str:
     """Return a digest of the source code of both packages."""
     digest = hashlib.sha256()
     for package in (input_pipeline, l2s_jax):
