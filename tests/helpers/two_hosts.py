@@ -1,11 +1,12 @@
 """Two processes of two virtual devices each, as two hosts would be."""
 
-import signal
+import concurrent.futures
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from input_pipeline.errors import UserError
 from l2s_jax.training import hosts
@@ -19,8 +20,22 @@ sys.exit(importlib.import_module(sys.argv[2]).host(int(sys.argv[3]), sys.argv[4]
 """
 
 
+class Ended(NamedTuple):
+    """How a process has ended: exit code, what it printed, and when (`time.time()`)."""
+
+    code: int
+    output: str
+    at: float
+
+
 def run_both(module, *words):
-    """Run `host(process, port, *words)` of a test module in both; return their exit codes and outputs."""
+    """Run `host(process, port, *words)` of a module in both; return their exit codes and outputs."""
+    first, second = run_each(module, *words)
+    return [first.code, second.code], [first.output, second.output]
+
+
+def run_each(module, *words) -> list[Ended]:
+    """Run `host(process, port, *words)` of a module in both processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,12 +49,17 @@ def run_both(module, *words):
         )
         for process in range(2)
     ]
+
+    def ended(process: subprocess.Popen) -> Ended:
+        output, _ = process.communicate(timeout=240)
+        return Ended(process.returncode, output, time.time())
+
     try:
-        outputs = [each.communicate(timeout=240)[0] for each in both]
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            return list(threads.map(ended, both))
     finally:
         for each in both:
             each.kill()
-    return [each.returncode for each in both], outputs
 
 
 def joined_run(process, port, workdir, run):
@@ -53,14 +73,14 @@ def joined_run(process, port, workdir, run):
 
 
 class SlowBatches(Batches):
-    """Batches that take their time, so that a run is longer than it takes to stop it; a signal comes with the 40th."""
+    """Batches that take their time, so that a run is longer than it takes to stop it; with the 40th comes `strike`."""
 
-    def __init__(self, config, process=0, processes=1, sent=0):
+    def __init__(self, config, process=0, processes=1, strike=lambda: None):
         super().__init__(config, process, processes)
-        self._sent = sent
+        self._strike = strike
 
     def __next__(self):
         time.sleep(0.05)
-        if self._next == 40 and self._sent:
-            signal.raise_signal(self._sent)
+        if self._next == 40:
+            self._strike()
         return super().__next__()

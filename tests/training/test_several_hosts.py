@@ -1,5 +1,6 @@
 """Two processes with two virtual devices each, as two hosts would be, against one process."""
 
+import functools
 import io
 import signal
 
@@ -37,8 +38,8 @@ def host(process, port, workdir, layout):
 
     def stopped():
         assert (jax.process_count(), jax.device_count()) == (2, 4)
-        sent = signal.SIGTERM if process == 1 else 0
-        result = run(workdir, mode, int(fsdp), lambda config: SlowBatches(config, process, 2, sent))
+        strike = functools.partial(signal.raise_signal, signal.SIGTERM) if process == 1 else lambda: None
+        result = run(workdir, mode, int(fsdp), lambda config: SlowBatches(config, process, 2, strike))
         return 128 + result.interrupted
 
     return joined_run(process, port, workdir, stopped)
