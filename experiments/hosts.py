@@ -32,7 +32,7 @@ STEPS = 400
 """More than a run gets to."""
 STOPPED_SECONDS = 30
 """Then a process that stands still is killed."""
-SOON = 15
+SOON = hosts.HEARTBEAT_SECONDS + hosts.GRACE_SECONDS + 2
 """Most seconds from what happens to the end of all that were not killed, with two cores for both."""
 
 
@@ -55,7 +55,8 @@ class Event(NamedTuple):
 SEED = "seed is 1 here and 0 in process 0; start all with the same command .*"
 LACKS, REFUSES = "the folder is not here", "a field is wrong"
 GONE = "l2s: process {} of 2 is gone; the same command resumes from step STEP"
-SAVED = ("stopped and saved at step STEP of 400.*", ".*")
+ANY = ".*"
+SAVED = ("stopped and saved at step STEP of 400.*", ANY)
 KILLED, SAVES = -signal.SIGKILL, 128 + signal.SIGTERM
 
 
@@ -71,9 +72,9 @@ EVENTS = {
     "process 0 lacks a folder": Event("mistake", [0], (2, 2), _told(0, f"l2s: {LACKS}", LACKS)),
     "process 1 lacks a folder": Event("mistake", [1], (2, 2), _told(1, f"l2s: {LACKS}", LACKS)),
     "process 0 has a bug": Event("bug", [0], (1, 2), _told(0, "ZeroDivisionError: a bug", "ZeroDivisionError a bug")),
-    "kill -9 of process 0": Event("SIGKILL", [0], (KILLED, 2), (".*", GONE.format(0))),
-    "kill -9 of process 1": Event("SIGKILL", [1], (2, KILLED), (GONE.format(1), ".*")),
-    "process 1 stands still": Event("SIGSTOP", [1], (2, KILLED), (GONE.format(1), ".*")),
+    "kill -9 of process 0": Event("SIGKILL", [0], (KILLED, 2), (ANY, GONE.format(0))),
+    "kill -9 of process 1": Event("SIGKILL", [1], (2, KILLED), (GONE.format(1), ANY)),
+    "process 1 stands still": Event("SIGSTOP", [1], (2, KILLED), (GONE.format(1), ANY)),
     "SIGTERM to process 0": Event("SIGTERM", [0], (SAVES, SAVES), SAVED),
     "SIGTERM to process 1": Event("SIGTERM", [1], (SAVES, SAVES), SAVED),
     "SIGTERM to both": Event("SIGTERM", [0, 1], (SAVES, SAVES), SAVED),
@@ -152,10 +153,11 @@ def event_row(name: str, folder: Path) -> tuple[bool, list[str]]:
     folder.mkdir(parents=True)
     both = happen(name, folder)
     broken = faults(name, folder, both)
-    struck, victims = (folder / "struck").stat().st_mtime, EVENTS[name].victims
+    event, struck = EVENTS[name], (folder / "struck").stat().st_mtime
     seconds = [ended.at - struck for ended in both]
     late = [each for ended, each in zip(both, seconds, strict=True) if ended.code != KILLED and each > SOON]
-    told = last_line(both[0 if victims == [1] else 1]) if not broken else "; ".join(broken)
+    saying = [number for number in sorted((0, 1), key=event.victims.count) if event.lines[number] != ANY]
+    told = "; ".join(broken) or last_line(both[saying[0]])
     ends = [f"{ended.code} after {each:.1f} s" for ended, each in zip(both, seconds, strict=True)]
     return not broken and not late, ["BROKEN" if broken else "late" if late else "held", ", ".join(ends), told]
 

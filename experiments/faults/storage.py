@@ -11,8 +11,9 @@ def full_disk(place: Place) -> str:
     """Files cannot grow beyond 20 kB, as on a full disk: the checkpoint fails while it is written."""
     run = place.disturbed()
     run.finish(steps=EVERY)
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
-    _, sentence = ended(run.start(steps=3 * EVERY, preexec_fn=limit), 2)
+    process = run.start(steps=3 * EVERY)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    _, sentence = ended(process, 2)
     check("cannot write checkpoint" in sentence, sentence)
     check([path.name for path in run.latest.iterdir()] == [f"{EVERY:08d}"], "something half-written is left")
     run.finish(steps=3 * EVERY)

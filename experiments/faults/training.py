@@ -50,15 +50,13 @@ class Training:
     def __init__(self, workdir: Path, steps: int, options: Sequence[str]):
         self.workdir, self.latest, self._steps, self._options = workdir, workdir / LATEST, steps, options
 
-    def start(
-        self, *options: str, steps: int = 0, program: Sequence[str] = ("-m", "l2s_jax"), **popen
-    ) -> subprocess.Popen:
+    def start(self, *options: str, steps: int = 0, program: Sequence[str] = ("-m", "l2s_jax")) -> subprocess.Popen:
         """Begin to train, or go on, up to a batch (0: to the end of the campaign's trainings)."""
         fields = [f"--config.{field}" for field in (*SMALL, f"train.steps={steps or self._steps}")]
         command = ["train", "--config", "svc_synthetic", "--workdir", str(self.workdir), *fields]
         words = [sys.executable, "-u", *program, *command, *self._options, *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.begun.append(subprocess.Popen(words, **pipes, **popen))
+        self.begun.append(subprocess.Popen(words, **pipes))
         return self.begun[-1]
 
     def finish(self, *options: str, steps: int = 0) -> str:

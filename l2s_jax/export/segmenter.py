@@ -9,6 +9,8 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from input_pipeline import files
+from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from l2s_jax.bundle import Meta
 from l2s_jax.types import Predict, PyTree
@@ -18,6 +20,8 @@ INPUT, OUTPUTS = "image", ("probabilities", "labels")
 
 WRITTEN_BY = "l2s export"
 """Value of the key `written_by` of every description: only such files are replaced."""
+MAX_BYTES = 2**20
+"""Most bytes of a description that is read."""
 
 
 class Segmenter(NamedTuple):
@@ -83,6 +87,6 @@ def describe(label_set: LabelSet, meta: Meta, by: str = "") -> dict[str, str]:
 def is_described(path: Path) -> bool:
     """Tell whether a JSON file is a description that `l2s export` wrote."""
     try:
-        return json.loads(path.read_bytes())["written_by"] == WRITTEN_BY
-    except (OSError, ValueError, KeyError, TypeError):
+        return files.read_object(path, MAX_BYTES, "description", remedy="").get("written_by") == WRITTEN_BY
+    except UserError:
         return False

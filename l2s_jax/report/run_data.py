@@ -15,6 +15,7 @@ from input_pipeline.errors import UserError, require
 from input_pipeline.labels import Label, LabelSet
 
 _MAX_TEXT = 256 << 20
+_MAX_ARRAYS = 1 << 30
 _AGAIN = "delete it and run the command that wrote it"
 _ARRAYS = (
     *("confusion", "slices", "effect", "effect_unmatted", "random_effect", "random_effect_unmatted"),
@@ -112,6 +113,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            if sum(entry.file_size for entry in arrays.zip.infolist()) > _MAX_ARRAYS:
+                raise ValueError(f"it claims to hold more than {_MAX_ARRAYS >> 20} MiB")
             return {name: arrays[name] for name in arrays if name in _ARRAYS or name.startswith(GRID)}
     except (
         OSError,

@@ -125,7 +125,8 @@ class _Watch:
 
     def verdict(self, error: BaseException) -> str:
         """Return why the run has ended elsewhere, or "" if this process ends it, with `error`."""
-        if isinstance(error, jax.errors.JaxRuntimeError):  # perhaps a collective operation, which fails at once
+        # Perhaps a collective operation, which fails at once; JAX makes a ValueError of some of Gloo's errors.
+        if isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error):
             self._judged.wait(HEARTBEAT_SECONDS + GRACE_SECONDS)
         with self._lock:
             self._leaving = True

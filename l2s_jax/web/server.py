@@ -4,6 +4,8 @@ import contextlib
 import http.server
 import io
 import json
+import re
+import sys
 import threading
 import urllib.parse
 from http import HTTPStatus
@@ -23,6 +25,7 @@ MAX_WAITING = 4
 FEATHER = 4
 """Width of the soft border of a swapped part, pixels of the editor's square."""
 _CHUNK, _MAX_DRAINED = 2**20, 2**30
+_NUMBER = re.compile(r"\d{1,18}")
 _TYPES = {"": "text/html", ENGINE: "text/javascript", DESCRIPTION: "application/json"}
 
 
@@ -63,6 +66,11 @@ class Server(http.server.ThreadingHTTPServer):
         self.pages[DESCRIPTION] = json.dumps(description).encode()
         super().__init__(address, _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print the traceback of a bug; somebody who has left is none."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def parse(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Return ids and pixels of a photo, and the header with its size."""
         parsing = self.parser(_decoded(body, "the photo"))
@@ -82,9 +90,10 @@ class Server(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     timeout = 60  # seconds without a byte from the browser
+    error_message_format, error_content_type = "%(message)s", "text/plain"
 
     def do_GET(self) -> None:
-        name = urllib.parse.urlsplit(self.path).path.removeprefix("/")
+        name = self.path.partition("?")[0].removeprefix("/")
         if name not in self.server.pages:
             return self._answer(HTTPStatus.NOT_FOUND, b"there is no such page", "text/plain")
         return self._answer(HTTPStatus.OK, self.server.pages[name], _TYPES[name])
@@ -108,16 +117,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self._answer(HTTPStatus.OK, content, kind, headers)
 
     def _work(self, body: bytes) -> tuple[bytes, str, dict[str, str]]:
-        url = urllib.parse.urlsplit(self.path)
-        if url.path == "/parse":
+        path, _, query = self.path.partition("?")
+        if path == "/parse":
             content, headers = self.server.parse(body)
             return content, "application/octet-stream", headers
-        if url.path == "/swap" and self.server.editor is not None:
-            query = urllib.parse.parse_qs(url.query)
-            first = query.get("first", [""])[0]
-            if not first.isdecimal():
+        if path == "/swap" and self.server.editor is not None:
+            fields = dict(urllib.parse.parse_qsl(query))
+            if not _NUMBER.fullmatch(first := fields.get("first", "")):
                 raise Refused(HTTPStatus.BAD_REQUEST, "`first` is the number of bytes of the first photo")
-            return self.server.swap(body, query.get("regions", [""])[0].split(","), int(first)), "image/png", {}
+            return self.server.swap(body, fields.get("regions", "").split(","), int(first)), "image/png", {}
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such request")
 
     def _length(self) -> int:
@@ -127,7 +135,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "a photo comes with its length")
-        if int(length) > self.server.max_bytes:
+        if not _NUMBER.fullmatch(length) or int(length) > self.server.max_bytes:
             limit = f"{self.server.max_bytes / 2**20:g} MiB"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"that is more than {limit}: send a smaller photo")
         return int(length)

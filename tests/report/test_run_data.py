@@ -5,6 +5,7 @@ import pytest
 
 from input_pipeline.errors import UserError
 from input_pipeline.labels import L2S_REGIONS
+from l2s_jax.report import run_data
 from l2s_jax.report.run_data import read, slice_labels
 
 
@@ -17,6 +18,13 @@ def test_everything_comes_back_as_written(workdir, arrays, metrics):
     assert set(evidence.arrays) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(evidence.arrays[name], array)
+
+
+def test_arrays_that_unpack_to_more_than_a_bound_are_refused_before(workdir, monkeypatch):
+    np.savez_compressed(workdir / "evaluation.npz", confusion=np.zeros((500, 500)))
+    monkeypatch.setattr(run_data, "_MAX_ARRAYS", 1 << 20)
+    with pytest.raises(UserError, match=r"evaluation.npz' is damaged \(it claims to hold more than 1 MiB\)"):
+        read(workdir)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_file(workdir):

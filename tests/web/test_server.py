@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import socket
+import struct
 import threading
 import time
 
@@ -73,6 +74,7 @@ def test_the_page_asks_for_nothing_that_is_not_there(server):
         "/../../../../etc/passwd",
         "/page.html",
         "/..",
+        "//[",
     ],
 )
 def test_no_file_is_read_by_request(server, path):
@@ -105,9 +107,12 @@ def test_parts_are_swapped(server):
         ("/parse", b"hello", {}, 422, "the photo"),
         ("/parse", bytes(MOST + 1), {}, 413, "send a smaller photo"),
         ("/parse", None, {"Content_Length": "many"}, 411, "comes with its length"),
+        ("/parse", None, {"Content_Length": "9" * 5000}, 413, "send a smaller photo"),
+        ("//[", b"", {}, 404, "no such request"),
         ("/parse", b"", {"Sec_Fetch_Site": "cross-site"}, 403, "only the page of this server"),
         ("/other", b"", {}, 404, "no such request"),
         ("/swap?regions=hair&first=x", b"", {}, 400, "number of bytes"),
+        ("/swap?regions=hair&first=" + "9" * 5000, b"", {}, 400, "number of bytes"),
         ("/swap?regions=hair&first=3", b"abcdef", {}, 422, "the first photo"),
     ],
 )
@@ -116,6 +121,32 @@ def test_refusals_are_one_sentence(server, path, body, headers, status, sentence
     assert (found, answered["Content-Type"]) == (status, "text/plain; charset=utf-8")
     assert sentence in content.decode()
     assert "\n" not in content.decode()
+
+
+def test_what_is_no_request_gets_one_sentence(server):
+    with socket.create_connection(server.server_address, timeout=30) as connection:
+        connection.sendall(b"GET / <b> HTTP/1.1\r\n\r\n")
+        head, body = connection.makefile("rb").read().split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 ")
+    assert b"Content-Type: text/plain" in head
+    assert body.startswith(b"Bad request ")
+    assert b"\n" not in body
+    assert b"<" not in body
+
+
+def test_nothing_is_said_of_somebody_who_has_left(server, capfd):
+    body = png(fake_system.painted(16, 16)[0])
+    request = b"POST /parse HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    deadline = time.monotonic() + 20
+    with server.model, socket.create_connection(server.server_address) as connection:  # it is busy until he has left
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # without a good-bye
+        connection.sendall(request)
+        while server.waiting._value == web.MAX_WAITING and time.monotonic() < deadline:
+            time.sleep(0.01)
+    while server.waiting._value < web.MAX_WAITING and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ask(server, "POST", "/parse", body)[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_an_unknown_region_is_named(server):

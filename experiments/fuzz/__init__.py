@@ -1,0 +1,1 @@
+"""Damaged and hostile input at every gate (`python -m experiments.fuzz`)."""
