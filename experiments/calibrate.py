@@ -24,7 +24,7 @@ from input_pipeline.loading.train import eval_batches
 from l2s_jax import bundle
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.losses.segmentation import cross_entropy
-from l2s_jax.types import PyTree
+from l2s_jax.types import PyTree, unpacked
 
 LAST = ("network", "params", "decoder", "classifier")
 """Where the last linear layer is in the model's variables."""
@@ -42,7 +42,7 @@ def fitted_temperature(model: Model, data: str, batch_size: int = 20) -> float:
     options = {"image_size": size, "batch_size": batch_size, "resize": model.meta.preprocessing.rule}
     batches = [
         (predict(model.variables, batch["image"]), batch["mask"], batch["weight"])
-        for batch, _ in eval_batches(source, label_set=system.label_set, **options)
+        for batch in (unpacked(each) for each, _ in eval_batches(source, label_set=system.label_set, **options))
     ]
     loss = jax.jit(lambda t, logits, mask, weight: cross_entropy(logits / t, mask, weight, lambda x: x))
     weights = [float(np.sum(weight)) for *_, weight in batches]

@@ -61,7 +61,7 @@ from l2s_jax.metrics import segmentation, structure
 from l2s_jax.report import image_grid, overlays
 from l2s_jax.training import loop, workdir
 from l2s_jax.training.compilation import enable_compilation_cache
-from l2s_jax.types import Batch, Predict, PyTree
+from l2s_jax.types import Batch, Predict, PyTree, unpacked
 
 FACES = "folder:data/celebamask_mini"
 LOSSES = ("ce", "1:0", "10:5", "1:1", "1:10", "1:1@1", "ce+0:1", "ce~16")
@@ -295,7 +295,7 @@ def open_scored(spec: str, args: argparse.Namespace) -> Scored:
     config = config_of(read_loss(args.losses[0]), 0, args)
     system, source = systems.build(config), recipe.open_data(spec, config)
     options = {"label_set": system.label_set, "image_size": config.image_size, "batch_size": BATCH}
-    batches = [batch for batch, _ in eval_batches(source, **options)]
+    batches = [unpacked(batch) for batch, _ in eval_batches(source, **options)]
     return Scored(spec, tuple(source.names), batches, system.predict, system.label_set)
 
 

@@ -31,7 +31,7 @@ from l2s_jax.inference.model import Model, load_model
 from l2s_jax.layers.resample import depth_to_space
 from l2s_jax.losses import segmentation as losses
 from l2s_jax.metrics import segmentation
-from l2s_jax.types import GLOBAL_VIEW
+from l2s_jax.types import GLOBAL_VIEW, unpacked
 
 BATCH = 20
 
@@ -58,7 +58,7 @@ def encoded(model: Model, variables, spec: str, faces: int | None) -> tuple[np.n
         source = Subset(source, 0, faces)
     encode, codes, masks = jax.jit(model.system.codec.encode), [], []
     data = {"label_set": model.system.label_set, "image_size": size, "batch_size": BATCH, "resize": rule}
-    for batch, _ in eval_batches(source, **data):
+    for batch in (unpacked(each) for each, _ in eval_batches(source, **data)):
         rows = batch["weight"] > 0
         codes.append(np.asarray(encode(variables, batch["image"]).structure)[rows])
         masks.append(batch["mask"][rows])

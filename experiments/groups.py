@@ -24,6 +24,7 @@ from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.metrics import segmentation
+from l2s_jax.types import unpacked
 
 WORN = {"eye_g": "glasses", "hat": "a hat", "ear_r": "earrings", "neck_l": "a necklace", "mouth": "an open mouth"}
 """Groups of faces that show a class of `celebamask`."""
@@ -37,7 +38,7 @@ def rows(model: Model, source: Source, batch_size: int = 20) -> tuple[np.ndarray
     options = {"image_size": side, "batch_size": batch_size, "resize": model.meta.preprocessing.rule}
     f1, shares, light, classes = [], [], [], len(system.label_set)
     for batch, _ in eval_batches(source, label_set=system.label_set, **options):
-        found = np.asarray(labels(model.variables, batch["image"]))
+        found = np.asarray(labels(model.variables, unpacked(batch)["image"]))
         for image, mask, ids in zip(batch["image"], batch["mask"], found, strict=True):
             if len(f1) == len(source):
                 break  # the rest is padding
@@ -46,7 +47,7 @@ def rows(model: Model, source: Source, batch_size: int = 20) -> tuple[np.ndarray
             f1.append(segmentation.picture_f1(counts))
             shares.append(truth / max(truth.sum(), 1))
             skin = image[mask == system.label_set["skin"]]
-            light.append(127.5 * (1 + skin.mean()) if len(skin) else np.nan)
+            light.append(skin.mean() if len(skin) else np.nan)
     return np.array(f1), np.array(shares), np.array(light)
 
 

@@ -4,7 +4,7 @@ Measures three amounts of work on the same faces, by the same number of threads 
 
     decode           Pillow decodes photo and mask, nothing else
     decode + resize  Pillow also resizes both to --size: the baseline of every ratio
-    decode + augment our batches, with the augmentation of the default config, as float32
+    decode + augment our batches, with the augmentation of the default config, as uint8
 
 Faces are procedural, with film grain, so that their files are as large as those of CelebAMask-HQ: photos of 512 and of
 1024 pixels with masks of 512, as a folder and as records, and rendered on the fly. Each run reads every face at most

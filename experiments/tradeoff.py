@@ -31,6 +31,7 @@ from l2s_jax.inference.model import Model, load_model
 from l2s_jax.layers.enlarge import enlarge
 from l2s_jax.metrics import segmentation
 from l2s_jax.report.svg import BLUE, CARD, INK, MUTED, ORANGE, TEAL, style
+from l2s_jax.types import unpacked
 
 COLORS = (BLUE, ORANGE, TEAL)
 BATCH, SECONDS = 20, 3.0
@@ -59,7 +60,7 @@ def measure(model: Model, data: str, sizes: Sequence[int]) -> dict:
     confusions = {size: np.zeros((classes, classes), np.int64) for size in sizes}
     places = np.zeros((side, side, classes), np.int64)
     source = open_source(data, size=side)
-    for batch, _ in eval_batches(source, label_set=system.label_set, **options):
+    for batch in (unpacked(each) for each, _ in eval_batches(source, label_set=system.label_set, **options)):
         arrays = {name: jnp.asarray(batch[name]) for name in ("image", "mask", "weight")}
         places += segmentation.position_counts(batch["mask"], batch["weight"], classes)
         for size in sizes:

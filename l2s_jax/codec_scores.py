@@ -16,7 +16,7 @@ from l2s_jax.losses import independence
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
-from l2s_jax.types import Batch, Code, Codec, PyTree
+from l2s_jax.types import Batch, Code, Codec, PyTree, unpacked
 
 NOISE = 0.03
 """Noise for the region effects, relative to a slice's own standard deviation. The paper adds 0.01 N(0, 1) to a code of
@@ -69,7 +69,7 @@ class Tally:
             self.random = _untrained(codec, variables, key)
 
     def add(self, number: int, batch: dict[str, np.ndarray], placed: Batch) -> None:
-        """Add batch number `number`: its arrays on the host, and the same on the devices."""
+        """Add batch number `number`: its arrays on the host, and the same on the devices, where they are unpacked."""
         code = _encode(self.codec, self.variables, placed["image"])
         decoded = _decode(self.codec, self.variables, code).image
         self.errors = added(self.errors, _errors(self.classes, decoded, placed))
@@ -82,7 +82,7 @@ class Tally:
         self.looks.append(tuple(np.asarray(kind)[rows] for kind in looks))
         self.faces += len(rows)
         if len(self.probed) < PROBED:
-            self.probed += _probed(self.codec, code, batch)
+            self.probed += _probed(self.codec, code, unpacked(batch))
         self.effects = added(self.effects or None, self._effects(self.variables, number, placed))
         if self.random is not None and number % UNTRAINED_EVERY == 0:
             self.random_effects = added(self.random_effects or None, self._effects(self.random, number, placed))
@@ -150,13 +150,12 @@ class _MeanFace:
         rows = batch["weight"] > 0
         self.total = self.total + np.sum(batch["image"][rows], axis=0, dtype=np.float64)
         if self.faces < MEAN_FACES:
-            small = {"image": to_bytes(batch["image"]), "mask": batch["mask"].astype(np.uint8)}
-            self.kept.append(small | {"weight": batch["weight"]})
+            self.kept.append({name: batch[name] for name in ("image", "mask", "weight")})
         self.faces += int(np.sum(rows))
 
     def summary(self, names: Sequence[str]) -> dict:
         """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
-        mean, errors = np.asarray(self.total / max(self.faces, 1), np.float32), None
+        mean, errors = np.asarray(self.total / max(self.faces, 1) / 127.5 - 1, np.float32), None
         for batch in self.kept:
             errors = added(errors, _mean_errors(self.classes, mean, batch))
         faces = sum(int(np.sum(batch["weight"] > 0)) for batch in self.kept)
@@ -165,9 +164,8 @@ class _MeanFace:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _mean_errors(classes: int, mean: jax.Array, batch) -> dict[str, reconstruction.ErrorSums]:
-    image = batch["image"] / 127.5 - 1
-    faces = jnp.broadcast_to(mean, image.shape)
-    return reconstruction.region_errors(faces, image, batch["mask"].astype(jnp.int32), batch["weight"], classes)
+    batch = unpacked(batch)
+    return _errors(classes, jnp.broadcast_to(mean, batch["image"].shape), batch)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -35,14 +35,14 @@ def of_trace(traced: jax.stages.Traced) -> Cost:
 
 
 def abstract_batch(system: System, rows: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the batch of docs/architecture.md, with those of its optional arrays that the system needs.
+    """Return the shapes of a batch as it travels (docs/architecture.md), with those optional arrays that are needed.
 
     Where only the data know how many landmarks and factors a face has, five and one stand for them.
     """
     shapes = {
-        "image": ((rows, side, side, 3), jnp.float32),
-        "mask": ((rows, side, side), jnp.int32),
-        "blobs": ((rows, side, side), jnp.int32),
+        "image": ((rows, side, side, 3), jnp.uint8),
+        "mask": ((rows, side, side), jnp.uint8),
+        "blobs": ((rows, side, side), jnp.int16),
         "weight": ((rows,), jnp.float32),
         "landmarks": ((rows, system.points or 5, 2), jnp.float32),
         "seed": ((rows, 2), jnp.uint32),

@@ -30,7 +30,7 @@ from l2s_jax.inference import processing
 from l2s_jax.metrics import calibration, realism, segmentation, structure
 from l2s_jax.report.run_data import GRID
 from l2s_jax.training import parallel
-from l2s_jax.types import Batch, PyTree, Scorer, System
+from l2s_jax.types import Batch, PyTree, Scorer, System, unpacked
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
 CLASS_SCORE = "segmentation.f1."
@@ -211,11 +211,12 @@ FullSizeMasks = list[np.ndarray | None]
 def _batches(
     mesh: Mesh, source: Source, options: Mapping[str, Any]
 ) -> Iterator[tuple[HostBatch, Batch, FullSizeMasks]]:
-    """Yield the batches of `eval_batches`, padded so that all devices get equally many rows, also on the devices."""
+    """Yield the batches of `eval_batches`, padded so that all devices get equally many rows; and the same on the
+    devices, where they are unpacked."""
     for batch, full_size_masks in eval_batches(source, **options):
         more = -len(full_size_masks) % mesh.size
         batch = {name: np.pad(rows, ((0, more), *((0, 0),) * (rows.ndim - 1))) for name, rows in batch.items()}
-        yield batch, parallel.global_batch(batch, mesh), full_size_masks + [None] * more
+        yield batch, _compiled(unpacked)(parallel.global_batch(batch, mesh)), full_size_masks + [None] * more
 
 
 class _ScorerTally:
@@ -318,16 +319,15 @@ class _Tally:
     def _pictures(self) -> dict[str, np.ndarray]:
         """Return the arrays of the report's panels, all examples as one batch."""
         batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
-        image, mask = batch["image"], batch["mask"]
         probabilities = batch["probabilities"]
         pictures = {
-            "image": codec_scores.to_bytes(image),
-            "truth": mask.astype(np.uint8),
+            "image": batch["image"],
+            "truth": batch["mask"],
             "prediction": probabilities.argmax(-1).astype(np.uint8),
             "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
         }
         if self.codec is not None:
-            pictures |= codec_pictures.pictures(self.system.codec, self.variables, image)
+            pictures |= codec_pictures.pictures(self.system.codec, self.variables, unpacked(batch)["image"])
         return pictures
 
     def result(self) -> Evaluation:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from ml_collections import ConfigDict
 
@@ -18,6 +19,7 @@ from input_pipeline.labels import LabelSet
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
+"""Arrays by name (docs/architecture.md), as steps, scorers and networks read them: see `unpacked`."""
 Metrics = Mapping[str, jax.Array]
 
 
@@ -304,6 +306,25 @@ class TrainedModel(Protocol):
 
 OpenModel = Callable[[str], TrainedModel]
 """Function that opens a model by folder, workdir or name; raises UserError."""
+
+
+def unpacked(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch as systems read it, from one as it travels from the input pipeline to the devices.
+
+    Training does so where it compiles a step (training/parallel.py), evaluation on the devices. The result has the same
+    bits on every platform, in numpy too: the difference is exact, and a product is rounded once.
+
+    Args:
+      batch: numpy arrays, those of JAX or tracers, any of them absent: `image` uint8 [B, H, W, 3], `mask` uint8
+        [B, H, W] (255 = ignore), `blobs` int16 [B, H, W] (-1 = none); those of other types, and all others, stay.
+
+    Returns:
+      `image` float32 in [-1, 1], `mask` and `blobs` int32.
+    """
+    batch = dict(batch)
+    if "image" in batch and batch["image"].dtype == np.uint8:
+        batch["image"] = (batch["image"].astype(np.float32) - 127.5) * np.float32(1 / 127.5)
+    return batch | {name: batch[name].astype(np.int32) for name in ("mask", "blobs") if name in batch}
 
 
 def step_rng(state: TrainState, name: str) -> jax.Array:

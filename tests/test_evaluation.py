@@ -17,8 +17,8 @@ LABELS, SIDE = fake_system.LABELS, fake_system.SIDE
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    """Oblong photos in noisy palette colours, whose masks are off by some pixels."""
-    root, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
+    """Oblong photos in noisy palette colours, none equally near to two, whose masks are off by some pixels."""
+    root, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(2)
     (root / "labels.json").write_text(f'{{"label_set": "{LABELS.name}"}}')
     for kind in ("images", "masks"):
         (root / kind).mkdir()

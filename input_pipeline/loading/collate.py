@@ -17,7 +17,7 @@ INTEGERS = {"identity": np.int32, "seed": np.uint32}
 
 
 def to_row(example: Example) -> Row:
-    """Convert an example to a row of a batch; image and ids stay uint8, and `stack` converts them in place.
+    """Convert an example to a row of a batch; image and ids stay uint8.
 
     Args:
       example: of the network's size, its mask in the label set of the batch; or without an image.
@@ -45,9 +45,7 @@ def mask_of(example: Example) -> np.ndarray:
 
 
 def stack(rows: Sequence[Row]) -> Batch:
-    """Collate rows into a batch (docs/architecture.md): images float32 [B, H, W, 3] in [-1, 1], masks int32.
-
-    Images of rows with weight 0 are 0.
+    """Collate rows into a batch (docs/architecture.md): images uint8 [B, H, W, 3], masks uint8 [B, H, W].
 
     Raises:
       UserError: rows with different `OPTIONAL` arrays, or of different shapes.
@@ -58,15 +56,7 @@ def stack(rows: Sequence[Row]) -> Batch:
             f"not all faces have '{key}', or not of one shape: give all of them the same, or make those that "
             "differ parts of a mixture, which keeps what all parts have",
         )
-    batch = {key: np.stack([each[key] for each in rows]) for key in rows[0] if key not in ("image", "mask")}
-    if "image" not in rows[0]:
-        return batch
-    image = np.empty((len(rows), *rows[0]["image"].shape), np.float32)
-    for place, each in zip(image, rows, strict=True):  # straight into the batch: no float image is ever copied
-        np.divide(each["image"], np.float32(127.5), out=place)
-        np.subtract(place, np.float32(1), out=place)
-    image[batch["weight"] == 0] = 0
-    return {"image": image, "mask": np.stack([each["mask"] for each in rows], dtype=np.int32), **batch}
+    return {key: np.stack([each[key] for each in rows]) for key in rows[0]}
 
 
 def local_batch(batch_size: int, process_count: int) -> int:

@@ -72,8 +72,8 @@ def train_batches(
       seed: 0 <= seed < 2**32, of the order and the augmentation.
       augment: the random augmentation.
       resize: how a face is resized to a square (`augment.random_view`).
-      blobs: maximum number of blobs per mask; above 0, batches hold `blobs` int32 [B, H, W] of the augmented mask
-        (see `input_pipeline.images.components`), -1 = none.
+      blobs: maximum number of blobs per mask, below 2**15; above 0, batches hold `blobs` int16 [B, H, W] of the
+        augmented mask (see `input_pipeline.images.components`), -1 = none.
       blob_pixels: components of fewer pixels get no blob of their own.
       process_index, process_count: this process among those that share each batch.
       workers: processes that prepare batches; 0 uses threads of this process.
@@ -221,7 +221,7 @@ class _TrainView(grain.transforms.RandomMap):
             example = random_view(example, self.augment, self.label_set, self.side, rng, self.resize)
         row = to_row(example)
         if self.blobs:
-            row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels)
+            row["blobs"] = blobs_of(row["mask"], self.blobs, min_pixels=self.blob_pixels).astype(np.int16)
         return row
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from l2s_jax import cost
-from l2s_jax.types import PyTree, System
+from l2s_jax.types import PyTree, System, unpacked
 
 
 class Program(NamedTuple):
@@ -53,14 +53,16 @@ def programs(system: System, size: int) -> list[Program]:
 
         found.append(Program("transfer", transferred, images))
     if not found:
-        found.append(Program("score", system.scorer.collect, lambda rows, seed: batch(system, rows, size, seed)))
+        found.append(
+            Program("score", system.scorer.collect, lambda rows, seed: unpacked(batch(system, rows, size, seed)))
+        )
     return found
 
 
 def batch(system: System, rows: int, size: int, seed: int) -> Mapping[str, np.ndarray]:
-    """Return a random batch with the arrays that the system needs."""
+    """Return a random batch, as it travels to the devices, with the arrays that the system needs."""
     rng = np.random.default_rng(seed)
-    most = {"mask": len(system.label_set), "blobs": 2, "identity": system.persons or rows, "seed": 2**31}
+    most = {"image": 256, "mask": len(system.label_set), "blobs": 2, "identity": system.persons or rows, "seed": 2**31}
 
     def draw(name: str, shape: jax.ShapeDtypeStruct) -> np.ndarray:
         if name == "weight":

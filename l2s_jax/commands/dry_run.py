@@ -17,6 +17,7 @@ from l2s_jax.inference.model import load_model
 from l2s_jax.peaks import ACCELERATORS
 from l2s_jax.training import ahead, footprint
 from l2s_jax.training.footprint import PARTS, Plan
+from l2s_jax.types import unpacked
 
 GIB = 2**30
 _UNITS = ((1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"), (1e21, "Z"))
@@ -70,8 +71,8 @@ def _check_memory(screen: Console, plan: Plan, device: str, memory: float, neede
 
 def _shapes(plan: Plan) -> Table:
     grid = console.table("shapes on one device" if plan.devices > 1 else "shapes", "array", "shape", "dtype")
-    system, batch, arrays = plan.system, plan.batch, dict(plan.batch)
-    variables = jax.eval_shape(system.variables, plan.state)
+    system, arrays = plan.system, dict(plan.batch)
+    variables, batch = jax.eval_shape(system.variables, plan.state), jax.eval_shape(unpacked, plan.batch)
     if system.predict is not None:
         prediction = jax.eval_shape(system.predict, variables, batch["image"], batch.get("landmarks"))
         arrays["logits"] = prediction.logits

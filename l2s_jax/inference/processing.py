@@ -13,6 +13,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.images.components import remove_islands
 from input_pipeline.images.resize_rules import ResizeRule
 from input_pipeline.types import Example
+from l2s_jax.types import unpacked
 
 
 def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
@@ -35,7 +36,7 @@ def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
     if "landmarks" in face:
         face = face | {"landmarks": _points(face["landmarks"])}
     square = rule.fit(face, side)
-    return square | {"image": square["image"].astype(np.float32) / 127.5 - 1.0}
+    return unpacked(square)
 
 
 def to_pixels(image: np.ndarray) -> np.ndarray:

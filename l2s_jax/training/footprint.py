@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from input_pipeline.errors import require
 from l2s_jax import cost, systems
 from l2s_jax.training import parallel
-from l2s_jax.types import GLOBAL_VIEW, Batch, OpenModel, PyTree, System, TrainState
+from l2s_jax.types import GLOBAL_VIEW, Batch, OpenModel, PyTree, System, TrainState, unpacked
 
 PARTS = {"params": "parameters", "stats": "statistics", "ema": "running averages", "opt_state": "optimisers"}
 """Parts of the state, as people call them."""
@@ -47,7 +47,7 @@ class Plan:
       devices: their number.
       system: built from the config.
       state: of the whole training.
-      batch: the rows of one device.
+      batch: the rows of one device, as they travel.
       frozen: keyword arguments of the steps (`System.frozen`).
     """
 
@@ -159,7 +159,7 @@ def remedies(plan: Plan, memory: float, open_model: OpenModel) -> Iterator[str]:
 
 
 def _called(step, state: TrainState, batch: Batch, frozen: Mapping[str, PyTree]):
-    return step(state, batch, GLOBAL_VIEW, **frozen)
+    return step(state, unpacked(batch), GLOBAL_VIEW, **frozen)
 
 
 def _words(spec: PartitionSpec) -> str:

@@ -24,7 +24,7 @@ from jax.sharding import PartitionSpec as P
 from input_pipeline.errors import UserError
 from l2s_jax import cost
 from l2s_jax.config import MODES
-from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, Step, TrainState
+from l2s_jax.types import GLOBAL_VIEW, Axis, Batch, Metrics, PyTree, Step, TrainState, unpacked
 
 BATCH_AXES = ("data", "fsdp")
 FSDP_MIN_SIZE = 2**14
@@ -102,7 +102,8 @@ def data_parallel(
     """Compile a step for the devices of a mesh.
 
     Args:
-      step: pure `(state, batch, axis) -> (state, metrics)`; metrics are over the global batch, not per device.
+      step: pure `(state, batch, axis) -> (state, metrics)`; metrics are over the global batch, not per device. It gets
+        its batch `unpacked`.
       mesh: from `make_mesh`.
       mode: one of `MODES`.
       frozen: keyword arguments of the step that are neither trained nor donated, placed by `put_state`.
@@ -112,7 +113,7 @@ def data_parallel(
     """
 
     def counted(frozen, state, batch, last, axis):
-        state, metrics = step(state, batch, axis, **frozen)
+        state, metrics = step(state, unpacked(batch), axis, **frozen)
         return state.replace(step=state.step + last), metrics
 
     if mode == "pmap":

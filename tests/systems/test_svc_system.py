@@ -18,7 +18,7 @@ from l2s_jax.systems.structure_via_consensus import config as svc_config
 from l2s_jax.systems.structure_via_consensus import system as svc_system
 from l2s_jax.systems.teacher import open_teacher
 from l2s_jax.training import checkpoints, parallel
-from l2s_jax.types import GLOBAL_VIEW
+from l2s_jax.types import GLOBAL_VIEW, unpacked
 from tests.helpers import fake_system, tiny_svc
 from tests.helpers.steps import check_moments, compiled, copied, difference, one_device
 
@@ -146,7 +146,7 @@ def test_photos_without_masks_are_enough(place, student):
     source = datasets.open_source(f"folder:{place / 'photos'}", require_masks=False)
     data = {"label_set": labels.SKIN_HAIR, "image_size": tiny_svc.SIZE, "batch_size": 4, "seed": 0}
     with train.train_batches(source, **data, augment=Augment.none(), blobs=tiny_svc.BLOBS) as batches:
-        batch = next(batches)
+        batch = unpacked(next(batches))
     assert (batch["mask"] == labels.IGNORE).all()
     said = np.asarray(jax.jit(lambda teacher, batch: teacher(batch))(frozen["teacher"], batch)).argmax(-1)
     for mask in TO_STUDENT[ids]:

@@ -42,7 +42,7 @@ def planned(config, devices, **fields):
 def test_everything_is_placed_by_one_rule(config):
     plan = planned(config, 8, parallel__fsdp=4)
     idle = dataclasses.replace(plan.system, steps={"rest": lambda state, batch, axis: (state, {})})
-    plan = dataclasses.replace(plan, state=jax.eval_shape(a_state), system=idle)
+    plan = dataclasses.replace(plan, state=jax.eval_shape(a_state), batch={}, system=idle)
     assert plan.placements == [
         Placement("params", "a", "replicated", 1, SMALL, SMALL),
         Placement("params", "a", "fsdp on axis 0", 1, BIG, BIG // 4),
@@ -54,7 +54,7 @@ def test_everything_is_placed_by_one_rule(config):
         Placement("opt_state", "own", "fsdp on axis 1", 2, 2 * BIG, 2 * BIG // 4),
     ]
     whole = 2 * BIG + SMALL
-    assert plan.memory() | {"two batches": 0} == {
+    assert plan.memory() == {
         "parameters": SMALL + 2 * BIG // 4,
         "statistics": 0,
         "running averages": SMALL + BIG // 4,

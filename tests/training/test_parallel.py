@@ -5,8 +5,9 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from input_pipeline.errors import UserError
+from input_pipeline.labels import IGNORE
 from l2s_jax.training import parallel
-from l2s_jax.types import TrainState
+from l2s_jax.types import TrainState, unpacked
 from tests.helpers.toy_system import Batches, CompilationCount, build, toy_config
 
 STEPS = 6
@@ -83,6 +84,28 @@ def test_fsdp_shards_large_arrays_and_no_others():
 def holding(w):
     """A state of four weights."""
     return TrainState(jnp.int32(0), jax.random.key(0), {"w": w}, {}, {}, {})
+
+
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_batches_travel_as_bytes_and_become_numbers_inside_the_step(mode):
+    image = np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3)
+    image[0, 0, 0] = 0, 51, 255
+    batch = {"image": image, "mask": np.full((4, 8, 8), IGNORE, np.uint8), "blobs": np.full((4, 8, 8), -1, np.int16)}
+    seen = {}
+
+    def step(state, batch, axis):
+        seen.update({name: array.dtype.name for name, array in batch.items()})
+        return state, {name: axis.all_gather(array) for name, array in batch.items()}
+
+    mesh = parallel.make_mesh(mode, 1)
+    placed = parallel.global_batch(batch, mesh)
+    assert sum(array.nbytes for array in placed.values()) == 4 * 8 * 8 * (3 + 1 + 2)
+    _, found = parallel.data_parallel(step, mesh, mode)(parallel.put_state(holding(jnp.ones(4)), mesh), placed)
+    assert seen == {"image": "float32", "mask": "int32", "blobs": "int32"}
+    np.testing.assert_allclose(found["image"][0, 0, 0], [-1, -0.6, 1], rtol=1e-6)
+    assert (np.all(found["mask"] == IGNORE), np.all(found["blobs"] == -1)) == (True, True)
+    np.testing.assert_array_equal(found["image"], unpacked(batch)["image"])  # to the bit, though by another compiler
+    jax.tree.map(np.testing.assert_array_equal, unpacked(found), found)  # what is unpacked stays
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)
