@@ -9,12 +9,13 @@ import pytest
 
 from l2s_jax.layers.fir import bilinear_double, fir, normalized, pad
 from l2s_jax.layers.resample import conv_down, conv_up
+from tests.helpers.draws import normal
 
 TAPS = ((1, 2, 1), (1, 3, 3, 1))
-
-
-def normal(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape)
+filtered = jax.jit(fir, static_argnums=(1, 2), static_argnames="gain")
+doubled = jax.jit(bilinear_double)
+halve = jax.jit(conv_down, static_argnums=(2, 3, 4))
+double = jax.jit(conv_up, static_argnums=(2, 3))
 
 
 def correlate(x, taps, stride=1):
@@ -30,13 +31,13 @@ def correlate(x, taps, stride=1):
 
 @pytest.mark.parametrize(("taps", "stride"), list(itertools.product(TAPS, (1, 2))))
 def test_fir_is_the_two_dimensional_filter(taps, stride):
-    x = np.asarray(normal(0, 2, 7, 9, 3))
-    np.testing.assert_allclose(fir(jnp.asarray(x), taps, stride), correlate(x, taps, stride), atol=1e-6)
+    x = normal(0, 2, 7, 9, 3)
+    np.testing.assert_allclose(filtered(x, taps, stride), correlate(x, taps, stride), atol=1e-6)
 
 
 @pytest.mark.parametrize("taps", TAPS)
 def test_fir_keeps_a_constant_times_the_gain(taps):
-    np.testing.assert_allclose(fir(jnp.ones((1, 6, 6, 2)), taps, gain=4.0), 4.0, rtol=1e-6)
+    np.testing.assert_allclose(filtered(np.ones((1, 6, 6, 2), np.float32), taps, gain=4.0), 4.0, rtol=1e-6)
 
 
 def test_reflect_does_not_repeat_the_border():
@@ -46,8 +47,8 @@ def test_reflect_does_not_repeat_the_border():
 
 def test_bilinear_doubling_has_half_pixel_centres_and_repeated_borders():
     x = normal(1, 2, 5, 3, 4)
-    np.testing.assert_allclose(bilinear_double(x), jax.image.resize(x, (2, 10, 6, 4), "bilinear"), atol=1e-6)
-    ramp = bilinear_double(jnp.asarray([0.0, 1.0]).reshape(1, 1, 2, 1))
+    np.testing.assert_allclose(doubled(x), jax.image.resize(x, (2, 10, 6, 4), "bilinear"), atol=1e-6)
+    ramp = doubled(np.float32([0, 1]).reshape(1, 1, 2, 1))
     np.testing.assert_allclose(ramp[0, 0, :, 0], [0.0, 0.25, 0.75, 1.0])
 
 
@@ -56,24 +57,24 @@ def test_bilinear_doubling_has_half_pixel_centres_and_repeated_borders():
 )
 def test_halving_lowerings_agree(taps, size, mode):
     x, kernel = normal(2, 2, 6, 8, 3), normal(3, size, size, 3, 5)
-    direct = conv_down(x, kernel, taps, mode, "direct")
+    direct = halve(x, kernel, taps, mode, "direct")
     assert direct.shape == (2, 3, 4, 5)
-    np.testing.assert_allclose(conv_down(x, kernel, taps, mode, "folded"), direct, atol=1e-5)
+    np.testing.assert_allclose(halve(x, kernel, taps, mode, "folded"), direct, atol=1e-5)
 
 
 def test_halving_matches_its_definition():
     x, kernel, taps = normal(4, 1, 4, 4, 2), normal(5, 3, 3, 2, 3), (1, 3, 3, 1)
-    blurred = correlate(np.pad(np.asarray(x), ((0, 0), (2, 2), (2, 2), (0, 0))), taps)[0]
+    blurred = correlate(np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), taps)[0]
     windows = [[blurred[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] for j in range(2)] for i in range(2)]
     expected = np.einsum("yxhwi,hwio->yxo", windows, kernel)
-    np.testing.assert_allclose(conv_down(x, kernel, taps, "zero", "direct")[0], expected, atol=1e-5)
+    np.testing.assert_allclose(halve(x, kernel, taps, "zero", "direct")[0], expected, atol=1e-5)
 
 
 def test_doubling_lowerings_agree():
     x, kernel = normal(6, 2, 3, 5, 4), normal(7, 3, 3, 4, 2)
-    direct = conv_up(x, kernel, (1, 3, 3, 1), "direct")
+    direct = double(x, kernel, (1, 3, 3, 1), "direct")
     assert direct.shape == (2, 6, 10, 2)
-    np.testing.assert_allclose(conv_up(x, kernel, (1, 3, 3, 1), "folded"), direct, atol=1e-5)
+    np.testing.assert_allclose(double(x, kernel, (1, 3, 3, 1), "folded"), direct, atol=1e-5)
 
 
 def test_doubling_matches_its_definition():
@@ -81,7 +82,7 @@ def test_doubling_matches_its_definition():
     spread = np.zeros((1, 9, 9, 2))  # size 2H + 1, one zero on each side
     for i, j in itertools.product(range(3), range(3)):
         spread[0, 1 + 2 * i : 4 + 2 * i, 1 + 2 * j : 4 + 2 * j] += np.einsum("i,hwio->hwo", x[0, i, j], kernel)
-    np.testing.assert_allclose(conv_up(x, kernel, taps, "direct"), 4 * correlate(spread, taps), atol=1e-5)
+    np.testing.assert_allclose(double(x, kernel, taps, "direct"), 4 * correlate(spread, taps), atol=1e-5)
 
 
 def penalty(lowering, x, kernel):
