@@ -1,5 +1,6 @@
 """Policy of the suite: two virtual devices, loud ranks, exact float32."""
 
+import gc
 import signal
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def pytest_configure(config):
     """Who names goldens wants them checked: a folder in which there is nothing to check is a mistake."""
     if folder := config.getoption("--goldens"):
         pairs.read(folder)
+
+
+def pytest_collection_finish():
+    """Modules and tests stay: the garbage collector need not walk through them whenever JAX traces a program."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_xdist_auto_num_workers(config):
