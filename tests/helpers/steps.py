@@ -20,6 +20,7 @@ def one_device():
     return parallel.make_mesh("jit", 1, jax.devices()[:1])
 
 
+@jax.jit
 def copied(tree):
     """For steps that donate a state which other tests still need."""
     return jax.tree.map(jnp.copy, tree)
@@ -29,7 +30,7 @@ def numbered(system):
     """A state of numbers that no `init` draws, and without a key: cheaper than a compiled `init`."""
     stream = np.random.default_rng(0)
     shapes = jax.eval_shape(lambda: system.init(jax.random.key(0)).replace(rng=()))
-    return jax.tree.map(lambda leaf: jnp.asarray(stream.uniform(9, 99, leaf.shape), leaf.dtype), shapes)
+    return jax.tree.map(lambda leaf: jnp.asarray(stream.uniform(9, 99, leaf.shape).astype(leaf.dtype)), shapes)
 
 
 def difference(a, b) -> float:

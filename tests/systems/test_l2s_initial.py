@@ -68,7 +68,8 @@ def test_no_discriminator_is_needed(checkpoint, published):
 def test_a_model_of_the_system_is_taken_over(tmp_path):
     config = tiny_l2s.quiet()
     state = numbered(systems.build(config))
-    variables = {name: jax.tree.map(lambda x: x + 1, state.params[name]) for name in EXPORTED}
+    params = jax.device_get(state.params)
+    variables = {name: jax.tree.map(lambda x: x + 1, params[name]) for name in EXPORTED}
     sides = {"label_set": labels.get(config.label_set), "preprocessing": bundle.Preprocessing(tiny_l2s.SIZE)}
     bundle.save(tmp_path / "a", variables, bundle.Meta("a", config.system, config.to_dict(), **sides, licence="x"))
     started = systems.build(tiny_l2s.quiet(model__init_from=str(tmp_path / "a"))).init_from(state)
