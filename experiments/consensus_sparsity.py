@@ -49,6 +49,7 @@ from rich.console import Console
 
 from input_pipeline import files
 from input_pipeline.errors import UserError
+from input_pipeline.images.components import remove_islands
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.eval import eval_batches
 from l2s_jax import config as configs
@@ -56,7 +57,6 @@ from l2s_jax import recipe, systems
 from l2s_jax.commands import console
 from l2s_jax.commands.arguments import natural
 from l2s_jax.inference.model import frozen_arguments
-from l2s_jax.layers.islands import remove_islands
 from l2s_jax.metrics import segmentation, structure
 from l2s_jax.report import image_grid, overlays
 from l2s_jax.training import loop, workdir
@@ -195,11 +195,15 @@ def config_of(loss: Loss, seed: int, args: argparse.Namespace) -> ConfigDict:
     return config.lock()
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _judge(predict: Predict, classes: int, smallest: int, variables: PyTree, batch: Batch) -> tuple[dict, dict]:
+@functools.partial(jax.jit, static_argnums=0)
+def _predicted(predict: Predict, variables: PyTree, batch: Batch) -> jax.Array:
+    return predict(variables, batch["image"]).labels
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _judge(classes: int, labels: jax.Array, batch: Batch) -> tuple[dict, dict]:
     """Return the predictions of each face of a batch, and sums over its faces."""
-    labels, mask, weight = predict(variables, batch["image"]).labels, batch["mask"], batch["weight"]
-    labels = remove_islands(labels, classes, smallest) if smallest else labels
+    mask, weight = batch["mask"], batch["weight"]
 
     def of_face(label, mask, weight):
         return structure.structure_sums(label[None], mask[None], classes, weight[None])
@@ -217,7 +221,10 @@ def measure(
 
     Before scoring, components of fewer than `smallest` pixels take the class that surrounds them.
     """
-    judged = [jax.device_get(_judge(predict, len(names), smallest, variables, batch)) for batch in batches]
+    judged = []
+    for batch in batches:
+        labels = [remove_islands(each, smallest) for each in np.asarray(_predicted(predict, variables, batch))]
+        judged.append(jax.device_get(_judge(len(names), np.stack(labels), batch)))
     real = [jax.tree.map(lambda x, b=b: x[b["weight"] > 0], kept) for b, (kept, _) in zip(batches, judged, strict=True)]
     faces = jax.tree.map(lambda *parts: np.concatenate(parts), *real)
     sums = jax.tree.map(lambda *parts: np.sum(np.float64(parts), axis=0), *(sums for _, sums in judged))

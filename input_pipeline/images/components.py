@@ -90,18 +90,21 @@ def _affordable(classes: np.ndarray, max_blobs: int, at_most: int) -> int:
 
 
 def remove_islands(labels: np.ndarray, min_pixels: int) -> np.ndarray:
-    """Give small components the class of their surroundings, from outside to inside (ours).
+    """Give small components the class of their surroundings (ours).
 
-    The rule of `l2s_jax.layers.islands`, which documents it in full; that version would be compiled again for every
-    photo size. Where it works on pixels, this one works on components: they are nodes of a graph, with the length of
-    their common border on the edges, and each edge is visited once.
+    A 4-connected component of at least `min_pixels` is kept. The others are filled from outside to inside: in each
+    round every small component next to kept ones takes the majority class among them along their common border (pairs
+    of 4-neighbours are counted; the lower class wins a tie) and is kept from then on. No small component remains,
+    except in two cases: if all components are small, or if ignored pixels isolate a component.
+
+    Components are nodes of a graph, with the length of their common border on the edges; each edge is visited once.
 
     Args:
       labels: uint8 or int [H, W] classes, 255 = ignore; ignored pixels stay and have no influence.
-      min_pixels: area in pixels of the smallest 4-connected component that is kept; up to 1 changes nothing.
+      min_pixels: area in pixels of the smallest component that is kept; up to 1 changes nothing.
 
     Returns:
-      the labels, in shape and dtype of `labels`; unchanged if no small component borders on a large one.
+      the labels, in shape and dtype of `labels`.
     """
     numbers, count = components(labels)
     stays = np.bincount(numbers.ravel(), minlength=count + 1) >= min_pixels

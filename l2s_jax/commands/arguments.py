@@ -1,6 +1,8 @@
 """Arguments that several commands share."""
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 DATA = """\
@@ -8,11 +10,33 @@ KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces), folder:DIR?v
 paired by name), records:DIR?train (from `l2s data prepare`), or a layout: celebamask_hq:DIR?val"""
 
 
-def natural(text: str) -> int:
-    """Parse an integer >= 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return int(text)
+def whole(least: int, what: str) -> Callable[[str], int]:
+    """Return the parser of integers from `least` (not negative) on; what is none of these is not `what`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+        return int(text)
+
+    return parse
+
+
+def number(fits: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """Return the parser of numbers that fit (no NaN does); what is none of these is not `what`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+        return value
+
+    return parse
+
+
+natural = whole(1, "a number above 0")
 
 
 def regions(text: str) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clean",
         metavar="N",
-        type=_pixels,
+        type=arguments.whole(0, "a whole number of pixels, 0 or more"),
         default=0,
         help="reassign connected components of fewer than N pixels of the photo to the class around them "
         "(default: 0, off)",
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smooth",
         metavar="W",
-        type=_weight,
+        type=arguments.number(lambda weight: 0 <= weight <= 0.99, "a number from 0 to 0.99"),
         default=0.7,
         help="weight of the frame before in films, 0 (off) to 0.99 (default: 0.7)",
     )
@@ -102,24 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _input(text: str) -> Path:
     """Parse a path, or `-`."""
     return Path("/dev/stdin" if text == "-" else text)
-
-
-def _pixels(text: str) -> int:
-    """Parse an integer >= 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of pixels, 0 or more")
-    return int(text)
-
-
-def _weight(text: str) -> float:
-    """Parse a number in [0, 0.99]."""
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight <= 0.99:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 0.99")
-    return weight
 
 
 def _colour(text: str) -> tuple[int, ...]:

@@ -155,8 +155,7 @@ class Parser:
             cuts = (closeup.cut(image, face) for image, own in zip(pictures, closer, strict=True) for face in own)
             looks = self._looks(cuts, batch_size)
             for image, whole, faces, own in zip(pictures, wholes, found, closer, strict=True):
-                parts = [(face, next(looks)) for face in own]
-                yield self._decided(image, self._planes(image, whole, parts), faces)
+                yield self._decided(image, whole, [(face, next(looks)) for face in own], faces)
 
     def film(
         self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
@@ -191,7 +190,7 @@ class Parser:
                 before = seen
                 parts = [(cut, probabilities) for cut, (probabilities, _) in seen.items() if cut is not None]
                 whole = seen[None][0] if None in seen else None
-                yield self._decided(image, self._planes(image, whole, parts), faces)
+                yield self._decided(image, whole, parts, faces)
             if follower:
                 follower.end([probabilities for probabilities, _ in seen.values()])
 
@@ -202,15 +201,6 @@ class Parser:
         """Yield the probabilities [S, S, K] of every picture, in order, as they are asked for."""
         predicted = self._predicted(({"image": picture} for picture in pictures), batch_size)
         return (probabilities for _, _, probabilities in predicted)
-
-    def _planes(
-        self, image: np.ndarray, whole: np.ndarray | None, parts: Sequence[tuple[Square, np.ndarray]]
-    ) -> processing.Planes | closeup.Mosaic:
-        """Return the planes of an image: of the whole, or put together from its parts if there are any."""
-        if not parts:
-            return processing.Planes(whole, *image.shape[:2], self.resize)
-        pieces = [(face, processing.Planes(look, face.side, face.side, self.resize)) for face, look in parts]
-        return closeup.Mosaic(pieces, image.shape[:2])
 
     def _predicted(
         self, faces: Iterator[Example], batch_size: int
@@ -234,9 +224,18 @@ class Parser:
         self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
 
     def _decided(
-        self, image: np.ndarray, planes: processing.Planes | closeup.Mosaic, faces: Sequence[Square] | None
+        self,
+        image: np.ndarray,
+        whole: np.ndarray | None,
+        parts: Sequence[tuple[Square, np.ndarray]],
+        faces: Sequence[Square] | None,
     ) -> Parsing:
-        """Return the parsing of an image from its planes."""
+        """Return the parsing of an image from the probabilities of its parts or, without any, of the whole."""
+        if parts:
+            pieces = [(face, processing.Planes(look, face.side, face.side, self.resize)) for face, look in parts]
+            planes = closeup.Mosaic(pieces, image.shape[:2])
+        else:
+            planes = processing.Planes(whole, *image.shape[:2], self.resize)
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)

@@ -35,21 +35,6 @@ def components(labels: jax.Array, *, connectivity: Connectivity = 4) -> jax.Arra
     return jax.vmap(lambda image: _components(image, connectivity))(jax.lax.stop_gradient(labels))
 
 
-def compact(ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Renumber components as 0, 1, ... in raster order of their first pixels.
-
-    Args:
-      ids: int32 [B, H, W] from `components`.
-
-    Returns:
-      int32 [B, H, W], with -1 unchanged, and int32 [B], the number of components.
-    """
-    flat = ids.reshape(ids.shape[0], -1)
-    first = (flat == jnp.arange(flat.shape[1])[None]).astype(jnp.int32)
-    numbers = jnp.take_along_axis(jnp.cumsum(first, axis=1) - 1, jnp.maximum(flat, 0), axis=1)
-    return jnp.where(flat == NONE, NONE, numbers).reshape(ids.shape), jnp.sum(first, axis=1)
-
-
 def neighbours(x: jax.Array, fill: int | bool, connectivity: Connectivity = 4) -> list[jax.Array]:
     """Return views [..., H, W] of the values of each pixel's neighbours, `fill` beyond the border."""
     steps = [step for dy, dx in _HALF[connectivity] for step in ((dy, dx), (-dy, -dx))]

@@ -26,7 +26,7 @@ from input_pipeline.errors import clipped, require
 from input_pipeline.labels import LabelSet
 from l2s_jax import schema
 from l2s_jax.schema import Ranges
-from l2s_jax.systems.base import ActivenessTable, Published, Result, nearest_result
+from l2s_jax.systems.base import ActivenessTable, Published, Reader, Result, nearest_result
 
 GROUP = "l2s_jax.systems"
 
@@ -115,8 +115,8 @@ def convertible() -> tuple[str, ...]:
     return tuple(name for name in names() if published(name).weights is not None)
 
 
-def reader(name: str):
-    """Return the function `(state, head, config) -> Converted` for the published weights of a system.
+def reader(name: str) -> Reader:
+    """Return what converts the published weights of a system.
 
     Raises:
       UserError: no such system.

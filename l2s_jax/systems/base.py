@@ -4,10 +4,11 @@ Plain data, without JAX: the command line uses it for its help texts.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError, require
@@ -144,6 +145,15 @@ class Converted(NamedTuple):
     image_size: int | None = None
 
 
+Reader = Callable[[Mapping[str, np.ndarray], str | None, ConfigDict], Converted]
+"""Converts published tensors: (tensors by name, head, config) -> `Converted`.
+
+The head is a name of `Weights.heads`, or None if the tensors determine it. The config, the defaults of the system,
+unlocked, is edited to that of the published network, except `image_size`. UserError: the tensors are not weights of the
+system, or they fit more than one head.
+"""
+
+
 def at_sizes(
     title: str,
     source: str,
@@ -184,18 +194,19 @@ def nearest_result(published: Published, label_set: LabelSet, image_size: float,
     return min(results, key=lambda result: abs(result.image_size - image_size), default=None)
 
 
-def choose_head(weights: Weights, possible: Sequence[str], wanted: str | None, size: str) -> Head:
+def choose_head(weights: Weights, wanted: str | None, size: str, possible: Sequence[str] = ()) -> Head:
     """Choose the head of a weight file among those that its tensors fit.
 
     Args:
       weights: the published weights that define the heads.
-      possible: names of the heads that the tensors fit.
       wanted: the head that the user asks for, or None.
       size: what the tensors show, for the error message, e.g. `11 classes`.
+      possible: names of the heads that the tensors fit; () = all.
 
     Raises:
       UserError: `wanted` does not fit the tensors, or it is None and more than one head fits.
     """
+    possible = possible or [head.name for head in weights.heads]
     if wanted is None and len(possible) > 1:
         options = " or ".join(f"--head {head}" for head in possible)
         raise UserError(f"networks for {' and '.join(possible)} have the same tensors: say {options}")

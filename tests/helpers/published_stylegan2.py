@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.systems.stylegan2.convert import convert_discriminator, convert_generator
+from l2s_jax.systems.stylegan2.convert import convert_generator
 from tests.helpers import rule
+from tests.helpers.stylegan2_discriminator import convert_discriminator
 
 PREFIX = "stylegan2/"
 TRUNCATION, CROSSOVER, GROUP = 0.7, 4, 4

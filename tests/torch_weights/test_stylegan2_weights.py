@@ -7,8 +7,9 @@ import pytest
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.systems.stylegan2.convert import convert_discriminator, convert_generator, read
+from l2s_jax.systems.stylegan2.convert import convert_generator, read
 from tests.helpers import numpy_stylegan2, stylegan2_weights
+from tests.helpers.stylegan2_discriminator import convert_discriminator
 
 SIZE = 16
 
@@ -85,8 +86,3 @@ def test_what_does_not_fit_is_named(state, change, sentence):
     changed = {name: tensor for name, tensor in (state | change).items() if tensor is not None}
     with pytest.raises(UserError, match=sentence):
         convert_generator(changed)
-
-
-def test_weights_of_something_else():
-    with pytest.raises(UserError, match=r"no tensor 'convs\.0\.0\.weight'"):
-        convert_discriminator({"conv.weight": np.zeros((3, 3), np.float32)})

@@ -9,6 +9,11 @@ from l2s_jax.commands import arguments
 FEATHER = 4
 """Default width of the soft border of `--blend`, pixels of the model's square."""
 
+count = arguments.whole(0, "a whole number, 0 or more")
+steps = arguments.whole(2, "a number of steps, 2 or more")
+positive = arguments.number(lambda value: 0 < value < math.inf, "a number above 0")
+cosine = arguments.number(lambda value: -1 < value <= 1, "a cosine, above -1 and at most 1")
+
 
 def add_target(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add `--target`."""
@@ -51,39 +56,3 @@ def take(text: str) -> tuple[str, Path]:
     if not (region and equals and photo):
         raise argparse.ArgumentTypeError(f"'{text}' is not REGION=PHOTO, such as hair=b.jpg")
     return region, Path(photo)
-
-
-def count(text: str) -> int:
-    """Parse an integer >= 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Parse a finite number > 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
-def cosine(text: str) -> float:
-    """Parse a number above -1, at most 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not -1 < value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a cosine, above -1 and at most 1")
-    return value
-
-
-def steps(text: str) -> int:
-    """Parse an integer >= 2."""
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of steps, 2 or more")
-    return int(text)

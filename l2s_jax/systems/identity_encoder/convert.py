@@ -145,17 +145,8 @@ def _named(family: str, depths: tuple[int, ...]) -> str:
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published state dict to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: `ir_se50` or `iresnet`, which the tensors also show; None = what they show.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     found, side, variables = convert_checkpoint(state, config)
-    chosen = choose_head(WEIGHTS, [found], head, "tensors")
+    chosen = choose_head(WEIGHTS, head, "tensors", [found])
     title = f"Identity encoder {config.model.network}, {config.model.outputs} numbers a face,"
     return Converted(title, chosen, config, {"network": variables}, side)

@@ -97,16 +97,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published state dict to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: None or its only one.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     side, variables = convert_checkpoint(state, config)
-    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{config.model.points} points")
+    chosen = choose_head(WEIGHTS, head, f"{config.model.points} points")
     return Converted(f"MobileFaceNet, {config.model.points} landmarks", chosen, config, {"network": variables}, side)

@@ -154,23 +154,14 @@ def convert_checkpoint(state: State) -> dict[str, tuple[nn.Module, dict]]:
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published state dict to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system, or they fit more than one head.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     networks = convert_checkpoint(state)
     for kind, name in (("E", "encoder"), ("G", "generator")):
         require(kind in networks, f"it has no {name}: no tensor's name begins with '{kind}.'")
     (encoder, encoding), (generator, decoding) = networks["E"], networks["G"]
     if decoding["params"]["structure_scale"]["kernel"].shape != (encoder.style_dims, encoder.structure_channels):
         raise UserError("its encoder and its generator do not belong together: their codes differ in size")
-    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{encoder.structure_channels} channels")
+    chosen = choose_head(WEIGHTS, head, f"{encoder.structure_channels} channels")
     recipes.published(config)
     if chosen.name == "hair_skin":
         recipes.helen(config)

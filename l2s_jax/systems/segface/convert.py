@@ -191,18 +191,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published state dict to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system, or they fit more than one head.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     published, variables = convert_checkpoint(state)
-    chosen = choose_head(WEIGHTS, published.heads, head, f"{published.classes} classes")
+    chosen = choose_head(WEIGHTS, head, f"{published.classes} classes", published.heads)
     recipes.published(config)
     config.model.backbone = published.backbone
     config.model.warp = "published" if chosen.name == "lapa" else "none"

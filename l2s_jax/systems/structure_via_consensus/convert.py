@@ -75,19 +75,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published state dict to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: the classes it predicts, a name of `WEIGHTS.heads`; None if the tensors determine it.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system, or they fit more than one head.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     module, variables = convert_checkpoint(state)
     require(module.classes == 3, f"this FaceOccNet has {module.classes} classes, the published ones 3")
-    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{module.classes} classes")
+    chosen = choose_head(WEIGHTS, head, f"{module.classes} classes")
     recipes.published(config)
     title = f"Structure via Consensus, FaceOccNet, {module.classes} classes"
     config.label_set, config.data.resize = chosen.label_set, RESIZE.name

@@ -15,7 +15,6 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
-from l2s_jax.models.discriminator import Discriminator
 from l2s_jax.models.stylegan2.generator import Generator
 from l2s_jax.models.stylegan2.mapping import Mapping as MappingNetwork
 from l2s_jax.models.stylegan2.synthesis import BUFFERS, TAPS, Synthesis
@@ -27,9 +26,7 @@ from l2s_jax.torch_weights.state_dict import (
     Rule,
     State,
     Target,
-    conv,
     convert,
-    dense_of_maps,
     flat,
     layer,
     leaf,
@@ -113,28 +110,7 @@ GENERATOR_RULES = (
 )
 
 
-def _biased(source: str, activation: str, target: Target) -> tuple[Rule, ...]:
-    """Return the rules of a convolution whose bias belongs to its activation; `source` is that of the weight."""
-    return leaf(rf"{source}\.weight", target, "kernel", conv), leaf(rf"{activation}\.bias", target, "bias")
-
-
-def _discriminator_rules(size: int) -> tuple[Rule, ...]:
-    def block(name: str) -> Target:
-        return lambda match: f"block_{size // 2 ** (int(match[1]) - 1)}/{name}"
-
-    return (
-        *_biased(r"convs\.0\.0", r"convs\.0\.1", "from_rgb"),
-        *_biased(r"convs\.(\d+)\.conv1\.0", r"convs\.(\d+)\.conv1\.1", block("conv_0")),
-        *_biased(r"convs\.(\d+)\.conv2\.1", r"convs\.(\d+)\.conv2\.2", block("conv_1")),
-        leaf(r"convs\.(\d+)\.skip\.1\.weight", block("skip"), "kernel", conv),
-        *_biased(r"final_conv\.0", r"final_conv\.1", "final_conv"),
-        *layer(r"final_linear\.0", "dense_0", dense_of_maps(4, 4)),
-        *layer(r"final_linear\.1", "dense_1"),
-    )
-
-
 GENERATOR_CONSTANTS = (Constant(r".*\.(blur|upsample)\.kernel", low_pass(4.0, (TAPS,))),)
-DISCRIMINATOR_CONSTANTS = (Constant(r".*\.(conv2|skip)\.0\.kernel", low_pass(1.0, (TAPS,))),)
 
 
 def convert_generator(state: State) -> ConvertedGenerator:
@@ -158,39 +134,11 @@ def convert_generator(state: State) -> ConvertedGenerator:
     return ConvertedGenerator(network, variables)
 
 
-def convert_discriminator(state: State) -> tuple[Discriminator, dict]:
-    """Convert a published discriminator of any size; return the module and its variables (float32 numpy).
-
-    Its groups are consecutive rows (layers/minibatch_deviation.py), four as published.
-
-    Raises:
-      UserError: the tensors are not those of such a network; the message names them.
-    """
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    blocks = len([name for name in shapes if re.fullmatch(r"convs\.\d+\.skip\.1\.weight", name)])
-    size = 4 * 2**blocks
-    first, last = _shape("convs.0.0.weight", 4, shapes)[0], _shape("final_conv.0.weight", 4, shapes)[0]
-    network = Discriminator(channel_base=first * size, max_width=last, group=4)
-    images = jax.ShapeDtypeStruct((network.group, size, size, 3), jnp.float32)
-    target = jax.eval_shape(network.init, jax.random.key(0), images)
-    rules = _discriminator_rules(size)
-    return network, convert(state, rules, DISCRIMINATOR_CONSTANTS, target, "published discriminator")
-
-
 def read(state: State, head: str | None, config: ConfigDict) -> Converted:
-    """Convert a published generator to a model of this system.
-
-    Args:
-      state: the tensors by name.
-      head: a name of `WEIGHTS.heads`, or None.
-      config: defaults of this system, unlocked; is edited to that of the published network, except `image_size`.
-
-    Raises:
-      UserError: the tensors are not weights of this system.
-    """
+    """Convert the authors' tensors, see `base.Reader`."""
     network, variables = convert_generator(state)
     synthesis = network.synthesis
-    chosen = choose_head(WEIGHTS, [each.name for each in WEIGHTS.heads], head, f"{synthesis.size} px")
+    chosen = choose_head(WEIGHTS, head, f"{synthesis.size} px")
     config.label_set = chosen.label_set
     model = config.model
     model.code, model.mapping_layers = network.mapping.code, network.mapping.layers
