@@ -4,6 +4,7 @@ import dataclasses
 import operator
 import zlib
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,19 +27,11 @@ class RandomSource:
       split: one of `SPLITS`.
     """
 
+    label_set: ClassVar[LabelSet] = CELEBAMASK  # there are no masks, but every source has a label set
+    licence: ClassVar[str] = OURS  # numbers take nothing from anybody
     count: int
     seed: int
     split: str
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return CELEBAMASK, although there are no masks: every source has one."""
-        return CELEBAMASK
-
-    @property
-    def licence(self) -> str:
-        """Return the licence of this project's own renderings: numbers take nothing from anybody."""
-        return OURS
 
     @property
     def names(self) -> Sequence[str]:

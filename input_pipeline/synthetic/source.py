@@ -4,6 +4,7 @@ import dataclasses
 import operator
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class SyntheticSource:
       UserError: count, size or people out of range, or an unknown split.
     """
 
+    label_set: ClassVar[LabelSet] = CELEBAMASK
+    licence: ClassVar[str] = OURS
     count: int
     size: int
     seed: int
@@ -55,16 +58,6 @@ class SyntheticSource:
         if self.split not in SPLITS and not _STREAM.fullmatch(self.split):
             hint = nearest(self.split, SPLITS, f"take {', '.join(SPLITS)}, or seed and a number, as in '?seed7'")
             raise UserError(f"'?{self.split}' is no stream of synthetic faces: {hint}")
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return CELEBAMASK."""
-        return CELEBAMASK
-
-    @property
-    def licence(self) -> str:
-        """Return the licence of this project's own renderings."""
-        return OURS
 
     @property
     def names(self) -> Sequence[str]:

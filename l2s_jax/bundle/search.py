@@ -79,13 +79,12 @@ def resolve(where: str | os.PathLike) -> Path:
     for found, name in models.items():
         if name == str(where):
             return found
+    fault = f"no model '{where}': {_way_out(str(where), list(models.values()))}"
     if os.path.isdir(path):
-        raise UserError(
-            f"'{where}' holds no model: neither {JSON_FILE} nor {WORKDIR_MODEL}/{JSON_FILE}; training exports one"
-        )
-    if os.path.exists(path):
-        raise UserError(f"'{where}' is not a model bundle; pass the folder that holds {JSON_FILE}")
-    raise UserError(f"no model '{where}': {_way_out(str(where), list(models.values()))}")
+        fault = f"'{where}' holds no model: neither {JSON_FILE} nor {WORKDIR_MODEL}/{JSON_FILE}; training exports one"
+    elif os.path.exists(path):
+        fault = f"'{where}' is not a model bundle; pass the folder that holds {JSON_FILE}"
+    raise UserError(fault)
 
 
 def _way_out(name: str, known: list[str]) -> str:

@@ -10,11 +10,11 @@ KIND:WHERE[?split], e.g. synthetic:200?test (200 procedural faces), folder:DIR?v
 paired by name), records:DIR?train (from `l2s data prepare`), or a layout: celebamask_hq:DIR?val"""
 
 
-def whole(least: int, what: str) -> Callable[[str], int]:
-    """Return the parser of integers from `least` (not negative) on; what is none of these is not `what`."""
+def whole(least: int, what: str, most: float = math.inf) -> Callable[[str], int]:
+    """Return the parser of integers from `least` (not negative) to `most`; what is none of these is not `what`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+        if not text.isdecimal() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
         return int(text)
 

@@ -27,17 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model that swaps parts (default: l2s-synthetic, which has seen drawings); 'none' leaves them out",
     )
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="(default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", metavar="N", type=_port, default=8000, help="0 takes a free one (default: 8000)")
+    port = arguments.whole(0, "a port, a number from 0 to 65535", most=65535)
+    parser.add_argument("--port", metavar="N", type=port, default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument(
         "--max-upload", metavar="MIB", type=arguments.natural, default=30, help="most MiB of a request (default: 30)"
     )
-
-
-def _port(text: str) -> int:
-    """Parse a port."""
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port, a number from 0 to 65535")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

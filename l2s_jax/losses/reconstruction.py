@@ -31,7 +31,7 @@ def region_images(image: jax.Array, masks: jax.Array) -> jax.Array:
     return image[:, None] * masks + BLACK * (1 - masks)
 
 
-def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum, *, where: jax.Array | None = None) -> jax.Array:
+def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum) -> jax.Array:
     """Compute the global mean of |x - y|.
 
     Args:
@@ -39,13 +39,10 @@ def l1(x: jax.Array, y: jax.Array, weight: jax.Array, psum: Psum, *, where: jax.
       y: the same shape.
       weight: [B], or more leading axes ([B, K] for single regions); 0 = absent.
       psum: sum over the devices.
-      where: further weights, on the leading axes of x (such as [B, H, W] for images); None = 1 everywhere.
 
     Returns:
       float32 scalar; 0 if all weights are 0.
     """
-    if where is not None:
-        weight = append_axes(weight, x.ndim) * append_axes(where, x.ndim)
     return global_mean(jnp.abs(x.astype(jnp.float32) - y.astype(jnp.float32)), weight, psum)
 
 

@@ -125,11 +125,9 @@ class _Parts:
     def _named(self, state: Mapping, name: str) -> dict:
         """Return a dict of the state, whose members are counted."""
         found = state.get(name, {})
-        if type(found) is not dict:
-            raise pickle.UnpicklingError(f"'{name}' of a network or module is no dict")
+        if type(found) is not dict or not all(type(key) is str and len(key) <= _MAX_NAME for key in found):
+            raise pickle.UnpicklingError(f"'{name}' of a network or module is no dict of names")
         self._count(len(found))
-        if not all(type(key) is str and len(key) <= _MAX_NAME for key in found):
-            raise pickle.UnpicklingError(f"'{name}' of a network or module is not by name")
         return found
 
     def _descend(self, depth: int) -> None:

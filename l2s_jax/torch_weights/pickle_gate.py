@@ -111,8 +111,9 @@ class Record:
       state: the attributes by name; None until they are known.
     """
 
-    def __init__(self, kind: str, state: dict | None = None):
-        self.kind, self.state = kind, state
+    def __init__(self, kind: str):
+        self.kind: str = kind
+        self.state: dict | None = None
 
     def build(self, state: object) -> None:
         """Take the attributes."""
@@ -338,9 +339,9 @@ class _Unpickler(pickle._Unpickler):
 
     def _module(self, meta: dict) -> Record:
         """Keep the attributes of a module and leave its source code alone."""
-        if type(meta) is not dict or type(meta.get("state")) is not dict:
-            raise pickle.UnpicklingError(f"the attributes of '{MODULE}' are not as its class writes them")
-        return Record(MODULE, meta["state"])
+        record = Record(MODULE)
+        record.build(meta.get("state") if type(meta) is dict else None)
+        return record
 
     def _counts(self, counts: dict) -> dict:
         """Return the content of a Counter, where a learning-rate schedule keeps its milestones."""

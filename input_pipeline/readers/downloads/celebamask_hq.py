@@ -11,7 +11,7 @@ ground truths differ, and scores - above all of necklace, earring, glasses and n
 
 import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -184,17 +184,13 @@ class CelebAMaskSplit:
       names, problems: see `RawSplit`.
     """
 
+    label_set: ClassVar[LabelSet] = CELEBAMASK
     root: epath.Path
     numbers: np.ndarray
     parts: np.ndarray
     order: tuple[str, ...]
     names: tuple[str, ...]
     problems: tuple[Problem, ...]
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return CELEBAMASK."""
-        return CELEBAMASK
 
     def image_path(self, index: int) -> epath.Path:
         """See `RawSplit`."""

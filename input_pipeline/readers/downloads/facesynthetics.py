@@ -11,6 +11,7 @@ are used unchanged; the data set does not say whether pixel centres are at .0 or
 
 import dataclasses
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from etils import epath
@@ -38,14 +39,10 @@ class FaceSyntheticsSplit:
       names, problems: see `RawSplit`.
     """
 
+    label_set: ClassVar[LabelSet] = FACESYNTHETICS
     root: epath.Path
     names: tuple[str, ...]
     problems: tuple[Problem, ...]
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Return FACESYNTHETICS."""
-        return FACESYNTHETICS
 
     def image_path(self, index: int) -> epath.Path:
         """See `RawSplit`."""

@@ -54,19 +54,16 @@ class LayoutSource:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Example:
-        return self._read(index, None)
+        return self.read_reduced(index)
 
-    def read_reduced(self, index: int, at_least: int) -> Example:
+    def read_reduced(self, index: int, at_least: int | None = None) -> Example:
         """See `types.read_reduced`; the mask keeps its size, the landmarks follow the image."""
-        return self._read(index, at_least)
+        path, landmarks = self.raw.image_path(index), self.raw.read_landmarks(index)
+        return assemble(path, self.raw.read_mask(index), landmarks, at_least=at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """See `types.read_mask`."""
         return self.raw.read_mask(index)
-
-    def _read(self, index: int, at_least: int | None) -> Example:
-        path, landmarks = self.raw.image_path(index), self.raw.read_landmarks(index)
-        return assemble(path, self.raw.read_mask(index), landmarks, at_least=at_least)
 
 
 def _first_of(problems: Sequence[Problem]) -> str:

@@ -75,11 +75,15 @@ class RecordsSource:
         return self._split.examples
 
     def __getitem__(self, index: int) -> Example:
-        return self._example(index, None)
+        return self.read_reduced(index)
 
-    def read_reduced(self, index: int, at_least: int) -> Example:
+    def read_reduced(self, index: int, at_least: int | None = None) -> Example:
         """See `types.read_reduced`; the mask keeps its size, the landmarks follow the image."""
-        return self._example(index, at_least)
+        record, where = self.read_record(index), self._where(index)
+        vectors = dict(record.vectors)
+        picture = Encoded(f"{record.name} in {where}", record.photo)
+        example = assemble(picture, self._mask(record, where), vectors.pop("landmarks", None), at_least=at_least)
+        return {**example, **vectors}
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """See `types.read_mask`."""
@@ -118,13 +122,6 @@ class RecordsSource:
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_readers": {}}
-
-    def _example(self, index: int, at_least: int | None) -> Example:
-        record, where = self.read_record(index), self._where(index)
-        vectors = dict(record.vectors)
-        picture = Encoded(f"{record.name} in {where}", record.photo)
-        example = assemble(picture, self._mask(record, where), vectors.pop("landmarks", None), at_least=at_least)
-        return {**example, **vectors}
 
     def _mask(self, record: message.Record, where: str) -> np.ndarray | None:
         if record.mask is None:

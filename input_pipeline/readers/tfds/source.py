@@ -70,11 +70,15 @@ class TfdsSource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Example:
-        return self._read(index, None)
+        return self.read_reduced(index)
 
-    def read_reduced(self, index: int, at_least: int) -> Example:
+    def read_reduced(self, index: int, at_least: int | None = None) -> Example:
         """See `types.read_reduced`."""
-        return self._read(index, at_least)
+        record = self.record(index)
+        landmarks = record.get("landmarks")
+        found = landmarks is not None and len(landmarks) > 0
+        image = Encoded(f"{self._place}[{index}] image", record["image"])
+        return assemble(image, self._mask_of(record, index), landmarks if found else None, at_least=at_least)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """See `types.read_mask`."""
@@ -96,13 +100,6 @@ class TfdsSource:
         """Return the face's own name if the data have one, else its number."""
         name = self.record(index).get("name")
         return name.decode("utf-8", "replace") if isinstance(name, bytes) else f"{index:06d}"
-
-    def _read(self, index: int, at_least: int | None) -> Example:
-        record = self.record(index)
-        landmarks = record.get("landmarks")
-        found = landmarks is not None and len(landmarks) > 0
-        image = Encoded(f"{self._place}[{index}] image", record["image"])
-        return assemble(image, self._mask_of(record, index), landmarks if found else None, at_least=at_least)
 
     def _mask_of(self, record: dict[str, Any], index: int) -> np.ndarray | None:
         if self._mask_feature is None:

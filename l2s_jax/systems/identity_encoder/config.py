@@ -32,10 +32,7 @@ def default_config() -> ConfigDict:
     config.loss.guard = "linear"  # beyond an angle of pi: linear | none, see losses/margin.py
     config.optim = ConfigDict()
     config.optim.network = optim.default_config()
-    config.optim.network.learning_rate = 2e-3
-    config.optim.network.warmup_steps = 50
-    config.optim.network.decay = "cosine"
-    config.optim.network.clip_norm = 1.0
+    config.optim.network.update(learning_rate=2e-3, warmup_steps=50, decay="cosine", clip_norm=1.0)
     config.optim.ema = 0.995  # decay of the running average that is exported; 0 = export the raw weights
     return config
 

@@ -43,12 +43,9 @@ def default_config() -> ConfigDict:
     config.loss.consensus = consensus_term.default_config()
     config.optim = ConfigDict()
     config.optim.network = optim.default_config()
-    config.optim.network.name = "adamw"
-    config.optim.network.learning_rate = 1e-3
-    config.optim.network.weight_decay = 5e-2
-    config.optim.network.warmup_steps = 100
-    config.optim.network.decay = "cosine"
-    config.optim.network.clip_norm = 1.0
+    config.optim.network.update(
+        name="adamw", learning_rate=1e-3, weight_decay=5e-2, warmup_steps=100, decay="cosine", clip_norm=1.0
+    )
     config.optim.stage_decay = 1.0  # learning rate of each backbone stage over that of the next stage; 1 = all equal
     config.optim.ema = 0.998  # decay of the running average that is exported; 0 = export the raw weights
     return config
@@ -81,10 +78,7 @@ def published(config: ConfigDict) -> ConfigDict:
     config.data.augment.update(OFF)
     config.loss.dice_present_only = False
     config.optim.network = optim.default_config()
-    config.optim.network.name = "adamw"
-    config.optim.network.learning_rate = 1e-4
-    config.optim.network.weight_decay = 1e-5
-    config.optim.network.decay_vectors = True
+    config.optim.network.update(name="adamw", learning_rate=1e-4, weight_decay=1e-5, decay_vectors=True)
     config.optim.ema = 0.0
     config.train.export = "last"
     config.data.resize = STRETCH.name

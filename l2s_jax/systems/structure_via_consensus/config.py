@@ -41,12 +41,9 @@ def default_config() -> ConfigDict:
     config.loss.consensus.blobs = "classes"
     config.optim = ConfigDict()
     config.optim.network = optim.default_config()
-    config.optim.network.name = "adamw"
-    config.optim.network.learning_rate = 1e-3
-    config.optim.network.weight_decay = 1e-2
-    config.optim.network.warmup_steps = 100
-    config.optim.network.decay = "cosine"
-    config.optim.network.clip_norm = 1.0
+    config.optim.network.update(
+        name="adamw", learning_rate=1e-3, weight_decay=1e-2, warmup_steps=100, decay="cosine", clip_norm=1.0
+    )
     config.optim.ema = 0.998  # decay of the running average that is exported; 0 = export the raw weights
     return config
 
