@@ -76,8 +76,8 @@ def face_square(example: Example, label_set: LabelSet) -> tuple[float, float, fl
 
 
 def _check_visible(low: np.ndarray, high: np.ndarray, example: Example) -> None:
-    if (high <= 0).any() or (low >= example["image"].shape[1::-1]).any():
-        raise UserError("the landmarks of a face lie outside of its picture: correct or remove them")
+    visible = (high > 0).all() and (low < example["image"].shape[1::-1]).all()
+    require(visible, "the landmarks of a face lie outside of its picture: correct or remove them")
 
 
 def _face_box(example: Example, label_set: LabelSet) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError, require
+from input_pipeline.errors import require
 from input_pipeline.types import Example
 
 Batch = dict[str, np.ndarray]
@@ -65,6 +65,6 @@ def local_batch(batch_size: int, process_count: int) -> int:
     Raises:
       UserError: the batch is not divisible by the number of processes.
     """
-    if batch_size < 1 or batch_size % process_count:
-        raise UserError(f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")
+    fits = batch_size >= 1 and batch_size % process_count == 0
+    require(fits, f"a batch of {batch_size} does not divide among {process_count} processes: choose a multiple")
     return batch_size // process_count

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input_pipeline import labels
-from input_pipeline.errors import UserError, lookup, require
+from input_pipeline.errors import lookup, require
 from input_pipeline.images.geometry import shrink
 from input_pipeline.labels import LabelSet
 from input_pipeline.selection import Selection, presence
@@ -152,11 +152,12 @@ class KnownPeople(View):
         Raises:
           UserError: the person's number is too large.
         """
-        if (person := int(example["identity"])) >= self.persons:
-            raise UserError(
-                f"a face shows person {person}, and the model tells {self.persons} people apart, numbered from 0: set "
-                f"model.persons above {person}"
-            )
+        person = int(example["identity"])
+        require(
+            person < self.persons,
+            f"a face shows person {person}, and the model tells {self.persons} people apart, numbered from 0: set "
+            f"model.persons above {person}",
+        )
         return example
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from input_pipeline.errors import UserError, lookup
+from input_pipeline.errors import lookup, require
 from input_pipeline.labels import CELEBAMASK, LabelSet
 from input_pipeline.licences import OURS
 from input_pipeline.types import Example, OpenOptions, numbered_names
@@ -64,8 +64,8 @@ def open_split(where: str, split: str, options: OpenOptions) -> RandomSource:
     Raises:
       UserError: it is not a number, or there is no such split.
     """
-    if not where.isascii() or not where.isdigit() or not 0 < int(where) <= MOST:
-        raise UserError(f"'{where}' is not a number of draws: write for example 'random:70000?train'")
+    fits = where.isascii() and where.isdigit() and 0 < int(where) <= MOST
+    require(fits, f"'{where}' is not a number of draws: write for example 'random:70000?train'")
     return RandomSource(
         int(where), options.seed, lookup(dict(zip(SPLITS, SPLITS, strict=True)), split or "train", "split")
     )

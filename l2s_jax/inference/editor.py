@@ -216,12 +216,12 @@ class Editor:
         index = self._slice(region)
         require(len(faces) >= 2, f"directions are found between 2 faces or more, not in {len(faces)}: give more photos")
         _check_count(count)
-        if count > len(faces) - 1:
-            raise UserError(f"{len(faces)} faces differ in {len(faces) - 1} directions at most, not in {count}")
+        most = len(faces) - 1
+        require(count <= most, f"{len(faces)} faces differ in {most} directions at most, not in {count}")
         samples = np.concatenate([np.asarray(self._half(self.encode_face(face), index, of)) for face in faces])
         found = codes.principal_directions(samples, count)
-        if not np.abs(found).reshape(count, -1).max(axis=1).min() > 1e-6 * np.abs(samples).max():
-            raise UserError(f"the faces differ in fewer than {count} directions of '{region}': give other photos")
+        differ = np.abs(found).reshape(count, -1).max(axis=1).min() > 1e-6 * np.abs(samples).max()
+        require(differ, f"the faces differ in fewer than {count} directions of '{region}': give other photos")
         return found
 
     def random_directions(self, target: Face, region: str, count: int, of: str, seed: int) -> np.ndarray:
@@ -300,8 +300,8 @@ class Editor:
         Raises:
           UserError: a region has no slice, or `feather` is not a whole number of 0 or more.
         """
-        if feather is not None and (not isinstance(feather, numbers.Integral) or feather < 0):
-            raise UserError(f"feather={feather!r} must be a whole number of pixels, 0 or more")
+        fits = feather is None or (isinstance(feather, numbers.Integral) and feather >= 0)
+        require(fits, f"feather={feather!r} must be a whole number of pixels, 0 or more")
         classes = [self.model.system.codec.classes[k] for k in self._slices(regions)]
         pixels = read(photo)
         before, old = self._seen(self.encode(pixels), classes)

@@ -79,8 +79,8 @@ class Parser:
             model = load_model(bundle.DEFAULT_PARSER if model is None else model)
         if model.system.predict is None:
             raise UserError(f"'{model.path}' is a model of '{model.system.name}', which does not segment faces")
-        if not isinstance(clean, numbers.Integral) or isinstance(clean, bool) or clean < 0:
-            raise UserError(f"clean={clean!r} must be a whole number of pixels, 0 or more")
+        fits = isinstance(clean, numbers.Integral) and not isinstance(clean, bool) and clean >= 0
+        require(fits, f"clean={clean!r} must be a whole number of pixels, 0 or more")
         require(crop in CROPS, f"crop='{crop}' is not one of {', '.join(CROPS)}")
         self.model = model
         self.clean = int(clean)

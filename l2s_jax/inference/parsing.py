@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from PIL import Image
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
 from l2s_jax.inference import annotations
 from l2s_jax.inference.closeup import Square
@@ -93,8 +93,8 @@ class Parsing:
           UserError: the image has another size.
         """
         pixels = self.image if image is None else read(image)
-        if pixels.shape[:2] != self.ids.shape:
-            raise UserError(f"the parsing is {self.ids.shape} and the picture {pixels.shape[:2]}: not the same photo")
+        size = pixels.shape[:2]
+        require(size == self.ids.shape, f"the parsing is {self.ids.shape} and the picture {size}: not the same photo")
         return Image.fromarray(overlays.overlay(pixels, self.ids, self.label_set))
 
     def cutout(self, *names: str, soft: bool = False, background: tuple[int, int, int] | None = None) -> Image.Image:

@@ -9,7 +9,7 @@ move a border.
 import numpy as np
 from PIL import Image
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.components import remove_islands
 from input_pipeline.images.resize_rules import ResizeRule
 from input_pipeline.types import Example
@@ -31,8 +31,8 @@ def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
       UserError: not a uint8 RGB image with at least one pixel, or landmarks that are not finite pairs of numbers.
     """
     image = face["image"]
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise UserError(f"an image must be uint8 [H, W, 3], this one is {image.dtype} {list(image.shape)}")
+    fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
+    require(fits, f"an image must be uint8 [H, W, 3], this one is {image.dtype} {list(image.shape)}")
     if "landmarks" in face:
         face = face | {"landmarks": _points(face["landmarks"])}
     square = rule.fit(face, side)
@@ -49,8 +49,8 @@ def _points(landmarks: np.ndarray) -> np.ndarray:
         points = np.asarray(landmarks)
     except ValueError as error:
         raise UserError("landmarks must be finite numbers [K, 2], these rows differ in length") from error
-    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu" or not np.isfinite(points).all():
-        raise UserError(f"landmarks must be finite numbers [K, 2], these are {points.dtype} {list(points.shape)}")
+    fits = points.ndim == 2 and points.shape[1] == 2 and points.dtype.kind in "fiu" and np.isfinite(points).all()
+    require(fits, f"landmarks must be finite numbers [K, 2], these are {points.dtype} {list(points.shape)}")
     return points.astype(np.float32)
 
 

@@ -120,8 +120,8 @@ def without_counters(state: State) -> State:
 
 def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: tuple[int, ...], title: str):
     message = f"{title}: tensor '{name}' of shape {tuple(tensor.shape)} cannot fill '{path}' of shape {shape}"
-    if not jax.dtypes.issubdtype(tensor.dtype, np.floating):
-        raise UserError(f"{title}: tensor '{name}' holds {tensor.dtype}, not the floating-point numbers of weights")
+    fits = jax.dtypes.issubdtype(tensor.dtype, np.floating)
+    require(fits, f"{title}: tensor '{name}' holds {tensor.dtype}, not the floating-point numbers of weights")
     try:
         with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite and are refused below
             array = np.asarray(layout(np.asarray(tensor)), np.float32)
@@ -129,15 +129,15 @@ def _laid_out(name: str, tensor: np.ndarray, layout: Layout, path: str, shape: t
         raise UserError(message) from error
     require(array.shape == shape, message)
     require(np.all(np.isfinite(array)), f"{title}: tensor '{name}' holds numbers that are not finite in float32")
-    if path.rpartition("/")[2] == "var" and np.any(array < 0):
-        raise UserError(f"{title}: tensor '{name}' holds a negative variance")
+    is_variance = path.rpartition("/")[2] == "var"
+    require(not is_variance or np.all(array >= 0), f"{title}: tensor '{name}' holds a negative variance")
     return array
 
 
 def _check_constant(name: str, tensor: np.ndarray, constant: Constant, title: str) -> None:
     expected = constant.expected(tuple(tensor.shape))
-    if expected.shape != tuple(tensor.shape) or not np.allclose(tensor, expected, rtol=0, atol=1e-6):
-        raise UserError(f"{title}: the fixed tensor '{name}' does not hold the value that this network is built on")
+    fits = expected.shape == tuple(tensor.shape) and np.allclose(tensor, expected, rtol=0, atol=1e-6)
+    require(fits, f"{title}: the fixed tensor '{name}' does not hold the value that this network is built on")
 
 
 def listing(names: Sequence[str]) -> str:

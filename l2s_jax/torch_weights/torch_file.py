@@ -79,8 +79,8 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def _check_place(path: Path) -> None:
     """Refuse what is no file (a pipe would make us wait for ever) and what no memory holds (a sparse file, say)."""
     facts = os.stat(path)
-    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
-        raise UserError(f"cannot read '{path}': it is a device or a pipe, not a file")
+    fits = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
+    require(fits, f"cannot read '{path}': it is a device or a pipe, not a file")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if facts.st_size > memory:
         sizes = f"{facts.st_size / 2**30:.0f} GiB of '{path}'"
@@ -127,10 +127,11 @@ class _Records:
         folder = next((f for f in folders if f"{f}data.pkl" in entries), None)
         require(folder is not None, f"'{path}' is a zip file, but not a PyTorch checkpoint")
         self._entries = {name.removeprefix(folder): entry for name, entry in entries.items()}
-        if sum(entry.file_size for entry in entries.values()) > path.stat().st_size:
-            raise UserError(f"'{path}' is damaged: its records claim to be larger than the file; {_AGAIN}")
-        if "byteorder" in self._entries and self._read("byteorder") != b"little":
-            raise UserError(f"'{path}' comes from a big-endian machine: save it again on a little-endian one")
+        claimed = sum(entry.file_size for entry in entries.values())
+        fits = claimed <= path.stat().st_size
+        require(fits, f"'{path}' is damaged: its records claim to be larger than the file; {_AGAIN}")
+        little = "byteorder" not in self._entries or self._read("byteorder") == b"little"
+        require(little, f"'{path}' comes from a big-endian machine: save it again on a little-endian one")
 
     def index(self) -> Span:
         """Return the pickle."""
@@ -153,8 +154,8 @@ class _Records:
         entry = self._entries.get(name)
         require(entry is not None, f"'{self._path}' is damaged: its record '{name[:80]}' is missing; {_AGAIN}")
         stored = entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
-        if not stored or entry.flag_bits & ~_HARMLESS_FLAGS:
-            raise UserError(f"'{self._path}' is not as PyTorch writes it: its record '{name}' is compressed")
+        plain = stored and not entry.flag_bits & ~_HARMLESS_FLAGS
+        require(plain, f"'{self._path}' is not as PyTorch writes it: its record '{name}' is compressed")
         return entry
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.readers.downloads.layout import RawSplit
 from input_pipeline.readers.records import schema
 
@@ -206,8 +206,8 @@ def check_folder(folder: Path) -> None:
     Hidden files do not count: locks, leftovers of a run that was killed before it wrote its plan, and files that file
     managers create.
     """
-    if not (folder / FILE).is_file() and not all(entry.name.startswith(".") for entry in folder.iterdir()):
-        raise UserError(f"the folder '{folder}' is not empty and holds no records: choose another --out")
+    fits = (folder / FILE).is_file() or all(entry.name.startswith(".") for entry in folder.iterdir())
+    require(fits, f"the folder '{folder}' is not empty and holds no records: choose another --out")
 
 
 def read(folder: Path) -> Plan | None:
@@ -222,6 +222,6 @@ def read(folder: Path) -> Plan | None:
     found = None
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = schema.parse(json.loads(path.read_bytes()), Plan)
-    if found is None or not all(part.shards for part in found.splits.values()):
-        raise UserError(f"'{path}' is damaged: delete the folder '{folder}' and begin again")
+    whole = found is not None and all(part.shards for part in found.splits.values())
+    require(whole, f"'{path}' is damaged: delete the folder '{folder}' and begin again")
     return found

@@ -19,7 +19,7 @@ from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from input_pipeline import files, labels, licences
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images.decode import Encoded, assemble, check_ids, read_mask
 from input_pipeline.specs import check_split
 from input_pipeline.types import Example, NamesOnAccess, OpenOptions
@@ -143,8 +143,8 @@ def _is_mask(feature: tfds.features.FeatureConnector | None) -> bool:
 
 def _ids(values: np.ndarray, name: str) -> np.ndarray:
     """Convert an array of ids [H, W] or [H, W, 1] to uint8 [H, W]."""
-    if values.dtype.kind not in "iu" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
-        raise UserError(f"'{name}' holds {values.dtype} values that are no class ids from 0 to 255")
+    fits = values.dtype.kind in "iu" and values.min(initial=0) >= 0 and values.max(initial=0) <= 255
+    require(fits, f"'{name}' holds {values.dtype} values that are no class ids from 0 to 255")
     return values.reshape(values.shape[:2]).astype(np.uint8)
 
 
