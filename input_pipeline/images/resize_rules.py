@@ -16,6 +16,7 @@ and does not enlarge smaller images), the third what the published SegFace netwo
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from input_pipeline.errors import lookup
 from input_pipeline.images.geometry import Box, fit_box, fit_square, resize
@@ -41,10 +42,6 @@ class ResizeRule:
     stretches: bool = False
 
 
-def _fit_bicubic(example: Example, side: int) -> Example:
-    return fit_square(example, side, Kernel.BICUBIC)
-
-
 def _stretch(example: Example, side: int) -> Example:
     return resize(example, side, side, Kernel.BICUBIC)
 
@@ -54,7 +51,7 @@ def _all_of_it(height: int, width: int, side: int) -> Box:
 
 
 PAD_SQUARE = ResizeRule("pad-square-bilinear", fit_square, fit_box)
-PAD_SQUARE_BICUBIC = ResizeRule("pad-square-bicubic", _fit_bicubic, fit_box)
+PAD_SQUARE_BICUBIC = ResizeRule("pad-square-bicubic", partial(fit_square, kernel=Kernel.BICUBIC), fit_box)
 STRETCH = ResizeRule("stretch-bicubic", _stretch, _all_of_it, stretches=True)
 RULES = {rule.name: rule for rule in (PAD_SQUARE, PAD_SQUARE_BICUBIC, STRETCH)}
 

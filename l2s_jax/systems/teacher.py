@@ -47,6 +47,11 @@ def open_teacher(open_model: OpenModel, where: str, label_set: LabelSet) -> Teac
     return jax.tree_util.Partial(teach, model.variables)
 
 
+def frozen_teacher(where: str, label_set: LabelSet, open_model: OpenModel) -> dict[str, Teacher]:
+    """Return the argument `teacher` of the steps that learn from one: with the first two bound, `System.frozen`."""
+    return {"teacher": open_teacher(open_model, where, label_set)}
+
+
 def _probabilities(model: TrainedModel, mapping: np.ndarray, variables: PyTree, batch: Batch) -> jax.Array:
     image, landmarks, side = batch["image"], batch.get("landmarks"), model.config.image_size
     if landmarks is not None:

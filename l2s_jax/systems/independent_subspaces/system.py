@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import require
-from input_pipeline.labels import IGNORE, LabelSet
+from input_pipeline.labels import IGNORE
 from l2s_jax.systems.sliced import autoencoder, networks
 from l2s_jax.systems.sliced.initial import with_model
 from l2s_jax.systems.sliced.networks import Networks
-from l2s_jax.systems.teacher import Teacher, open_teacher
-from l2s_jax.types import Axis, Batch, Metrics, OpenModel, System, TrainState
+from l2s_jax.systems.teacher import Teacher, frozen_teacher
+from l2s_jax.types import Axis, Batch, Metrics, System, TrainState
 
 
 def build(config: ConfigDict) -> System:
@@ -35,7 +35,7 @@ def build(config: ConfigDict) -> System:
     if where:
         shared["steps"] = {name: functools.partial(_learn_from, step) for name, step in shared["steps"].items()}
         shared["needs"] = tuple(name for name in shared["needs"] if name != "mask")
-        frozen = functools.partial(_open_teacher, where, built.label_set)
+        frozen = functools.partial(frozen_teacher, where, built.label_set)
     segmenters = autoencoder.segmenters(built)
     return System(
         name="independent_subspaces",
@@ -70,10 +70,6 @@ def build_networks(config: ConfigDict) -> Networks:
     )
     classes = tuple(range(len(label_set)))
     return Networks(**networks.modules(config, sizes), **networks.common(config, label_set, classes))
-
-
-def _open_teacher(where: str, label_set: LabelSet, open_model: OpenModel) -> dict[str, Teacher]:
-    return {"teacher": open_teacher(open_model, where, label_set)}
 
 
 def _learn_from(

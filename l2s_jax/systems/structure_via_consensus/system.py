@@ -15,7 +15,6 @@ from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import require
-from input_pipeline.labels import LabelSet
 from input_pipeline.loading.resolution_schedule import sides_by_field
 from l2s_jax import optim
 from l2s_jax.layers import dropout
@@ -24,8 +23,8 @@ from l2s_jax.losses import distillation, segmentation
 from l2s_jax.models.face_occ_net import FaceOccNet
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.structure_via_consensus.initial import with_model
-from l2s_jax.systems.teacher import Teacher, open_teacher
-from l2s_jax.types import Axis, Batch, Metrics, OpenModel, Prediction, PyTree, System, TrainState, step_rng
+from l2s_jax.systems.teacher import Teacher, frozen_teacher
+from l2s_jax.types import Axis, Batch, Metrics, Prediction, PyTree, System, TrainState, step_rng
 
 
 def build(config: ConfigDict) -> System:
@@ -42,7 +41,7 @@ def build(config: ConfigDict) -> System:
     step, frozen = functools.partial(_learn, network, optimiser, config), None
     if config.stage == "teacher":
         step = functools.partial(_learn_from, config, step)
-        frozen = functools.partial(_open_teacher, config.teacher.model, label_set)
+        frozen = functools.partial(frozen_teacher, config.teacher.model, label_set)
     return System(
         name="structure_via_consensus",
         label_set=label_set,
@@ -64,10 +63,6 @@ def _check(config: ConfigDict) -> None:
         require(side % 4 == 0 and side >= 20, f"{field}={side} must be a multiple of 4, at least 20")
     require(config.model.width % 2 == 0, f"model.width={config.model.width} must be an even number")
     consensus_term.check(config)
-
-
-def _open_teacher(where: str, label_set: LabelSet, open_model: OpenModel) -> dict[str, Teacher]:
-    return {"teacher": open_teacher(open_model, where, label_set)}
 
 
 def _learn_from(
