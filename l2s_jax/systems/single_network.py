@@ -1,18 +1,59 @@
 """Shared code of systems with one network and one optimiser: the first state, the training step, the export."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from ml_collections import ConfigDict
 
 from l2s_jax import optim
 from l2s_jax.layers.shared_batch import shared_batch
-from l2s_jax.types import Axis, Metrics, PyTree, TrainState
+from l2s_jax.types import Axis, Batch, Metrics, PyTree, TrainState
 
 NAME = "network"
 """Key of the network in every part of the state."""
+
+
+Terms = dict[str, jax.Array]
+"""Loss terms by name, scalars over the global batch."""
+
+
+def functions(
+    config: ConfigDict,
+    network: nn.Module,
+    terms: Callable[[PyTree, TrainState, Batch, Axis], tuple[Terms, PyTree]],
+    weights: Mapping[str, float],
+    *,
+    optimiser: optax.GradientTransformation | None = None,
+    step: str = "train",
+) -> dict:
+    """Return the arguments of `System` that all systems with one network share: state, training step and export.
+
+    Args:
+      config: its fields `image_size`, `train.steps`, `optim.network` and `optim.ema` (see `first_state`) count.
+      network: called with images [B, image_size, image_size, 3] and `train`.
+      terms: (variables of the network, state, batch, axis) -> (unweighted terms, collections that the forward pass
+        updates, such as batch statistics).
+      weights: factor of each term by its name.
+      optimiser: of the network's parameters; None = that of `optim.network`.
+      step: name of the training step.
+    """
+    if optimiser is None:
+        optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
+    ema = config.optim.ema
+
+    def train(state: TrainState, batch: Batch, axis: Axis) -> tuple[TrainState, Metrics]:
+        return train_step(lambda variables: terms(variables, state, batch, axis), weights, optimiser, ema, state, axis)
+
+    return {
+        "init": functools.partial(first_state, network, optimiser, config.image_size, ema),
+        "steps": {step: train},
+        "schedule": lambda number: (step,),
+        "variables": exported,
+    }
 
 
 def first_state(
@@ -40,10 +81,6 @@ def first_state(
         ema=average,
         opt_state={NAME: optimiser.init(params)},
     )
-
-
-Terms = dict[str, jax.Array]
-"""Loss terms by name, scalars over the global batch."""
 
 
 def train_step(

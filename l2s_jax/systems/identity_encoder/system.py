@@ -8,18 +8,16 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
-from l2s_jax import optim
 from l2s_jax.layers.unit_length import unit_length
 from l2s_jax.losses import margin
 from l2s_jax.models import recognition
 from l2s_jax.systems import single_network
 from l2s_jax.systems.identity_encoder import scores
 from l2s_jax.systems.initial import filled_network
-from l2s_jax.types import Axis, Batch, Metrics, PyTree, System, TrainState
+from l2s_jax.types import Axis, Batch, PyTree, System, TrainState
 
 NAME = single_network.NAME
 _ENCODER, _CENTRES = "encoder", "centres"
@@ -53,38 +51,27 @@ def build(config: ConfigDict) -> System:
     recognition.check(config.model, config.image_size)
     encoder = recognition.build_identity(config.model, jnp.dtype(config.precision.compute))
     network = Classified(encoder, config.model.persons)
-    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
+    weights = {"loss": 1.0, "accuracy": 0.0, "cosine": 0.0}
+    shared = single_network.functions(config, network, functools.partial(_terms, network, config), weights)
     return System(
         name="identity_encoder",
         label_set=labels.get(config.label_set),
-        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
-        steps={"train": functools.partial(_train, network, optimiser, config)},
-        schedule=lambda number: ("train",),
-        variables=_exported,
         scorer=scores.scorer(encoder, config.image_size),
         needs=("image", "identity"),
         persons=config.model.persons,
         init_from=functools.partial(_with_model, config) if config.model.init_from else None,
         learns_from=tuple(filter(None, (config.model.init_from,))),
+        **shared | {"variables": _exported},
     )
 
 
-def _train(
-    network: Classified,
-    optimiser: optax.GradientTransformation,
-    config: ConfigDict,
-    state: TrainState,
-    batch: Batch,
-    axis: Axis,
-) -> tuple[TrainState, Metrics]:
-    def terms(variables):
-        (embedding, centres), updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
-        rows = batch["identity"], batch["weight"], axis.psum
-        seen = margin.arcface(embedding, centres, *rows, **config.loss.to_dict())
-        return seen._asdict(), updated
-
-    weights = {"loss": 1.0, "accuracy": 0.0, "cosine": 0.0}
-    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
+def _terms(
+    network: Classified, config: ConfigDict, variables: PyTree, state: TrainState, batch: Batch, axis: Axis
+) -> tuple[dict[str, jax.Array], PyTree]:
+    del state  # nothing is random
+    (embedding, centres), updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
+    rows = batch["identity"], batch["weight"], axis.psum
+    return margin.arcface(embedding, centres, *rows, **config.loss.to_dict())._asdict(), updated
 
 
 def _exported(state: TrainState) -> dict[str, PyTree]:

@@ -3,20 +3,19 @@
 import functools
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import require
-from l2s_jax import optim
 from l2s_jax.losses import landmarks
 from l2s_jax.metrics.landmark_error import OUTER_EYES
 from l2s_jax.models import recognition
 from l2s_jax.systems import single_network
 from l2s_jax.systems.initial import filled_network
 from l2s_jax.systems.landmark_regressor import scores
-from l2s_jax.types import Axis, Batch, Metrics, System, TrainState
+from l2s_jax.types import Axis, Batch, PyTree, System, TrainState
 
 NAME = single_network.NAME
 
@@ -33,42 +32,31 @@ def build(config: ConfigDict) -> System:
     known = ", ".join(map(str, OUTER_EYES))
     require(model.points in OUTER_EYES, f"model.points={model.points} is no scheme with known eye corners: {known}")
     network = recognition.build_landmarks(model, jnp.dtype(config.precision.compute))
-    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
+    terms = functools.partial(_terms, network, config)
     return System(
         name="landmark_regressor",
         label_set=labels.get(config.label_set),
-        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
-        steps={"train": functools.partial(_train, network, optimiser, config)},
-        schedule=lambda number: ("train",),
-        variables=single_network.exported,
         scorer=scores.scorer(network, config.image_size),
         needs=("image", "landmarks"),
         points=model.points,
         init_from=functools.partial(_with_model, config) if model.init_from else None,
         learns_from=tuple(filter(None, (model.init_from,))),
+        **single_network.functions(config, network, terms, {config.loss.kind: 1.0}),
     )
 
 
-def _train(
-    network: nn.Module,
-    optimiser: optax.GradientTransformation,
-    config: ConfigDict,
-    state: TrainState,
-    batch: Batch,
-    axis: Axis,
-) -> tuple[TrainState, Metrics]:
+def _terms(
+    network: nn.Module, config: ConfigDict, variables: PyTree, state: TrainState, batch: Batch, axis: Axis
+) -> tuple[dict[str, jax.Array], PyTree]:
+    del state  # nothing is random
     loss, true = config.loss, batch["landmarks"] / batch["image"].shape[1]
-
-    def terms(variables):
-        outputs, updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
-        arrays = recognition.as_points(outputs), true, batch["weight"], axis.psum
-        if loss.kind == "wing":
-            value = landmarks.wing(*arrays, width=loss.width, curvature=loss.curvature)
-        else:
-            value = landmarks.mean_square(*arrays)
-        return {loss.kind: value}, updated
-
-    return single_network.train_step(terms, {loss.kind: 1.0}, optimiser, config.optim.ema, state, axis)
+    outputs, updated = network.apply(variables, batch["image"], train=True, mutable=["batch_stats"])
+    arrays = recognition.as_points(outputs), true, batch["weight"], axis.psum
+    if loss.kind == "wing":
+        value = landmarks.wing(*arrays, width=loss.width, curvature=loss.curvature)
+    else:
+        value = landmarks.mean_square(*arrays)
+    return {loss.kind: value}, updated
 
 
 def _with_model(config: ConfigDict, state: TrainState) -> TrainState:

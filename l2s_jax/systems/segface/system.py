@@ -24,7 +24,7 @@ from l2s_jax.models.segface import SegFace
 from l2s_jax.systems import consensus_term, single_network
 from l2s_jax.systems.segface.forward import build_network, forward
 from l2s_jax.systems.segface.initial import with_weights
-from l2s_jax.types import Axis, Batch, Metrics, Predict, Prediction, System, TrainState, step_rng
+from l2s_jax.types import Axis, Batch, Predict, Prediction, PyTree, System, TrainState, step_rng
 
 Warp = tanh_warp.Convention | None
 
@@ -45,19 +45,16 @@ def build(config: ConfigDict) -> System:
         f"model.mirror needs model.warp=none, not {config.model.warp}: landmarks have no mirror image",
     )
     optimiser = _optimiser(config, network)
-    class_weights = _class_weights(config.loss, len(label_set))
+    terms = functools.partial(_terms, network, warp, config, _class_weights(config.loss, len(label_set)))
     return System(
         name="segface",
         label_set=label_set,
-        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
-        steps={"train": functools.partial(_train, network, warp, optimiser, class_weights, config)},
-        schedule=lambda step: ("train",),
-        variables=single_network.exported,
         predict=_predict_mirrored(network, label_set) if config.model.mirror else _predict(network, warp),
         init_from=functools.partial(with_weights, config) if config.model.init_from else None,
         learns_from=(config.model.init_from,) if config.model.init_from else (),
         needs=("image", "mask", *(() if warp is None else ("landmarks",)), *consensus_term.needs(config)),
         any_size=True,
+        **single_network.functions(config, network, terms, consensus_term.weights(config.loss), optimiser=optimiser),
     )
 
 
@@ -97,37 +94,20 @@ def _class_weights(loss: ConfigDict, classes: int) -> np.ndarray | None:
     return np.asarray(weights / (shares * weights).sum(), np.float32)
 
 
-def _train(
+def _terms(
     network: SegFace,
     warp: Warp,
-    optimiser: optax.GradientTransformation,
-    class_weights: np.ndarray | None,
     config: ConfigDict,
+    class_weights: np.ndarray | None,
+    variables: PyTree,
     state: TrainState,
     batch: Batch,
     axis: Axis,
-) -> tuple[TrainState, Metrics]:
-    def terms(variables):
-        logits, updated = forward(
-            network,
-            warp,
-            variables,
-            batch["image"],
-            batch.get("landmarks"),
-            train=True,
-            rngs={dropout.RNG: step_rng(state, "train")},
-            mutable=["batch_stats"],
-        )
-        return _terms(config, class_weights, logits, batch, axis), updated
-
-    weights = consensus_term.weights(config.loss)
-    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
-
-
-def _terms(
-    config: ConfigDict, class_weights: np.ndarray | None, logits: jax.Array, batch: Batch, axis: Axis
-) -> dict[str, jax.Array]:
-    """Return the unweighted terms by the names of their weights."""
+) -> tuple[dict[str, jax.Array], PyTree]:
+    """Return the unweighted terms by the names of their weights, and the new batch statistics."""
+    rngs, landmarks = {dropout.RNG: step_rng(state, "train")}, batch.get("landmarks")
+    mode = {"train": True, "rngs": rngs, "mutable": ["batch_stats"]}
+    logits, updated = forward(network, warp, variables, batch["image"], landmarks, **mode)
     loss, mask, weight = config.loss, batch["mask"], batch["weight"]
     terms = {}
     if loss.cross_entropy:
@@ -141,7 +121,7 @@ def _terms(
     if loss.consensus.weight:
         terms["consensus"] = consensus_term.term(config, logits, batch, axis)
     require(terms, "no weight of config.loss is above 0: set loss.cross_entropy, loss.dice or loss.consensus.weight")
-    return terms
+    return terms, updated
 
 
 def _predict(network: SegFace, warp: Warp) -> Predict:

@@ -10,13 +10,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import require
 from input_pipeline.loading.resolution_schedule import sides_by_field
-from l2s_jax import optim
 from l2s_jax.layers import dropout
 from l2s_jax.layers.blobs import largest_blobs
 from l2s_jax.losses import distillation, segmentation
@@ -37,24 +35,21 @@ def build(config: ConfigDict) -> System:
     label_set = labels.get(config.label_set)
     dtype = jnp.dtype(config.precision.compute)
     network = FaceOccNet(len(label_set), config.model.width, config.model.dropout, dtype)
-    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
-    step, frozen = functools.partial(_learn, network, optimiser, config), None
+    terms, weights = functools.partial(_terms, network, config), consensus_term.weights(config.loss)
+    shared, frozen = single_network.functions(config, network, terms, weights, step=config.stage), None
     if config.stage == "teacher":
-        step = functools.partial(_learn_from, config, step)
+        shared["steps"] = {"teacher": functools.partial(_learn_from, config, shared["steps"]["teacher"])}
         frozen = functools.partial(frozen_teacher, config.teacher.model, label_set)
     return System(
         name="structure_via_consensus",
         label_set=label_set,
-        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
-        steps={config.stage: step},
-        schedule=lambda number: (config.stage,),
-        variables=single_network.exported,
         predict=functools.partial(_predict, network),
         init_from=functools.partial(with_model, config) if config.model.init_from else None,
         needs=("image", "mask", *consensus_term.needs(config)) if config.stage == "labels" else ("image",),
         any_size=True,
         frozen=frozen,
         learns_from=tuple(filter(None, (config.model.init_from, config.teacher.model if frozen else ""))),
+        **shared,
     )
 
 
@@ -94,25 +89,12 @@ def taught(config: ConfigDict, teacher: Teacher, batch: Batch) -> Batch:
     return {**batch, **said}
 
 
-def _learn(
-    network: FaceOccNet,
-    optimiser: optax.GradientTransformation,
-    config: ConfigDict,
-    state: TrainState,
-    batch: Batch,
-    axis: Axis,
-) -> tuple[TrainState, Metrics]:
-    def terms(variables):
-        rngs = {dropout.RNG: step_rng(state, config.stage)}
-        logits, updated = network.apply(variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"])
-        return _terms(config, logits, batch, axis), updated
-
-    weights = consensus_term.weights(config.loss)
-    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
-
-
-def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> dict[str, jax.Array]:
-    """Return the unweighted terms by the names of their weights."""
+def _terms(
+    network: FaceOccNet, config: ConfigDict, variables: PyTree, state: TrainState, batch: Batch, axis: Axis
+) -> tuple[dict[str, jax.Array], PyTree]:
+    """Return the unweighted terms by the names of their weights, and the new batch statistics."""
+    rngs = {dropout.RNG: step_rng(state, config.stage)}
+    logits, updated = network.apply(variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"])
     loss, arrays = config.loss, (logits, batch["mask"], batch["weight"], axis.psum)
     terms = {}
     if "probabilities" in batch:
@@ -130,7 +112,7 @@ def _terms(config: ConfigDict, logits: jax.Array, batch: Batch, axis: Axis) -> d
         f"with stage={config.stage} no weight of config.loss that counts is above 0: set loss.dice or "
         "loss.consensus.weight, or loss.cross_entropy for masks and hard labels, loss.divergence for soft ones",
     )
-    return terms
+    return terms, updated
 
 
 def _predict(
