@@ -102,8 +102,8 @@ def read_licence(path: epath.Path) -> str | None:
     stated = [content[key] for key in ("licence", "license") if isinstance(content, dict) and key in content]
     if not stated:
         return None
-    if not isinstance(stated[0], str) or not stated[0].strip():
-        raise UserError(f'\'{path}\' has a licence that is no text: write for example "licence": "CC0-1.0"')
+    fits = isinstance(stated[0], str) and stated[0].strip()
+    require(fits, f'\'{path}\' has a licence that is no text: write for example "licence": "CC0-1.0"')
     return licences.tidy(stated[0])
 
 
@@ -127,8 +127,8 @@ def from_json(content: object, source_name: str) -> LabelSet:
     """
     content = content if isinstance(content, dict) else {}
     name, classes, colors = content.get("name"), content.get("classes"), content.get("colors")
-    if not isinstance(classes, list) or not (colors is None or _is_list(colors, len(classes))):
-        raise UserError(f"'{source_name}' is damaged: its label set has no 'classes', or not one color for each class")
+    fits = isinstance(classes, list) and (colors is None or _is_list(colors, len(classes)))
+    require(fits, f"'{source_name}' is damaged: its label set has no 'classes', or not one color for each class")
     if colors is not None:
         return _custom(name, classes, colors, source_name)
     known = labels.get(name) if isinstance(name, str) else None

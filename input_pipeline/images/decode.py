@@ -17,7 +17,7 @@ from etils import epath
 from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, require
 from input_pipeline.images import heic
 from input_pipeline.images.color_profiles import to_srgb
 from input_pipeline.images.lossy import lossy_coding
@@ -196,8 +196,8 @@ def _upright_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.nda
 
 
 def _scaled_grey(values: np.ndarray, name: str) -> Image.Image:
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
-        raise UserError(f"{name} holds {values.dtype} values, which have no agreed white: save it with 8 or 16 bits")
+    fits = values.dtype.kind != "f" and values.min() >= 0 and values.max() <= 0xFFFF
+    require(fits, f"{name} holds {values.dtype} values, which have no agreed white: save it with 8 or 16 bits")
     grey = (values.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF
     return Image.fromarray(grey.astype(np.uint8))
 
@@ -283,11 +283,11 @@ def assemble(
     image, (height, width) = read_sized(picture, at_least=at_least)
     example = {"image": image}
     if mask is not None:
-        if not _same_view((height, width), mask.shape):
-            raise UserError(
-                f"the mask of '{name_of(picture)}' has {mask.shape[1]} x {mask.shape[0]} pixels, but the photo has "
-                f"{width} x {height}: they must be equal, or one a whole multiple of the other"
-            )
+        require(
+            _same_view((height, width), mask.shape),
+            f"the mask of '{name_of(picture)}' has {mask.shape[1]} x {mask.shape[0]} pixels, but the photo has "
+            f"{width} x {height}: they must be equal, or one a whole multiple of the other",
+        )
         example["mask"] = mask
     if landmarks is not None:
         reduction = np.divide(image.shape[1::-1], (width, height))
