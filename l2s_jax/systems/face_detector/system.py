@@ -8,9 +8,9 @@ import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
+from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
 from l2s_jax import optim
-from l2s_jax.schema import require
 from l2s_jax.systems import single_network
 from l2s_jax.systems.face_detector import portraits, scores, targets
 from l2s_jax.systems.face_detector.network import COARSEST, Detector
