@@ -40,7 +40,7 @@ class Event(NamedTuple):
     """Something that ends a run.
 
     Attributes:
-      what: "seed", "refusal", "mistake", "bug", or the name of a signal.
+      what: "seed", "code", "refusal", "mistake", "bug", or the name of a signal.
       victims: the processes that it happens to.
       codes: exit codes of both.
       lines: patterns of the last line of each; STEP stands for the step of the newest checkpoint.
@@ -53,6 +53,7 @@ class Event(NamedTuple):
 
 
 SEED = "seed is 1 here and 0 in process 0; start all with the same command .*"
+CODE = 'the code is "another" here and ".*" in process 0; start all with the same command and the same installation'
 LACKS, REFUSES = "the folder is not here", "a field is wrong"
 GONE = "l2s: process {} of 2 is gone; the same command resumes from step STEP"
 ANY = ".*"
@@ -68,6 +69,7 @@ def _told(victim: int, here: str, there: str) -> tuple[str, str]:
 
 EVENTS = {
     "process 1 has another seed": Event("seed", [1], (2, 2), _told(1, f"l2s: {SEED}", SEED)),
+    "process 1 has other code": Event("code", [1], (2, 2), _told(1, f"l2s: {CODE}", CODE)),
     "process 1 refuses its config": Event("refusal", [1], (2, 2), _told(1, f"l2s: {REFUSES}", REFUSES)),
     "process 0 lacks a folder": Event("mistake", [0], (2, 2), _told(0, f"l2s: {LACKS}", LACKS)),
     "process 1 lacks a folder": Event("mistake", [1], (2, 2), _told(1, f"l2s: {LACKS}", LACKS)),
@@ -108,6 +110,8 @@ def host(process: int, port: str, folder: str, name: str) -> int:
         if strike("refusal"):
             raise UserError(REFUSES)
         config.seed = int(strike("seed"))
+        if strike("code"):
+            hosts.code = lambda: "another"
         hosts.agree(config)
         if strike("mistake"):
             raise UserError(LACKS)

@@ -166,8 +166,9 @@ def local(path: Path) -> Path:
     Raises:
       UserError: an address (`gs://bucket/run`), which would silently create folders called `gs:` and `bucket`.
     """
-    if re.match(r"\w{2,}:/", os.fspath(path)):
-        raise UserError(f"'{path}' is no local folder: write to a disk, then copy it there")
+    if address := re.match(r"(\w{2,}):/+", os.fspath(path)):
+        place = f"{address[1]}://{os.fspath(path)[address.end() :]}"
+        raise UserError(f"'{place}' is not on this machine: use a local folder and copy it, or mount the bucket")
     return path
 
 

@@ -69,7 +69,7 @@ def resolve(where: str | os.PathLike) -> Path:
     Raises:
       UserError: there is none; the message names the nearest model.
     """
-    path = Path(os.path.expanduser(where))
+    path = files.local(Path(os.path.expanduser(where)))
     if path.name in (JSON_FILE, TENSOR_FILE) and os.path.isfile(path):
         path = path.parent
     for candidate in (path, path / WORKDIR_MODEL):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
+from input_pipeline import files
 from input_pipeline.errors import UserError, require
 from input_pipeline.images import decode, frames
 from input_pipeline.readers import photos
@@ -94,7 +95,7 @@ def check_any(listed: Listed, inputs: Sequence[Path]) -> None:
 
 def _is_folder(path: Path) -> bool:
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
+        return stat.S_ISDIR(os.stat(files.local(path)).st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"there is no photo or folder '{path}'") from error
     except OSError as error:

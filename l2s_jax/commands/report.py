@@ -7,6 +7,7 @@ examples:
 import argparse
 from pathlib import Path
 
+from input_pipeline import files
 from input_pipeline.errors import require
 from l2s_jax.commands import console
 
@@ -20,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Write WORKDIR/report.html and print its path."""
     from l2s_jax.report import html
 
+    files.local(args.workdir)
     require(args.workdir.is_dir(), f"there is no workdir '{args.workdir}'; `l2s train` and `l2s demo` make one")
     console.out().print(f"report: {console.escape(str(html.write_report(args.workdir)))}")
     return 0

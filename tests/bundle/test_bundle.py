@@ -363,7 +363,7 @@ def test_weights_that_are_not_finite_are_not_exported(saved):
     with pytest.raises(UserError, match="'parser/params/colour/bias' holds numbers that are not finite"):
         bundle.save(saved, broken, fake_system.meta())
     assert (saved / bundle.TENSOR_FILE).read_bytes() == before
-    with pytest.raises(UserError, match="'gs:/bucket/model' is no local folder"):
+    with pytest.raises(UserError, match="'gs://bucket/model' is not on this machine"):
         bundle.save("gs://bucket/model", fake_system.variables(), fake_system.meta())
 
 

@@ -103,7 +103,7 @@ def test_control_characters_do_not_reach_the_terminal(capsys, faces):
         (["faces", "--layout", "folder", "--jobs", "0"], "'0' is not a number above 0"),
         (
             ["faces", "--layout", "folder", "--out", "gs://bucket/records"],
-            "is no local folder: write to a disk",
+            "is not on this machine: use a local folder",
         ),
         (["faces", "--layout", "folder", "--out", "faces"], "lies in the source 'faces': choose another folder"),
         (["faces", "--layout", "folder", "--out", "faces/train/../new"], "lies in the source 'faces'"),

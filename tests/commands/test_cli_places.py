@@ -194,6 +194,30 @@ def test_names_that_no_system_takes_are_one_sentence(capsys, place, argv, name):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "--config", "tiny.json", "--workdir", "{bucket}"],
+        ["demo", "--workdir", "{bucket}"],
+        ["evaluate", "--model", "{bucket}", "--data", "folder:faces"],
+        ["evaluate", "--model", "tiny", "--data", "folder:faces", "--json", "{bucket}"],
+        ["parse", "photo.png", "--out", "{bucket}"],
+        ["parse", "{bucket}", "--out", "out"],
+        ["export", "tiny", "--format", "onnx", "--out", "{bucket}"],
+        ["report", "{bucket}"],
+        [*EDIT, "--source", "photo.png", "--out", "{bucket}"],
+        ["data", "prepare", "faces", "--layout", "folder", "--out", "{bucket}"],
+    ],
+    ids=" ".join,
+)
+def test_a_bucket_is_refused_with_the_way_out_and_makes_no_folder(capsys, place, argv):
+    code, _, err = l2s(capsys, *(word.format(bucket="gs://bucket/run") for word in argv))
+    shutil.rmtree(place / "out", ignore_errors=True)
+    wanted = "'gs://bucket/run' is not on this machine: use a local folder and copy it, or mount the bucket"
+    assert (code, err) == (2, f"l2s: {wanted}\n")
+    assert not [*place.glob("gs*")]
+
+
 def test_odd_names_of_models_reach_no_terminal(capsys, place):
     names = ["\x1b[2Jred", "a\nb", "[bold]", "\u202egpj", os.fsdecode(b"latin\xe9")]
     for name in names:

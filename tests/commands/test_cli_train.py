@@ -106,7 +106,7 @@ def test_one_training_at_a_time_works_in_a_workdir(place, capsys, tmp_path):
 def test_addresses_are_no_places_to_write(place, capsys, words):
     code, _, err = l2s(capsys, *words)
     assert code == 2
-    assert "is no local folder: write to a disk, then copy it there" in err
+    assert "is not on this machine: use a local folder and copy it, or mount the bucket" in err
     assert not (place / "gs:").exists()
 
 

@@ -1,6 +1,6 @@
 """How far a step on several devices is from the same step on one.
 
-    python -m tests.helpers.layouts [SYSTEM[:STEP] ...] [--devices 2 4 8]
+    python -m tests.helpers.layouts [SYSTEM[:STEP] ...] [--devices 2 4 8] [--float64]
 
 prints a table of every step of every system (a minute or two each on two free cores) on virtual devices, under jit,
 pmap, shard_map, and jit with the state stored in parts (fsdp). A cell is the largest difference of any gradient,
@@ -10,10 +10,15 @@ Steps do not return gradients, but Adam's first update stores them: the first mo
 
 A batch has 24 rows, so that 8 devices have an odd number each; the last five are padding, so that one of those devices
 has nothing else and another some of both.
+
+Sums in another order are rounded otherwise: in float32 a few cells are above 1e-5, where a gradient is a thousand times
+smaller than others or a least-squares solve makes much of it. `--float64` computes all in float64, where only a mistake
+could differ. Exit code 1 if a cell is above `LIMITS`.
 """
 
 import argparse
 import functools
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -21,6 +26,10 @@ if __name__ == "__main__":  # before JAX looks
     from tests.helpers import xla_flags
 
     xla_flags.set_up(devices=8)
+    if "--float64" in sys.argv:
+        from tests.helpers import float64
+
+        float64.set_up()
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +61,8 @@ WIDE = {"channel_base": 128, "max_width": 16}
 ZERO = 1e-4
 """Below this share of the largest number of all gradients (or statistics, or metrics), an array is little but rounding
 errors of what is zero in exact arithmetic (a bias or scale ahead of a norm), and counts relative to that number."""
+LIMITS = {False: 1e-3, True: 1e-10}
+"""Largest difference, in float32 and in float64."""
 WAYS = {"jit": (1, "jit"), "pmap": (1, "pmap"), "shard_map": (1, "shard_map"), "fsdp": (4, "jit")}
 """(most parts that the state is stored in, mode) of the columns of the table."""
 
@@ -68,7 +79,7 @@ def differences(case: str, step: str, wanted: list[tuple]) -> Iterator[float]:
       the difference of each layout, over gradients, running statistics and metrics.
     """
     system, frozen, batch = built(case)
-    state = parallel.init_state(system.init, jax.random.key(0), parallel.make_mesh("jit", 1, jax.devices()[:1]))
+    state = _wide(parallel.init_state(system.init, jax.random.key(0), parallel.make_mesh("jit", 1, jax.devices()[:1])))
     expected = after_one(system, step, frozen, state, batch, 1, 1, "jit")
     for layout in wanted:
         yield max(map(_difference, expected, after_one(system, step, frozen, state, batch, *layout)))
@@ -79,7 +90,13 @@ def built(case: str):
     """(system, its frozen arguments, a batch whose last rows are padding)."""
     parallel.FSDP_MIN_SIZE = 2**10  # tiny networks have no array that would be sharded otherwise
     system, frozen, batch = CASES[case]()
-    return system, frozen, batch | {"weight": (np.arange(ROWS) < ROWS - PADDING).astype(np.float32)}
+    batch = batch | {"weight": (np.arange(ROWS) < ROWS - PADDING).astype(np.float32)}
+    return system, _wide(frozen), _wide(batch)
+
+
+def _wide(tree):
+    """Let float32 be what JAX calls so, which is float64 after `float64.set_up`."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == np.float32 else leaf, tree)
 
 
 def after_one(system, name, frozen, state, batch, devices, fsdp, mode):
@@ -212,12 +229,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("steps", nargs="*", default=list(CASES), metavar="SYSTEM[:STEP]")
     parser.add_argument("--devices", nargs="+", type=int, default=[2, 4, 8])
+    parser.add_argument("--float64", action="store_true", help="compute in float64")
     args = parser.parse_args()
     columns = {
         f"{way} {devices}": (devices, min(parts, devices), mode)
         for way, (parts, mode) in WAYS.items()
         for devices in args.devices
     }
+    worst = 0.0
     print("| system: step |", " | ".join(columns), "|")
     print("|---" * (1 + len(columns)) + "|")
     for case, _, step in (asked.partition(":") for asked in args.steps):
@@ -225,8 +244,10 @@ def main():
             print(f"| {case}: {name} |", end="", flush=True)
             for difference in differences(case, name, list(columns.values())):
                 print(f" {difference:.0e} |", end="", flush=True)
+                worst = max(worst, difference)
             print()
+    return int(worst > LIMITS[args.float64])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -43,7 +43,7 @@ def test_a_name_that_no_file_can_have_is_refused_before_any_work(tmp_path, monke
 @pytest.mark.parametrize("path", ["gs://bucket/run", "gs:/run.json", "https://host/a/b", "hdfs:///a"])
 def test_addresses_are_no_places_to_write(tmp_path, monkeypatch, make, path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="is no local folder: write to a disk, then copy it there"):
+    with pytest.raises(UserError, match="is not on this machine: use a local folder and copy it, or mount"):
         make(Path(path))
     assert not list(tmp_path.iterdir())
 

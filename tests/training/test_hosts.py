@@ -1,9 +1,12 @@
 """What ends one of two processes ends both, soon and with one sentence."""
 
+import re
+
 import pytest
 
 from experiments import hosts
-from tests.helpers.two_hosts import Ended
+from l2s_jax.training import hosts as joining
+from tests.helpers.two_hosts import Ended, joined_run, run_both
 
 SEED = "process 1 has another seed"
 
@@ -17,6 +20,19 @@ def test_another_seed_is_refused_by_both(tmp_path):
 @pytest.mark.parametrize("name", [name for name in hosts.EVENTS if name != SEED])
 def test_both_end_as_one(tmp_path, name):
     assert hosts.faults(name, tmp_path, hosts.happen(name, tmp_path)) == []
+
+
+def host(process, port, workdir):
+    """Process 0 waits for three seconds; process 1 never comes."""
+    joining.JOIN_SECONDS = 3
+    return 0 if process == 1 else joined_run(process, port, workdir, lambda: 0)
+
+
+@pytest.mark.slow
+def test_who_waits_in_vain_says_so(tmp_path):
+    codes, (waiting, _) = run_both(__name__, tmp_path)
+    assert codes == [2, 0]
+    assert re.search(r"\nl2s: not all processes came to 127.0.0.1:\d+ within 3 seconds; start them all\n$", waiting)
 
 
 def test_other_ends_are_noticed(tmp_path):
