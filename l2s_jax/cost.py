@@ -111,6 +111,14 @@ def _products(eqn: JaxprEqn) -> list[Product]:
     return [product for program in inner for product in program]
 
 
+def equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
+    """Yield every equation of a program and of the programs inside it, each once, however often it runs."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in _subprograms(eqn.params):
+            yield from equations(inner)
+
+
 def parameters(tree: PyTree) -> int:
     """Count the elements of all arrays (or shapes) of a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

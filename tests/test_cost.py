@@ -76,6 +76,14 @@ def test_products_are_counted_wherever_they_are():
     assert products(lambda a: jnp.einsum("bij,bkj->bik", a, a), jax.ShapeDtypeStruct((2, 3, 5), jnp.float32)) == 180
 
 
+def test_equations_are_found_once_wherever_they_are():
+    def looped(a, square):
+        return jax.lax.scan(lambda a, _: (jax.jit(jnp.sin)(a @ square), None), a, length=5)[0] + 1
+
+    names = [eqn.primitive.name for eqn in cost.equations(jax.jit(looped).trace(A, SQUARE).jaxpr.jaxpr)]
+    assert [names.count(name) for name in ("scan", "dot_general", "sin", "add")] == [1, 1, 1, 1]
+
+
 def test_the_traffic_of_products():
     row = jax.ShapeDtypeStruct((128, 128), jnp.bfloat16)
 
