@@ -50,13 +50,15 @@ def measure(
 ) -> tuple[list[Measurement], list[str]]:
     """Measure in the given order; with a budget, a program begins only if one as long as the longest so far still fits.
 
+    A program for which the device has too little memory is left out, and the others go on.
+
     Args:
       subjects: from `subjects.subjects`.
       plan: see there.
       tell: called with the name of each program before it is compiled.
 
     Returns:
-      the measurements, and the names of programs for which there was no time.
+      the measurements, and the names of programs that were left out, each with the reason.
     """
     started, longest, done, left_out = time.monotonic(), 0.0, [], []
     for subject in subjects:
@@ -64,10 +66,16 @@ def measure(
         for name, job in jobs.all():
             begun = time.monotonic()
             if plan.budget is not None and begun - started + longest > plan.budget:
-                left_out.append(f"{subject}: {name}")
+                left_out.append(f"{subject}: {name} (no time)")
                 continue
             tell(f"{subject}: {name}")
-            done += job()
+            try:
+                done += job()
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                left_out.append(f"{subject}: {name} (no memory)")
+                jobs.forget()
             longest = max(longest, time.monotonic() - begun)
     return done, left_out
 
@@ -91,6 +99,10 @@ class _Jobs:
                 yield f"step {name}", functools.partial(self._train, name)
             yield "training", self._loop
 
+    def forget(self) -> None:
+        """Let the weights be drawn anew: a step that failed has taken them."""
+        vars(self).pop("_state", None)
+
     @functools.cached_property
     def _ceiling(self) -> float:
         return ceiling(self._config.precision.compute, min(self._plan.seconds, 0.5))
@@ -112,7 +124,7 @@ class _Jobs:
         seconds = time.perf_counter() - began
         times = timed(lambda number: compiled(variables, inputs[number % 2]), self._plan.seconds, self._plan.fewest)
         flops = cost.product_flops(traced.jaxpr.jaxpr)
-        return [self._measurement(program.name, rows, seconds, times, flops, _peak_bytes(compiled))]
+        return [self._measurement(program.name, rows, seconds, times, flops, peak_bytes(compiled))]
 
     def _train(self, name: str) -> list[Measurement]:
         rows = self._config.data.batch_size
@@ -128,7 +140,7 @@ class _Jobs:
 
         times = timed(call, self._plan.seconds, self._plan.fewest)
         self._steps[name] = functools.partial(compiled, step.frozen), float(np.median(times)), flops
-        return [self._measurement(f"step {name}", rows, seconds, times, flops, _peak_bytes(compiled))]
+        return [self._measurement(f"step {name}", rows, seconds, times, flops, peak_bytes(compiled))]
 
     def _loop(self) -> list[Measurement]:
         """Run the schedule from the first batch on, for about the planned time; nothing without data or a step."""
@@ -192,7 +204,8 @@ class _Jobs:
         )
 
 
-def _peak_bytes(compiled: jax.stages.Compiled) -> int:
+def peak_bytes(compiled: jax.stages.Compiled) -> int:
+    """Return the bytes of arguments, results and temporary arrays on one device; what is donated counts once."""
     used = compiled.memory_analysis()
     if used is None:
         return 0

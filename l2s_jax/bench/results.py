@@ -72,7 +72,7 @@ class Result(NamedTuple):
       device: `jax.Device.device_kind`.
       devices: how many of them shared the batch of a training step.
       measurements: in the order in which they were made.
-      left_out: names of programs for which there was no time.
+      left_out: names of programs that were not measured, each with the reason.
     """
 
     device: str

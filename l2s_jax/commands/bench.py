@@ -11,6 +11,7 @@ examples:
 """
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the tables, write `args.json`."""
+    began = time.monotonic()
     import jax
 
     from input_pipeline import files
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         files.writable_file(args.json)
     jax.config.update("jax_enable_compilation_cache", False)  # compilation is measured, too
-    plan = Plan(args.batches, args.seconds, training=not args.inference, budget=args.budget)
+    plan = Plan(args.batches, args.seconds, training=not args.inference)
     if args.quick:
         plan = plan._replace(batches=(1,), seconds=0.0, fewest=1, training=False)
         args.sizes, args.backbones = args.sizes or (64,), args.backbones or ("mini",)
@@ -66,11 +68,13 @@ def run(args: argparse.Namespace) -> int:
     chosen = subjects(args.systems, args.backbones, args.config, args.sizes, args.precisions, batch=max(args.batches))
     screen = console.out()
     progress = console.errors(screen)
+    if args.budget is not None:  # for everything: importing JAX and building the systems have taken some of it
+        plan = plan._replace(budget=args.budget - (time.monotonic() - began))
     done, left_out = measure(chosen, plan, lambda name: progress.print(f"[dim]{name} ...[/]", soft_wrap=True))
     result = results.Result(jax.devices()[0].device_kind, jax.device_count(), done, left_out)
-    screen.print(_table(result))
+    screen.print(table(result))
     if left_out:
-        screen.print(f"\nno time for {len(left_out)} programs: {'; '.join(left_out)}", soft_wrap=True)
+        screen.print(f"\nleft out {len(left_out)} programs: {'; '.join(left_out)}", soft_wrap=True, markup=False)
     if args.json:
         results.save(result, args.json)
     if old:
@@ -100,7 +104,8 @@ def _names() -> tuple[str, ...]:
     return systems.names()
 
 
-def _table(result: "Result") -> "Table":
+def table(result: "Result") -> "Table":
+    """Make the table of a result, a row for each program."""
     from l2s_jax.peaks import peak
 
     several = f"{result.devices} x " if result.devices > 1 else ""

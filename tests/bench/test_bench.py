@@ -3,11 +3,15 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from l2s_jax import cli
 from l2s_jax.bench import results
+from l2s_jax.bench.measure import Plan, measure
 from l2s_jax.bench.results import Measurement, Result
+from l2s_jax.bench.subjects import subjects
 from l2s_jax.bench.timing import timed
 from l2s_jax.peaks import PEAKS
 from tests.helpers import fake_system
@@ -69,8 +73,22 @@ def test_a_run_its_file_and_the_ratios_to_it(place, capsys, monkeypatch):
 def test_a_budget_says_what_it_left_out(place, capsys):
     code, out, _ = bench(capsys, "--config", place / "tiny.json", "--budget", 0, "--json", place / "none.json")
     assert code == 0
-    assert "no time for 7 programs: tiny, 16 px, float32: parse, batch 1; " in out
+    assert "left out 7 programs: tiny, 16 px, float32: parse, batch 1 (no time); " in out
     assert len(results.load(place / "none.json").left_out) == 7
+
+
+def test_what_does_not_fit_into_memory_is_left_out_and_the_rest_goes_on(place):
+    (subject,) = subjects(config_names=(str(place / "tiny.json"),), batch=2)
+
+    def too_large(state, batch, axis):
+        rows = jax.lax.map(lambda number: jax.random.normal(jax.random.key(number), (2**22,)), jnp.arange(2**22))
+        return state, {"loss": jax.lax.sort(rows, dimension=0).sum()}
+
+    steps = subject.system.steps | {"g": too_large}
+    subject = subject._replace(system=dataclasses.replace(subject.system, steps=steps))
+    done, left_out = measure([subject], Plan((1,), 0.0, fewest=1), lambda name: None)
+    assert left_out == ["tiny, 16 px, float32: step g (no memory)"]
+    assert [one.program for one in done] == ["parse", "reconstruct", "step r1"]
 
 
 def test_ratios_by_hand():
