@@ -91,8 +91,13 @@ class Prediction(struct.PyTreeNode):
 
     @property
     def labels(self) -> jax.Array:
-        """Return the most probable class of each pixel, int32 [B, H, W]."""
-        return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
+        """Return the most probable class of each pixel, the first of equals, int32 [B, H, W]."""
+        # On CPUs argmax is a slow loop over the classes of each pixel; this is one over pixels, with vectors.
+        most, labels = self.logits[..., 0], jnp.zeros(self.logits.shape[:-1], jnp.int32)
+        for k in range(1, self.logits.shape[-1]):
+            more = self.logits[..., k] > most
+            most, labels = jnp.where(more, self.logits[..., k], most), jnp.where(more, k, labels)
+        return labels
 
 
 class Predict(Protocol):
