@@ -12,7 +12,14 @@ BAND = 1.5
 """Factor by which versions of XLA may differ in what they make of a program."""
 
 
-@pytest.mark.parametrize("case", costs.CONFIGS | costs.INFERENCE)
+LONG = ("latents2segments", "id_disentanglement")
+"""Systems with many steps: tracing them takes as long as all others together."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in costs.CONFIGS | costs.INFERENCE],
+)
 def test_programs_cost_what_they_did(case):
     found, moved = costs.costs(case), []
     assert found.keys() == EXPECTED[case].keys()
