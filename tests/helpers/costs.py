@@ -20,8 +20,9 @@ import jax
 
 from l2s_jax import cost, systems
 from l2s_jax.bench.programs import batch, programs
-from l2s_jax.types import GLOBAL_VIEW
+from l2s_jax.types import GLOBAL_VIEW, unpacked
 from tests.helpers import (
+    tiny_detector,
     tiny_identity,
     tiny_l2s,
     tiny_recognition,
@@ -42,6 +43,7 @@ CONFIGS = {
     "segface": functools.partial(tiny_segface.config, model__backbone="tiny_mini", model__pyramid=(8, 8, 8)),
     "structure_via_consensus": tiny_svc.config,
     "stylegan2": tiny_stylegan2.config,
+    "face_detector": tiny_detector.config,
     "identity_encoder": functools.partial(tiny_recognition.config, "identity_encoder"),
     "landmark_regressor": functools.partial(tiny_recognition.config, "landmark_regressor"),
     "id_disentanglement": functools.partial(tiny_identity.config, schedule__adversarial_every=0),
@@ -62,7 +64,7 @@ def traces(case: str) -> Iterator[tuple[str, jax.stages.Traced]]:
     config = (CONFIGS | INFERENCE)[case]()
     system = systems.build(config)
     state = jax.eval_shape(system.init, jax.random.key(0))
-    arrays = batch(system, ROWS, config.image_size, 0)
+    arrays = unpacked(batch(system, ROWS, config.image_size, 0))
     for name, step in system.steps.items() if case in CONFIGS else ():
         yield f"step {name}", jax.jit(functools.partial(step, axis=GLOBAL_VIEW)).trace(state, arrays)
     variables = jax.eval_shape(system.variables, state)
