@@ -1,13 +1,13 @@
 """How time and memory grow with resolution, batch, number of classes, backbone and devices.
 
-    python experiments/bench/growth.py resolution --json growth/resolution.json
-    python experiments/bench/growth.py batch --json growth/batch.json
+    python experiments/bench/growth.py resolution --json growth/resolution.json  # and batch, classes, backbone
     XLA_FLAGS=--xla_force_host_platform_device_count=2 python experiments/bench/growth.py devices --json growth/2.json
     python experiments/bench/growth.py --plot growth/*.json --out docs/images/growth.png
 
-Each file holds points of one axis; files of the same axis are put together. The plot fits `time ~ x ** exponent` to
-each line, and the same to its arithmetic: what grows faster than its arithmetic is worth a look. `devices` trains the
-same batch on as many devices as there are; virtual ones of a CPU share its cores.
+Each call takes one to three minutes of two cores. Each file holds points of one axis; files of the same axis are put
+together. The plot fits `time ~ x ** exponent` to each line, and the same to its arithmetic: what grows faster than its
+arithmetic is worth a look. `devices` trains the same batch on as many devices as there are; virtual ones of a CPU share
+its cores.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import jax
 import matplotlib
 import numpy as np
 
-from input_pipeline import files
+from input_pipeline import files, labels
 from l2s_jax import systems
 from l2s_jax.bench.measure import Plan, measure
 from l2s_jax.bench.results import Measurement
@@ -35,53 +35,61 @@ Point = tuple[str, float, Measurement]
 """Name of the line, place on the axis, measurement."""
 
 
-def segface(size: int, **changes) -> Subject:
-    """Return SegFace with its smallest backbone, or another `backbone`, for another `label_set`."""
-    (subject,) = subjects(("segface",), (changes.pop("backbone", "mini"),), sizes=(size,), batch=8)
-    config = subject.config
-    with config.unlocked():
-        config.update(changes)
-    return subject._replace(system=systems.build(config))
+def segface(size: int, backbone: str = "mini", label_set: str = "celebamask", batch: int = 8) -> Subject:
+    """Return SegFace, by default with its smallest backbone of class tokens."""
+    (subject,) = subjects(("segface",), (backbone,), sizes=(size,), batch=batch)
+    return _for_labels(subject, label_set)
 
 
-def l2s(size: int) -> Subject:
-    """Return Latents2Segments with its default networks."""
+def l2s(size: int, label_set: str = "l2s_regions") -> Subject:
+    """Return Latents2Segments, which parses from decodes and with the light head and does nothing else."""
     (subject,) = subjects(("latents2segments",), sizes=(size,), batch=8)
-    return subject
+    with subject.config.unlocked():
+        subject.config.model.slices = (6,) * len(labels.get(label_set))
+    subject = _for_labels(subject, label_set)
+    ways = {name: subject.system.segmenters[name] for name in ("decodes", "light")}
+    return subject._replace(system=dataclasses.replace(subject.system, segmenters=ways, codec=None))
+
+
+def _for_labels(subject: Subject, label_set: str) -> Subject:
+    with subject.config.unlocked():
+        subject.config.label_set = label_set
+    return subject._replace(system=systems.build(subject.config))
 
 
 def points(axis: str, seconds: float) -> Iterator[Point]:
     """Measure the lines of an axis."""
-    one = Plan((1,), seconds, training=False)
-    if axis == "resolution":
-        for name, make, sizes in (("SegFace", segface, (64, 128, 256, 512)), ("L2S", l2s, (64, 128, 256))):
-            for size in sizes:
-                yield from _of((name, size), make(size), one)
-    elif axis == "batch":
-        for found in _measured(segface(128), one._replace(batches=(1, 2, 4, 8, 16))):
-            yield "SegFace", found.batch, found
-    elif axis == "classes":
-        for name in LABEL_SETS:
-            subject = segface(128, label_set=name)
-            yield from _of(("SegFace", len(subject.system.label_set)), subject, one)
-    elif axis == "backbone":
-        for name in BACKBONES:
-            for found in _measured(segface(128, backbone=name), one):
-                yield "SegFace, ConvNeXt", found.flops / 1e9, found
-    else:
-        for found in _measured(segface(64), one._replace(batches=(), training=True)):
-            if found.program.startswith("step"):
-                yield "SegFace, step", jax.device_count(), found
+    parse = Plan((1,), seconds, training=False)
+    train = Plan((), seconds)
+    match axis:
+        case "resolution":
+            for size in (64, 128, 256, 512):
+                yield from _measured("SegFace", size, segface(size), parse)
+            for size in (64, 128, 256):
+                yield from _measured("SegFace", size, segface(size, batch=4), train)
+                yield from _measured("L2S", size, l2s(size), parse)
+        case "batch":
+            for rows in (1, 2, 4, 8, 16):
+                yield from _measured("SegFace", rows, segface(128), parse._replace(batches=(rows,)))
+            for rows in (2, 4, 8):
+                yield from _measured("SegFace", rows, segface(128, batch=rows), train)
+        case "classes":
+            for name in LABEL_SETS:
+                count = len(labels.get(name))
+                yield from _measured("SegFace", count, segface(128, label_set=name), parse)
+                yield from _measured("L2S", count, l2s(64, name), parse)
+        case "backbone":
+            for name in BACKBONES:
+                for _, _, found in _measured("", 0, segface(128, name), parse):
+                    yield "SegFace with ConvNeXt", found.flops / 1e9, found
+        case "devices":
+            yield from _measured("SegFace", jax.device_count(), segface(64), train)
 
 
-def _of(place: tuple[str, float], subject: Subject, plan: Plan) -> Iterator[Point]:
-    for found in _measured(subject, plan):
-        if found.program in ("parse", "parse by light"):
-            yield f"{place[0]}, {found.program}", place[1], found
-
-
-def _measured(subject: Subject, plan: Plan) -> list[Measurement]:
-    return measure([subject], plan, print)[0]
+def _measured(name: str, place: float, subject: Subject, plan: Plan) -> Iterator[Point]:
+    for found in measure([subject], plan, print)[0]:
+        if found.program != "training":
+            yield f"{name}: {found.program}", place, found
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float:
@@ -90,7 +98,7 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def plot(sources: Sequence[Path], out: Path) -> None:
-    """Draw time over arithmetic's growth, a panel for each axis, and print the exponents."""
+    """Draw the time of a call, a panel for each axis; print the exponents, fitted to all points and to the last two."""
     matplotlib.use("agg")
     from matplotlib import pyplot
 
@@ -99,18 +107,24 @@ def plot(sources: Sequence[Path], out: Path) -> None:
         content = json.loads(source.read_text())
         for name, x, row in content["points"]:
             lines[content["axis"]][name].append((x, Measurement(**row)))
-    figure, panels = pyplot.subplots(1, len(lines), figsize=(3.2 * len(lines), 3), squeeze=False, layout="constrained")
-    print("| axis | line | time | operations | memory |\n|---|---|---|---|---|")
-    for panel, (axis, named) in zip(panels[0], lines.items(), strict=True):
-        for name, found in named.items():
+    names = [axis for axis in AXES if axis in lines]
+    figure, panels = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False, layout="constrained")
+    print("| axis | line | from .. to | time | operations | memory | time, end | operations, end |")
+    print("|---|---|---|---|---|---|---|---|")
+    for panel, axis in zip(panels[0], names, strict=True):
+        for name, found in lines[axis].items():
+            if len(found) < 2:
+                continue
             found.sort(key=lambda point: point[0])
             x, rows = zip(*found, strict=True)
-            columns = [[row.best_s for row in rows], [row.flops for row in rows], [row.peak_bytes for row in rows]]
-            time, *others = (exponent(x, column) for column in columns)
-            print(f"| {axis} | {name} | {time:.2f} | " + " | ".join(f"{value:.2f}" for value in others) + " |")
-            panel.loglog(x, columns[0], "o-", markersize=4, label=f"{name}: {time:.2f}")
+            seconds, flops = [row.median_s for row in rows], [row.flops for row in rows]
+            memory = [row.peak_bytes for row in rows]
+            fits = [exponent(x, column) for column in (seconds, flops, memory)]
+            fits += [exponent(x[-2:], column[-2:]) for column in (seconds, flops)]
+            print(f"| {axis} | {name} | {x[0]:.3g} .. {x[-1]:.3g} |", " | ".join(f"{fit:.2f}" for fit in fits), "|")
+            panel.loglog(x, seconds, "o-", markersize=4, label=f"{name}: {fits[0]:.2f}")
         panel.set_xlabel("GFLOP of a call" if axis == "backbone" else axis)
-        panel.legend(fontsize=7, title="exponent of time", title_fontsize=7)
+        panel.legend(fontsize=6, title="exponent of time", title_fontsize=7)
     panels[0][0].set_ylabel("seconds of a call")
     files.writable_file(out)
     figure.savefig(out, dpi=90)
@@ -119,7 +133,7 @@ def plot(sources: Sequence[Path], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("axis", nargs="?", choices=AXES)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each program (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each program (%(default)s)")
     parser.add_argument("--json", type=Path, help="write the points here")
     parser.add_argument("--plot", type=Path, nargs="+", default=[], help="files of points to draw")
     parser.add_argument("--out", type=Path, default=Path("growth.png"), help="the picture (%(default)s)")
@@ -127,10 +141,10 @@ def main() -> None:
     if args.plot:
         plot(args.plot, args.out)
     if args.axis:
-        found = [(name, x, dataclasses.asdict(one)) for name, x, one in points(args.axis, args.seconds)]
-        files.replace_json(
-            files.writable_file(args.json or Path(f"{args.axis}.json")), {"axis": args.axis, "points": found}
-        )
+        out, found = files.writable_file(args.json or Path(f"{args.axis}.json")), []
+        for name, x, one in points(args.axis, args.seconds):
+            found.append((name, x, dataclasses.asdict(one)))
+            files.replace_json(out, {"axis": args.axis, "points": found})  # what there is counts if time runs out
 
 
 if __name__ == "__main__":
