@@ -30,7 +30,7 @@ from tests.helpers.two_hosts import ROOT, Ended, SlowBatches, joined_run, run_ea
 
 STEPS = 400
 """More than a run gets to."""
-STOPPED_SECONDS = 30
+STOPPED_SECONDS = 20
 """Then a process that stands still is killed."""
 SOON = hosts.HEARTBEAT_SECONDS + hosts.GRACE_SECONDS + 2
 """Most seconds from what happens to the end of all that were not killed, with two cores for both."""

@@ -29,9 +29,7 @@ IN_ONE = 10
 
 def stream(place: Place) -> str:
     """The stream of batches is read by 4 processes, by 1, by 3, killed in between."""
-    folder = place.root / "disturbed"
-    folder.mkdir()
-    told, failed = elastic.campaign(folder, 60, place.seed)
+    told, failed = elastic.campaign(place.scratch, 60, place.seed)
     check(not failed, told)
     return told
 

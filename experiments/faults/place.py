@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -30,20 +31,23 @@ class Place:
     seed: int
 
     def __post_init__(self):
-        self.faces = self.root / "faces"
+        # A training may outlive the campaign that began it, and write: the next campaign has folders of its own.
+        self.faces, self.scratch = self.root / "faces", self.root / f"scratch-{os.getpid()}"
 
     def clear(self) -> None:
         """Put the faces where they belong, and remove all that was disturbed."""
-        shutil.rmtree(self.root / "disturbed", ignore_errors=True)
+        for scratch in self.root.glob("scratch-*"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True, exist_ok=True)
         write_faces(self.faces)
 
     def undisturbed(self) -> Training:
-        """Return the training that is left in peace."""
-        return self._training("undisturbed")
+        """Return the training that was left in peace."""
+        return self._training(self.root / "undisturbed")
 
-    def disturbed(self, name: str = "run") -> Training:
-        """Return a training that has not been started, in a workdir of its own."""
-        return self._training(f"disturbed/{name}")
+    def disturbed(self) -> Training:
+        """Return a training that has not been started."""
+        return self._training(self.scratch / "run")
 
     def photo(self) -> Path:
         """Return one of the photos that all learn from."""
@@ -51,8 +55,10 @@ class Place:
 
     def train_in_peace(self) -> str:
         """Train the undisturbed one, from nothing."""
-        shutil.rmtree(self.undisturbed().workdir, ignore_errors=True)
-        self.undisturbed().finish("--config.train.keep=1000")
+        training, place = self.disturbed(), self.undisturbed().workdir
+        training.finish("--config.train.keep=1000")
+        shutil.rmtree(place, ignore_errors=True)
+        training.workdir.rename(place)
         return f"{self.steps} batches, all checkpoints kept"
 
     def compare(self, training: Training) -> str:
@@ -64,9 +70,9 @@ class Place:
         check(training.losses() == theirs, "losses differ from those of the undisturbed training")
         return f"same bits at batch {step}"
 
-    def _training(self, name: str) -> Training:
+    def _training(self, workdir: Path) -> Training:
         options = [f"--config.data.train=folder:{self.faces}", f"--config.seed={self.seed}"]
-        return Training(self.root / name, self.steps, options)
+        return Training(workdir, self.steps, options)
 
 
 def write_faces(folder: Path) -> None:
