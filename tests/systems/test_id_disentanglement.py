@@ -3,6 +3,8 @@
 Steps share programs: one compiles for seconds.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,13 +55,15 @@ def state(system):
 
 @pytest.fixture(scope="module")
 def stepped(system, state):
-    """{step: (state after it, metrics)}, all from one state in the middle of their phase."""
-    found = {}
-    for name in CHANGED:
+    """Step -> (state after it, metrics), all from one state in the middle of their phase."""
+
+    @functools.cache
+    def run(name):
         number = 1 if name in (*networks.ENCODERS,) else FIRST + 6
         start = state.replace(step=jnp.int32(number))
-        found[name] = jax.device_get(compiled(system.steps[name])(start, tiny_identity.draws(ROWS)))
-    return found
+        return jax.device_get(compiled(system.steps[name])(start, tiny_identity.draws(ROWS)))
+
+    return run
 
 
 def test_the_schedule_has_the_published_period(system):
@@ -83,7 +87,7 @@ def test_the_adversarial_part_can_be_left_out():
 @pytest.mark.parametrize("name", CHANGED)
 def test_every_step_changes_its_networks_and_no_others(state, stepped, name):
     """Frozen means the same bits: generator, encoders and statistics never move in a step of the mapper."""
-    after, metrics = stepped[name]
+    after, metrics = stepped(name)
     assert all(np.isfinite(value) for value in metrics.values())
     moved = {part for part in after.params if difference(state.params[part], after.params[part]) > 0}
     assert moved == CHANGED[name]
@@ -94,18 +98,18 @@ def test_every_step_changes_its_networks_and_no_others(state, stepped, name):
 
 
 def test_the_reconstruction_counts_for_one_image_alone(stepped):
-    assert "reconstruction" in stepped["same"][1]
-    assert "reconstruction" not in stepped["cross"][1]
+    assert "reconstruction" in stepped("same")[1]
+    assert "reconstruction" not in stepped("cross")[1]
     weights = tiny_identity.config().loss
     for name in ("same", "cross"):
-        metrics = stepped[name][1]
+        metrics = stepped(name)[1]
         terms = [key for key in ("identity", "landmarks", "shapes", "reconstruction") if key in metrics]
         np.testing.assert_allclose(metrics["loss"], sum(weights[key] * metrics[key] for key in terms), rtol=1e-5)
 
 
 def test_both_gradients_are_taken_at_the_same_point(state, stepped):
     """The adversarial update comes on top of the other: the plain step's, plus Adam's of the gradient at the start."""
-    plain, both = stepped["cross"][0], stepped["cross_adversarial"][0]
+    plain, both = stepped("cross")[0], stepped("cross_adversarial")[0]
     moment = both.opt_state["mapper"]
     assert difference(moment, plain.opt_state["mapper"]) < 1e-5
     added = jax.tree.map(lambda x, y: x - y, both.params["mapper"], plain.params["mapper"])
@@ -158,7 +162,7 @@ def test_padding_does_not_count(system, state, stepped):
     start = state.replace(step=jnp.int32(FIRST + 6))
     batch = tiny_identity.padded(tiny_identity.draws(ROWS), 2)
     _, metrics = compiled(system.steps["same_adversarial"])(start, batch)
-    for name, value in stepped["same_adversarial"][1].items():
+    for name, value in stepped("same_adversarial")[1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
@@ -175,7 +179,7 @@ def test_padding_does_not_count(system, state, stepped):
 def test_two_devices_compute_what_one_does(system, state, stepped, mode, names):
     mesh = parallel.make_mesh(mode, 1)
     for name in names:
-        expected, metrics = stepped[name]
+        expected, metrics = stepped(name)
         placed = parallel.put_state(copied(state.replace(step=jnp.int32(int(expected.step)))), mesh)
         step = parallel.data_parallel(system.steps[name], mesh, mode)
         found, seen = step(placed, parallel.global_batch(tiny_identity.draws(ROWS), mesh), last=False)

@@ -17,7 +17,7 @@ from l2s_jax.models.recognition.residual import iresnet
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_recognition as tiny
-from tests.helpers.steps import check_moments, compiled, copied, difference, one_device
+from tests.helpers.steps import check_moments, compiled, copied, difference, numbered, one_device
 
 BOTH = ("identity_encoder", "landmark_regressor")
 ROWS = 8
@@ -53,7 +53,11 @@ def after_one(name, mode, devices):
 
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [("identity_encoder", "shard_map"), ("landmark_regressor", "jit"), ("landmark_regressor", "pmap")],
+    [
+        ("identity_encoder", "shard_map"),
+        ("landmark_regressor", "jit"),
+        pytest.param("landmark_regressor", "pmap", marks=pytest.mark.slow),
+    ],
 )
 def test_every_layout_takes_the_same_step(name, mode):
     """Batch statistics are those of all rows, and so are their gradients."""
@@ -165,7 +169,7 @@ def test_training_starts_from_a_model(name, tmp_path):
     bundle.save(tmp_path / "first", variables, meta)
     again = systems.build(config)
     assert again.learns_from == (str(tmp_path / "first"),)
-    random = parallel.init_state(again.init, jax.random.key(5), one_device())
+    random = numbered(again)
     started = again.init_from(random)
     assert jax.tree.structure(started) == jax.tree.structure(random)
     assert difference(again.variables(started), variables) == 0

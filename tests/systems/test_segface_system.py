@@ -112,7 +112,7 @@ def test_interpolated_logits_have_the_size_of_the_image():
     assert jax.eval_shape(system.predict, variables, image).logits.shape == (1, 32, 32, 11)
 
 
-@pytest.mark.parametrize("mode", parallel.MODES)
+@pytest.mark.parametrize("mode", ["jit", "shard_map", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_two_devices_compute_what_one_does(system, state, step, mode):
     """Statistics of the batch and draws of stochastic depth are those of the global batch."""
     batch = tiny_segface.faces(4)
