@@ -5,7 +5,7 @@
 Two processes of two virtual devices each (Gloo) train the tests' toy system in steps of 50 ms; something happens to
 one of them or to both, before the first batch or at the 40th. A row has the exit codes, the seconds from what happened
 to the end of each, and the last line of a process that it did not happen to. The last rows are tests: two processes
-compute what one computes. Alone on two cores about six minutes; rows that held are kept (`campaign`).
+compute what one computes. Alone on two cores about four minutes; rows that held are kept (`campaign`).
 """
 
 import argparse

@@ -6,7 +6,7 @@ A small U-Net learns from 24 faces of a folder, 20 px, and saves a checkpoint ev
 in peace. Every other one is disturbed, started again with the same command, and must end with the bits of the first
 one: all arrays of the state, the position in the data, every loss in metrics.jsonl. Half of the killed ones are killed
 while a checkpoint is being written. At last the stream of batches is read by 4 processes, 1 and 3 (`elastic`). About
-ten minutes; interrupted, the same command goes on with the next row.
+twenty minutes; interrupted, the same command goes on with the row it was at.
 """
 
 import argparse

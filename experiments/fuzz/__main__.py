@@ -7,7 +7,7 @@ members, JSON with strange values in strange places, overrides and words of the 
 the page. A gate may return, or raise a `UserError`, whose sentence the user sees. Everything else is a crash; more than
 `SECONDS` for one input is a hang. A row has the inputs, those refused, crashes, hangs, the slowest input, and the most
 memory that one took (Linux). Exit code 1 if anything crashed, hung or took more than `MEMORY`; such inputs are kept in
-the folder. Half an hour; interrupted, the same command goes on with the next gate.
+the folder. About ten minutes; interrupted, the same command goes on with the next gate.
 """
 
 import argparse
