@@ -7,17 +7,17 @@ import pytest
 
 from l2s_jax.losses.path_length import path_length_penalty, path_lengths
 from l2s_jax.types import GLOBAL_VIEW
+from tests.helpers.draws import normal
 
 ROWS, LAYERS, CODE, SIDE = 3, 2, 4, 2
 
 
 @pytest.fixture(scope="module")
 def linear():
-    jacobian = jax.random.normal(jax.random.key(0), (LAYERS, CODE, SIDE, SIDE, 3))
-    noise = jax.random.normal(jax.random.key(1), (ROWS, SIDE, SIDE, 3))
-    return jacobian, noise
+    return normal(0, LAYERS, CODE, SIDE, SIDE, 3), normal(1, ROWS, SIDE, SIDE, 3)
 
 
+@jax.jit
 def lengths_of(jacobian, noise):
     codes = jnp.ones((ROWS, LAYERS, CODE))
     return path_lengths(lambda codes: jnp.einsum("blw,lwhvc->bhvc", codes, jacobian), codes, noise)
@@ -32,7 +32,7 @@ def test_lengths_of_a_linear_generator(linear):
 
 
 def test_an_image_without_slope_has_a_finite_gradient(linear):
-    slope = jax.grad(lambda jacobian: lengths_of(jacobian, linear[1]).sum())(0 * linear[0])
+    slope = jax.jit(jax.grad(lambda jacobian: lengths_of(jacobian, linear[1]).sum()))(0 * linear[0])
     assert np.all(np.isfinite(slope))
 
 
@@ -53,8 +53,8 @@ def test_the_gradient_flows_through_the_mean_as_published():
         return jnp.mean(jnp.square(lengths - mean))
 
     lengths = jnp.asarray([1.0, 2.0, 4.0])
-    ours = jax.grad(lambda x: path_length_penalty(x, weight, running, decay, GLOBAL_VIEW.psum)[0])(lengths)
-    np.testing.assert_allclose(ours, jax.grad(published)(lengths), rtol=1e-5)
+    ours = jax.jit(jax.grad(lambda x: path_length_penalty(x, weight, running, decay, GLOBAL_VIEW.psum)[0]))(lengths)
+    np.testing.assert_allclose(ours, jax.jit(jax.grad(published))(lengths), rtol=1e-5)
 
 
 def test_lengths_far_above_their_spread_do_not_cancel():

@@ -73,7 +73,7 @@ def test_two_devices_agree_with_one(batch, on_two_devices):
         whole = l1(scale * image, decoded[:, 0], weight, psum)
         return whole + region_l1(scale * decoded, image, region_masks(mask, REGIONS), weight, psum)
 
-    value, gradient = jax.value_and_grad(loss)(0.8, *batch, same)
+    value, gradient = jax.jit(jax.value_and_grad(loss), static_argnums=5)(0.8, *batch, same)
     split_value, split_gradient = on_two_devices(loss, 0.8, *batch)
     np.testing.assert_allclose(split_value, value, rtol=1e-6)
     np.testing.assert_allclose(split_gradient, gradient, rtol=1e-5)

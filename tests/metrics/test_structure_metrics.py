@@ -13,6 +13,7 @@ WEIGHT = np.array([1, 0, 0.5, 1], np.float32)
 counts_of = jax.jit(component_counts, static_argnums=1, static_argnames="connectivity")
 count_error = jax.jit(component_count_error, static_argnums=2)
 boundary = jax.jit(boundary_f1, static_argnums=2, static_argnames="tolerance")
+sums_of = jax.jit(structure_sums, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_summary_of_two_faces_counted_by_hand():
     pred = truth.copy()
     pred[0, 3] = 0
     pred[0, 5, 5] = 0
-    sums = jax.jit(structure_sums, static_argnums=2)(pred, truth, 3, np.array([1, 1, 0], np.float32))
+    sums = sums_of(pred, truth, 3, np.array([1, 1, 0], np.float32))
     scores = summary(sums, ("background", "skin", "hat"))
     # All classes together: 2 pieces of skin and no hat against 1 and 1. Class by class: one too many, one too few.
     assert scores["components_off"] == {"total": 0.0, "per_class": {"background": 0.0, "skin": 0.5, "hat": 0.5}}
@@ -155,12 +156,12 @@ def test_summary_of_two_faces_counted_by_hand():
 
 def test_summary_of_nothing_and_of_too_many_classes():
     truth = np.zeros((1, 4, 4), np.int32)
-    of_one = summary(structure_sums(truth, truth, 2, np.zeros(1, np.float32)), ("background", "skin"))
+    of_one = summary(sums_of(truth, truth, 2, np.zeros(1, np.float32)), ("background", "skin"))
     assert of_one["components_off"] == {"total": None, "per_class": {"background": None, "skin": None}}
     assert of_one["boundary_f1"]["mean"] is None
     names = [str(k) for k in range(33)]
     pred = truth.copy()
     pred[0, 0, 0] = 32
-    of_many = summary(structure_sums(pred, truth, 33, np.ones(1, np.float32)), names)
+    of_many = summary(sums_of(pred, truth, 33, np.ones(1, np.float32)), names)
     assert of_many["components_off"]["total"] == of_many["components_off"]["per_class"]["32"] == 1
     assert set(of_many["boundary_f1"]["per_class"].values()) == {None}

@@ -1,22 +1,23 @@
 """Swap scores of changes and borders counted by hand."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from l2s_jax.metrics import swap
 
 NAMES = ("left", "right")
+sums_of = jax.jit(swap.sums, static_argnums=1)
 
 
 def measured(change_inside, change_outside, weight=(1.0,)):
     """A 4x4 face whose left half is the region; the photo's own border has a contrast of 0.25."""
-    region = jnp.zeros((1, 4, 4)).at[:, :, :2].set(1.0)
-    photo = jnp.repeat(0.25 * region[..., None], 3, axis=-1)
-    before = jnp.zeros((1, 4, 4, 3))
-    after = before + jnp.where(region[..., None] > 0, change_inside, change_outside)
-    return swap.sums(0, 2, photo, region, region, before, after, region, jnp.asarray(weight))
+    region = np.zeros((1, 4, 4), np.float32)
+    region[:, :, :2] = 1
+    photo = np.repeat(0.25 * region[..., None], 3, axis=-1)
+    before = np.zeros((1, 4, 4, 3), np.float32)
+    after = before + np.float32(np.where(region[..., None] > 0, change_inside, change_outside))
+    return sums_of(0, 2, photo, region, region, before, after, region, np.float32(weight))
 
 
 def test_change_outside_over_inside_and_contrast_of_the_border():
@@ -34,10 +35,9 @@ def test_a_perfect_swap_changes_nothing_outside_and_padding_does_not_count():
 
 
 def test_where_the_other_face_shows_the_region_is_inside():
-    own = jnp.zeros((1, 2, 4)).at[:, :, 0].set(1.0)
-    other = jnp.zeros((1, 2, 4)).at[:, :, 1].set(1.0)
-    before, after = jnp.zeros((1, 2, 4, 3)), jnp.zeros((1, 2, 4, 3)).at[:, :, 1].set(0.3)
-    sums = jax.jit(swap.sums, static_argnums=1)(1, 2, before, own, other, before, after, other, jnp.ones(1))
+    own, other = (np.float32(np.arange(4) == column)[None, None].repeat(2, axis=1) for column in (0, 1))
+    before, after = np.zeros((1, 2, 4, 3), np.float32), 0.3 * other[..., None].repeat(3, axis=-1)
+    sums = sums_of(1, 2, before, own, other, before, after, other, np.ones(1, np.float32))
     np.testing.assert_allclose(sums.area_inside, [0, 4])
     np.testing.assert_allclose(sums.inside, [0, 0.6], rtol=1e-6)
     np.testing.assert_allclose(sums.outside, [0, 0])

@@ -12,15 +12,18 @@ PREFIX = "backbone."
 
 
 def pytest_generate_tests(metafunc):
-    found = pairs(metafunc.config, "segface")
-    cases = {f"{content['tag']}-{key}": model for content, _ in found for key, model in content["models"].items()}
-    metafunc.parametrize("model", list(cases.values()), ids=list(cases))
+    cases = {}  # by its tensors: several models have one encoder
+    for content, _ in pairs(metafunc.config, "segface"):
+        for key, model in content["models"].items():
+            tensors = (
+                (name.removeprefix(PREFIX), tuple(shape))
+                for name, shape, how in model["state"]
+                if name.startswith(PREFIX) and how != "fixed"
+            )
+            cases.setdefault(tuple(tensors), f"{content['tag']}-{key}")
+    metafunc.parametrize("tensors", list(cases), ids=list(cases.values()))
 
 
-def test_every_tensor_has_its_place(model):
-    encoder = {
-        name.removeprefix(PREFIX): np.broadcast_to(np.float32(0), shape)
-        for name, shape, how in model["state"]
-        if name.startswith(PREFIX) and how != "fixed"
-    }
+def test_every_tensor_has_its_place(tensors):
+    encoder = {name: np.broadcast_to(np.float32(0), shape) for name, shape in tensors}
     convert_backbone(recognise(encoder, "children"), encoder, "children")
