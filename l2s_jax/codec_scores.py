@@ -16,6 +16,7 @@ from l2s_jax.losses import independence
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
+from l2s_jax.training import parallel
 from l2s_jax.types import Batch, Code, Codec, PyTree, unpacked
 
 NOISE = 0.03
@@ -69,24 +70,26 @@ class Tally:
             self.random = _untrained(codec, variables, key)
 
     def add(self, number: int, batch: dict[str, np.ndarray], placed: Batch) -> None:
-        """Add batch number `number`: its arrays on the host, and the same on the devices, where they are unpacked."""
+        """Add batch number `number`: this process's rows on the host; those of all on the devices, unpacked."""
         code = _encode(self.codec, self.variables, placed["image"])
         decoded = _decode(self.codec, self.variables, code).image
         self.errors = added(self.errors, _errors(self.classes, decoded, placed))
-        self.mean_face.add(batch)
+        rows = np.flatnonzero(parallel.on_host(placed["weight"]))
+        self.mean_face.add(batch, len(rows))
         self.colours = added(self.colours, _colour_sums(self.classes, placed))
         for k in range(len(self.slices)):
             self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, placed, k))
         looks = _looks(self.codec, self.features.of, self.variables, code, decoded, placed, self.faces)
-        rows = np.flatnonzero(batch["weight"])
-        self.looks.append(tuple(np.asarray(kind)[rows] for kind in looks))
+        self.looks.append(tuple(kind[rows] for kind in parallel.on_host(looks)))
         self.faces += len(rows)
         if len(self.probed) < PROBED:
-            self.probed += _probed(self.codec, code, unpacked(batch))
+            probed = parallel.all_rows(_probed(self.codec, parallel.own_rows(code), unpacked(batch)))
+            real = np.flatnonzero(parallel.all_rows(batch["weight"]))
+            self.probed += [{name: value[row] for name, value in probed.items()} for row in real]
         self.effects = added(self.effects or None, self._effects(self.variables, number, placed))
         if self.random is not None and number % UNTRAINED_EVERY == 0:
             self.random_effects = added(self.random_effects or None, self._effects(self.random, number, placed))
-            self.random_faces += int(np.sum(batch["weight"] > 0))
+            self.random_faces += len(rows)
 
     def _effects(self, variables: PyTree, number: int, batch: Batch) -> dict[str, dict]:
         """Return sums by kind and view; noise and swap partners are the same for all variables."""
@@ -146,16 +149,17 @@ class _MeanFace:
     def __init__(self, classes: int):
         self.classes, self.total, self.faces, self.kept = classes, 0.0, 0, []
 
-    def add(self, batch: dict[str, np.ndarray]) -> None:
-        rows = batch["weight"] > 0
-        self.total = self.total + np.sum(batch["image"][rows], axis=0, dtype=np.float64)
+    def add(self, batch: dict[str, np.ndarray], faces: int) -> None:
+        """Add this process's rows of a batch that has so many faces in all."""
+        self.total = self.total + np.sum(batch["image"][batch["weight"] > 0], axis=0, dtype=np.float64)
         if self.faces < MEAN_FACES:
-            self.kept.append({name: batch[name] for name in ("image", "mask", "weight")})
-        self.faces += int(np.sum(rows))
+            self.kept.append(parallel.all_rows({name: batch[name] for name in ("image", "mask", "weight")}))
+        self.faces += faces
 
     def summary(self, names: Sequence[str]) -> dict:
         """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
-        mean, errors = np.asarray(self.total / max(self.faces, 1) / 127.5 - 1, np.float32), None
+        total, errors = parallel.total_over_processes(self.total), None
+        mean = np.asarray(total / max(self.faces, 1) / 127.5 - 1, np.float32)
         for batch in self.kept:
             errors = added(errors, _mean_errors(self.classes, mean, batch))
         faces = sum(int(np.sum(batch["weight"] > 0)) for batch in self.kept)
@@ -224,8 +228,8 @@ def _looks(codec: Codec, features, variables: PyTree, code: Code, decoded: jax.A
     return tuple(features(image) for image in faces)
 
 
-def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
-    """Return, for each face, what the probes and the dependence between slices are computed from."""
+def _probed(codec: Codec, code: Code, batch) -> dict[str, np.ndarray]:
+    """Return what the probes and the dependence between slices are computed from, a row for each row of the batch."""
     structure, style = np.asarray(code.structure, np.float32), np.asarray(code.style, np.float32)
     b, k, h, w, c = structure.shape
     masks = np.asarray(region_masks(batch["mask"], max(codec.classes) + 1))[:, list(codec.classes)]
@@ -234,14 +238,13 @@ def _probed(codec: Codec, code: Code, batch) -> list[dict[str, np.ndarray]]:
     cells = leakage.pool(structure.reshape(b * k, h, w, c)).reshape(b, k, -1)
     # A style that all slices share tells what any of them is asked, and makes no pair of them dependent.
     shared = np.repeat(style[:, None], k, axis=1) if style.ndim == 2 else style[..., :0]
-    rows = {
+    return {
         "with_place": cells if style.ndim == 2 else np.concatenate((cells, style), axis=-1),
         "shared": shared,
         "layouts": leakage.pool(masks.reshape(b * k, *masks.shape[2:], 1)).reshape(b, k, -1),
         "colours": colours,  # not a number where a face lacks the region
-        "own_frame": np.asarray(_descriptors(code)),  # rows of an array on several devices compile one by one
+        "own_frame": np.asarray(_descriptors(code)),
     }
-    return [{name: value[i] for name, value in rows.items()} for i in np.flatnonzero(batch["weight"])]
 
 
 def _dependence(probed: list[dict[str, np.ndarray]], slices: Sequence[str], rng: jax.Array) -> dict:
@@ -294,7 +297,7 @@ def _decode(codec: Codec, variables: PyTree, code):
 
 def added(total, new):
     """Add in float64 on the host: float32 sums lose precision over a data set."""
-    new = jax.tree.map(lambda x: np.asarray(x, np.float64), new)
+    new = jax.tree.map(lambda x: np.asarray(x, np.float64), parallel.on_host(new))
     return new if total is None else jax.tree.map(np.add, total, new)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from input_pipeline import files
@@ -110,40 +109,31 @@ def score(
     """Compute the scores that training watches, flat: `segmentation.mean_f1`, `.mean_iou`, `.f1.NAME` ... at network
     resolution, or those of a system's own `scorer`.
 
-    Every process scores its own shard of the data, each of its devices some rows of a batch; all return the scores of
-    all examples.
+    The devices of all processes share each batch by rows, and every process reads its own; all return the scores.
 
     Args:
       system: the system that is scored.
-      variables: exported variables, of this process alone; they are put on its devices once.
+      variables: exported variables, whole in every process; they are put on the devices once.
       source: labelled examples.
       image_size: network resolution.
       batch_size: examples a call, over all processes.
       resize: rule that makes a face a square of the network's size.
-      devices: devices of this process that share each batch; None = all.
+      devices: devices that share each batch; None = all of every process.
 
     Raises:
       UserError: unreadable or empty data.
     """
-    options = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
-    mesh = parallel.local_mesh(devices)
-    variables = parallel.put_state(variables, mesh)
-    batches = (placed for _, placed, _ in _batches(mesh, source, data | options))
+    mesh = parallel.make_mesh("jit", 1, devices)
+    variables = parallel.replicated(variables, mesh)
+    batches = (placed for _, placed, _ in _batches(mesh, source, data))
     if system.predict is None:
         rows = _stacked([_collect(system.scorer, variables, batch) for batch in batches])
-        if jax.process_count() > 1:
-            rows = jax.device_get(multihost_utils.process_allgather(rows, tiled=True))
         return _named_scores(system.scorer, _real(rows))
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     for batch in batches:
-        _, _, on_device = _segment(system.predict, classes, variables, batch)
-        counts += np.asarray(on_device)
-    if jax.process_count() > 1:
-        # As uint32 halves: JAX would truncate int64 to int32.
-        halves = np.asarray(multihost_utils.process_allgather(counts.view(np.uint32)))
-        counts = np.ascontiguousarray(halves).view(np.int64).sum(axis=0)
+        counts += parallel.on_host(_segment(system.predict, classes, variables, batch)[2])
     scores = segmentation.scores(counts, system.label_set.names)
     means = {f"segmentation.{name}": scores[name] for name in MEANS}
     per_class = {f"{CLASS_SCORE}{name}": entry["f1"] for name, entry in scores["per_class"].items()}
@@ -165,15 +155,16 @@ def evaluate(
     progress: Progress | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Evaluation:
-    """Compute all scores of a model, every example exactly once, on this process alone.
+    """Compute all scores of a model, every example exactly once.
 
-    Its devices share each batch by rows; the variables are put on them once.
+    The devices of all processes share each batch by rows, so that noise and swap partners are those of one process.
+    Every process reads its own rows, does for them what is done on the host, and returns the same scores.
 
     Those of a system with a codec are in codec_scores.py, those of a system that does not segment its own.
 
     Args:
       system: the system.
-      variables: exported by `System.variables`.
+      variables: exported by `System.variables`, whole in every process; they are put on the devices once.
       source: labelled examples of any size.
       image_size: network resolution.
       batch_size: examples a call; the scores do not depend on it, except through the noise drawn and the swap partners.
@@ -182,25 +173,23 @@ def evaluate(
       panels: examples whose images go into `arrays`.
       features: what the realism of decoded faces is measured in, if the system has a codec.
       progress: called with (examples done, examples in total).
-      devices: devices that share each batch; None = all of this process.
+      devices: devices that share each batch; None = all of every process.
 
     Raises:
       UserError: unreadable or empty data, or data without an array that the system's own scorer reads.
     """
     check_scored(system, source)
-    rng, mesh = jax.random.key(seed), parallel.local_mesh(devices)
-    variables = parallel.put_state(variables, mesh)
+    rng, mesh = jax.random.key(seed), parallel.make_mesh("jit", 1, devices)
+    variables = parallel.replicated(variables, mesh)
     if system.predict is None:
         tally = _ScorerTally(system.scorer, variables, rng, mesh)
     else:
         tally = _Tally(system, variables, rng, resize, panels, features)
-    done = 0
     data = {"label_set": system.label_set, "image_size": image_size, "batch_size": batch_size, "resize": resize}
     for number, (batch, placed, full_size_masks) in enumerate(_batches(mesh, source, data)):
         tally.add(number, batch, placed, full_size_masks)
-        done += int(np.sum(batch["weight"]))
         if progress is not None:
-            progress(done, len(source))
+            progress(min((number + 1) * batch_size, len(source)), len(source))
     return tally.result()
 
 
@@ -211,10 +200,11 @@ FullSizeMasks = list[np.ndarray | None]
 def _batches(
     mesh: Mesh, source: Source, options: Mapping[str, Any]
 ) -> Iterator[tuple[HostBatch, Batch, FullSizeMasks]]:
-    """Yield the batches of `eval_batches`, padded so that all devices get equally many rows; and the same on the
-    devices, where they are unpacked."""
-    for batch, full_size_masks in eval_batches(source, **options):
-        more = -len(full_size_masks) % mesh.size
+    """Yield this process's rows of the batches of `eval_batches`, padded so that all devices get equally many; and
+    those of all processes on the devices, unpacked."""
+    share = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    for batch, full_size_masks in eval_batches(source, **options, **share):
+        more = -len(full_size_masks) % len(mesh.local_devices)
         batch = {name: np.pad(rows, ((0, more), *((0, 0),) * (rows.ndim - 1))) for name, rows in batch.items()}
         yield batch, _compiled(unpacked)(parallel.global_batch(batch, mesh)), full_size_masks + [None] * more
 
@@ -235,7 +225,8 @@ class _ScorerTally:
             rows.append(_collect(self.scorer, variables, placed))
         if number == 0 and self.scorer.pictures is not None:
             pictures = jax.jit(self.scorer.pictures)(self.models[0], placed)
-            self.arrays = {GRID + title: codec_scores.to_bytes(np.asarray(grid)) for title, grid in pictures.items()}
+            pictures = parallel.on_host(pictures)
+            self.arrays = {GRID + title: codec_scores.to_bytes(grid) for title, grid in pictures.items()}
 
     def result(self) -> Evaluation:
         trained, *untrained = (_real(_stacked(rows)) for rows in self.rows)
@@ -244,7 +235,7 @@ class _ScorerTally:
 
 def _collect(scorer: Scorer, variables: PyTree, batch: Batch) -> dict[str, np.ndarray]:
     """Return what the scorer says of every row of a batch, padding too, and the rows' weights."""
-    return {**jax.device_get(_compiled(scorer.collect)(variables, batch)), _WEIGHT: np.asarray(batch["weight"])}
+    return parallel.on_host({**_compiled(scorer.collect)(variables, batch), _WEIGHT: batch["weight"]})
 
 
 @functools.cache
@@ -284,7 +275,8 @@ class _Tally:
         self.resize, self.panels = resize, panels
         self.classes = len(system.label_set)
         self.counts = np.zeros((2, self.classes, self.classes), np.int64)  # at network and at native resolution
-        self.positions = 0  # int [H, W, K], see `segmentation.position_counts`
+        # Native counts, positions and reliability are sums over this process's rows; all others are over all rows.
+        self.positions = 0  # int32 [H, W, K], see `segmentation.position_counts`
         self.structure = None
         self.reliability = np.zeros((calibration.BINS, 3))
         self.codec = None
@@ -295,15 +287,15 @@ class _Tally:
 
     def add(self, number: int, batch: HostBatch, placed: Batch, full_size_masks: FullSizeMasks) -> None:
         probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, placed)
-        self.counts[0] += np.asarray(counts)
+        self.counts[0] += parallel.on_host(counts)
         for name, segment in self.system.segmenters.items():
             default = segment is self.system.predict
             found = counts if default else _segment(segment, self.classes, self.variables, placed)[2]
-            self.by[name] += np.asarray(found)
+            self.by[name] += parallel.on_host(found)
         sums = _structure(self.classes, labels, placed["mask"], placed["weight"])
         self.structure = codec_scores.added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
-        probabilities = np.asarray(probabilities)
+        probabilities = parallel.own_rows(probabilities)
         valid = (batch["mask"] != IGNORE) & (batch["weight"] > 0)[:, None, None]
         self.reliability += calibration.reliability_sums(probabilities, batch["mask"], valid)
         for row, mask in zip(probabilities, full_size_masks, strict=True):
@@ -312,31 +304,35 @@ class _Tally:
                 self.counts[1] += segmentation.confusion_on_host(ids, mask, self.classes)
         if self.codec is not None:
             self.codec.add(number, batch, placed)
-        missing = min(self.panels - len(self.shown), int(np.sum(batch["weight"])))
-        seen = batch | {"probabilities": probabilities}
-        self.shown += [{name: values[row] for name, values in seen.items()} for row in range(missing)]
+        if len(self.shown) < self.panels:
+            seen = {
+                _WEIGHT: batch["weight"],
+                "image": batch["image"],
+                "truth": batch["mask"],
+                "prediction": probabilities.argmax(-1).astype(np.uint8),
+                "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
+            }
+            faces = _real(parallel.all_rows(seen))
+            missing = min(self.panels - len(self.shown), len(faces["image"]))
+            self.shown += [{name: values[row] for name, values in faces.items()} for row in range(missing)]
 
     def _pictures(self) -> dict[str, np.ndarray]:
         """Return the arrays of the report's panels, all examples as one batch."""
-        batch = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
-        probabilities = batch["probabilities"]
-        pictures = {
-            "image": batch["image"],
-            "truth": batch["mask"],
-            "prediction": probabilities.argmax(-1).astype(np.uint8),
-            "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
-        }
+        pictures = {name: np.stack([row[name] for row in self.shown]) for name in self.shown[0]}
         if self.codec is not None:
-            pictures |= codec_pictures.pictures(self.system.codec, self.variables, unpacked(batch)["image"])
+            pictures |= codec_pictures.pictures(self.system.codec, self.variables, unpacked(pictures)["image"])
         return pictures
 
     def result(self) -> Evaluation:
         names = self.system.label_set.names
+        native, positions, reliability = map(
+            parallel.total_over_processes, (self.counts[1], self.positions, self.reliability)
+        )
         scores = segmentation.scores(self.counts[0], names)
-        scores["native"] = segmentation.scores(self.counts[1], names)
-        scores["baselines"] = segmentation.baselines(self.positions, names)
+        scores["native"] = segmentation.scores(native, names)
+        scores["baselines"] = segmentation.baselines(positions, names)
         scores |= structure.summary(self.structure, names)
-        scores["calibration"] = calibration.summary(self.reliability)
+        scores["calibration"] = calibration.summary(reliability)
         metrics = {"segmentation": scores}
         if self.by:
             metrics["segmentation_by"] = {name: segmentation.scores(counts, names) for name, counts in self.by.items()}

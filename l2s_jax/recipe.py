@@ -13,7 +13,7 @@ from rich.console import Console
 
 from input_pipeline import datasets, labels, licences, selection
 from input_pipeline.audit.sides import FixedSides
-from input_pipeline.errors import UserError, clipped, nearest
+from input_pipeline.errors import UserError, clipped, nearest, require
 from input_pipeline.images import resize_rules
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FramedSource
@@ -33,7 +33,7 @@ PANELS = 8
 
 
 class Outcome(NamedTuple):
-    """The result of a run. Only the first process exports and scores; in the others the optional fields are None.
+    """The result of a run. Only the first process exports and reports; in the others the optional fields are None.
 
     Attributes:
       interrupted: 0, or the number of the signal that stopped the training: then nothing was exported.
@@ -99,10 +99,12 @@ def run(
         state = loop.exported_state(workdir, config, system, warn)
         variables, steps = parallel.everywhere(system.variables(state)), int(state.step)
         outcome = Outcome(0, system)
-        if jax.process_index() == 0:
-            model = workdir / bundle.WORKDIR_MODEL
+        first, model = jax.process_index() == 0, workdir / bundle.WORKDIR_MODEL
+        if first:
             bundle.save(model, variables, describe(config, system, workdir.resolve().name, steps, terms))
-            measured = measure(system, variables, test_source, test, options | {"seed": config.seed}, progress)
+        own = options | {"seed": config.seed}
+        measured = measure(system, variables, test_source, test, own, progress if first else None)
+        if first:
             measured.save(workdir)
             scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
             bundle.rescore(model, scores)
@@ -115,8 +117,11 @@ def _check_scored(config: ConfigDict, system: System, val_source: Source, test_s
     """Check before training that scoring will work: data, mappable classes, a score that chooses the best checkpoint.
 
     Raises:
-      UserError: a source is empty, its classes cannot be mapped, or `train.best_metric` is unknown or not measurable.
+      UserError: a source is empty, its classes cannot be mapped, `train.best_metric` is unknown or not measurable, or
+        the processes cannot share the batches.
     """
+    size, processes = config.eval.batch_size, jax.process_count()
+    require(size % processes == 0, f"eval.batch_size={size} must be a multiple of the {processes} processes")
     for field, source in (("data.eval", val_source), ("data.test", test_source)):
         if not len(source):
             raise UserError(f"{field} holds no example")

@@ -1,5 +1,6 @@
 """Devices share the batches of an evaluation by rows; the scores are those of one device."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import jax
 import pytest
 
 from input_pipeline.datasets import open_source
+from input_pipeline.selection import Subset
 from l2s_jax import evaluation
 from l2s_jax.training import parallel
+from l2s_jax.types import Scorer
 from tests.helpers import fake_system
 from tests.helpers.two_hosts import joined_run, run_both
 
@@ -44,14 +47,15 @@ def test_scores_do_not_depend_on_the_number_of_devices():
     """Batches of three: devices hold different numbers of faces, and some of a batch none."""
     done = subprocess.run([sys.executable, "-c", FOUR_DEVICES, str(ROOT)], stdout=subprocess.PIPE, check=True)
     for expected, *others in json.loads(done.stdout.splitlines()[-1]):
-        expected = dict(jax.tree.leaves_with_path(expected))
         for found in others:
-            found = dict(jax.tree.leaves_with_path(found))
-            assert found.keys() == expected.keys()
-            for path, value in expected.items():
-                assert found[path] == (
-                    value if isinstance(value, str) else pytest.approx(value, *[tolerance(path)] * 2)
-                )
+            assert_close(found, expected)
+
+
+def assert_close(found, expected):
+    found, expected = (dict(jax.tree.leaves_with_path(tree)) for tree in (found, expected))
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        assert found[path] == (value if isinstance(value, str) else pytest.approx(value, *[tolerance(path)] * 2))
 
 
 def tolerance(path):
@@ -88,6 +92,30 @@ def test_every_device_computes_its_rows_and_gets_the_variables_once(monkeypatch)
     assert operations(2) < 0.6 * operations(1)
 
 
+def brightness():
+    """A system that does not segment."""
+    scorer = Scorer(
+        names=("brightness.mean",),
+        collect=lambda variables, batch: {"mean": batch["image"].mean((1, 2, 3))},
+        summary=lambda rows, untrained: {
+            "brightness": {"mean": float(rows["mean"].mean()), "last": float(rows["mean"][-1]), "of": len(rows["mean"])}
+        },
+        pictures=lambda variables, batch: {"faces": batch["image"][None]},
+    )
+    system = fake_system.build(fake_system.fake_config("none"))
+    return dataclasses.replace(system, predict=None, scorer=scorer)
+
+
+def final_scores(variables):
+    """All scores of seven faces in batches of four, the last one padded; and the whole numbers among the arrays."""
+    source, options = Subset(faces(), 0, 7), OPTIONS | {"batch_size": 4, "seed": 1}
+    system = fake_system.build(fake_system.fake_config("regions"))
+    results = [evaluation.evaluate(each, variables, source, **options, panels=3) for each in (system, brightness())]
+    kept = ("confusion", "image", "truth", "prediction", "grid/faces")
+    arrays = [{name: each.arrays[name].tolist() for name in kept if name in each.arrays} for each in results]
+    return [each.metrics for each in results] + arrays
+
+
 def host(process, port, workdir):
     """One of two processes: it scores variables that are stored in parts on the devices of both."""
 
@@ -99,7 +127,10 @@ def host(process, port, workdir):
         for part, leaf in zip(*map(jax.tree.leaves, (stored, whole)), strict=True):
             assert not part.is_fully_replicated
             assert leaf.sharding.device_set == set(jax.local_devices())
-        print(json.dumps(evaluation.score(system, whole, faces(), **OPTIONS | {"batch_size": 6})))
+        some = [
+            evaluation.score(each, whole, faces(), **OPTIONS | {"batch_size": 6}) for each in (system, brightness())
+        ]
+        print(json.dumps({"answer": [*some, *final_scores(whole)]}))
         return 0
 
     return joined_run(process, port, workdir, scored)
@@ -107,10 +138,11 @@ def host(process, port, workdir):
 
 @pytest.mark.slow
 def test_two_processes_score_as_one(tmp_path):
-    system = fake_system.build(fake_system.fake_config("none"))
-    expected = evaluation.score(system, fake_system.variables(), faces(), **OPTIONS)
+    systems, variables = (fake_system.build(fake_system.fake_config("none")), brightness()), fake_system.variables()
+    expected = [evaluation.score(system, variables, faces(), **OPTIONS) for system in systems]
+    expected += final_scores(variables)
     codes, outputs = run_both(__name__, tmp_path)
     assert codes == [0, 0], outputs
     for output in outputs:
         answer = next(line for line in output.splitlines() if line.startswith("{"))
-        assert json.loads(answer) == pytest.approx(expected, rel=1e-6)
+        assert_close(json.loads(answer)["answer"], expected)

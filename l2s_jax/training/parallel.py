@@ -194,15 +194,59 @@ def local_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return make_mesh("jit", 1, devices or jax.local_devices())
 
 
+def replicated(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Put arrays that every process holds whole (numpy, or from `everywhere`) on all devices of a mesh."""
+    own = jax.device_put(tree, NamedSharding(local_mesh(mesh.local_devices), P()))
+    return jax.tree.map(functools.partial(_whole_on, mesh), own)
+
+
 def everywhere(tree: PyTree) -> PyTree:
     """Replicate all arrays on every device; return them as arrays of a `local_mesh`. Every process must call it."""
     mesh = jax.tree.leaves(tree)[0].sharding.mesh
-    own = NamedSharding(local_mesh(mesh.local_devices), P())
+    whole = jax.device_put(tree, NamedSharding(mesh, P()))
+    return jax.tree.map(functools.partial(_whole_on, local_mesh(mesh.local_devices)), whole)
 
-    def local(x: jax.Array) -> jax.Array:
-        return jax.make_array_from_single_device_arrays(x.shape, own, [shard.data for shard in x.addressable_shards])
 
-    return jax.tree.map(local, jax.device_put(tree, NamedSharding(mesh, P())))
+def _whole_on(mesh: Mesh, x: jax.Array) -> jax.Array:
+    """Return the array of a mesh whose devices in this process are those that hold x whole."""
+    parts = [shard.data for shard in x.addressable_shards]
+    return jax.make_array_from_single_device_arrays(x.shape, NamedSharding(mesh, P()), parts)
+
+
+def on_host(tree: PyTree) -> PyTree:
+    """Return arrays on the devices of all processes, or of this one, as numpy arrays; every process must call it."""
+
+    def fetch(x: jax.Array) -> np.ndarray:
+        return np.asarray(x) if x.is_fully_addressable else multihost_utils.process_allgather(x, tiled=True)
+
+    return jax.tree.map(fetch, tree)
+
+
+def own_rows(tree: PyTree) -> PyTree:
+    """Return this process's rows of arrays [B, ...] on the devices of all, as numpy arrays [B / processes, ...]."""
+
+    def fetch(x: jax.Array) -> np.ndarray:
+        if x.is_fully_addressable:
+            return np.asarray(x)
+        x = jax.device_put(x, NamedSharding(x.sharding.mesh, P(BATCH_AXES)))
+        parts = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        return np.concatenate([np.asarray(part.data) for part in parts])
+
+    return jax.tree.map(fetch, tree)
+
+
+def all_rows(tree: PyTree) -> PyTree:
+    """Join numpy arrays [B / processes, ...] of all processes to [B, ...]; every process must call it."""
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def total_over_processes(array: np.ndarray) -> np.ndarray:
+    """Add up a numpy array over all processes, without losing bits of int64 or float64; every process must call it."""
+    if jax.process_count() == 1:
+        return array
+    # As uint32: JAX would make 32 bits of 64.
+    words = np.asarray(multihost_utils.process_allgather(np.ascontiguousarray(array).view(np.uint32)))
+    return np.ascontiguousarray(words).view(array.dtype).sum(axis=0)
 
 
 def largest_over_processes(value: int) -> int:
