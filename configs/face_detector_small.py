@@ -5,6 +5,11 @@ configs/parser_small.py and drawn ones. The other 60 choose the checkpoint, the 
 
 Command   l2s train --config face_detector_small
 Hardware  2 CPU cores, or any accelerator
+Time      about 15 CPU minutes beside other work
+Score     val, once, one seed: average precision 0.958 in 300 composed scenes (random weights 0.002), at the best F1
+          recall 0.954, precision 0.915, landmarks off by 0.045 sides; all else in docs/methods/face_detector.md
+Limits    the shipped weights were taken after 1291 of 1500 batches, the first 750 of which had no decoys; faces turned
+          by more than 30 degrees, hidden eyes, profiles
 """
 
 from l2s_jax.config import default

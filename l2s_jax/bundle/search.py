@@ -21,6 +21,10 @@ DEFAULT_PARSER = SHIPPED / "parser-small"
 """The model of `Parser()` and of `l2s parse` without --model."""
 
 
+FACE_DETECTOR = SHIPPED / "face-detector-small"
+"""The model by which parsers find the faces of pictures."""
+
+
 def search_path() -> list[Path]:
     """List the folders of the user's bundles, first match wins: $L2S_MODELS, ./models, the home folder's."""
     listed = [Path(p) for p in os.environ.get("L2S_MODELS", "").split(os.pathsep) if p]

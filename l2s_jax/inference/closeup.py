@@ -1,4 +1,4 @@
-"""Where the faces of a picture are, so that the parser can look at each closely: found by the parser itself (ours).
+"""Squares around faces, so that the parser can look at each closely, and what it sees of them itself (ours).
 
 Brows, eyes, nose and mouth that lie together make a face. Its square is that in which the training faces stand, whose
 features are at a known place; the picture is cut there, parsed again, and put together from the cuts.
@@ -91,19 +91,15 @@ def _features(label_set: LabelSet) -> list[tuple[int, ...]]:
 def _square(pixels: np.ndarray, scale: np.ndarray) -> Square:
     y, x = np.nonzero(pixels)
     low, high = np.array([x.min(), y.min()]) * scale, np.array([x.max() + 1, y.max() + 1]) * scale
-    side = _MARGIN * max((high - low) / EXTENT)
-    left, top = (low + high) / 2 - side * (0.5 + (np.array(CENTRE) - 0.5) / _MARGIN)
-    return Square(round(left), round(top), max(round(side), 1))
+    side = max((high - low) / EXTENT)
+    return around((low + high) / 2 - side * (np.array(CENTRE) - 0.5), side)
 
 
-def tiles(shape: tuple[int, int]) -> list[Square]:
-    """Return overlapping squares of half the longer side that cover a picture, to look for smaller faces in."""
-    side = -(-max(shape) // 2)
-    tops, lefts = (
-        np.linspace(0, max(length - side, 0), 1 if length <= side else 1 + -(-2 * (length - side) // side))
-        for length in shape
-    )
-    return [Square(round(left), round(top), side) for top in tops for left in lefts]
+def around(middle: np.ndarray, side: float) -> Square:
+    """Return the square around an aligned portrait with this middle (x, y) and side, pixels of the picture."""
+    side = _MARGIN * side
+    left, top = middle - side / 2
+    return Square(round(float(left)), round(float(top)), max(round(float(side)), 1))
 
 
 def inside(square: Square, faces: Sequence[Square]) -> list[Square]:
@@ -112,13 +108,13 @@ def inside(square: Square, faces: Sequence[Square]) -> list[Square]:
 
 
 def distinct(faces: Sequence[Square]) -> list[Square]:
-    """Return every face once, the largest first: of those whose middles are near one another, the first."""
+    """Return every face once, the largest first: of those whose middles are near one another, the first given."""
     kept: list[Square] = []
-    for face in sorted(faces, key=lambda face: -face.side):
-        near = (max(abs(_middle(face) - _middle(other))) < other.side / 4 for other in kept)
+    for face in faces:
+        near = (max(abs(_middle(face) - _middle(other))) < max(face.side, other.side) / 4 for other in kept)
         if not any(near):
             kept.append(face)
-    return kept
+    return sorted(kept, key=lambda face: -face.side)
 
 
 def held(before: Sequence[Square], faces: Sequence[Square]) -> list[Square]:

@@ -1,8 +1,9 @@
-"""Find the faces of pictures by looking at them again and again, and follow them through a film (ours)."""
+"""Find the faces of pictures, confirmed by a closer look of the parser, and follow them through a film (ours)."""
 
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,69 +17,78 @@ STRETCH = 8
 _SEARCH, _LOST = 8, 2
 """Stretches after which more faces are looked for, and after which any are if there was none."""
 
+Look = np.ndarray
+"""A parsing, float32 [S, S, K]."""
+
+
+class Found(NamedTuple):
+    """The faces of a picture.
+
+    Attributes:
+      faces: their squares, the largest first.
+      parts: those at which it was looked at closely, with what was seen.
+      whole: the parsing of the whole picture, if there are no parts.
+    """
+
+    faces: list[Square]
+    parts: list[tuple[Square, Look]]
+    whole: Look | None
+
 
 @dataclasses.dataclass(frozen=True)
 class Finder:
     """A way to find faces.
 
     Attributes:
-      look: parses pictures uint8 [H, W, 3] -> float32 [S, S, K] of each, in order, as they are asked for.
+      detect: yields the squares of each picture uint8 [H, W, 3] that may hold a face, the largest first.
+      look: yields the parsing of each picture, in order, as they are asked for.
       rule: rule by which it makes pictures square.
       label_set: the classes.
     """
 
-    look: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+    detect: Callable[[Iterable[np.ndarray]], Iterator[list[Square]]]
+    look: Callable[[Iterable[np.ndarray]], Iterator[Look]]
     rule: ResizeRule
     label_set: LabelSet
 
-    def faces(self, images: Sequence[np.ndarray], wholes: Iterable[np.ndarray]) -> list[list[Square]]:
-        """Return the faces of each picture, the largest first.
+    def faces(self, images: Sequence[np.ndarray]) -> list[Found]:
+        """Return the faces of pictures.
 
-        Those that do not fill it are confirmed by a closer look; if none is seen, smaller ones are looked for in tiles.
-
-        Args:
-          images: uint8 [H, W, 3], of any sizes.
-          wholes: the parsing of each, float32 [S, S, K].
+        What is detected and does not just fill the picture is confirmed by a closer look. Where nothing is, the parser
+        looks at the whole picture, and closer at what it finds there.
         """
-        first = [
+        found = self._closely(images, list(self.detect(images)))
+        rest = [number for number, each in enumerate(found) if not each.parts]
+        pictures = [images[number] for number in rest]
+        wholes = list(self.look(pictures))
+        seen = [
             closeup.find(whole, image.shape[:2], self.rule, self.label_set)
-            for whole, image in zip(wholes, images, strict=True)
+            for whole, image in zip(wholes, pictures, strict=True)
         ]
-        found = self._sure(images, first)
-        tiles = [[] if faces else closeup.tiles(image.shape[:2]) for faces, image in zip(found, images, strict=True)]
-        looks = self._closer(images, tiles)
-        smaller = self._sure(images, [self._in_tiles(own, looks) for own in tiles])
-        return [faces or small for faces, small in zip(found, smaller, strict=True)]
+        for number, whole, each in zip(rest, wholes, self._closely(pictures, seen), strict=True):
+            found[number] = each if each.parts else each._replace(whole=whole)
+        return found
 
-    def _sure(self, images: Sequence[np.ndarray], found: Sequence[list[Square]]) -> list[list[Square]]:
-        """Return the faces of each picture without those that a closer look, where it is worth it, does not confirm."""
-        doubtful = [
-            faces if closeup.worth(faces, image.shape) else [] for faces, image in zip(found, images, strict=True)
-        ]
-        looks = self._closer(images, doubtful)
-        return [
-            self.confirmed(own, list(itertools.islice(looks, len(own)))) if own else faces
-            for own, faces in zip(doubtful, found, strict=True)
-        ]
-
-    def confirmed(self, faces: Sequence[Square], looks: Iterable[np.ndarray]) -> list[Square]:
-        """Return the faces that closer looks, float32 [S, S, K] of each, confirm, where these find them."""
-        closer = (
-            closeup.confirmed(face, look, self.rule, self.label_set) for face, look in zip(faces, looks, strict=True)
+    def _closely(self, images: Sequence[np.ndarray], squares: Sequence[list[Square]]) -> list[Found]:
+        """Look closer at the squares of each picture, if that is worth it, and keep those in which a face is seen."""
+        doubtful = [own if closeup.worth(own, image.shape) else [] for own, image in zip(squares, images, strict=True)]
+        looks = self.look(
+            closeup.cut(image, square) for image, own in zip(images, doubtful, strict=True) for square in own
         )
-        return [face for face in closer if face is not None]
-
-    def _closer(self, images: Sequence[np.ndarray], squares: Sequence[Sequence[Square]]) -> Iterator[np.ndarray]:
-        return self.look(
-            closeup.cut(image, square) for image, own in zip(images, squares, strict=True) for square in own
-        )
-
-    def _in_tiles(self, tiles: Sequence[Square], looks: Iterator[np.ndarray]) -> list[Square]:
         found = []
-        for tile in tiles:
-            faces = closeup.find(next(looks), (tile.side, tile.side), self.rule, self.label_set)
-            found += closeup.inside(tile, faces)
-        return closeup.distinct(found)
+        for own, all_of_it in zip(doubtful, squares, strict=True):
+            seen = list(zip(own, itertools.islice(looks, len(own)), strict=True))
+            parts = [(square, look) for square, look in seen if self._confirmed(square, look)]
+            found.append(Found([square for square, _ in parts] if own else all_of_it, parts, None))
+        return found
+
+    def _confirmed(self, square: Square, look: Look) -> Square | None:
+        return closeup.confirmed(square, look, self.rule, self.label_set)
+
+    def confirmed(self, squares: Sequence[Square], looks: Iterable[Look]) -> list[Square]:
+        """Return the faces in squares that closer looks confirm, where these find them."""
+        closer = (self._confirmed(square, look) for square, look in zip(squares, looks, strict=True))
+        return [face for face in closer if face is not None]
 
 
 class Follower:
@@ -97,14 +107,14 @@ class Follower:
     def begin(self, image: np.ndarray) -> list[Square]:
         """Return the faces of a stretch whose first frame is `image`, uint8 [H, W, 3]."""
         if self._due <= 0:
-            (found,) = self._finder.faces([image], self._finder.look([image]))
+            ((found, _, _),) = self._finder.faces([image])
             self._faces, self._due = closeup.held(self._faces, found), _SEARCH if found else _LOST
         self._due -= 1
         self.cuts = self._faces if closeup.worth(self._faces, image.shape) else []
         return self._faces
 
-    def end(self, looks: Sequence[np.ndarray]) -> None:
-        """Follow the faces to the last frame of the stretch; `looks`: its parsing [S, S, K] at each of `cuts`."""
+    def end(self, looks: Sequence[Look]) -> None:
+        """Follow the faces to the last frame of the stretch; `looks`: its parsing at each of `cuts`."""
         if self.cuts:
             self._faces = closeup.held(self.cuts, self._finder.confirmed(self.cuts, looks))
             self._due = self._due if self._faces else 0

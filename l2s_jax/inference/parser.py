@@ -5,6 +5,7 @@ parsing = Parser()("photo.jpg")
 parsing.areas()["hair"], parsing.region("eyes"), parsing.palette_image().save("labels.png")
 """
 
+import functools
 import itertools
 import numbers
 import os
@@ -18,7 +19,7 @@ from input_pipeline import labels
 from input_pipeline.errors import UserError, require
 from input_pipeline.types import Example
 from l2s_jax import bundle
-from l2s_jax.inference import closeup, familiar, processing
+from l2s_jax.inference import closeup, detector, familiar, processing
 from l2s_jax.inference.closeup import Square
 from l2s_jax.inference.finding import STRETCH, Finder, Follower
 from l2s_jax.inference.model import Model, load_model
@@ -143,19 +144,15 @@ class Parser:
         Raises:
           UserError: as `__call__`; also if images and landmarks differ in number.
         """
-        predicted = self._predicted(_faces(images, landmarks), batch_size)
-        closely = self.crop == "auto" and landmarks is None
-        while chunk := list(itertools.islice(predicted, batch_size)):
-            pictures, _, wholes = zip(*chunk, strict=True)
-            found = self._finder(batch_size).faces(pictures, wholes) if closely else [None] * len(chunk)
-            closer = [
-                faces if faces and closeup.worth(faces, image.shape) else []
-                for image, faces in zip(pictures, found, strict=True)
-            ]
-            cuts = (closeup.cut(image, face) for image, own in zip(pictures, closer, strict=True) for face in own)
-            looks = self._looks(cuts, batch_size)
-            for image, whole, faces, own in zip(pictures, wholes, found, closer, strict=True):
-                yield self._decided(image, whole, [(face, next(looks)) for face in own], faces)
+        faces = _faces(images, landmarks)
+        if self.crop == "none" or landmarks is not None:
+            for image, _, whole in self._predicted(faces, batch_size):
+                yield self._decided(image, whole, [], None)
+            return
+        finder = self._finder(batch_size)
+        while chunk := [face["image"] for face in itertools.islice(faces, batch_size)]:
+            for image, found in zip(chunk, finder.faces(chunk), strict=True):
+                yield self._decided(image, found.whole, found.parts, found.faces)
 
     def film(
         self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
@@ -195,7 +192,8 @@ class Parser:
                 follower.end([probabilities for probabilities, _ in seen.values()])
 
     def _finder(self, batch_size: int) -> Finder:
-        return Finder(lambda pictures: self._looks(pictures, batch_size), self.resize, self.label_set)
+        detect, look = (functools.partial(ask, batch_size=batch_size) for ask in (detector.shipped(), self._looks))
+        return Finder(detect, look, self.resize, self.label_set)
 
     def _looks(self, pictures: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
         """Yield the probabilities [S, S, K] of every picture, in order, as they are asked for."""
@@ -220,8 +218,10 @@ class Parser:
         return found if self.label_set == self.model.system.label_set else found @ self._merging
 
     def compile(self, batch_size: int) -> None:
-        """Compile the program of a batch size now, instead of when the first batch comes."""
+        """Compile the programs of a batch size now, instead of when the first batch comes."""
         self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
+        if self.crop == "auto":
+            list(self._finder(batch_size).detect([np.zeros((1, 1, 3), np.uint8)]))
 
     def _decided(
         self,

@@ -328,7 +328,7 @@ def test_resolve_says_what_is_wrong(saved, tmp_path):
     (tmp_path / "photo.jpg").write_text("")
     for where, sentence in [
         ("tony", "no model 'tony': did you mean 'tiny'"),
-        ("xyzzy", r"`l2s models` lists the ones there are \(tiny, l2s-synthetic, parser-small\)"),
+        ("xyzzy", r"`l2s models` lists the ones there are \(tiny, face-detector-small, l2s-synthetic, parser-small\)"),
         ("empty", "'empty' holds no model"),
         ("photo.jpg", "'photo.jpg' is not a model bundle"),
     ]:
@@ -341,9 +341,9 @@ def test_newest(saved, tmp_path):
     fake_system.save(run)
     os.utime(saved / "model.json", (1, 1))
     assert bundle.newest().resolve() == run
-    *own, synthetic, parser = bundle.find_models()
+    *own, detector, synthetic, parser = bundle.find_models()
     assert [str(p) for p in own] == ["models/tiny", "runs/late/model"]
-    assert synthetic.parent == parser.parent == search.SHIPPED
+    assert detector.parent == synthetic.parent == parser.parent == search.SHIPPED
 
 
 def test_no_models_at_all(tmp_path, monkeypatch):

@@ -1,0 +1,61 @@
+"""Where a picture may show faces, in its own pixels; and which of these places count, by what the parser sees there."""
+
+import numpy as np
+import skimage.data
+
+from input_pipeline.images.resize_rules import PAD_SQUARE
+from input_pipeline.labels import CELEBAMASK
+from l2s_jax import bundle
+from l2s_jax.inference import detector
+from l2s_jax.inference.closeup import Square
+from l2s_jax.inference.finding import Finder
+from tests.inference.test_closeup import FACE, SIZE, parsed
+
+
+def middle(square):
+    return square.left + square.side / 2, square.top + square.side / 2
+
+
+def test_the_shipped_detector_is_small_and_says_whose_faces_it_learned_from():
+    meta = bundle.read_meta(bundle.FACE_DETECTOR)
+    assert (bundle.FACE_DETECTOR / bundle.TENSOR_FILE).stat().st_size <= 1.2 * 2**20
+    assert "non-commercial" in meta.licence
+    assert meta.provenance["command"] == "l2s train --config face_detector_small"
+
+
+def test_faces_are_detected_in_pixels_of_any_picture():
+    head = skimage.data.astronaut()[:240, 100:340]  # an aligned portrait of her has its middle at (124, 100) of this
+    wide, tall = np.full((600, 900, 3), 128, np.uint8), np.full((1000, 500, 3), 128, np.uint8)
+    wide[180:420, 330:570] = head
+    tall[600:720, 100:220] = tall[10:130, 300:420] = head[::2, ::2]
+    one, two, none = detector.shipped()([wide, tall, np.full((30, 40, 3), 90, np.uint8)], batch_size=2)
+    assert none == []
+    face, *_ = one  # a detector may see more than there is: the parser decides
+    np.testing.assert_allclose(middle(face), (330 + 124, 180 + 100), atol=20)
+    assert 150 < face.side / 1.25 < 220
+    np.testing.assert_allclose(sorted(map(middle, two[:2])), [(100 + 62, 600 + 50), (300 + 62, 10 + 50)], atol=12)
+
+
+def test_a_face_counts_if_the_parser_sees_it_there():
+    images = [np.full((200, 300, 3), value, np.uint8) for value in (1, 2, 3)]
+    squares = {1: [Square(100, 50, 90), Square(0, 0, 80)], 2: [Square(0, 0, 50)], 3: []}
+    looks = {(1, 90): FACE, (1, 80): [], (2, 50): [], (2, 200): FACE, (3, 200): []}
+    asked = []
+
+    def look(pictures):
+        for picture in pictures:
+            asked.append((int(picture[0, 0, 0]), len(picture)))
+            yield parsed(looks[asked[-1]])
+
+    finder = Finder(
+        lambda pictures: iter(squares[int(image[0, 0, 0])] for image in pictures), look, PAD_SQUARE, CELEBAMASK
+    )
+    first, second, third = finder.faces(images)
+    assert first.faces == [Square(100, 50, 90)]
+    assert [(square, view.shape) for square, view in first.parts] == [(Square(100, 50, 90), (SIZE, SIZE, 19))]
+    assert first.whole is None
+    assert asked == [(1, 90), (1, 80), (2, 50), (2, 200), (3, 200)]  # nothing is looked at twice
+    assert (second.parts, third.faces, third.parts) == ([], [], [])
+    (filling,) = second.faces  # found in the whole picture, which it just fills
+    assert 0.95 * 200 < filling.side < 1.5 * 300
+    assert second.whole is not None
