@@ -11,6 +11,7 @@ examples:
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
     result = results.Result(jax.devices()[0].device_kind, jax.device_count(), done, left_out)
     screen.print(table(result))
     if left_out:
-        screen.print(f"\nleft out {len(left_out)} programs: {'; '.join(left_out)}", soft_wrap=True, markup=False)
+        screen.print(f"\nleft out {len(left_out)} programs:")
+        for subject, names in itertools.groupby((name.split(": ", 1) for name in left_out), key=lambda name: name[0]):
+            screen.print(f"  {subject}: {'; '.join(name for _, name in names)}", soft_wrap=True, markup=False)
     if args.json:
         results.save(result, args.json)
     if old:

@@ -8,8 +8,8 @@ from l2s_jax import systems
 from tests.helpers import costs
 
 EXPECTED = json.loads(costs.GOLDEN.read_text())
-BAND = 1.5
-"""Factor by which versions of XLA may differ in what they make of a program."""
+BAND = 2.0
+"""Factor by which versions of XLA may differ in what they make of a program: jaxlib 0.10.0 and 0.10.2 do by 1.62."""
 
 
 LONG = ("latents2segments", "id_disentanglement")
