@@ -9,7 +9,7 @@ import argparse
 import atexit
 import functools
 import gc
-import importlib
+import importlib.metadata
 import io
 import logging
 import os
@@ -22,6 +22,8 @@ from types import ModuleType
 import l2s_jax
 from input_pipeline.errors import UserError, nearest, printable
 from l2s_jax.commands.outlet import outlets
+
+EIGEN = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 
 COMMANDS = {
     "demo": "train, evaluate and report on synthetic faces, in a few minutes",
@@ -91,6 +93,7 @@ def _run(argv: Sequence[str]) -> int:
         _collect_rarely()
         command, args = _read(argv)
         _quiet()
+        _convolve_with_eigen()
         return command.run(args)
     except SystemExit as finished:  # argparse after --help and --version
         return finished.code or 0
@@ -224,6 +227,17 @@ def _quiet() -> None:
         warnings.simplefilter("ignore", category)
     warnings.filterwarnings("ignore", module=r"PIL\.Image")  # about large images, for which we have our own limit
     sys.unraisablehook = _without_echo
+
+
+def _convolve_with_eigen() -> None:
+    """Let XLA compute convolutions on CPUs as it did before it had YNNPACK, which takes longer (docs/speed.md).
+
+    Flags that are set already come later and have precedence. Other versions of XLA may not know this one, which would
+    end the process.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if importlib.metadata.version("jaxlib").startswith("0.10.") and "ynn_fusion_type" not in flags:
+        os.environ["XLA_FLAGS"] = f"{EIGEN} {flags}".rstrip()
 
 
 def _without_echo(report) -> None:

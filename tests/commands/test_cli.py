@@ -1,6 +1,8 @@
 """The words of the command line: help at once, mistakes in one sentence, exit codes, the small commands."""
 
+import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import time
@@ -121,6 +123,20 @@ def test_interrupt_is_130(capsys, monkeypatch):
 
 def test_control_characters_do_not_reach_the_terminal(capsys):
     assert "\x1b" not in refused(capsys, "labels", "\x1b[2Jlapa")
+
+
+OWN = "--xla_cpu_experimental_ynn_fusion_type="
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "expected"),
+    [("0.10.2", "", cli.EIGEN), ("0.10.0", "--a=1", f"{cli.EIGEN} --a=1"), ("0.10.2", OWN, OWN), ("0.11.0", "", "")],
+)
+def test_a_flag_of_xla_is_set_where_it_is_known_and_not_chosen(monkeypatch, version, flags, expected):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    assert cli.main(["labels"]) == 0
+    assert os.environ["XLA_FLAGS"] == expected
 
 
 def test_labels_lists_every_set_and_class(capsys):
