@@ -2,7 +2,7 @@
 
     python experiments/bench/choices.py
 
-`r1` is the gradient of the penalty on StyleGAN2's discriminator (64 px, 16 images), as the gradient of a gradient
+`r1` is the gradient of the penalty on StyleGAN2's discriminator (64 px, 8 images), as the gradient of a gradient
 (what `losses.adversarial.r1` does) and as the derivative of the weights' gradient along the images' (forward over
 reverse). `state` is a training step of SegFace whose state is donated, as in every training, and one that keeps it.
 """
@@ -25,7 +25,7 @@ from l2s_jax.losses import adversarial
 from l2s_jax.models.stylegan2 import config as stylegan2
 from l2s_jax.types import GLOBAL_VIEW, PyTree, unpacked
 
-SIZE, ROWS = 64, 16
+SIZE, ROWS = 64, 8
 
 
 def row(name: str, program: Callable, start: PyTree, inputs: PyTree, seconds: float) -> PyTree:
