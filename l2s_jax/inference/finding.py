@@ -1,7 +1,6 @@
 """Find the faces of pictures, confirmed by a closer look of the parser, and follow them through a film (ours)."""
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -70,24 +69,38 @@ class Finder:
         return found
 
     def _closely(self, images: Sequence[np.ndarray], squares: Sequence[list[Square]]) -> list[Found]:
-        """Look closer at the squares of each picture, if that is worth it, and keep those in which a face is seen."""
-        doubtful = [own if closeup.worth(own, image.shape) else [] for own, image in zip(squares, images, strict=True)]
-        looks = self.look(
-            closeup.cut(image, square) for image, own in zip(images, doubtful, strict=True) for square in own
-        )
-        found = []
-        for own, all_of_it in zip(doubtful, squares, strict=True):
-            seen = list(zip(own, itertools.islice(looks, len(own)), strict=True))
-            parts = [(square, look) for square, look in seen if self._confirmed(square, look)]
-            found.append(Found([square for square, _ in parts] if own else all_of_it, parts, None))
-        return found
+        """Look closer at the squares of each picture, if that is worth it, and keep those in which a face is seen.
 
-    def _confirmed(self, square: Square, look: Look) -> Square | None:
-        return closeup.confirmed(square, look, self.rule, self.label_set)
+        One that is not quite where it was looked for is looked at once more, where it is.
+        """
+        doubtful = [own if closeup.worth(own, image.shape) else [] for own, image in zip(squares, images, strict=True)]
+        looks, parts = self._looks(images, doubtful), []
+        for own in doubtful:
+            seen = [(self._held(square, look), square, look) for square, look in zip(own, looks, strict=False)]
+            moved = {face: look if face == square else None for face, square, look in seen if face is not None}
+            parts.append([(face, moved[face]) for face in closeup.distinct(list(moved))])
+        again = self._looks(images, [[face for face, look in own if look is None] for own in parts])
+        parts = [[(face, next(again) if look is None else look) for face, look in own] for own in parts]
+        return [
+            Found([face for face, _ in seen] if own else every, seen, None)
+            for own, every, seen in zip(doubtful, squares, parts, strict=True)
+        ]
+
+    def _looks(self, images: Sequence[np.ndarray], squares: Sequence[Sequence[Square]]) -> Iterator[Look]:
+        return self.look(
+            closeup.cut(image, square) for image, own in zip(images, squares, strict=True) for square in own
+        )
+
+    def _held(self, square: Square, look: Look) -> Square | None:
+        """Return where a look sees the face for which it was taken: the same square, if it has hardly moved."""
+        return next(iter(closeup.held([square], self.confirmed([square], [look]))), None)
 
     def confirmed(self, squares: Sequence[Square], looks: Iterable[Look]) -> list[Square]:
         """Return the faces in squares that closer looks confirm, where these find them."""
-        closer = (self._confirmed(square, look) for square, look in zip(squares, looks, strict=True))
+        closer = (
+            closeup.confirmed(square, look, self.rule, self.label_set)
+            for square, look in zip(squares, looks, strict=True)
+        )
         return [face for face in closer if face is not None]
 
 

@@ -6,10 +6,10 @@ import skimage.data
 from input_pipeline.images.resize_rules import PAD_SQUARE
 from input_pipeline.labels import CELEBAMASK
 from l2s_jax import bundle
-from l2s_jax.inference import detector
+from l2s_jax.inference import closeup, detector
 from l2s_jax.inference.closeup import Square
 from l2s_jax.inference.finding import Finder
-from tests.inference.test_closeup import FACE, SIZE, parsed
+from tests.inference.test_closeup import FACE, parsed
 
 
 def middle(square):
@@ -36,26 +36,39 @@ def test_faces_are_detected_in_pixels_of_any_picture():
     np.testing.assert_allclose(sorted(map(middle, two[:2])), [(100 + 62, 600 + 50), (300 + 62, 10 + 50)], atol=12)
 
 
+STILL = [
+    ("l_eye", (32, 37, 46, 53)),
+    ("r_eye", (32, 37, 26, 33)),
+    ("nose", (37, 48, 36, 44)),
+    ("u_lip", (48, 54, 32, 48)),
+]
+"""A face that stands in a cut as it should; `FACE` is a quarter smaller."""
+
+
 def test_a_face_counts_if_the_parser_sees_it_there():
     images = [np.full((200, 300, 3), value, np.uint8) for value in (1, 2, 3)]
-    squares = {1: [Square(100, 50, 90), Square(0, 0, 80)], 2: [Square(0, 0, 50)], 3: []}
-    looks = {(1, 90): FACE, (1, 80): [], (2, 50): [], (2, 200): FACE, (3, 200): []}
+    squares = {1: [Square(100, 50, 90), Square(0, 0, 80), Square(200, 100, 60)], 2: [Square(0, 0, 50)], 3: []}
+    nearer = closeup.confirmed(squares[1][0], parsed(FACE), PAD_SQUARE, CELEBAMASK)
+    looks = {(1, 90): FACE, (1, nearer.side): STILL, (1, 80): [], (1, 60): STILL, (2, 50): [], (2, 300): FACE}
     asked = []
 
     def look(pictures):
         for picture in pictures:
-            asked.append((int(picture[0, 0, 0]), len(picture)))
-            yield parsed(looks[asked[-1]])
+            asked.append((int(picture[0, 0, 0]), picture.shape[1]))
+            yield parsed(looks.get(asked[-1], []))
 
-    finder = Finder(
-        lambda pictures: iter(squares[int(image[0, 0, 0])] for image in pictures), look, PAD_SQUARE, CELEBAMASK
-    )
-    first, second, third = finder.faces(images)
-    assert first.faces == [Square(100, 50, 90)]
-    assert [(square, view.shape) for square, view in first.parts] == [(Square(100, 50, 90), (SIZE, SIZE, 19))]
+    def detect(pictures):
+        return (squares[int(picture[0, 0, 0])] for picture in pictures)
+
+    first, second, third = Finder(detect, look, PAD_SQUARE, CELEBAMASK).faces(images)
+    assert first.faces == [nearer, Square(200, 100, 60)]
+    for (square, view), face in zip(first.parts, first.faces, strict=True):
+        assert square == face
+        np.testing.assert_array_equal(view, parsed(STILL))
     assert first.whole is None
-    assert asked == [(1, 90), (1, 80), (2, 50), (2, 200), (3, 200)]  # nothing is looked at twice
+    # Once more where the first face is; the whole of what has none.
+    assert asked == [(1, 90), (1, 80), (1, 60), (2, 50), (1, nearer.side), (2, 300), (3, 300)]
     assert (second.parts, third.faces, third.parts) == ([], [], [])
     (filling,) = second.faces  # found in the whole picture, which it just fills
-    assert 0.95 * 200 < filling.side < 1.5 * 300
+    assert 0.95 * 200 < filling.side < 1.5 * 200
     assert second.whole is not None
