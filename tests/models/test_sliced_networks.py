@@ -7,6 +7,7 @@ import pytest
 
 from l2s_jax.models.slice_decoder import SliceDecoder, hearing
 from l2s_jax.models.sliced_encoder import SlicedEncoder, normalized_within
+from tests.helpers.draws import normal
 
 K, C, S, SIDE = 3, 4, 5, 16
 
@@ -14,7 +15,7 @@ K, C, S, SIDE = 3, 4, 5, 16
 @pytest.fixture(scope="module")
 def encoded():
     encoder = SlicedEncoder((C,) * K, S, widths=(8, 16), depths=(1, 1), light_width=8)
-    image = jax.random.uniform(jax.random.key(0), (2, SIDE, SIDE, 3), minval=-1, maxval=1)
+    image = np.float32(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)))
     return jax.jit(encoder.init_with_output)(jax.random.key(1), image)[0]
 
 
@@ -23,7 +24,7 @@ def decoder():
     module = SliceDecoder(width=8, blocks=1)
     variables = jax.jit(module.init)(jax.random.key(2), jnp.zeros((1, K, 4, 4, C)), jnp.zeros((1, K, S)))
     # `coarse` and `constant` start at 0: any value must keep what the tests claim.
-    variables = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), variables)
+    variables = jax.tree.map(lambda x: x + 0.1 * normal(x.size, *x.shape), jax.device_get(variables))
     return jax.jit(lambda structure, style: module.apply(variables, structure, style))
 
 
@@ -37,7 +38,7 @@ def test_coverage_is_the_share_of_pixels_of_the_light_head(encoded):
 
 def test_a_slice_of_fewer_channels_is_silent_in_the_others():
     encoder = SlicedEncoder((2, 4, 3), S, widths=(8, 16), depths=(1, 1), light_width=8)
-    image = jax.random.uniform(jax.random.key(0), (2, SIDE, SIDE, 3), minval=-1, maxval=1)
+    image = np.float32(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)))
     structure = np.asarray(jax.jit(encoder.init_with_output)(jax.random.key(1), image)[0][0])
     spoken = np.abs(structure).max(axis=(0, 2, 3)) > 0
     np.testing.assert_array_equal(spoken.sum(-1), [2, 4, 3])
@@ -50,17 +51,18 @@ def test_content_is_normalised_within_its_region():
     coverage = np.zeros((1, 8, 8, 2, 1), np.float32)
     coverage[:, :4, :, 0] = 1.0
     coverage[:, 4:, :, 1] = 0.5
-    found = np.asarray(normalized_within(jnp.asarray(content), jnp.asarray(coverage)))
+    within = jax.jit(normalized_within)
+    found = np.asarray(within(content, coverage))
     for inside in (found[0, :4, :, 0], found[0, 4:, :, 1]):
         np.testing.assert_allclose(inside.mean((0, 1)), 0, atol=0.02)
         np.testing.assert_allclose(inside.std((0, 1)), 1, atol=0.15)  # the soft bound takes a little
     assert np.abs(found).max() <= 3
     # The mean colour of a region is not in its content; what lies outside does not count.
     content[:, 4:, :, 0] += 100.0
-    again = np.asarray(normalized_within(jnp.asarray(content + 7), jnp.asarray(coverage)))
+    again = np.asarray(within(content + 7, coverage))
     np.testing.assert_allclose(again[0, :4, :, 0], found[0, :4, :, 0], atol=1e-4)
     # A region that no cell shows has finite content.
-    assert np.isfinite(normalized_within(jnp.asarray(content), jnp.zeros_like(jnp.asarray(coverage)))).all()
+    assert np.isfinite(within(content, np.zeros_like(coverage))).all()
 
 
 def test_hearing_is_full_at_full_coverage_and_flat_at_none():
@@ -69,7 +71,7 @@ def test_hearing_is_full_at_full_coverage_and_flat_at_none():
 
 
 def test_silent_cells_show_the_flat_colour_of_their_style(decoder):
-    style = jax.random.normal(jax.random.key(3), (2, K, S))
+    style = normal(3, 2, K, S)
     colours, logits = decoder(jnp.zeros((2, K, 4, 4, C)), style)
     assert (colours.shape, logits.shape) == ((2, K, SIDE, SIDE, 3), (2, SIDE, SIDE, K))
     np.testing.assert_allclose(colours, np.broadcast_to(colours[:, :, :1, :1], colours.shape), atol=1e-6)
@@ -78,20 +80,23 @@ def test_silent_cells_show_the_flat_colour_of_their_style(decoder):
 
 def test_content_where_nothing_covers_paints_nothing(decoder):
     """Noise on a silent cell is not heard, though the cell beside it speaks."""
-    style = jax.random.normal(jax.random.key(3), (1, K, S))
-    spoken = jax.random.normal(jax.random.key(4), (1, K, 4, 4, C)).at[..., 0].set(1.0)
-    silent = jnp.arange(4)[None, None, :, None, None] >= 2
-    quiet = jnp.where(silent, 0.0, spoken)
-    loud = jnp.where(silent, spoken.at[..., 0].set(0.0), spoken)
+    style = normal(3, 1, K, S)
+    quiet = normal(4, 1, K, 4, 4, C)
+    quiet[..., 0] = 1
+    loud = quiet.copy()
+    quiet[:, :, 2:], loud[:, :, 2:, :, 0] = 0, 0
     for one, other in zip(decoder(quiet, style), decoder(loud, style), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_slices_are_decoded_each_by_itself(decoder):
-    style = jax.random.normal(jax.random.key(3), (1, K, S))
-    structure = jax.random.normal(jax.random.key(4), (1, K, 4, 4, C)).at[..., 0].set(1.0)
-    before, after = decoder(structure, style), decoder(structure.at[:, 1].multiply(-0.5), style)
+    style = normal(3, 1, K, S)
+    structure = normal(4, 1, K, 4, 4, C)
+    structure[..., 0] = 1
+    changed = structure.copy()
+    changed[:, 1] *= -0.5
+    before, after = decoder(structure, style), decoder(changed, style)
     for one, other, axis in zip(before, after, (1, -1), strict=True):
-        change = np.abs(np.moveaxis(one - other, axis, 0)).reshape(K, -1).max(axis=1)
+        change = np.abs(np.moveaxis(np.asarray(one) - np.asarray(other), axis, 0)).reshape(K, -1).max(axis=1)
         assert change[1] > 1e-3
         assert change[0] == change[2] == 0

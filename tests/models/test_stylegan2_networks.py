@@ -11,6 +11,7 @@ from l2s_jax.models.stylegan2.generator import Generator
 from l2s_jax.models.stylegan2.mapping import Mapping
 from l2s_jax.models.stylegan2.synthesis import Synthesis
 from tests.helpers import numpy_stylegan2
+from tests.helpers.draws import normal
 from tests.helpers.random_weights import random_variables
 
 CODE, SIZE, ROWS = 5, 16, 3
@@ -37,7 +38,7 @@ def noisy(generator, codes):
 @pytest.fixture(scope="module")
 def codes(generator):
     _, variables, apply = generator
-    return apply(variables, jax.random.normal(jax.random.key(0), (ROWS, CODE)), method="codes")
+    return apply(variables, normal(0, ROWS, CODE), method="codes")
 
 
 def images(generator, w, **options):
@@ -52,14 +53,14 @@ def plain(generator, codes):
 
 def test_mapping_ignores_the_length_of_z(generator, codes):
     _, variables, apply = generator
-    z = jax.random.normal(jax.random.key(0), (ROWS, CODE))
+    z = normal(0, ROWS, CODE)
     np.testing.assert_allclose(apply(variables, 5 * z, method="codes"), codes, rtol=1e-4, atol=1e-5)
     assert codes.dtype == jnp.float32
 
 
 def test_a_new_mapping_does_not_depend_on_its_learning_rate():
-    z = jax.random.normal(jax.random.key(1), (4, 8))
-    slow, fast = (Mapping(8, 3, lr_mul=lr).init_with_output(jax.random.key(0), z)[0] for lr in (0.01, 1.0))
+    z = normal(1, 4, 8)
+    slow, fast = (jax.jit(Mapping(8, 3, lr_mul=lr).init_with_output)(jax.random.key(0), z)[0] for lr in (0.01, 1.0))
     np.testing.assert_allclose(slow, fast, rtol=1e-4)
 
 
@@ -109,12 +110,12 @@ def test_no_two_layers_and_images_share_noise():
         for name, layer in variables["params"].items()
         if name.startswith("rgb")
     }
-    planes = {}
+    planes, apply = {}, jax.jit(module.apply)
     for name, rgb in (("up_8", "rgb_8"), ("conv_8", "rgb_8")):
         params = dict(variables["params"])
         params[name] = params[name] | {"noise_strength": jnp.float32(1)}
         if name == "up_8":  # its output passes through the middle pixel of the next kernel
-            kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+            kernel = np.float32(np.arange(9) == 4).reshape(3, 3, 1, 1)
             conv = params["conv_8"]["conv"]
             affine = conv["affine"] | {"bias": jnp.ones(1)}
             params["conv_8"] = params["conv_8"] | {"conv": conv | {"kernel": kernel, "affine": affine}}
@@ -122,7 +123,7 @@ def test_no_two_layers_and_images_share_noise():
         affine = conv["affine"] | {"bias": jnp.ones(1)}
         params[rgb] = params[rgb] | {"conv": conv | {"kernel": jnp.ones((1, 1, 1, 3)), "affine": affine}}
         keys = jax.random.split(jax.random.key(0), 2)
-        image = module.apply(variables | {"params": params}, jnp.zeros((2, CODE)), keys)
+        image = apply(variables | {"params": params}, jnp.zeros((2, CODE)), keys)
         planes[name] = np.asarray(image[..., 0]).reshape(2, -1)
     rows = np.concatenate(list(planes.values()))
     correlation = np.corrcoef(rows) - np.eye(len(rows))
@@ -169,7 +170,7 @@ def test_the_mapping_is_that_of_its_definition(generator, codes):
     params = generator[1]["params"]["mapping"]
     state = {f"style.{i + 1}.weight": np.asarray(params[f"dense_{i}"]["kernel"]).T for i in range(2)}
     state |= {f"style.{i + 1}.bias": np.asarray(params[f"dense_{i}"]["bias"]) for i in range(2)}
-    z = np.asarray(jax.random.normal(jax.random.key(0), (ROWS, CODE)), np.float64)
+    z = normal(0, ROWS, CODE).astype(np.float64)
     np.testing.assert_allclose(codes, numpy_stylegan2.mapping(state, z), rtol=1e-4, atol=1e-4)
 
 

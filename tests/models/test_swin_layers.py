@@ -85,10 +85,10 @@ def test_cosine_scale_is_clamped_and_padding_has_a_finite_gradient():
     module = CosineWindowAttention(HEADS, 3, 1)
     x = jnp.asarray(np.random.default_rng(3).normal(size=(1, 4, 4, CHANNELS)), jnp.float32)
     variables = random_variables(module, x)
-    outputs = []
+    outputs, apply = [], jax.jit(module.apply)
     for scale in (np.log(100.0), 9.0):
         variables["params"]["logit_scale"] = jnp.full(HEADS, scale, jnp.float32)
-        outputs.append(module.apply(variables, x))
+        outputs.append(apply(variables, x))
     np.testing.assert_array_equal(*outputs)
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(module.apply(v, x) ** 2)))(variables)["params"]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
@@ -141,4 +141,4 @@ def test_patch_merging(merging, normalises):
 
     y = np.asarray(two_by_two(x), np.float64)
     y = norm(y) @ params["reduce"]["kernel"] if normalises == 4 else norm(y @ params["reduce"]["kernel"])
-    np.testing.assert_allclose(merging().apply(variables, x), y, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(merging().apply)(variables, x), y, atol=1e-4)
