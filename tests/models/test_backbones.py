@@ -138,7 +138,11 @@ def trainings():
     return lambda name: made.setdefault(name, Training(name))
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name",
+    # Of two with the same blocks one is enough every time.
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in ("tiny_swin", "tiny_efficientnet"))) for n in TINY],
+)
 def test_training(trainings, name):
     training = trainings(name)
     maps, stats, gradient = training()
