@@ -23,6 +23,6 @@ def get_config():
     config.data.augment.jpeg, config.data.augment.jpeg_quality = 0.2, 10
     config.loss.rarity = 0.15
     config.optim.network.learning_rate = 2e-3
-    config.train.steps = 4000
+    config.train.steps = 2700
     config.train.eval_every = config.train.save_every = 200
     return config.lock()
