@@ -119,11 +119,6 @@ def equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
             yield from equations(inner)
 
 
-def parameters(tree: PyTree) -> int:
-    """Count the elements of all arrays (or shapes) of a tree."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def size_bytes(tree: PyTree) -> int:
     """Return the total size in bytes of the arrays (or shapes) of a tree."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -6,6 +6,7 @@ Everything comes from abstract evaluation: no parameter is allocated, so the lar
 from collections.abc import Mapping
 
 import jax
+from clu.parameter_overview import count_parameters
 from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
@@ -88,9 +89,9 @@ def _networks(plan: Plan) -> Table:
     grid = console.table("parameters", "network", ">trained", ">statistics", ">in the exported model")
     parts = (plan.state.params, plan.state.stats, jax.eval_shape(plan.system.variables, plan.state))
     for name in {name: None for part in parts for name in part}:
-        sizes = [cost.parameters(part.get(name, {})) for part in parts]
+        sizes = [count_parameters(part.get(name, {})) for part in parts]
         grid.add_row(name, *(f"{size:,}" if size else "-" for size in sizes))
-    grid.add_row("[bold]all[/]", *(f"[bold]{cost.parameters(part):,}[/]" for part in parts))
+    grid.add_row("[bold]all[/]", *(f"[bold]{count_parameters(part):,}[/]" for part in parts))
     return grid
 
 

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from clu.parameter_overview import count_parameters
 
 from configs import parser_small
 from input_pipeline.errors import UserError
-from l2s_jax import cost, systems
+from l2s_jax import systems
 from l2s_jax.layers.fir import bilinear_double
 from l2s_jax.models.pyramid_decoder import PyramidDecoder
 from tests.helpers import tiny_segface
@@ -51,7 +52,7 @@ def test_every_parameter_learns_and_every_level_is_used(decoder):
 def test_the_shipped_parser_keeps_to_the_challenges_size():
     system = systems.build(parser_small.get_config())
     state = jax.eval_shape(system.init, jax.random.key(0))
-    assert cost.parameters(state.params) == 1_650_124 < 1_821_085
+    assert count_parameters(state.params) == 1_650_124 < 1_821_085
 
 
 def test_a_pyramid_has_three_widths():
