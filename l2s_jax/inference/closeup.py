@@ -27,6 +27,8 @@ _SURE = 0.65
 """Mean probability of the features of a face; those that are seen in clouds and cloth are less sure."""
 _SPECK = 4
 """Pixels of the network's square from which a feature counts."""
+_SHARE = 0.004
+"""Share of the box around all features from which one counts; eyes have six times as much, a badge's specks less."""
 _OFF, _LEAST, _MOST = 0.25, 0.5, 2.0
 """How far from the middle of a cut a face may be, and how large, in sides of the cut, to be the one it was cut for."""
 _MARGIN = 1.25
@@ -78,7 +80,9 @@ def find(probabilities: np.ndarray, shape: tuple[int, int], rule: ResizeRule, la
 
 def _is_face(parts: np.ndarray) -> bool:
     """Return whether features bool [F, S, S], in the order from top to bottom, make a face that stands upright."""
-    heights = [np.nonzero(part)[0].mean() for part in parts if part.sum() >= _SPECK]
+    rows, columns = np.nonzero(parts.any(axis=0))
+    least = max(_SPECK, _SHARE * np.ptp(rows) * np.ptp(columns))
+    heights = [np.nonzero(part)[0].mean() for part in parts if part.sum() >= least]
     return len(heights) >= _KINDS and all(above < below for above, below in itertools.pairwise(heights))
 
 

@@ -61,6 +61,14 @@ def test_what_is_no_face(parts):
     assert closeup.find(parsed(parts), (SIZE, SIZE), PAD_SQUARE, CELEBAMASK) == []
 
 
+def test_a_badge_with_a_speck_of_an_eye_is_no_face():
+    large = [(name, tuple(5 * side for side in box)) for name, box in FACE]
+    speck = [("l_eye", (150, 152, 230, 234)), *large[2:]]  # eight pixels above a nose and lips of 1,650
+    for parts, count in ((large, 1), (speck, 0)):
+        found = closeup.find(parsed(parts, 5 * SIZE), (SIZE, SIZE), PAD_SQUARE, CELEBAMASK)
+        assert len(found) == count
+
+
 def test_a_face_is_confirmed_by_what_a_closer_look_finds_near_the_middle():
     square = Square(100, 50, 160)
     found = closeup.confirmed(square, parsed(FACE), PAD_SQUARE, CELEBAMASK)

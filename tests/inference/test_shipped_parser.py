@@ -32,7 +32,7 @@ def test_it_is_small_and_says_whose_faces_it_learned_from():
     assert meta.parameters < 1_821_085
     assert (bundle.DEFAULT_PARSER / bundle.TENSOR_FILE).stat().st_size <= 8 * 2**20
     assert "non-commercial" in meta.licence
-    assert meta.provenance["command"] == "l2s train --config parser_small"
+    assert meta.provenance["command"] == "l2s train --config parser_small_longer"
 
 
 def test_the_parts_of_a_strangers_photo_are_where_they_are(parser):
