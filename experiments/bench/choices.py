@@ -2,9 +2,9 @@
 
     python experiments/bench/choices.py
 
-`r1` is the gradient of the penalty on StyleGAN2's discriminator (64 px, 8 images), as the gradient of a gradient
-(what `losses.adversarial.r1` does) and as the derivative of the weights' gradient along the images' (forward over
-reverse). `state` is a training step of SegFace whose state is donated, as in every training, and one that keeps it.
+`r1` is the gradient of the penalty on StyleGAN2's discriminator (64 px, 8 images), as the gradient of a gradient, and
+as the derivative of the weights' gradient along the images' (forward over reverse: `losses.adversarial.r1`). `state` is
+a training step of SegFace whose state is donated, as in every training, and one that keeps it.
 """
 
 import argparse
@@ -60,12 +60,12 @@ def r1(seconds: float) -> None:
         return jnp.sum(network.apply({"params": params}, images))
 
     def reverse(params, images):
-        penalty = lambda params: jnp.mean(adversarial.r1(lambda x: judge(params, x), images))  # noqa: E731
+        penalty = lambda params: jnp.mean(adversarial.r1_penalty(jax.grad(judge, 1)(params, images)))  # noqa: E731
         return params, jax.grad(penalty)(params)
 
     def forward(params, images):
-        along = 2 / ROWS * jax.grad(judge, argnums=1)(params, images)
-        return params, jax.jvp(lambda images: jax.grad(judge)(params, images), (images,), (along,))[1]
+        penalty = lambda params: jnp.mean(adversarial.r1(lambda x: judge(params, x), images))  # noqa: E731
+        return params, jax.grad(penalty)(params)
 
     one, other = (
         row(f"r1, {way.__name__} over reverse", jax.jit(way), params, images, seconds) for way in (reverse, forward)

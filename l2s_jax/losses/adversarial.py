@@ -6,6 +6,7 @@ Logits are [B] or [B, ...] (regions, crops); `weight` covers their leading axes,
 a padded example ([B]) does not count. All means are global.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -77,4 +78,34 @@ def r1(discriminator: Callable[[PyTree], jax.Array], images: PyTree, batch_axes:
       float32, of the leading `batch_axes` axes of the images; differentiable in the variables that `discriminator`
       closes over.
     """
-    return r1_penalty(jax.grad(lambda x: jnp.sum(discriminator(x).astype(jnp.float32)))(images), batch_axes)
+    judge, constants = jax.closure_convert(lambda x: jnp.sum(discriminator(x).astype(jnp.float32)), images)
+    return _r1(judge, batch_axes, images, *constants)
+
+
+# Differentiated forward over reverse, as the change of the constants' gradient along the images' slope: half as many
+# operations more than reverse over reverse, whose convolutions XLA computes so slowly on CPUs that it takes six times
+# as long (experiments/bench/choices.py).
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _r1(judge: Callable[..., jax.Array], batch_axes: int, images: PyTree, *constants: PyTree) -> jax.Array:
+    return r1_penalty(jax.grad(judge)(images, *constants), batch_axes)
+
+
+def _r1_forward(judge, batch_axes, images, *constants):
+    slopes = jax.grad(judge)(images, *constants)
+    return r1_penalty(slopes, batch_axes), (images, constants, slopes)
+
+
+def _r1_backward(judge, batch_axes, saved, weights):
+    images, constants, slopes = saved
+    inputs = tuple(range(1 + len(constants)))
+
+    def along(slope: jax.Array) -> jax.Array:
+        return (2 * weights.reshape(*weights.shape, *[1] * (slope.ndim - batch_axes)) * slope).astype(slope.dtype)
+
+    gradients = lambda images: jax.grad(judge, inputs)(images, *constants)  # noqa: E731
+    return jax.jvp(gradients, (images,), (jax.tree.map(along, slopes),))[1]
+
+
+_r1.defvjp(_r1_forward, _r1_backward)

@@ -86,6 +86,28 @@ def test_r1_is_differentiable_in_the_discriminator():
     np.testing.assert_allclose(jax.grad(penalty)(1.5), 3 * np.sum(weights**2), rtol=1e-5)
 
 
+def test_the_gradient_of_r1_is_that_of_its_definition():
+    """Of a discriminator that mixes its batch, with unequal weights, in its parameters and in the images."""
+    kernel, real, weight = images(12, 5), images(4, 2, 2, 3), jnp.array([1.0, 0, 2, 0.5])
+
+    def judge(kernel, x):
+        hidden = jnp.tanh(x.reshape(4, -1) @ kernel)
+        return jnp.sum(hidden * hidden.mean(0, keepdims=True), axis=1)
+
+    def definition(kernel, x):
+        return r1_penalty(jax.grad(lambda x: judge(kernel, x).sum())(x))
+
+    def ours(kernel, x):
+        return r1(lambda x: judge(kernel, x), x)
+
+    found, expected = (
+        jax.jit(jax.value_and_grad(lambda *inputs, way=way: jnp.sum(weight * way(*inputs)), (0, 1)))(kernel, real)
+        for way in (ours, definition)
+    )
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_two_devices_agree_with_one(on_two_devices):
     def loss(scale, real, fake, weight, psum):
         return real_loss(scale * real, weight, psum) + fake_loss(scale * fake, weight, psum)
