@@ -196,7 +196,7 @@ def test_dry_run_counts_without_allocating(capsys, fake_experiment):
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
     assert ["parser", "24", "-", "24"] in rows
-    assert ["image", "16", "x", "16", "x", "16", "x", "3", "float32"] in rows
+    assert ["image", "16", "x", "16", "x", "16", "x", "3", "uint8"] in rows
     shares = {row[0]: float(row[1]) for row in rows if row and row[0] in ("g", "r1")}
     assert shares == {"g": 100.0, "r1": pytest.approx(100 / 16, abs=0.1)}
     assert "optimisers" in out

@@ -86,7 +86,7 @@ def test_fit_square_is_what_the_parser_does(height, width):
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     square = fit_square({"image": image}, 24)["image"]
     parsed = processing.to_square({"image": image}, 24, PAD_SQUARE)["image"]
-    np.testing.assert_array_equal(square.astype(np.float32) / 127.5 - 1, parsed)
+    np.testing.assert_array_equal((square.astype(np.float32) - 127.5) * np.float32(1 / 127.5), parsed)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 80), (80, 40), (64, 64)])
