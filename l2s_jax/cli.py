@@ -24,6 +24,7 @@ from input_pipeline.errors import UserError, nearest, printable
 from l2s_jax.commands.outlet import outlets
 
 EIGEN = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+"""Flag of XLA in jaxlib 0.10, see `_convolve_with_eigen`."""
 
 COMMANDS = {
     "demo": "train, evaluate and report on synthetic faces, in a few minutes",

@@ -28,7 +28,7 @@ IN_ONE = 10
 
 
 def stream(place: Place) -> str:
-    """The stream of batches is read by 4 processes, by 1, by 3, killed in between."""
+    """Read the stream of batches with 4 processes, with 1 and with 3, killed in between."""
     told, failed = elastic.campaign(place.scratch, 60, place.seed)
     check(not failed, told)
     return told

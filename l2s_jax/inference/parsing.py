@@ -41,8 +41,8 @@ class Parsing:
 
     @functools.cached_property
     def doubt(self) -> float | None:
-        """How far the image is from the pictures that the model was trained on, above 1 farther than 99 % of these;
-        None if the model does not know them."""
+        """Return how far the image is from the pictures that the model was trained on, above 1 farther than 99 % of
+        these; None if the model does not know them."""
         return None if self.familiar is None else self.familiar.doubt(self.image)
 
     def areas(self) -> dict[str, float]:

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.landmarks import TEMPLATE, five_points
+from l2s_jax.layers.similarity import similarity
 
 FACTOR = 0.8
 """Fraction of the half side that is compressed, as published: 0.2 on each side of the centre are unchanged."""
@@ -74,21 +75,7 @@ def alignment(landmarks: jax.Array, side: int, convention: Convention) -> jax.Ar
     choice = jnp.asarray(five_points(np.eye(landmarks.shape[1])), jnp.float32)
     points = jnp.einsum("fk,bkd->bfd", choice, landmarks, precision="highest")
     targets = jnp.asarray(TEMPLATE * (side - convention.short), jnp.float32)
-    return jax.vmap(_similarity, in_axes=(0, None))(points, targets)
-
-
-def _similarity(points: jax.Array, targets: jax.Array) -> jax.Array:
-    """Fit the similarity between two sets of points, [N, 2], [N, 2] -> [2, 3]; see `landmarks.similarity`."""
-    centre, aim = points.mean(axis=0), targets.mean(axis=0)
-    p, q = points - centre[None], targets - aim[None]
-    spread = jnp.sum(p * p)
-    usable = jnp.isfinite(spread) & (spread > 0)
-    spread = jnp.where(usable, spread, 1.0)
-    real = jnp.sum(p * q) / spread
-    imaginary = jnp.sum(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) / spread
-    linear = jnp.array([[real, -imaginary], [imaginary, real]])
-    shift = aim - jnp.sum(linear * centre[None], axis=1)
-    return jnp.where(usable, jnp.concatenate([linear, shift[:, None]], axis=1), jnp.eye(2, 3, dtype=jnp.float32))
+    return jax.vmap(similarity, in_axes=(0, None, None))(points, targets, jnp.ones(len(TEMPLATE)))
 
 
 def warp(images: jax.Array, matrices: jax.Array, convention: Convention, factor: float = FACTOR) -> jax.Array:

@@ -2,24 +2,19 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import pseudo_labels
 from input_pipeline.labels import IGNORE, LAPA
-from l2s_jax import bundle, systems
 from tests.helpers import fake_system, tiny_segface
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("pseudo")
-    config = tiny_segface.config(model__warp="none")
-    system = systems.build(config)
-    meta = bundle.Meta("tiny", "segface", config.to_dict(), LAPA, bundle.Preprocessing(tiny_segface.SIZE), "CC0-1.0")
-    bundle.save(root / "tiny", system.variables(system.init(jax.random.key(0))), meta)
+    tiny_segface.save(root / "tiny", tiny_segface.config(model__warp="none"))
     (root / "photos").mkdir()
     for k, grey in enumerate((40, 200)):
         Image.fromarray(np.full((48, 40, 3), grey, np.uint8)).save(root / "photos" / f"{k}.png")

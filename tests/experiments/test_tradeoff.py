@@ -3,24 +3,16 @@
 import io
 import json
 
-import jax
 import pytest
 from PIL import Image
 
 from experiments import tradeoff
-from input_pipeline.labels import LAPA
-from l2s_jax import bundle, systems
 from tests.helpers import fake_system, tiny_segface
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tradeoff")
-    config = tiny_segface.config(model__warp="none")
-    system = systems.build(config)
-    meta = bundle.Meta("tiny", "segface", config.to_dict(), LAPA, bundle.Preprocessing(tiny_segface.SIZE), "CC0-1.0")
-    bundle.save(root / "tiny", system.variables(system.init(jax.random.key(0))), meta)
-    return root / "tiny"
+    return tiny_segface.save(tmp_path_factory.mktemp("tradeoff") / "tiny", tiny_segface.config(model__warp="none"))
 
 
 def test_every_size_is_scored_and_timed(tiny, tmp_path, monkeypatch):

@@ -1,11 +1,17 @@
 """SegFace at sizes a test can afford."""
 
+from pathlib import Path
+
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.images.components import blobs
 from input_pipeline.landmarks import TEMPLATE
+from l2s_jax import bundle, systems
 from l2s_jax import config as configs
+from l2s_jax.types import PyTree
 from tests.helpers.tiny_l2s import changed
 
 SIZE, BLOBS = 32, 16
@@ -37,3 +43,12 @@ def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.nd
         "weight": np.ones(count, np.float32),
         "landmarks": points.astype(np.float32),
     }
+
+
+def save(folder: Path, config: ConfigDict, variables: PyTree | None = None) -> Path:
+    """Save a model of a config: these variables, or new ones; return its folder."""
+    system = systems.build(config)
+    variables = system.variables(system.init(jax.random.key(0))) if variables is None else variables
+    meta = bundle.Meta("tiny", "segface", config.to_dict(), system.label_set, bundle.Preprocessing(SIZE), "CC0-1.0")
+    bundle.save(folder, variables, meta)
+    return folder

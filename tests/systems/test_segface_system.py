@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict
 
 from input_pipeline import datasets, labels
 from input_pipeline.errors import UserError
-from l2s_jax import bundle, evaluation, systems
+from l2s_jax import evaluation, systems
 from l2s_jax.models import backbones
 from l2s_jax.systems.segface import config as segface_config
 from l2s_jax.systems.segface import system as segface_system
@@ -278,16 +278,7 @@ def test_the_stem_learns_slowest_and_the_decoder_at_full_rate(plain):
 
 
 def test_a_head_start_fills_the_network_or_the_backbone_where_classes_differ(tmp_path, system, state):
-    meta = bundle.Meta(
-        name="other",
-        system="segface",
-        config=tiny_segface.config(**BOTH).to_dict(),
-        label_set=labels.get("lapa"),
-        preprocessing=bundle.Preprocessing(32),
-        licence="Apache-2.0",
-    )
-    bundle.save(tmp_path / "other", system.variables(state), meta)
-    source = str(tmp_path / "other")
+    source = str(tiny_segface.save(tmp_path / "other", tiny_segface.config(**BOTH), system.variables(state)))
     pretrained = systems.build(tiny_segface.config(**BOTH, label_set="farl19", model__init_from=source))
     fresh = numbered(pretrained)
     started = pretrained.init_from(fresh)

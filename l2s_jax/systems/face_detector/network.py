@@ -13,6 +13,8 @@ from l2s_jax.models.pyramid_decoder import joined
 from l2s_jax.types import Detections
 
 STRIDE, COARSEST = 8, 32
+OUTPUTS = 14
+"""Numbers of a cell: heat, side, and (x, y) of the middle and of five points."""
 UNIT = 64.0
 """Side of a portrait, pixels, whose logarithm counts as 0."""
 _PRIOR = -2.19
@@ -50,8 +52,8 @@ class Detector(nn.Module):
         levels = backbone(image, train=train)[1:]
         x = joined(levels, (self.join,) * (len(levels) - 1), self.dtype, train)
         x = ConvNorm(self.join, 3, activation=nn.relu, dtype=self.dtype, name="head")(x, train=train)
-        prior = jnp.zeros(14).at[0].set(_PRIOR)
-        dense = nn.Dense(14, dot_general=flat_dot_general, bias_init=lambda *_: prior, name="outputs")
+        prior = jnp.zeros(OUTPUTS).at[0].set(_PRIOR)
+        dense = nn.Dense(OUTPUTS, dot_general=flat_dot_general, bias_init=lambda *_: prior, name="outputs")
         return dense(x.astype(jnp.float32))
 
 
@@ -67,7 +69,7 @@ def faces(outputs: jax.Array) -> Detections:
     heat = jax.nn.sigmoid(outputs[..., 0])
     around = nn.max_pool(heat[..., None], (3, 3), padding="SAME")[..., 0]
     score, place = jax.lax.top_k(jnp.where(heat == around, heat, 0).reshape(batch, -1), min(_FACES, height * width))
-    values = jnp.take_along_axis(outputs.reshape(batch, -1, 14), place[..., None], axis=1)
+    values = jnp.take_along_axis(outputs.reshape(batch, -1, OUTPUTS), place[..., None], axis=1)
     at = cells(height, width).reshape(-1, 2)[place]
     side = UNIT * jnp.exp(jnp.clip(values[..., 1], -_MOST, _MOST))
     points = at[:, :, None] + side[..., None, None] * values[..., 2:].reshape(batch, -1, 6, 2)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.labels import LabelSet
+from l2s_jax.layers.similarity import similarity
 
 ALIGNED = np.float32([(0.5, 0.5), (0.379, 0.478), (0.621, 0.478), (0.5, 0.578), (0.409, 0.740), (0.591, 0.740)])
 """The middle of an aligned portrait and its five points (x, y), as shares of the side: the eyes, the nose, the corners
@@ -61,12 +62,7 @@ def squares(found: jax.Array, present: jax.Array) -> tuple[jax.Array, jax.Array]
     Returns:
       the middle and the five points of that portrait, float32 [B, 6, 2], and its side [B].
     """
-    weight = (present / jnp.maximum(present.sum(axis=1, keepdims=True), 1))[..., None]
-    aligned = jnp.asarray(ALIGNED)[None]
-    start, goal = (weight * aligned[:, 1:]).sum(axis=1, keepdims=True), (weight * found).sum(axis=1, keepdims=True)
-    z, p = aligned[:, 1:] - start, found - goal
-    size = jnp.maximum((weight * z**2).sum(axis=(1, 2)), 1e-9)
-    along = (weight * z * p).sum(axis=(1, 2)) / size
-    aside = (weight[..., 0] * (z[..., 0] * p[..., 1] - z[..., 1] * p[..., 0])).sum(axis=1) / size
-    turn = jnp.stack([jnp.stack([along, aside], -1), jnp.stack([-aside, along], -1)], -2)  # rows times this
-    return jnp.einsum("bki,bij->bkj", aligned - start, turn) + goal, jnp.hypot(along, aside)
+    aligned = jnp.asarray(ALIGNED)
+    matrix = jax.vmap(similarity, in_axes=(None, 0, 0))(aligned[1:], found, present)
+    fitted = jnp.einsum("bji,ki->bkj", matrix[:, :, :2], aligned) + matrix[:, None, :, 2]
+    return fitted, jnp.hypot(matrix[:, 0, 0], matrix[:, 1, 0])

@@ -3,19 +3,18 @@
 import functools
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from input_pipeline.errors import require
 from input_pipeline.labels import LabelSet
-from l2s_jax import optim
 from l2s_jax.systems import single_network
 from l2s_jax.systems.face_detector import portraits, scores, targets
 from l2s_jax.systems.face_detector.network import COARSEST, Detector
 from l2s_jax.systems.face_detector.scenes import compose
-from l2s_jax.types import Axis, Batch, Metrics, System, TrainState, example_rngs, step_rng
+from l2s_jax.types import Axis, Batch, PyTree, System, TrainState, example_rngs, step_rng
 
 STAGES = 4
 
@@ -33,36 +32,23 @@ def build(config: ConfigDict) -> System:
         require(len(model[field]) == STAGES, f"model.{field}={model[field]} must be {STAGES} numbers, one a stage")
     portraits.classes(label_set)
     network = Detector(model.stem, model.depths, model.widths, model.join, jnp.dtype(config.precision.compute))
-    optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
+    weights = {name: config.loss[name] for name in ("heat", "side", "points")}
     return System(
         name="face_detector",
         label_set=label_set,
-        init=functools.partial(single_network.first_state, network, optimiser, config.image_size, config.optim.ema),
-        steps={"train": functools.partial(_train, network, optimiser, config, label_set)},
-        schedule=lambda number: ("train",),
-        variables=single_network.exported,
         detect=functools.partial(scores.find, network),
         scorer=scores.scorer(network, config.image_size, label_set),
         any_size=True,
+        **single_network.functions(config, network, functools.partial(_terms, network, label_set), weights),
     )
 
 
-def _train(
-    network: nn.Module,
-    optimiser: optax.GradientTransformation,
-    config: ConfigDict,
-    label_set: LabelSet,
-    state: TrainState,
-    batch: Batch,
-    axis: Axis,
-) -> tuple[TrainState, Metrics]:
+def _terms(
+    network: nn.Module, label_set: LabelSet, variables: PyTree, state: TrainState, batch: Batch, axis: Axis
+) -> tuple[dict[str, jax.Array], PyTree]:
+    """Return the unweighted terms of scenes by the names of their weights, and the new batch statistics."""
     keys = example_rngs(step_rng(state, "scenes"), axis, len(batch["weight"]))
     everybody = {name: axis.all_gather(batch[name]) for name in ("image", "mask", "weight")}
     image, faces = compose(keys, everybody, label_set, axis.local_rows)
-
-    def terms(variables):
-        outputs, updated = network.apply(variables, image, train=True, mutable=["batch_stats"])
-        return targets.terms(outputs, faces, batch["weight"], axis.psum), updated
-
-    weights = {name: config.loss[name] for name in ("heat", "side", "points")}
-    return single_network.train_step(terms, weights, optimiser, config.optim.ema, state, axis)
+    outputs, updated = network.apply(variables, image, train=True, mutable=["batch_stats"])
+    return targets.terms(outputs, faces, batch["weight"], axis.psum), updated

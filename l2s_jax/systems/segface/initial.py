@@ -3,13 +3,9 @@
 import functools
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import require
-from l2s_jax import bundle
-from l2s_jax.systems import initial
+from l2s_jax.systems import initial, single_network
 from l2s_jax.torch_weights import torchvision
 from l2s_jax.types import TrainState
 
@@ -35,25 +31,18 @@ def with_weights(config: ConfigDict, state: TrainState) -> TrainState:
     else:
         found = _network(config)
     wrong = f"model.init_from='{source}' is of another backbone"
-    filled = {"params": params, **stats}
+    variables = {"params": params, **stats}
     for name, tree in fresh.items():
         have = found.get(name, {})
         taken = [part for part in tree if part == "backbone" or not initial.misfit(tree[part], have.get(part, {}))]
-        filled[name] = tree | {part: initial.filled(tree[part], have.get(part, {}), wrong) for part in taken}
-    ema = {"network": jax.tree.map(jnp.copy, filled)} if state.ema else {}
-    params = filled.pop("params")
-    return state.replace(params={"network": params}, stats={"network": filled}, ema=ema)
+        variables[name] = tree | {part: initial.filled(tree[part], have.get(part, {}), wrong) for part in taken}
+    return single_network.started(state, variables)
 
 
 def _network(config: ConfigDict) -> dict:
-    """Return the variables of a SegFace model, without a decoder that decides between other classes."""
-    source = config.model.init_from
-    model = bundle.load(bundle.resolve(source))
+    """Return the variables of the model `config.model.init_from`, without a decoder that tells other classes apart."""
+    model = initial.load_model(config)
     network = model.variables.get("network", {})
-    require(
-        "backbone" in network.get("params", {}),
-        f"model.init_from='{source}' has no backbone: give a SegFace model or a torchvision file",
-    )
     if model.meta.label_set.name == config.label_set:
         return network
     return {name: {"backbone": tree["backbone"]} for name, tree in network.items() if "backbone" in tree}
