@@ -68,7 +68,8 @@ def test_every_program_is_compiled_once(demo, tmp_path):
         Image.new("RGB", size).save(tmp_path / f"{number}.png")
     with CompilationCount() as compilations:
         assert cli.main(["parse", str(tmp_path), "--out", str(tmp_path), "--model", str(workdir), "--batch", "2"]) == 0
-    assert compilations.programs["jit(find)"] == compilations.programs["jit(<lambda>)"] == 1  # for all sizes of photos
+    assert compilations.programs.pop("jit(find)", 0) <= 1  # other tests of this process may have used the detector
+    assert compilations.programs == {"jit(<lambda>)": 1}  # the parser, for all sizes of photos
 
 
 def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):
