@@ -1,5 +1,6 @@
 """Measure subjects: every program of inference at every batch, every training step, a short loop with real data."""
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -46,26 +47,32 @@ class Plan(NamedTuple):
 
 
 def measure(
-    subjects: Sequence[Subject], plan: Plan, tell: Callable[[str], None]
+    subjects: Sequence[Subject],
+    plan: Plan,
+    tell: Callable[[str], None],
+    keep: Callable[[list[Measurement], list[str]], None] = lambda done, left_out: None,
 ) -> tuple[list[Measurement], list[str]]:
-    """Measure in the given order; with a budget, a program begins only if one as long as the longest so far still fits.
+    """Measure in the given order; with a budget, a program begins only if it would still fit.
 
-    A program for which the device has too little memory is left out, and the others go on.
+    It is taken to last as long as the longest so far of its kind: a training step compiles for minutes where parsing
+    takes seconds. A program for which the device has too little memory is left out, and the others go on.
 
     Args:
       subjects: from `subjects.subjects`.
       plan: see there.
       tell: called with the name of each program before it is compiled.
+      keep: called with all measurements so far after each program, and with the names of those left out.
 
     Returns:
       the measurements, and the names of programs that were left out, each with the reason.
     """
-    started, longest, done, left_out = time.monotonic(), 0.0, [], []
+    started, done, left_out = time.monotonic(), [], []
+    longest: dict[str, float] = collections.defaultdict(float)
     for subject in subjects:
         jobs = _Jobs(subject, plan)
         for name, job in jobs.all():
-            begun = time.monotonic()
-            if plan.budget is not None and begun - started + longest > plan.budget:
+            begun, kind = time.monotonic(), name.partition(" ")[0]
+            if plan.budget is not None and begun - started + longest[kind] > plan.budget:
                 left_out.append(f"{subject}: {name} (no time)")
                 continue
             tell(f"{subject}: {name}")
@@ -76,7 +83,8 @@ def measure(
                     raise
                 left_out.append(f"{subject}: {name} (no memory)")
                 jobs.forget()
-            longest = max(longest, time.monotonic() - begun)
+            longest[kind] = max(longest[kind], time.monotonic() - begun)
+            keep(done, left_out)
     return done, left_out
 
 

@@ -11,6 +11,7 @@ examples:
 """
 
 import argparse
+import functools
 import itertools
 import time
 from collections.abc import Sequence
@@ -71,15 +72,20 @@ def run(args: argparse.Namespace) -> int:
     progress = console.errors(screen)
     if args.budget is not None:  # for everything: importing JAX and building the systems have taken some of it
         plan = plan._replace(budget=args.budget - (time.monotonic() - began))
-    done, left_out = measure(chosen, plan, lambda name: progress.print(f"[dim]{name} ...[/]", soft_wrap=True))
-    result = results.Result(jax.devices()[0].device_kind, jax.device_count(), done, left_out)
+
+    def keep(done: list, left_out: list) -> None:
+        if args.json:  # after each program: what there is counts if the run is stopped
+            results.save(so_far(done, left_out), args.json)
+
+    so_far = functools.partial(results.Result, jax.devices()[0].device_kind, jax.device_count())
+    result = so_far(*measure(chosen, plan, lambda name: progress.print(f"[dim]{name} ...[/]", soft_wrap=True), keep))
     screen.print(table(result))
-    if left_out:
-        screen.print(f"\nleft out {len(left_out)} programs:")
-        for subject, names in itertools.groupby((name.split(": ", 1) for name in left_out), key=lambda name: name[0]):
+    if result.left_out:
+        screen.print(f"\nleft out {len(result.left_out)} programs:")
+        left_out = (name.split(": ", 1) for name in result.left_out)
+        for subject, names in itertools.groupby(left_out, key=lambda name: name[0]):
             screen.print(f"  {subject}: {'; '.join(name for _, name in names)}", soft_wrap=True, markup=False)
-    if args.json:
-        results.save(result, args.json)
+    keep(result.measurements, result.left_out)
     if old:
         screen.print()
         screen.print(_ratios(list(results.compare(result, old)), result, old))

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import time
+import types
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from l2s_jax import cli
+from l2s_jax.bench import measure as bench_measure
 from l2s_jax.bench import results
 from l2s_jax.bench.measure import Plan, measure
 from l2s_jax.bench.results import Measurement, Result
@@ -75,6 +78,27 @@ def test_a_budget_says_what_it_left_out(place, capsys):
     assert code == 0
     assert "left out 7 programs:\n  tiny, 16 px, float32: parse, batch 1 (no time); parse, batch 4 (no time); " in out
     assert len(results.load(place / "none.json").left_out) == 7
+
+
+def test_what_takes_long_keeps_only_its_kind_from_beginning(place, monkeypatch):
+    """By a clock on which a program of inference lasts a second and a step 100."""
+    (subject,) = subjects(config_names=(str(place / "tiny.json"),), batch=2)
+    clock, kept = [0.0], []
+    times = types.SimpleNamespace(monotonic=lambda: clock[0], perf_counter=time.perf_counter)
+    monkeypatch.setattr(bench_measure, "time", times)
+
+    def begin(name):
+        clock[0] += 100 if "step" in name else 1
+
+    plan = Plan((1,), 0.0, fewest=1, budget=150.0)
+    done, left_out = measure([subject, subject], plan, begin, lambda done, _: kept.append(len(done)))
+    assert [one.program for one in done] == ["parse", "reconstruct", "step g", "parse", "reconstruct"]
+    assert [name.split(": ")[1] for name in left_out if "step" in name] == [
+        "step r1 (no time)",
+        "step g (no time)",
+        "step r1 (no time)",
+    ]
+    assert kept[:3] == [1, 2, 3]  # saved after each
 
 
 def test_what_does_not_fit_into_memory_is_left_out_and_the_rest_goes_on(place):
