@@ -55,6 +55,7 @@ RANGES = {
     "train": Range(0, MOST),
     "train.steps": Range(1, MOST),
     "train.log_every": Range(1, MOST),
+    "train.accumulate": Range(1, MOST),
     "train.keep": Range(1, 10_000),
     "train.export": OneOf(("best", "last")),
     "train.remat": OneOf(REMAT),
@@ -97,6 +98,7 @@ def base() -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.steps = 10_000  # number of batches to train on
+    config.train.accumulate = 1  # batches whose mean gradient makes one update of the parameters (docs/scaling.md)
     config.train.max_minutes = 0.0  # stop after this time, with an evaluation and a checkpoint; 0 = no limit
     config.train.log_every = 50  # steps between lines of metrics.jsonl, which hold means over these steps
     config.train.eval_every = 1000  # steps between evaluations on data.eval; 0 = only at the end
@@ -272,6 +274,10 @@ def validate(config: ConfigDict) -> None:
         last < train.steps,
         f"data.resolution_schedule ends at step {last} and the training at train.steps={train.steps}: no batch would "
         "have image_size; set data.resolution_schedule=[] or earlier steps in it",
+    )
+    require(
+        train.accumulate <= train.steps,
+        f"train.accumulate={train.accumulate} batches make an update and train.steps={train.steps} are too few for one",
     )
     require(
         train.profile_step <= train.steps,

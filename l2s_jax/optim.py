@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules, the correction for lazy regularisation, running averages of weights."""
+"""Optimisers, schedules, accumulation, the correction for lazy regularisation, running averages of weights."""
 
 import itertools
 from collections.abc import Callable
@@ -51,13 +51,17 @@ def default_config() -> ConfigDict:
     return config
 
 
-def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.GradientTransformation:
+def build(
+    config: ConfigDict, rate_factor: RateFactor | None = None, accumulate: int = 1
+) -> optax.GradientTransformation:
     """Build the optax transformation of a config like `default_config`.
 
     Args:
       config: see `default_config`.
       rate_factor: factor on the learning rate of each parameter, e.g. from `stage_decay`; None = 1 for all. It also
         scales the weight decay, as a separate learning rate would.
+      accumulate: calls that make one update (`train.accumulate`), with the mean of their gradients; the others return
+        zeros. Schedules count updates, and what is clipped is the mean.
 
     Raises:
       UserError: contradictory numbers.
@@ -74,7 +78,8 @@ def build(config: ConfigDict, rate_factor: RateFactor | None = None) -> optax.Gr
     }[config.name]()
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     scale = [_scaled(rate_factor)] if rate_factor is not None else []
-    return optax.chain(*clip, update, *scale) if clip or scale else update
+    built = optax.chain(*clip, update, *scale) if clip or scale else update
+    return built if accumulate == 1 else optax.MultiSteps(built, accumulate).gradient_transformation()
 
 
 def stage_decay(stage: Callable[[tuple[str, ...]], int | None], last: int, decay: float) -> RateFactor:
@@ -168,7 +173,7 @@ def for_lazy_regularization(config: ConfigDict, interval: int) -> ConfigDict:
     return corrected
 
 
-def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float) -> PyTree:
+def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float, accumulate: int = 1) -> PyTree:
     """Update a running average of weights: `d * ema + (1 - d) * params`.
 
     Args:
@@ -177,9 +182,15 @@ def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float)
       step: number of batches before this one, >= 0.
       decay: upper limit of d. Warm-up: d = min(decay, (1 + step) / (10 + step)), so that the random initial weights are
         forgotten quickly (the rule of `tf.train.ExponentialMovingAverage`).
+      accumulate: batches that make one update of the weights. The batches for which the weights stand still decay the
+        average by d together, each by its root, and the warm-up counts updates.
     """
+    if accumulate > 1:
+        step = (step + 1) // accumulate - 1
     step = jnp.asarray(step, jnp.float32)
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    if accumulate > 1:
+        d **= 1 / accumulate
     return jax.tree.map(lambda average, new: average + (1.0 - d) * (new - average), ema, params)
 
 

@@ -12,8 +12,8 @@ def make(**fields):
     return config
 
 
-def updates(config, gradients, params):
-    transform = optim.build(config)
+def updates(config, gradients, params, accumulate=1):
+    transform = optim.build(config, accumulate=accumulate)
     state = transform.init(params)
     found = []
     for gradient in gradients:
@@ -91,6 +91,20 @@ def test_schedules(fields, rates):
     np.testing.assert_allclose([rate(step) for step in range(7)], 2.0 * np.array(rates), atol=1e-6)
 
 
+def test_accumulated_calls_make_an_update_with_the_mean_gradient():
+    config = make(learning_rate=0.1, decay="linear", total_steps=4, clip_norm=1.0, eps=1e-3)
+    gradients, params = 5 * np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32), jnp.zeros(4)
+    found = updates(config, jnp.asarray(gradients), params, accumulate=3)
+    np.testing.assert_allclose(found[2::3], updates(config, gradients.reshape(2, 3, 4).mean(1), params), rtol=1e-5)
+    np.testing.assert_array_equal(np.array(found)[[0, 1, 3, 4]], 0)
+
+
+def test_the_schedule_counts_updates():
+    config = make(learning_rate=2.0, decay="linear", warmup_steps=2, total_steps=4, eps=1e-12)
+    found = updates(config, [jnp.ones(())] * 8, jnp.zeros(()), accumulate=2)
+    np.testing.assert_allclose(found, [0, -1, 0, -2, 0, -2, 0, -1], rtol=3e-5)
+
+
 def test_lazy_correction_of_stylegan2():
     config = make(learning_rate=0.002, b1=0.5, b2=0.99)
     lazy = optim.for_lazy_regularization(config, 16)
@@ -123,6 +137,14 @@ def test_ema_warms_up_and_converges():
     np.testing.assert_allclose(late["w"], 0.001, rtol=1e-4)
     same = optim.ema_update({"w": jnp.full(2, 0.3)}, {"w": jnp.full(2, 0.3)}, 5, 0.999)
     np.testing.assert_array_equal(same["w"], jnp.full(2, 0.3))
+
+
+def test_while_weights_stand_still_the_average_decays_as_in_one_update():
+    average, weights = jnp.zeros(()), [0.0, 0.0, 1.0, 1.0, 1.0, 3.0, 3.0, 3.0]  # an update on every third batch
+    for step, new in enumerate(weights):
+        average = optim.ema_update(average, jnp.float32(new), step, 0.15, accumulate=3)
+    first = 1 / 10 * 0 + 9 / 10 * 1.0
+    np.testing.assert_allclose(average, 0.15 * first + 0.85 * 3.0, rtol=1e-6)
 
 
 def test_a_decay_without_an_end_ends_with_the_training():

@@ -44,8 +44,10 @@ def run(config: ConfigDict, devices: int | None, device: str | None = None, topo
     share, memory = cost.frequencies(plan.system, config.train.steps), plan.memory()
 
     screen = console.out()
-    where = f"{plan.devices} devices" if plan.devices > 1 else "1 device"
-    screen.print(f"[bold]{plan.system.name}[/], {config.image_size} px, batch {config.data.batch_size} on {where}\n")
+    where, parts = f"{plan.devices} devices" if plan.devices > 1 else "1 device", config.train.accumulate
+    together = f", {parts} batches ({parts * config.data.batch_size:,} examples) an update" if parts > 1 else ""
+    what = f"{config.image_size} px, batch {config.data.batch_size} on {where}{together}"
+    screen.print(f"[bold]{plan.system.name}[/], {what}\n")
     for part in (_shapes(plan), _networks(plan), _sharding(plan), _steps(plan, share), _memory(plan, memory)):
         screen.print(part)
         screen.print()

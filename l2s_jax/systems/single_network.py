@@ -33,7 +33,8 @@ def functions(
     """Return the arguments of `System` that all systems with one network share: state, training step and export.
 
     Args:
-      config: its fields `image_size`, `train.steps`, `optim.network` and `optim.ema` (see `first_state`) count.
+      config: its fields `image_size`, `train.steps`, `train.accumulate`, `optim.network` and `optim.ema` (see
+        `first_state`) count.
       network: called with images [B, image_size, image_size, 3] and `train`.
       terms: (variables of the network, state, batch, axis) -> (unweighted terms, collections that the forward pass
         updates, such as batch statistics).
@@ -41,12 +42,16 @@ def functions(
       optimiser: of the network's parameters; None = that of `optim.network`.
       step: name of the training step.
     """
+    ema, accumulate = config.optim.ema, config.train.accumulate
     if optimiser is None:
-        optimiser = optim.build(optim.with_total_steps(config.optim.network, config.train.steps))
-    ema = config.optim.ema
+        group = optim.with_total_steps(config.optim.network, config.train.steps // accumulate)
+        optimiser = optim.build(group, accumulate=accumulate)
 
     def train(state: TrainState, batch: Batch, axis: Axis) -> tuple[TrainState, Metrics]:
-        return train_step(lambda variables: terms(variables, state, batch, axis), weights, optimiser, ema, state, axis)
+        def own_terms(variables: PyTree) -> tuple[Terms, PyTree]:
+            return terms(variables, state, batch, axis)
+
+        return train_step(own_terms, weights, optimiser, ema, state, axis, accumulate)
 
     return {
         "init": functools.partial(first_state, network, optimiser, config.image_size, ema),
@@ -90,6 +95,7 @@ def train_step(
     ema: float,
     state: TrainState,
     axis: Axis,
+    accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
     """Update the network once on a weighted sum of loss terms.
 
@@ -100,6 +106,7 @@ def train_step(
       optimiser, ema: as for `first_state`.
       state: the state before the update; `step` does not change.
       axis: collective operations over the devices that share the batch.
+      accumulate: as for `optim.ema_update`.
 
     Returns:
       the new state, and the metrics: `loss` and the terms.
@@ -116,7 +123,8 @@ def train_step(
     params, stats = optax.apply_updates(params, updates), stats | updated
     average = {}
     if ema:
-        average = {NAME: optim.ema_update(state.ema[NAME], {"params": params, **stats}, state.step, ema)}
+        new = {"params": params, **stats}
+        average = {NAME: optim.ema_update(state.ema[NAME], new, state.step, ema, accumulate)}
     state = state.replace(params={NAME: params}, stats={NAME: stats}, opt_state={NAME: opt_state}, ema=average)
     return state, {"loss": loss, **values}
 

@@ -141,12 +141,13 @@ def planned(config: ConfigDict, devices: int, open_model: OpenModel) -> Plan:
 def remedies(plan: Plan, memory: float, open_model: OpenModel) -> Iterator[str]:
     """Yield options of `l2s train`, each of which alone makes a training fit into `memory` bytes of a device."""
     config, devices, batch = plan.config, plan.devices, plan.config.data.batch_size
-    smaller = [devices * rows for rows in (batch // devices // 2**n for n in range(1, 20)) if rows]
+    rows, before = batch // devices, config.train.accumulate
+    smaller = [(batch // n, before * n) for n in range(2, rows + 1) if rows % n == 0]  # as many faces in an update
     more = [devices * 2**n for n in range(1, 20) if batch % (devices * 2**n) == 0]
     ways = (
         [({"train.remat": "blocks"}, devices)] if config.train.remat == "none" else [],
         [({"parallel.fsdp": devices}, devices)] if config.parallel.mode == "jit" else [],
-        [({"data.batch_size": size}, devices) for size in smaller],
+        [({"data.batch_size": size, "train.accumulate": parts}, devices) for size, parts in smaller],
         [({}, number) for number in more],
     )
     for way in ways:

@@ -234,10 +234,12 @@ def test_dry_run_for_other_numbers_of_devices(capsys, fake_experiment):
 
 def test_dry_run_refuses_what_cannot_fit_a_device(capsys, fake_experiment):
     argv = ["train", "--config", fake_experiment, "--dry-run", "--config.image_size=512", "--devices", 4]
-    code, out, _ = l2s(capsys, *argv, "--device", "v5e")
+    code, out, _ = l2s(capsys, *argv, "--device", "v5e", "--config.train.accumulate=4")
     assert code == 0
+    assert "batch 16 on 4 devices, 4 batches (64 examples) an update" in out
     assert "Fits v5e, which has 14.90 GiB." in out
     assert ["parameters", "parser/params", "replicated", "2"] in [line.split()[:4] for line in out.splitlines()]
     said = refused(capsys, *argv, "--device", "v5e", "--config.data.batch_size=32768")
     assert "on each device and v5e has 14.90 GiB; it would fit with --config.data.batch_size=" in said
+    assert "--config.train.accumulate=" in said
     assert "unknown device 'h10' (did you mean 'h100'?)" in refused(capsys, *argv, "--device", "h10")

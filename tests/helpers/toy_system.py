@@ -35,7 +35,8 @@ def toy_config(**train):
 
 
 def build(config) -> System:
-    optimisers = {name: optim.build(config.optim[name]) for name in ("auto", "critic")}
+    accumulate = config.train.accumulate
+    optimisers = {name: optim.build(config.optim[name], accumulate=accumulate) for name in ("auto", "critic")}
     dtype = jnp.dtype(config.precision.compute)
 
     def init(rng):
@@ -93,7 +94,7 @@ def build(config) -> System:
 
         (loss, mean), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params["auto"])
         state = update(state, "auto", axis.pmean(gradients), stats={"auto": {"mean": mean}})
-        average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99)
+        average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99, accumulate)
         return state.replace(ema={"auto": average}), {"loss": loss}
 
     def critic(state, batch, axis):

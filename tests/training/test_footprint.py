@@ -76,7 +76,7 @@ def test_every_remedy_helps_and_less_would_not(config):
     memory = sum(plan.memory().values())
     batches = plan.memory()["two batches"]
     ways = list(footprint.remedies(plan, memory - batches, None))
-    assert ways == ["--config.data.batch_size=32", "--devices 4"]
+    assert ways == ["--config.data.batch_size=32 --config.train.accumulate=2", "--devices 4"]
     assert not list(footprint.remedies(plan, memory / 1000, None))
 
 

@@ -53,8 +53,10 @@ class Optimiser:
       init: parameters -> its state.
     """
 
-    def __init__(self, config: ConfigDict, first: int, batches: int):
+    def __init__(self, config: ConfigDict, first: int, batches: int, accumulate: int = 1):
         """Build it for a phase of `batches` batches that begins with batch `first`.
+
+        `accumulate` calls make an update (`optim.build`), with the rate at the last of them.
 
         Raises:
           UserError: contradictory numbers.
@@ -63,7 +65,7 @@ class Optimiser:
         self._first, self._rate = first, optim.schedule(filled)
         steady = filled.copy_and_resolve_references()
         steady.update({"learning_rate": 1.0, "decay": "constant", "warmup_steps": 0, "milestones": ()})
-        self._transformation = optim.build(steady)
+        self._transformation = optim.build(steady, accumulate=accumulate)
         self.init = self._transformation.init
 
     def update(self, gradients: PyTree, state: PyTree, params: PyTree, step: jax.Array) -> tuple[PyTree, PyTree]:
@@ -79,13 +81,14 @@ def optimisers(config: ConfigDict) -> dict[str, Optimiser]:
     Raises:
       UserError: contradictory numbers.
     """
-    first = config.encoders.steps
+    first, accumulate = config.encoders.steps, config.train.accumulate
     main = {"mapper": config.optim.mapper}
     if config.schedule.adversarial_every:
         main |= {"adversarial": config.optim.adversarial, "discriminator": config.optim.discriminator}
-    built = {name: Optimiser(group, first, config.train.steps - first) for name, group in main.items()}
+    built = {name: Optimiser(group, first, config.train.steps - first, accumulate) for name, group in main.items()}
     if first:
-        built |= {name: Optimiser(config.optim.encoders, 0, first) for name in ("identity", "evaluator", "landmarks")}
+        encoders = Optimiser(config.optim.encoders, 0, first, accumulate)
+        built |= dict.fromkeys(("identity", "evaluator", "landmarks"), encoders)
     return built
 
 
@@ -250,9 +253,10 @@ def train_mapper(
         moved, more = _oppose(networks, built, config, code_of, latents.real, state, moved, weight, axis)
         metrics |= more
     if config.optim.ema:
-        age = state.step - config.encoders.steps
+        age, decay = state.step - config.encoders.steps, config.optim.ema
         average = {
-            name: optim.ema_update(ema, moved.params[name], age, config.optim.ema) for name, ema in state.ema.items()
+            name: optim.ema_update(ema, moved.params[name], age, decay, config.train.accumulate)
+            for name, ema in state.ema.items()
         }
         moved = moved.replace(ema=average)
     return moved, metrics

@@ -59,14 +59,14 @@ def build(config: ConfigDict) -> System:
 
 
 def _optimiser(config: ConfigDict, network: SegFace) -> optax.GradientTransformation:
-    decay = config.optim.stage_decay
-    own = optim.with_total_steps(config.optim.network, config.train.steps)
+    decay, accumulate = config.optim.stage_decay, config.train.accumulate
+    own = optim.with_total_steps(config.optim.network, config.train.steps // accumulate)
     if decay == 1:
-        return optim.build(own)
+        return optim.build(own, accumulate=accumulate)
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     variables = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), image)
     last = max(_stage(("backbone", name)) for name in variables["params"]["backbone"])
-    return optim.build(own, optim.stage_decay(_stage, last, decay))
+    return optim.build(own, optim.stage_decay(_stage, last, decay), accumulate)
 
 
 def _stage(path: tuple[str, ...]) -> int | None:

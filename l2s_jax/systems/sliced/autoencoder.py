@@ -86,13 +86,14 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
-    every = config.schedule.discriminator_every
-    updates = config.train.steps - (config.train.steps // every if every else 0)
+    every, accumulate = config.schedule.discriminator_every, config.train.accumulate
+    judged = config.train.steps // every if every else 0
+    updates = (config.train.steps - judged) // accumulate
     groups = {name: optim.with_total_steps(config.optim[name], updates) for name in ("encoder", "generator")}
     if every:
-        own = optim.with_total_steps(config.optim.discriminator, config.train.steps // every)
+        own = optim.with_total_steps(config.optim.discriminator, judged // accumulate)
         groups["discriminator"] = optim.for_lazy_regularization(own, config.schedule.r1_every)
-    return {name: optim.build(group) for name, group in groups.items()}
+    return {name: optim.build(group, accumulate=accumulate) for name, group in groups.items()}
 
 
 def _init(networks: Networks, optimisers: dict, config: ConfigDict, rng: jax.Array) -> TrainState:
@@ -125,8 +126,9 @@ def _autoencode(networks, optimisers, config, state: TrainState, batch: Batch, a
         weights["independence"] *= jnp.minimum(1.0, state.step / config.independence.ramp)
     state, metrics = _update(optimisers, ("encoder", "generator"), weights, terms, state, axis)
     if config.optim.ema:
+        decay, accumulate = config.optim.ema, config.train.accumulate
         new = {
-            name: optim.ema_update(ema, state.params[name], state.step, config.optim.ema)
+            name: optim.ema_update(ema, state.params[name], state.step, decay, accumulate)
             for name, ema in state.ema.items()
         }
         state = state.replace(ema=new)

@@ -133,7 +133,8 @@ def generator_step(
     mean = kept * buffers["w_avg"] + (1 - kept) * safe_divide(total, count)
     state = state.replace(stats=state.stats | {GENERATOR: buffers | {"w_avg": mean}})
     if config.optim.ema:
-        average = optim.ema_update(state.ema[GENERATOR], state.params[GENERATOR], state.step, config.optim.ema)
+        own, decay = state.params[GENERATOR], config.optim.ema
+        average = optim.ema_update(state.ema[GENERATOR], own, state.step, decay, config.train.accumulate)
         state = state.replace(ema={GENERATOR: average})
     return state, {"loss": loss, "grad_norm": norm}
 

@@ -67,13 +67,13 @@ def schedule(config: ConfigDict, step: int) -> tuple[str, ...]:
 
 
 def _optimisers(config: ConfigDict) -> dict[str, optax.GradientTransformation]:
-    groups = {
-        name: optim.with_total_steps(config.optim[name], config.train.steps) for name in (GENERATOR, DISCRIMINATOR)
-    }
+    accumulate = config.train.accumulate
+    updates = config.train.steps // accumulate
+    groups = {name: optim.with_total_steps(config.optim[name], updates) for name in (GENERATOR, DISCRIMINATOR)}
     if config.loss.path_length:
         groups[GENERATOR] = optim.for_lazy_regularization(groups[GENERATOR], config.schedule.path_length_every)
     groups[DISCRIMINATOR] = optim.for_lazy_regularization(groups[DISCRIMINATOR], config.schedule.r1_every)
-    return {name: optim.build(group) for name, group in groups.items()}
+    return {name: optim.build(group, accumulate=accumulate) for name, group in groups.items()}
 
 
 def _init(networks: Networks, optimisers: steps.Optimisers, averages: bool, rng: jax.Array) -> TrainState:
