@@ -1,7 +1,10 @@
-"""Two choices in training steps, each beside its alternative in one process.
+"""Choices of ours, each beside its alternative in one process.
 
-    python experiments/bench/choices.py
+    python experiments/bench/choices.py                  # all of them
+    python experiments/bench/choices.py depthwise
 
+`depthwise` parses one face with SegFace, and trains it on four of 128 px, with depthwise convolutions as XLA's grouped
+ones and as sums of shifted maps (layers/depthwise.py).
 `r1` is the gradient of the penalty on StyleGAN2's discriminator (64 px, 8 images), as the gradient of a gradient, and
 as the derivative of the weights' gradient along the images' (forward over reverse: `losses.adversarial.r1`). `state` is
 a training step of SegFace whose state is donated, as in every training, and one that keeps it.
@@ -15,17 +18,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax import config, systems
+from l2s_jax import config
 from l2s_jax.bench import programs
 from l2s_jax.bench.measure import peak_bytes
 from l2s_jax.bench.subjects import subjects
 from l2s_jax.bench.timing import timed
 from l2s_jax.cost import product_flops
+from l2s_jax.layers import depthwise
 from l2s_jax.losses import adversarial
 from l2s_jax.models.stylegan2 import config as stylegan2
-from l2s_jax.types import GLOBAL_VIEW, PyTree, unpacked
+from l2s_jax.types import GLOBAL_VIEW, PyTree, System, unpacked
 
 SIZE, ROWS = 64, 8
+NETWORKS = (("mobilenet", 256), ("mobilenet", 512), ("efficientnet", 256), ("mini", 256), ("convnext_base", 256))
 
 
 def row(name: str, program: Callable, start: PyTree, inputs: PyTree, seconds: float) -> PyTree:
@@ -76,25 +81,55 @@ def r1(seconds: float) -> None:
 
 def state(seconds: float) -> None:
     """Compare a training step that takes its state with one that keeps it."""
-    (subject,) = subjects(("segface",), ("mini",), sizes=(SIZE,), batch=ROWS)
-    system = systems.build(subject.config)
-    batch = jax.device_put(unpacked(programs.batch(system, ROWS, SIZE, 0)))
-
-    def step(state, batch):
-        return system.steps["train"](state, batch, GLOBAL_VIEW)
-
+    system, batch = segface("mini", SIZE, ROWS)
     for name, donated in (("kept", ()), ("donated", 0)):
         first = jax.jit(system.init)(jax.random.key(0))
-        row(f"state, {name}", jax.jit(step, donate_argnums=donated), first, batch, seconds)
+        row(f"state, {name}", jax.jit(step_of(system), donate_argnums=donated), first, batch, seconds)
+
+
+def lowerings(seconds: float) -> None:
+    """Compare both lowerings of depthwise convolutions."""
+    for backbone, size in NETWORKS:
+        system, batch = segface(backbone, size, 1)
+        variables = system.variables(jax.jit(system.init)(jax.random.key(0)))
+        for lowering in ("grouped", "shifted"):
+            with depthwise.AUTO(lowering):
+                row(f"{backbone}, {size} px, {lowering}", jax.jit(parse_of(system)), variables, batch["image"], seconds)
+    for backbone in dict.fromkeys(backbone for backbone, _ in NETWORKS):
+        system, batch = segface(backbone, 128, 4)
+        for lowering in ("grouped", "shifted"):
+            with depthwise.AUTO(lowering):
+                first = jax.jit(system.init)(jax.random.key(0))
+                row(f"{backbone}, step, {lowering}", jax.jit(step_of(system), donate_argnums=0), first, batch, seconds)
+
+
+def segface(backbone: str, size: int, rows: int) -> tuple[System, dict[str, jax.Array]]:
+    """Return SegFace and a random batch on the device."""
+    (subject,) = subjects(("segface",), (backbone,), sizes=(size,), batch=rows)
+    return subject.system, jax.device_put(unpacked(programs.batch(subject.system, rows, size, 0)))
+
+
+def parse_of(system: System) -> Callable:
+    return lambda variables, image: (variables, system.predict(variables, image).labels)
+
+
+def step_of(system: System) -> Callable:
+    return lambda state, batch: system.steps["train"](state, batch, GLOBAL_VIEW)
+
+
+CHOICES = {"r1": r1, "state": state, "depthwise": lowerings}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "choices", nargs="*", choices=[*CHOICES, []], metavar="NAME", help=f"{', '.join(CHOICES)} (all)"
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="for each program (%(default)s)")
-    seconds = parser.parse_args().seconds
+    args = parser.parse_args()
     print("| | compile | best | median | GFLOP | memory |\n|---|---|---|---|---|---|")
-    r1(seconds)
-    state(seconds)
+    for name in args.choices or CHOICES:
+        CHOICES[name](args.seconds)
 
 
 if __name__ == "__main__":
