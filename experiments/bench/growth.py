@@ -100,7 +100,7 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float:
 def plot(sources: Sequence[Path], out: Path) -> None:
     """Draw the time of a call, a panel for each axis; print the exponents, fitted to all points and to the last two."""
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     lines: dict[str, dict[str, list]] = collections.defaultdict(lambda: collections.defaultdict(list))
     for source in sources:
@@ -108,7 +108,8 @@ def plot(sources: Sequence[Path], out: Path) -> None:
         for name, x, row in content["points"]:
             lines[content["axis"]][name].append((x, Measurement(**row)))
     names = [axis for axis in AXES if axis in lines]
-    figure, panels = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False, layout="constrained")
+    size = (2.6 * len(names), 3.4)
+    figure, panels = pyplot.subplots(1, len(names), figsize=size, squeeze=False, layout="constrained")
     print("| axis | line | from .. to | time | operations | memory | time, end | operations, end |")
     print("|---|---|---|---|---|---|---|---|")
     for panel, axis in zip(panels[0], names, strict=True):
@@ -122,10 +123,18 @@ def plot(sources: Sequence[Path], out: Path) -> None:
             fits = [exponent(x, column) for column in (seconds, flops, memory)]
             fits += [exponent(x[-2:], column[-2:]) for column in (seconds, flops)]
             print(f"| {axis} | {name} | {x[0]:.3g} .. {x[-1]:.3g} |", " | ".join(f"{fit:.2f}" for fit in fits), "|")
-            panel.loglog(x, seconds, "o-", markersize=4, label=f"{name}: {fits[0]:.2f}")
+            panel.loglog(x, [1000 * s for s in seconds], "o-", markersize=4, label=f"{name}: {fits[0]:.2f}")
+        places = sorted({place for found in lines[axis].values() for place, _ in found})
+        panel.set_xticks(places, [f"{place:.3g}" for place in places])
+        low, high = panel.get_ylim()
+        panel.set_ylim(min(low, high / 20), high)  # a small range would make every line steep
+        panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.minorticks_off()
         panel.set_xlabel("GFLOP of a call" if axis == "backbone" else axis)
-        panel.legend(fontsize=6, title="exponent of time", title_fontsize=7)
-    panels[0][0].set_ylabel("seconds of a call")
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+        panel.legend(fontsize=8, title="exponent of time", title_fontsize=8, **below)
+    panels[0][0].set_ylabel("milliseconds of a call")
     files.writable_file(out)
     figure.savefig(out, dpi=90)
 
