@@ -66,7 +66,8 @@ def test_what_is_accumulated_lies_like_the_parameters():
 
 def test_a_run_goes_on_between_two_updates_to_the_bit(tmp_path):
     def run(folder, steps, accumulate=2):
-        config = toy_config(steps=steps, save_every=1, accumulate=accumulate)
+        config = toy_config(steps=steps, save_every=1, accumulate=accumulate).unlock()
+        config.parallel.fsdp = 2
         return loop.train(
             config,
             tmp_path / folder,
