@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint  # noqa: F401 (it needs a `jnp.dtype` that is a type)
 
 
 def set_up() -> None:

@@ -1,12 +1,14 @@
 """How far a step on several devices is from the same step on one.
 
-    python -m tests.helpers.layouts [SYSTEM[:STEP] ...] [--devices 2 4 8] [--float64]
+    python -m tests.helpers.layouts [SYSTEM[:STEP] ...] [--devices 2 4 8] [--float64] [--out runs/layouts]
 
 prints a table of every step of every system (a minute or two each on two free cores) on virtual devices, under jit,
-pmap, shard_map, and jit with the state stored in parts (fsdp). A cell is the largest difference of any gradient,
-statistic or metric, relative to the largest number of the same array. Gradients, not parameters: Adam divides a
-gradient by its own size, so where it is rounding error its sign alone moves a parameter by the whole learning rate.
-Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the gradient.
+pmap, shard_map, and jit with the state stored in parts (fsdp). It may be interrupted: the same command goes on, and
+rows that were asked for one by one are in the whole table (experiments/campaign.py). A cell is the largest difference
+of any gradient, statistic or metric, relative to the largest number of the same array. Gradients, not parameters: Adam
+divides a gradient by its own size, so where it is rounding error its sign alone moves a parameter by the whole learning
+rate. Steps do not return gradients, but Adam's first update stores them: the first moment is (1 - b1) times the
+gradient.
 
 A batch has 24 rows, so that 8 devices have an odd number each; the last five are padding, so that one of those devices
 has nothing else and another some of both.
@@ -20,7 +22,8 @@ import argparse
 import functools
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 if __name__ == "__main__":  # before JAX looks
     from tests.helpers import xla_flags
@@ -37,6 +40,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments import campaign
 from l2s_jax import optim, systems
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.losses import adversarial
@@ -82,7 +86,7 @@ def differences(case: str, step: str, wanted: list[tuple]) -> Iterator[float]:
     state = _wide(parallel.init_state(system.init, jax.random.key(0), parallel.make_mesh("jit", 1, jax.devices()[:1])))
     expected = after_one(system, step, frozen, state, batch, 1, 1, "jit")
     for layout in wanted:
-        yield max(map(_difference, expected, after_one(system, step, frozen, state, batch, *layout)))
+        yield float(np.max([*map(_difference, expected, after_one(system, step, frozen, state, batch, *layout))]))
 
 
 @functools.cache
@@ -116,7 +120,7 @@ def _difference(expected, found) -> float:
     for ours, theirs in zip(expected, found, strict=True):
         size = np.abs(ours).max()
         scale = size if size > ZERO * largest else largest
-        worst = max(worst, float(np.abs(theirs - ours).max() / (scale or 1.0)))
+        worst = np.maximum(worst, np.abs(theirs - ours).max() / (scale or 1.0))  # NaN, if there is one
     return worst
 
 
@@ -225,28 +229,33 @@ CASES = {
 }
 
 
-def main():
+def row(case: str, step: str, layouts: Sequence[tuple], limit: float) -> tuple[bool, list[str]]:
+    """Return whether a step is within the limit on all layouts, and the cells of its row."""
+    found = list(differences(case, step, layouts))
+    return all(difference <= limit for difference in found), [f"{difference:.0e}" for difference in found]
+
+
+def main() -> int:
+    """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("steps", nargs="*", default=list(CASES), metavar="SYSTEM[:STEP]")
     parser.add_argument("--devices", nargs="+", type=int, default=[2, 4, 8])
     parser.add_argument("--float64", action="store_true", help="compute in float64")
+    parser.add_argument("--out", type=Path, default=Path("runs/layouts"), help="folder of the rows that held")
     args = parser.parse_args()
     columns = {
         f"{way} {devices}": (devices, min(parts, devices), mode)
         for way, (parts, mode) in WAYS.items()
         for devices in args.devices
     }
-    worst = 0.0
-    print("| system: step |", " | ".join(columns), "|")
-    print("|---" * (1 + len(columns)) + "|")
-    for case, _, step in (asked.partition(":") for asked in args.steps):
-        for name in [step] if step else built(case)[0].steps:
-            print(f"| {case}: {name} |", end="", flush=True)
-            for difference in differences(case, name, list(columns.values())):
-                print(f" {difference:.0e} |", end="", flush=True)
-                worst = max(worst, difference)
-            print()
-    return int(worst > LIMITS[args.float64])
+    parts = {
+        f"{case}: {name}": functools.partial(row, case, name, list(columns.values()), LIMITS[args.float64])
+        for case, _, step in (asked.partition(":") for asked in args.steps)
+        for name in ([step] if step else built(case)[0].steps)
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / f"{'float64' if args.float64 else 'float32'}-{'-'.join(map(str, args.devices))}.json"
+    return campaign.table(file, {}, ("system: step", *columns), parts)
 
 
 if __name__ == "__main__":
