@@ -195,13 +195,17 @@ FASSEG, L2S_REGIONS, SUBSPACE_PARTS = (LABEL_SETS[name] for name in ("fasseg", "
 HAIR_SKIN, SKIN_HAIR, FACE_OCCLUSION = (LABEL_SETS[name] for name in ("hair_skin", "skin_hair", "face_occlusion"))
 
 
+_ALIASES = {"celebamask19": "celebamask", "lapa11": "lapa", "helen11": "helen"}
+"""Names with the number of classes, as `farl19` and `bisenet19` have it."""
+
+
 def get(name: str) -> LabelSet:
-    """Return the label set called `name`.
+    """Return the label set called `name`; `celebamask19`, `lapa11` and `helen11` are `celebamask`, `lapa` and `helen`.
 
     Raises:
       UserError: no such label set; the sentence suggests the nearest one.
     """
-    return lookup(LABEL_SETS, name, "label set")
+    return lookup(LABEL_SETS, _ALIASES.get(name, name), "label set")
 
 
 # A fine class that a coarse set lacks becomes the first name in its list that the set has.

@@ -22,6 +22,12 @@ def test_ids_count_from_zero_and_names_are_unique(label_set):
     assert all(label_set[name] == i for i, name in enumerate(label_set.names))
 
 
+def test_names_with_the_number_of_classes_are_understood():
+    for name, known in {"celebamask19": "celebamask", "lapa11": "lapa", "helen11": "helen"}.items():
+        assert labels.get(name) is labels.get(known)
+        assert name == f"{known}{len(labels.get(known))}"
+
+
 def test_official_celebamask_order():
     assert [CELEBAMASK[name] for name in ("skin", "nose", "l_eye", "r_eye", "l_lip", "hair", "cloth")] == [
         1, 2, 4, 5, 12, 13, 18,
