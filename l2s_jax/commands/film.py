@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from l2s_jax.commands import console, mask_files, photos, results
 from l2s_jax.commands.album import Task
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.report.video import Mp4
+
+if TYPE_CHECKING:
+    from l2s_jax.report.h264 import H264
 
 OVERLAY = "_overlay.mp4"
 """Suffix of the film with its parts in colour."""
@@ -45,7 +49,7 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
     with tempfile.TemporaryDirectory(dir=task.out, prefix=".l2s-") as scratch:
         movie = Path(scratch, "film.mp4")
         with (
-            contextlib.closing(Mp4(movie, rate)) as overlays,
+            contextlib.closing(_encoder()(movie, rate)) as overlays,
             progress.shown(task.tally.screen, "frames", line_every=10) as show,
             contextlib.suppress(KeyboardInterrupt) if camera else contextlib.nullcontext(),
         ):
@@ -91,6 +95,15 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
     task.tally.add(line + mask_files.doubts(most, doubt), facts, film=True)
 
 
+def _encoder() -> type[Mp4] | type["H264"]:
+    """Return what writes films: H.264 where PyAV is installed, which is an extra, else what OpenCV has."""
+    try:
+        from l2s_jax.report.h264 import H264
+    except ModuleNotFoundError:
+        return Mp4
+    return H264
+
+
 def _decoded(pictures: Iterator[np.ndarray], errors: list[UserError]) -> Iterator[np.ndarray]:
     """Yield the pictures up to one that cannot be decoded, whose error is appended to `errors`."""
     try:
@@ -99,7 +112,7 @@ def _decoded(pictures: Iterator[np.ndarray], errors: list[UserError]) -> Iterato
         errors.append(error)
 
 
-def _write(task: Task, name: str, mark: str, number: int, parsing: Parsing, overlays: Mp4) -> None:
+def _write(task: Task, name: str, mark: str, number: int, parsing: Parsing, overlays: "Mp4 | H264") -> None:
     """Add a frame to the film, and write the other pictures of it."""
     for ending, draw in task.drawn.items():
         if ending == mask_files.OVERLAY:

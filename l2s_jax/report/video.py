@@ -10,7 +10,7 @@ from input_pipeline.errors import require
 
 class Mp4:
     """An MP4 file to which frames are added. OpenCV's wheels have no H.264 encoder: it is MPEG-4 Part 2, which players
-    know and browsers do not.
+    know and browsers do not (`h264.H264` is for these).
 
     Args:
       path: the file; it must end in `.mp4`.

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import re
+import sys
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from l2s_jax import cli
 from l2s_jax.commands import results
 from l2s_jax.inference import smoothing
 from l2s_jax.inference.parser import Parser
+from l2s_jax.report.h264 import H264
 from l2s_jax.report.video import Mp4
 from tests.helpers import fake_system
 
@@ -87,14 +90,26 @@ def test_films_and_photos_in_one_call_again_and_again(parse, tmp_path):
         assert {each.stem for each in (tmp_path / "out").glob("*.json")} == {"x", "x-2"}
 
 
-def test_frames_of_odd_sizes_are_written_whole(tmp_path):
-    with contextlib.closing(Mp4(tmp_path / "odd.mp4", 25)) as film:
+@pytest.mark.parametrize("encoder", [Mp4, H264])
+def test_frames_of_odd_sizes_are_written_whole(tmp_path, encoder):
+    with contextlib.closing(encoder(tmp_path / "odd.mp4", 25)) as film:
         film.add(np.full((31, 33, 3), (250, 60, 20), np.uint8))
     (frame,) = frames.read_frames(tmp_path / "odd.mp4")
     assert frame.shape == (32, 34, 3)
     np.testing.assert_allclose(frame.mean((0, 1)), (250, 60, 20), atol=6)
-    with pytest.raises(UserError, match="cannot write the film"):
-        Mp4(tmp_path / "no" / "folder.mp4", 25).add(np.zeros((8, 8, 3), np.uint8))
+    nowhere = contextlib.closing(encoder(tmp_path / "no" / "folder.mp4", 25))
+    with pytest.raises(UserError, match="cannot write the film"), nowhere as film:
+        film.add(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("installed", "codec"), [(True, "h264"), (False, "mpeg4")])
+def test_films_are_h264_where_pyav_is_installed(parse, tmp_path, monkeypatch, installed, codec):
+    if not installed:
+        monkeypatch.setitem(sys.modules, "l2s_jax.report.h264", None)
+    assert parse(film(tmp_path / "clip.avi", 2))[0] == 0
+    with av.open(tmp_path / "out" / "clip_overlay.mp4") as written:
+        assert (written.streams[0].codec.name, written.streams[0].average_rate) == (codec, 10)
+    assert results.is_result(tmp_path / "out" / "clip_overlay.mp4")
 
 
 @pytest.mark.parametrize("name", ["clip_overlay.mp4", "clip_labels/000001.png", "clip.json"])
