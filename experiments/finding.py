@@ -1,13 +1,14 @@
 """How well are faces found in scenes? Ours against detectors that never saw our training.
 
-    python experiments/finding.py ours --data 'folder:data/celebamask_mini?val' [--scenes 200] [--json FILE]
+    python experiments/finding.py ours --data 'folder:data/celebamask_mini?val' [--scenes 200] [--quarters 1]
     PYTHONPATH=. python experiments/finding.py dlib|blazeface --data ...      # in the judges' environment
 
 A scene of 640 x 480 pixels holds none, one, two or three faces of --data, cut out by their masks, turned by up to 20
 degrees and shrunk to portraits of 60 to 360 px, before another picture so blurred that it shows nothing. A face is
 found if a detector's box holds the middle of its eyes, nose and lips and is neither smaller than a sixth of the
 portrait nor larger than twice. Printed: the share found by size, false alarms a scene (boxes that hold no face, or one
-again) and the time a scene. The detectors:
+again) and the time a scene. With --quarters every scene is turned by 90 degrees as often, as a scan may be. The
+detectors:
 
 * ours: the shipped parser (or --model), which looks for faces itself (l2s_jax/inference/finding.py);
 * dlib: its frontal detector (histograms of gradients), the scene enlarged twice as its manual advises for small faces;
@@ -75,6 +76,15 @@ def scene(source: Source, number: int, seed: int) -> Scene:
             [*places, (left, top, side)],
         )
     return Scene(image, np.reshape(middles, (-1, 2)), np.array(sides))
+
+
+def turned(scene: Scene, quarters: int) -> Scene:
+    """Turn a scene by 90 degrees, counterclockwise, so many times."""
+    image, middles = scene.image, scene.middles
+    for _ in range(quarters):
+        middles = np.stack([middles[:, 1], image.shape[1] - middles[:, 0]], 1)
+        image = np.rot90(image)
+    return Scene(np.ascontiguousarray(image), middles, scene.sides)
 
 
 def _paste(place: np.ndarray, example: dict, degrees: float) -> np.ndarray:
@@ -180,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="of ours; the shipped one if not given")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quarters", type=int, choices=range(4), default=0, help="turns of every scene by 90 degrees")
     parser.add_argument("--show", type=Path, help="folder for the first scenes with the boxes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
@@ -187,11 +198,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         source = open_source(args.data)
         if source.label_set.name != "celebamask":
             raise UserError(f"'{args.data}' has masks of {source.label_set.name}, and scenes need those of celebamask")
-        scenes = [scene(source, number, args.seed) for number in range(args.scenes)]
+        scenes = [turned(scene(source, number, args.seed), args.quarters) for number in range(args.scenes)]
         detect = DETECTORS[args.detector](args.model)
         if args.show:
             _show(args.show, detect, scenes[:12])
-        row = {"detector": args.detector, "data": args.data, "seed": args.seed} | measure(detect, scenes)
+        asked = {name: getattr(args, name) for name in ("detector", "data", "seed", "quarters")}
+        row = asked | measure(detect, scenes)
         if args.json:
             files.replace_json(args.json, row)
     except UserError as error:

@@ -87,6 +87,7 @@ def parse(task: Task, path: Path, name: str, smoothing: float) -> None:
         "smoothing": smoothing,
         "options": task.options,
         "model": mask_files.identified(task.parser),
+        "licence": task.parser.licence,
         "timings_ms": {"frame": round(1e3 * seconds / len(areas), 2)},
     }
     files.replace_json(task.out / f"{name}{mask_files.FACTS}", {results.JSON_KEY: mark} | facts)

@@ -130,7 +130,8 @@ def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms:
     """Return the content of `NAME.json`, but for the mark.
 
     `area` is a fraction of the photo, `confidence` a mean probability (null: no pixels). `faces` has left, top and side
-    of the square around each face, in pixels; null where nobody looked for them. `doubt` is that of `Parsing`.
+    of the square around each face, in pixels; null where nobody looked for them. `turn` and `doubt` are those of
+    `Parsing`, `licence` is that of `Parser`.
     """
     areas, confidences = parsing.areas(), parsing.confidences()
     return {
@@ -144,10 +145,12 @@ def facts(photo: Photo, parsing: Parsing, parser: Parser, asked: dict, parse_ms:
         },
         "confidence": float(parsing.confidence.mean()),
         "faces": parsing.faces,
+        "turn": parsing.turn,
         "doubt": parsing.doubt,
         "clean": parser.clean,
         "options": asked,
         "model": identified(parser),
+        "licence": parser.licence,
         "timings_ms": {"read": round(photo.read_ms, 2), "parse": round(parse_ms, 2)},
     }
 
@@ -165,6 +168,8 @@ def line(photo: Photo, parsing: Parsing, parse_ms: float) -> str:
     shown = "  ".join(f"{name} {console.percent(areas[name])}" for name in parts) or "only background"
     height, width = parsing.ids.shape
     warnings = doubts(None if parsing.faces is None else len(parsing.faces), parsing.doubt)
+    if parsing.turn:
+        warnings = f"  [yellow]not upright: turn it by {parsing.turn} degrees clockwise[/]{warnings}"
     return (
         f"{console.escape(photo.name)}  [dim]{width}x{height}[/]  {shown}"
         f"  [dim]confidence {parsing.confidence.mean():.2f}, {parse_ms:.0f} ms[/]{warnings}"

@@ -8,6 +8,7 @@ from input_pipeline import licences
 from input_pipeline.errors import UserError
 from l2s_jax.commands import console, photos
 from l2s_jax.commands.photos import Listed
+from l2s_jax.inference import detector
 from l2s_jax.inference.parser import Parser
 
 
@@ -43,6 +44,9 @@ class Tally:
             f"model [bold]{meta.name}[/] [dim]({path}, {meta.system}, {parser.image_size} px, "
             f"ready in {seconds:.1f} s) licence: {console.escape(licences.short(meta.licence))}[/]"
         )
+        if licences.strictness(parser.licence) > licences.strictness(meta.licence):
+            finder = f"{detector.shipped().meta.name}, licence: {console.escape(licences.short(parser.licence))}"
+            self.screen.print(f"[dim]faces are found by {finder}; --crop none does without[/]", soft_wrap=True)
         if listed.results:
             self.screen.print(f"[dim]{listed.results} files that l2s parse wrote are left out[/]")
         for problem in listed.passed_over:

@@ -78,6 +78,13 @@ def find(probabilities: np.ndarray, shape: tuple[int, int], rule: ResizeRule, la
     return sorted(faces, key=lambda face: -face.side)
 
 
+def surety(probabilities: np.ndarray, label_set: LabelSet) -> float:
+    """Return the mean probability of the features, whichever they are, in the parsing [S, S, K] of a cut; 0 if none."""
+    features = sorted({k for classes in _features(label_set) for k in classes})
+    seen = np.isin(probabilities.argmax(axis=-1), features)
+    return float(probabilities.max(axis=-1)[seen].mean()) if seen.any() else 0.0
+
+
 def _is_face(parts: np.ndarray) -> bool:
     """Return whether features bool [F, S, S], in the order from top to bottom, make a face that stands upright."""
     rows, columns = np.nonzero(parts.any(axis=0))
@@ -153,6 +160,14 @@ def worth(faces: Sequence[Square], shape: tuple[int, ...]) -> bool:
     """Return whether to look closer: at several faces, or at one that does not just fill the picture [H, W, ...]."""
     smallest, largest = np.multiply(_FILLS, min(shape[:2]))
     return len(faces) > 1 or (len(faces) == 1 and not smallest <= faces[0].side <= largest)
+
+
+def turned(square: Square, shape: tuple[int, ...], quarters: int) -> Square:
+    """Return where a square of a picture [H, W, ...] lies after `np.rot90(picture, quarters)`."""
+    height, width = shape[:2]
+    for _ in range(quarters % 4):
+        square, height, width = Square(square.top, width - square.left - square.side, square.side), width, height
+    return square
 
 
 def cut(image: np.ndarray, square: Square) -> np.ndarray:

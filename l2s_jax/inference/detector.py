@@ -23,9 +23,13 @@ class Detector:
 
     Args:
       model: of a system that detects.
+
+    Attributes:
+      meta: its description.
     """
 
     def __init__(self, model: Model):
+        self.meta = model.meta
         self._variables, self._rule = model.variables, model.meta.preprocessing.rule
         self._forward = jax.jit(model.system.detect)
 

@@ -15,13 +15,13 @@ from typing import overload
 import jax
 import numpy as np
 
-from input_pipeline import labels
+from input_pipeline import labels, licences
 from input_pipeline.errors import UserError, require
 from input_pipeline.types import Example
 from l2s_jax import bundle
 from l2s_jax.inference import closeup, detector, familiar, processing
 from l2s_jax.inference.closeup import Square
-from l2s_jax.inference.finding import STRETCH, Finder, Follower
+from l2s_jax.inference.finding import STRETCH, Finder, Follower, Found
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.parsing import Parsing
 from l2s_jax.inference.pictures import Picture, are_several, read
@@ -147,12 +147,12 @@ class Parser:
         faces = _faces(images, landmarks)
         if self.crop == "none" or landmarks is not None:
             for image, _, whole in self._predicted(faces, batch_size):
-                yield self._decided(image, whole, [], None)
+                yield self._decided(image, Found(None, [], whole))
             return
         finder = self._finder(batch_size)
         while chunk := [face["image"] for face in itertools.islice(faces, batch_size)]:
             for image, found in zip(chunk, finder.faces(chunk), strict=True):
-                yield self._decided(image, found.whole, found.parts, found.faces)
+                yield self._decided(image, found)
 
     def film(
         self, frames: Iterable[Picture], batch_size: int = BATCH, smoothing: float = SMOOTHING
@@ -187,7 +187,7 @@ class Parser:
                 before = seen
                 parts = [(cut, probabilities) for cut, (probabilities, _) in seen.items() if cut is not None]
                 whole = seen[None][0] if None in seen else None
-                yield self._decided(image, whole, parts, faces)
+                yield self._decided(image, Found(faces, parts, whole))
             if follower:
                 follower.end([probabilities for probabilities, _ in seen.values()])
 
@@ -217,30 +217,31 @@ class Parser:
         found = np.asarray(self._forward(self.variables, image, landmarks))
         return found if self.label_set == self.model.system.label_set else found @ self._merging
 
+    @property
+    def licence(self) -> str:
+        """Return the strictest licence of the weights in use: those of the model, and of the detector unless
+        `crop="none"`."""
+        finding = [detector.shipped().meta.licence] if self.crop == "auto" else []
+        return licences.strictest([self.model.meta.licence, *finding])
+
     def compile(self, batch_size: int) -> None:
         """Compile the programs of a batch size now, instead of when the first batch comes."""
         if self.crop == "auto":  # first: what its network imports makes JAX compile all programs before it again
             list(self._finder(batch_size).detect([np.zeros((1, 1, 3), np.uint8)]))
         self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
 
-    def _decided(
-        self,
-        image: np.ndarray,
-        whole: np.ndarray | None,
-        parts: Sequence[tuple[Square, np.ndarray]],
-        faces: Sequence[Square] | None,
-    ) -> Parsing:
+    def _decided(self, image: np.ndarray, found: Found) -> Parsing:
         """Return the parsing of an image from the probabilities of its parts or, without any, of the whole."""
-        if parts:
-            pieces = [(face, processing.Planes(look, face.side, face.side, self.resize)) for face, look in parts]
+        if found.parts:
+            pieces = [(face, processing.Planes(look, face.side, face.side, self.resize)) for face, look in found.parts]
             planes = closeup.Mosaic(pieces, image.shape[:2])
         else:
-            planes = processing.Planes(whole, *image.shape[:2], self.resize)
+            planes = processing.Planes(found.whole, *image.shape[:2], self.resize)
         ids, confidence = processing.decide(planes)
         if self.clean:
             ids, confidence = processing.remove_small_components(ids, confidence, planes, self.clean)
-        found = None if faces is None else tuple(faces)
-        return Parsing(ids, confidence, self.label_set, image, planes, found, self.familiar)
+        faces = None if found.faces is None else tuple(found.faces)
+        return Parsing(ids, confidence, self.label_set, image, planes, faces, 90 * found.quarters, self.familiar)
 
 
 def _faces(images: Iterable[Picture], landmarks: Iterable[np.ndarray] | None) -> Iterator[Example]:

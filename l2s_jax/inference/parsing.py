@@ -27,7 +27,8 @@ class Parsing:
       image: uint8 [H, W, 3], the image, upright.
       planes: class probabilities; `probabilities` has them by name.
       faces: squares of the picture in which a face stands as in an aligned portrait, the largest first; None where
-        nobody looked for them (`crop="none"`, films, landmarks).
+        nobody looked for them (`crop="none"`, landmarks).
+      turn: degrees, clockwise, after which the faces that were found stand upright: 0, 90, 180 or 270.
       familiar: the pictures that the model was trained on, if it knows.
     """
 
@@ -37,6 +38,7 @@ class Parsing:
     image: np.ndarray
     planes: Planes
     faces: tuple[Square, ...] | None = None
+    turn: int = 0
     familiar: Familiar | None = None
 
     @functools.cached_property

@@ -72,6 +72,15 @@ def test_the_three_files(capsys, place, tmp_path):
     assert "32x48" in out
 
 
+def test_whose_weights_find_the_faces_is_said_where_their_licence_is_stricter(capsys, place, tmp_path):
+    photo = save(tmp_path / "a.png", fake_system.painted(16, 16)[0])
+    sentence = "faces are found by face-detector-small, licence: non-commercial; --crop none does without"
+    for crop, said, licence in (("auto", True, "non-commercial"), ("none", False, "Apache-2.0")):
+        code, out, _ = parse(capsys, photo, "--out", tmp_path / crop, "--crop", crop)
+        assert (code, sentence in out) == (0, said)
+        assert licence in json.loads((tmp_path / crop / "a.json").read_text())["licence"]
+
+
 def grey(path, image):
     Image.fromarray(image).convert("L").save(path)
 

@@ -27,6 +27,17 @@ def test_a_scene_is_the_same_again_and_says_where_its_faces_are():
             assert (scene.image[int(y), int(x)] > 190).all()  # the head is there
 
 
+def test_a_turned_scene_has_its_faces_where_they_lie():
+    upright = next(scene for number in range(24) if len((scene := finding.scene(portraits(), number, 1)).sides))
+    for quarters in range(4):
+        scene = finding.turned(upright, quarters)
+        for x, y in scene.middles:
+            assert (scene.image[int(y), int(x)] > 190).all()
+        back = finding.turned(scene, -quarters % 4)
+        np.testing.assert_array_equal(back.image, upright.image)
+        np.testing.assert_allclose(back.middles, upright.middles)
+
+
 def test_a_box_counts_once_and_neither_far_away_nor_of_another_size():
     middles, sides = np.array([[100.0, 100.0], [300.0, 100.0]]), np.array([60.0, 60.0])
     boxes = np.array([[80, 80, 120, 120], [90, 90, 130, 130], [0, 0, 400, 400], [299, 99, 302, 102]], float)

@@ -45,6 +45,32 @@ STILL = [
 """A face that stands in a cut as it should; `FACE` is a quarter smaller."""
 
 
+def test_a_face_that_lies_is_found_by_turning_the_picture():
+    image = np.random.default_rng(0).integers(1, 255, (200, 300, 3), dtype=np.uint8)
+    image[0, 0] = 0  # the corner that is to the right after a quarter of a turn, clockwise
+    there = Square(100, 50, 90)
+    cuts = []
+
+    def detect(pictures):
+        return ([there] if not picture[0, -1].any() else [] for picture in pictures)
+
+    def look(pictures):
+        for picture in pictures:
+            cuts.append(picture)
+            yield parsed(STILL if picture.shape == (90, 90, 3) else [])
+
+    finder = Finder(detect, look, PAD_SQUARE, CELEBAMASK)
+    (found,) = finder.faces([image])
+    assert (found.quarters, found.faces, found.whole) == (1, [Square(50, 10, 90)], None)
+    ((face, view),) = found.parts
+    np.testing.assert_array_equal(view, np.rot90(parsed(STILL)))
+    np.testing.assert_array_equal(closeup.cut(image, face), np.rot90(cuts[-1]))
+    (upright,) = finder.faces([np.rot90(image, -1)])
+    assert (upright.quarters, upright.faces) == (0, [there])
+    (nothing,) = finder.faces([image[1:]])
+    assert (nothing.quarters, nothing.faces, nothing.whole.shape) == (0, [], (80, 80, len(CELEBAMASK)))
+
+
 def test_a_face_counts_if_the_parser_sees_it_there():
     images = [np.full((200, 300, 3), value, np.uint8) for value in (1, 2, 3)]
     squares = {1: [Square(100, 50, 90), Square(0, 0, 80), Square(200, 100, 60)], 2: [Square(0, 0, 50)], 3: []}

@@ -55,6 +55,20 @@ def test_a_face_is_found_small_and_off_the_middle_too(parser):
     assert parsing.mask("nose")[nose_y, nose_x]
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_portrait_that_was_scanned_lying_is_parsed_where_it_lies(parser, turn):
+    upright = parser(skimage.data.astronaut())
+    parsing = parser(np.rot90(skimage.data.astronaut(), turn // 90))
+    assert (upright.turn, parsing.turn) == (0, turn)
+    np.testing.assert_array_equal(np.rot90(parsing.ids, -turn // 90), upright.ids)
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket"])
+def test_a_cup_a_cat_and_a_rocket_show_no_face_however_turned(parser, name):
+    parsing = parser(getattr(skimage.data, name)())
+    assert (parsing.faces, parsing.turn) == ((), 0)
+
+
 def test_there_is_no_face_in_a_picture_without_one(parser):
     rows = np.linspace(0, 255, 200).astype(np.uint8)
     assert parser(np.repeat(rows[:, None, None], 200, axis=1).repeat(3, axis=2)).faces == ()
