@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     enable_compilation_cache()
     parser = Parser(args.model)
     editor = None if args.editor == "none" else Editor(load_model(args.editor))
-    description = describe(parser.label_set, parser.model.meta)
-    parser.compile(1)  # before the first photo comes
+    description = describe(parser.label_set, parser.model.meta) | {"licence": parser.licence}
     try:
         server = Server((args.host, args.port), parser, editor, description, args.max_upload * 2**20)
     except OSError as error:
@@ -56,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     screen = console.out()
     with server:
+        parser.compile(1)  # before the first photo comes
         screen.print(f"open http://{args.host}:{server.server_port}/ in the browser; Ctrl-C ends it", soft_wrap=True)
         server.serve_forever()
     return 0
