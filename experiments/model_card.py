@@ -1,10 +1,11 @@
 """Write the card of a parser: what it is, what it was trained on, how well it does, for whom, and how to make it again.
 
     python experiments/robustness.py MODEL --data 'folder:data/celebamask_mini?val' --json robustness.json
-    python experiments/model_card.py MODEL --robustness robustness.json [--notes NOTES.md] --out NAME.md
+    python experiments/model_card.py MODEL --robustness robustness.json --out NAME.md
 
-Everything but the notes comes from the model's own description (`model.json`) and from the scores in the JSON, so that
-the card cannot say what was not measured.
+Everything comes from the model's own description (`model.json`) and from the scores in the JSON, so that the card
+cannot say what was not measured. What people know besides (aims, what was tried and seen) stands at the end of the
+card, below a mark, and is kept when the card is written again.
 """
 
 import argparse
@@ -19,16 +20,17 @@ from l2s_jax import bundle
 
 PLAIN = "as it is"
 """The condition of unchanged faces in the JSON of the study."""
+BY_HAND = "<!-- written by hand from here on -->"
+"""Line of a card below which everything is kept."""
 
 
-def card(meta: bundle.Meta, megabytes: float, study: Mapping, notes: str) -> Iterator[str]:
+def card(meta: bundle.Meta, megabytes: float, study: Mapping) -> Iterator[str]:
     """Yield the paragraphs of the card in Markdown.
 
     Args:
       meta: the model's description.
       megabytes: size of its tensor file, 10^6 bytes.
       study: content of the JSON of experiments/robustness.py.
-      notes: what no measurement says, such as limits that were seen; or empty.
     """
     facts, scores = meta.provenance, study["scores"]
     yield f"# {meta.name}"
@@ -36,7 +38,10 @@ def card(meta: bundle.Meta, megabytes: float, study: Mapping, notes: str) -> Ite
         f"A face parser of {meta.parameters / 1e6:.2f} M numbers, {megabytes:.1f} MB, {len(meta.label_set)} classes "
         f"(`l2s labels {meta.label_set.name}`) at {meta.preprocessing.image_size} px."
     )
-    yield "*This page is written by `experiments/model_card.py`; its numbers are measured, not typed.*"
+    yield (
+        "*Down to the section on confidence, `experiments/model_card.py` writes this page: its numbers are measured, "
+        "not typed.*"
+    )
     yield f"**Licence of the weights** (the code's is another): {meta.licence}."
     yield _table(
         ("how it was made", ""),
@@ -76,8 +81,12 @@ def card(meta: bundle.Meta, megabytes: float, study: Mapping, notes: str) -> Ite
             ("confidence", "share that is right", "share of pixels"),
             [(_number(i["confidence"]), _number(i["accuracy"]), f"{i['share']:.4f}") for i in calibration["intervals"]],
         )
-    if notes:
-        yield notes.strip()
+    yield BY_HAND
+
+
+def by_hand(page: Path) -> str:
+    """Return what stands below the mark of an earlier card; nothing if there is none."""
+    return page.read_text("utf-8").partition(BY_HAND)[2] if page.exists() else "\n"
 
 
 def _calibrated(note: Mapping | None) -> list[tuple[str, str]]:
@@ -99,14 +108,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--robustness", type=Path, required=True, help="the JSON of experiments/robustness.py")
-    parser.add_argument("--notes", type=Path, help="Markdown that goes to the end")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     try:
         path = bundle.resolve(args.model)
-        study, notes = json.loads(args.robustness.read_text()), args.notes.read_text() if args.notes else ""
+        study = json.loads(args.robustness.read_text())
         size = (path / bundle.TENSOR_FILE).stat().st_size / 1e6
-        text = "\n\n".join(card(bundle.read_meta(path), size, study, notes)) + "\n"
+        text = "\n\n".join(card(bundle.read_meta(path), size, study)) + by_hand(args.out)
         files.replace(args.out, text.encode())
     except OSError as error:
         print(f"model_card: cannot read '{error.filename}': {error.strerror}", file=sys.stderr)

@@ -64,13 +64,16 @@ def test_the_study_prints_and_writes_a_row_for_every_condition(model, tmp_path, 
     assert all(0 <= row["mean_f1"] <= 1 for row in written["scores"].values())
     assert 0 <= written["scores"]["hidden by patches"]["hidden_as_face"] <= 1
     assert "hidden by patches" in capsys.readouterr().out
-    page = tmp_path / "tiny.md"
-    assert model_card.main([str(model), "--robustness", str(tmp_path / "r.json"), "--out", str(page)]) == 0
+    page, argv = tmp_path / "tiny.md", [str(model), "--robustness", str(tmp_path / "r.json")]
+    assert model_card.main([*argv, "--out", str(page)]) == 0
     text = page.read_text()
     plain = written["scores"]["as it is"]
     assert f"| as it is | {plain['mean_f1']:.3f} | {plain['challenge']:.3f} | {plain['merged']:.3f} |  |" in text
     assert f"| hair | {plain['per_class']['hair']:.3f} |" in text
     assert "3 faces of `synthetic:3?val`" in text
+    page.write_text(text.replace("3 faces", "4 faces") + "\n## Tried\n\nMuch.\n")
+    assert model_card.main([*argv, "--out", str(page)]) == 0
+    assert page.read_text() == text + "\n## Tried\n\nMuch.\n"
 
 
 def test_a_card_needs_its_numbers(model, tmp_path, capsys):
