@@ -119,7 +119,7 @@ def test_nothing_in_an_override_is_executed(folder):
         configs.load("small", ["model.widths=__import__('os').abort()"])
 
 
-def test_the_wheel_holds_the_configs_and_finds_them(tmp_path, monkeypatch):
+def test_the_wheel_holds_weights_pages_and_the_configs_and_finds_them(tmp_path, monkeypatch):
     """Also where data files of a wheel end up nobody knows where: `pip install --user`, `--target`, `--prefix`."""
     root = Path(configs.__file__).parent.parent
     build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "lib")]
@@ -134,6 +134,10 @@ def test_the_wheel_holds_the_configs_and_finds_them(tmp_path, monkeypatch):
     assert file.startswith(str(tmp_path / "lib"))
     assert names == sorted(path.stem for path in (root / "configs").glob("*.py"))
     assert system == "latents2segments"
+    data = [path for path in (root / "l2s_jax").rglob("*.*") if path.suffix not in (".py", ".pyc")]
+    assert {".safetensors", ".json", ".html", ".js", ".jinja"} == {path.suffix for path in data}
+    for path in data:
+        assert (tmp_path / "lib" / path.relative_to(root)).read_bytes() == path.read_bytes()
 
 
 def test_shipped_configs_are_found_from_anywhere(tmp_path, monkeypatch):

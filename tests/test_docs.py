@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from l2s_jax import systems
+from input_pipeline import licences
+from l2s_jax import bundle, config, systems
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("l2s_jax", "input_pipeline", "configs", "experiments", "tests", "docs")
@@ -135,6 +136,33 @@ def test_pages_give_the_published_scores_of_the_code(system, label_set):
     rows = {(name, tuple(float(value) for value in values.split("|")[:-1])) for name, values in rows}
     for name in results[0].f1:
         assert (name, tuple(round(100 * result.f1[name], 6) for result in results)) in rows
+
+
+def test_the_table_of_models_is_that_of_the_package():
+    page = (ROOT / "docs" / "models" / "README.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")][1:]
+    told = {re.sub(r"\[([^]]+)\].*", r"\1", name): cells for name, *cells in rows}
+    shipped = {path.name: path for path in bundle.DEFAULT_PARSER.parent.iterdir() if path.is_dir()}
+    assert told.keys() == shipped.keys()
+    for name, path in shipped.items():
+        meta, (_, parameters, megabytes, score, _, licence, _) = bundle.read_meta(path), told[name]
+        assert parameters == f"{meta.parameters / 1e6:.2f} M"
+        assert megabytes == f"{(path / bundle.TENSOR_FILE).stat().st_size / 1e6:.1f}"
+        assert licence == licences.short(meta.licence)
+        assert meta.mean_f1 is None or score.startswith(f"{meta.mean_f1:.3f}: ")
+
+
+def test_every_config_stands_on_the_page_of_training():
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "training.md").read_text("utf-8")))
+    named |= {f"{name}_ours" for name in named if name.startswith("segface_")}
+    trained_for_the_package = {"l2s_synthetic", "l2s_published_64"}  # on the pages of the models and of the method
+    assert config.shipped().keys() - named == trained_for_the_package
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"({page}" not in index} == set()
 
 
 CODE = re.compile(r"(?<![\w./<-])((?:[\w]+/)+\w+\.py)\b")

@@ -27,9 +27,8 @@ for name, share in parsing.areas().items():
 
 # %% Pictures, and numbers for whatever comes next.
 parsing.overlay().save(photo.with_suffix(".parts.png"))
-people = [name for name in parsing.label_set.names if name != "background"]
-parsing.cutout(*people, soft=True).save(photo.with_suffix(".cutout.png"))
+parsing.cutout(soft=True).save(photo.with_suffix(".cutout.png"))
 hair = parsing.probabilities("hair")  # float32 [H, W]
 Image.fromarray((hair * 255).astype("uint8")).save(photo.with_suffix(".hair.png"))
-eyes = parsing.region("l_eye", "r_eye")  # bool [H, W]
+eyes = parsing.region("eyes")  # bool [H, W]
 print(f"{eyes.sum()} pixels of eyes")
