@@ -4,8 +4,9 @@
 //   l2s serve --port 8000 &                                # or: python -m http.server -d page 8000, see docs/export.md
 //   node check.mjs http://127.0.0.1:8000/ face.png other.png --shot page.png
 //
-// It drops the first photo, ticks classes off and on, downloads a mask, swaps parts with the second photo if the page
-// can, and fails on any error, on any request to another host, and if a click changes nothing.
+// It drops the first photo, drags a square around its face (--face LEFT,TOP,SIDE, shares of the width) if the page does
+// not look for faces itself, ticks classes off and on, downloads a mask, swaps parts with the second photo if the page can,
+// and fails on any error, on any request to another host, and if a click changes nothing.
 
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
@@ -16,7 +17,8 @@ import chromium from "@sparticuz/chromium";
 import puppeteer from "puppeteer-core";
 
 const { values, positionals: [url, face, other] } = parseArgs({
-  allowPositionals: true, options: { shot: { type: "string", default: "page.png" } },
+  allowPositionals: true,
+  options: { shot: { type: "string", default: "page.png" }, face: { type: "string", default: "0.1,0.1,0.8" } },
 });
 const folder = await fs.mkdtemp(path.join(os.tmpdir(), "page-"));
 const browser = await puppeteer.launch({
@@ -48,6 +50,17 @@ try {
   const rows = await page.$$eval("ul li label", (labels) => labels.map((label) => label.textContent.trim()));
   console.log("classes:", rows.join(", "));
   assert.ok(rows.length >= 3, "fewer than three classes are listed");
+
+  if (await page.$eval("#closer", (line) => !line.hidden)) {
+    const whole = await look(), { x, y, width } = await (await page.$("canvas")).boundingBox();
+    const [left, top, side] = values.face.split(",").map((share) => share * width);
+    await page.mouse.move(x + left, y + top);
+    await page.mouse.down();
+    await page.mouse.move(x + left + side, y + top + side, { steps: 3 });
+    await page.mouse.up();
+    console.log("closer:", await said("#status"));
+    assert.notEqual(await look(), whole, "looking closer changes nothing");
+  }
 
   const ticked = await look();
   await page.click("#none");

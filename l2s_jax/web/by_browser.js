@@ -9,13 +9,29 @@ ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator
 ort.env.wasm.wasmPaths = new URL(".", import.meta.url).href;
 const session = ort.InferenceSession.create("parser.onnx", { executionProviders: ["wasm"] });
 
-/** Parse a photo: its pixels, upright, and the class id of each. */
+/** Parse a photo as a whole: its pixels, upright, and the class id of each. */
 export async function parse(file, model) {
-  const photo = await pixels(file), side = Number(model.image_size);
-  const box = place_of(photo, side, model.resize), data = square(photo, box, side, model.resize);
-  const tensor = new ort.Tensor("uint8", data, [1, side, side, 3]);
+  const photo = await pixels(file);
+  return { photo, ids: await classes(photo, model) };
+}
+
+/** Parse a square inside of a photo: the class id of each pixel of the photo, background outside of the square. */
+export async function look(photo, { left, top, side }, model) {
+  const cut = new Uint8ClampedArray(4 * side * side), ids = new Uint8Array(photo.width * photo.height);
+  for (let y = 0; y < side; y += 1) {
+    const from = 4 * ((top + y) * photo.width + left);
+    cut.set(photo.data.subarray(from, from + 4 * side), 4 * y * side);
+  }
+  const found = await classes({ data: cut, width: side, height: side }, model);
+  for (let y = 0; y < side; y += 1) ids.set(found.subarray(y * side, (y + 1) * side), (top + y) * photo.width + left);
+  return ids;
+}
+
+async function classes(photo, model) {
+  const side = Number(model.image_size), box = place_of(photo, side, model.resize);
+  const tensor = new ort.Tensor("uint8", square(photo, box, side, model.resize), [1, side, side, 3]);
   const { probabilities } = await (await session).run({ image: tensor }, ["probabilities"]);
-  return { photo, ids: decide(probabilities, box, photo.width, photo.height) };
+  return decide(probabilities, box, photo.width, photo.height);
 }
 
 async function pixels(file) {
