@@ -1,12 +1,14 @@
 """What the code says of its documentation is true: the pages and headings that it names exist, here."""
 
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from input_pipeline import licences
-from l2s_jax import bundle, config, systems
+from l2s_jax import bundle, cli, config, systems
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("l2s_jax", "input_pipeline", "configs", "experiments", "tests", "docs")
@@ -163,6 +165,37 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert {page for page in pages if f"({page}" not in index} == set()
+
+
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OPERATORS = {"&&", "|", "&", "<", ">", ">>", "2>"}
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words after `l2s` of its commands in the shell blocks of a page, up to a pipe or a redirection."""
+    found = []
+    for line in "\n".join(SHELL.findall(text)).replace("\\\n", " ").splitlines():
+        reader = shlex.shlex(line, posix=True, punctuation_chars=True)
+        reader.whitespace_split = True
+        for operator, words in itertools.groupby(reader, OPERATORS.__contains__):
+            words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
+            if not operator and words[:1] == ["l2s"]:
+                found.append(words[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", [path for path in FILES if path.suffix == ".md"], ids=lambda path: path.stem)
+def test_every_command_of_the_pages_is_one_that_l2s_takes(page):
+    for words in commands(page.read_text("utf-8")) if page.stem != "new_system" else []:  # which has a test of its own
+        _, args = cli._read(words)
+        names = getattr(args, "config", None) or ()
+        for name in [names] if isinstance(names, str) else names:
+            config.load(name, getattr(args, "overrides", []))
+
+
+def test_commands_are_found_behind_variables_and_pipes():
+    page = "```sh\nA=b l2s parse 'x y.jpg' --out - > z.png  # this\nls && l2s \\\n labels\n```\nl2s none\n"
+    assert commands(page) == [["parse", "x y.jpg", "--out", "-"], ["labels"]]
 
 
 CODE = re.compile(r"(?<![\w./<-])((?:[\w]+/)+\w+\.py)\b")

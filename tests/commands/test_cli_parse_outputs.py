@@ -101,7 +101,7 @@ def test_another_label_set(parse, photo, tmp_path):
         (["--background", "0,0"], "argument --background: '0,0' is no colour, three numbers from 0 to 255"),
         (["--background", "0,0,256"], "'0,0,256' is no colour"),
         (["--smooth", "1"], "argument --smooth: '1' is not a number from 0 to 0.99"),
-        (["--label-set", "lapa11"], "unknown label set 'lapa11' (did you mean 'lapa'?)"),
+        (["--label-set", "lapa12"], "unknown label set 'lapa12' (did you mean 'lapa'?)"),
         (["--label-set", "celebamask"], "label set 'l2s_regions' cannot be mapped to 'celebamask'"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
