@@ -1,6 +1,7 @@
 """A small workdir with every part a report can have, drawn from ellipses."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +23,7 @@ def ellipses(shift: int) -> np.ndarray:
     return ids
 
 
-@pytest.fixture
-def arrays() -> dict[str, np.ndarray]:
+def whole_arrays() -> dict[str, np.ndarray]:
     """All arrays of evaluation.npz."""
     truth = np.stack([ellipses(shift) for shift in range(FACES)])
     prediction = np.roll(truth, 1, axis=1)
@@ -61,8 +61,7 @@ def dependence(first: float) -> dict:
     return {"mean": first + 0.0074, "null": first - 0.0509, "null_max": first + 0.0036, "pairs": pairs.tolist()}
 
 
-@pytest.fixture
-def metrics() -> dict:
+def whole_metrics() -> dict:
     """metrics.json as an evaluation writes it; nobody wears a nose in this data."""
     scores = {"f1": 0.8125, "iou": 0.6875, "precision": 0.9, "recall": 0.7, "pixels": 1000}
     per_class = dict.fromkeys(L2S_REGIONS.names, scores)
@@ -124,20 +123,41 @@ def metrics() -> dict:
     }
 
 
-@pytest.fixture
-def workdir(tmp_path, arrays, metrics):
-    """A folder with config.json, metrics.jsonl, metrics.json and evaluation.npz."""
+def fill(folder: Path, arrays: dict, metrics: dict) -> Path:
+    """Writes config.json, metrics.jsonl, metrics.json and evaluation.npz."""
     config = {"system": "latents2segments", "label_set": "l2s_regions", "image_size": SIZE, "seed": 7}
     rows = [{"step": step, "time": 1e9 + step, "train/dice": 1 / (1 + step)} for step in range(20)]
     rows[10]["eval/segmentation.mean_f1"] = 0.6
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    np.savez(tmp_path / "evaluation.npz", **arrays)
-    return tmp_path
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    np.savez(folder / "evaluation.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    return whole_arrays()
+
+
+@pytest.fixture
+def metrics() -> dict:
+    return whole_metrics()
+
+
+@pytest.fixture
+def workdir(tmp_path, arrays, metrics):
+    """A folder with every part."""
+    return fill(tmp_path, arrays, metrics)
 
 
 @pytest.fixture
 def report(workdir):
     """Makes the page of `workdir` and returns its text."""
     return lambda: write_report(workdir).read_text()
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory) -> str:
+    """The page of a folder with every part."""
+    return write_report(fill(tmp_path_factory.mktemp("whole"), whole_arrays(), whole_metrics())).read_text()

@@ -69,8 +69,8 @@ def test_whole_report(report, workdir):
     }  # fmt: skip
 
 
-def test_every_score_has_its_baseline_beside_it(report):
-    text = " ".join(Page(report()).text.split())
+def test_every_score_has_its_baseline_beside_it(page):
+    text = " ".join(Page(page).text.split())
     assert "0.825 at full size; mean mask 0.412" in text
     assert "random generator 0.781; without the matte 0.177; by chance 0.167" in text
     assert "decibels; mean face 12.3" in text
@@ -84,8 +84,8 @@ def test_every_score_has_its_baseline_beside_it(report):
     assert "before the masks cut them out: what the generator itself keeps apart" in text
 
 
-def test_structure_is_shown(report):
-    text = " ".join(Page(report()).text.split())
+def test_structure_is_shown(page):
+    text = " ".join(Page(page).text.split())
     assert "0.543 boundary F1" in text
     assert "1.38 components off" in text
     assert "0.457 0.62 0.322" in text  # in the row of a class: boundary F1, components off, mean mask
@@ -130,8 +130,8 @@ def drawings(text: str) -> dict[str, list[str]]:
     return {label: re.findall(r"<text[^>]*>([^<]*)</text>", body) for label, body in found}
 
 
-def test_region_effects_stand_beside_those_of_the_random_generator(report):
-    part = section(report(), "effect")
+def test_region_effects_stand_beside_those_of_the_random_generator(page):
+    part = section(page, "effect")
     shown, scale = drawings(part), "colour scale from 0 to 100 per cent of a row"
     views = "this model, with the matte", "random generator, with the matte", "this model, without the matte"
     maps = [f"region effect, {view}" for view in (*views, "random generator, without the matte")]
@@ -142,8 +142,8 @@ def test_region_effects_stand_beside_those_of_the_random_generator(report):
     assert {"0 %", "100 %"} <= set(shown[scale])
 
 
-def test_dependence_shows_the_numbers_of_the_file_beside_their_null(report, metrics):
-    part = section(report(), "dependence")
+def test_dependence_shows_the_numbers_of_the_file_beside_their_null(page, metrics):
+    part = section(page, "dependence")
     assert re.findall("<h3>(.*?)</h3>", part) == ["Sample: pooled", "Sample: one face"]
     assert re.findall("<h4>(.*?)</h4>", part) == ["normalised HSIC", "distance correlation, squared"]
     shown = drawings(part)
@@ -187,8 +187,8 @@ def test_a_matrix_without_names_and_null_is_drawn_with_numbers():
     assert re.findall(r"<text[^>]*>([^<]*)</text>", matrix.drawing.body).count("0.500") == 2
 
 
-def test_the_table_of_the_triangle_names_the_donor_of_every_part(report, arrays):
-    rows = re.findall(r"<tr>(.*?)</tr>", section(report(), "triangle"))
+def test_the_table_of_the_triangle_names_the_donor_of_every_part(page, arrays):
+    rows = re.findall(r"<tr>(.*?)</tr>", section(page, "triangle"))
     assert len(rows) == 11
     for row, donors in zip(rows[1:], arrays["triangle_donors"], strict=True):
         assert re.findall("<td>(.)</td>", row) == ["ABC"[face] for face in donors]
@@ -220,23 +220,22 @@ def test_embedded_pictures_are_the_saved_ones(report, workdir):
     assert embedded == {path.read_bytes() for path in (workdir / "panels").iterdir()}
 
 
-def test_nothing_is_fetched_from_elsewhere(report):
-    text = report()
-    page = Page(text)
-    for tag, name, value in page.attributes:
+def test_nothing_is_fetched_from_elsewhere(page):
+    parsed = Page(page)
+    for tag, name, value in parsed.attributes:
         assert not name.startswith("on"), f"{tag} has a handler"
         if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
             assert value.startswith(("data:image/png;base64,", "#")), f"{tag} {name}={value[:80]}"
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
-    assert "http" not in text
-    assert "@import" not in text
-    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
+    assert "http" not in page
+    assert "@import" not in page
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
 
 
-def test_links_of_the_contents_lead_somewhere(report):
-    page = Page(report())
-    anchors = {value for _, name, value in page.attributes if name == "id"}
-    targets = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
+def test_links_of_the_contents_lead_somewhere(page):
+    parsed = Page(page)
+    anchors = {value for _, name, value in parsed.attributes if name == "id"}
+    targets = {value[1:] for tag, name, value in parsed.attributes if tag == "a" and name == "href"}
     assert len(targets) == 14
     assert targets <= anchors
 
@@ -331,15 +330,14 @@ def test_unwritable_place_is_one_sentence(report, workdir):
         report()
 
 
-def test_every_colour_of_the_charts_is_one_that_a_dark_page_replaces(report):
-    text = report()
-    used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)))
+def test_every_colour_of_the_charts_is_one_that_a_dark_page_replaces(page):
+    used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)))
     classes = {"#{:02x}{:02x}{:02x}".format(*label.color) for label in L2S_REGIONS.labels}
     assert {PALETTE["ink"], PALETTE["blue"], PALETTE["teal"]} <= used <= {*PALETTE.values(), *classes}
     for name, color in PALETTE.items():
-        assert f'svg [style*="fill: {color}"] {{ fill: var(--{name}) !important; }}' in text
-        assert f'svg [style*="stroke: {color}"] {{ stroke: var(--{name}) !important; }}' in text
+        assert f'svg [style*="fill: {color}"] {{ fill: var(--{name}) !important; }}' in page
+        assert f'svg [style*="stroke: {color}"] {{ stroke: var(--{name}) !important; }}' in page
 
 
-def test_the_same_workdir_gives_the_same_bytes(report):
-    assert report() == report()
+def test_the_same_workdir_gives_the_same_bytes(report, page):
+    assert report() == page
