@@ -72,10 +72,8 @@ def test_every_program_is_compiled_once(demo, tmp_path):
     assert compilations.programs == {"jit(<lambda>)": 1}  # the parser, for all sizes of photos
 
 
-def test_evaluate_writes_the_keys_that_scripts_rely_on(workdir, tmp_path):
-    out = tmp_path / "scores.json"
-    assert cli.main(["evaluate", "--model", str(workdir), "--data", "synthetic:8?test", "--json", str(out)]) == 0
-    scores = json.loads(out.read_text())
+def test_the_scores_have_the_keys_that_scripts_rely_on(workdir):
+    scores = json.loads((workdir / "metrics.json").read_text())
     names = ("background", "hair", "skin", "nose", "eyes", "lips")
     assert {"mean_f1", "mean_iou", "per_class"} <= set(scores["segmentation"])
     assert set(scores["segmentation"]["per_class"]) == set(names)

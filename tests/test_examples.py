@@ -10,10 +10,8 @@ from PIL import Image
 from input_pipeline.datasets import open_source
 from tests.helpers import fake_system
 
-TINY = (
-    *("image_size=16", "data.batch_size=4", "eval.batch_size=4", "train.steps=2", "train.log_every=1"),
-    *("model.style=8", "model.slices=[2,2,2,2,2,2]", "model.pyramid.widths=[8,16]", "model.pyramid.depths=[1,1]"),
-    *("model.pyramid.light_width=8", "model.decoder.width=8", "model.decoder.blocks=1"),
+FEW = (
+    *("data.batch_size=4", "eval.batch_size=4", "train.steps=2", "train.log_every=1"),
     *("data.train=synthetic:8", "data.eval=synthetic:4?val", "data.test=synthetic:4?test"),
 )
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -48,6 +46,9 @@ def test_edit(folder, monkeypatch):
 
 
 def test_train(folder, monkeypatch, capsys):
-    run(monkeypatch, "train.py", "run", *TINY)
+    """With another system in the demo's config: test_end_to_end.py trains that of the demo."""
+    Path("demo.json").write_text(fake_system.fake_config("none").to_json())
+    monkeypatch.setattr("l2s_jax.config.shipped", lambda: {"demo": Path("demo.json")})
+    run(monkeypatch, "train.py", "run", *FEW)
     assert "mean F1 on unseen drawings: 0." in capsys.readouterr().out
     assert (folder / "run" / "report.html").is_file()

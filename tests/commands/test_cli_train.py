@@ -20,6 +20,8 @@ from tests.helpers import fake_system
 
 LABELS = fake_system.LABELS
 OPTIONS = ["--config.train.steps=4", "--config.train.log_every=2", "--config.train.eval_every=2"]
+PARSER = [*OPTIONS, "--config.model.codec=none"]
+"""Without a codec, whose scores take most of the time of an evaluation."""
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +140,7 @@ def test_evaluate_repeats_the_scores(place, capsys):
     assert (code, err) == (0, "")
     metrics = json.loads((place / "scores" / "all.json").read_text())
     trained = json.loads((place / "runs/tiny/metrics.json").read_text())
+    assert metrics.keys() == trained.keys() | {"model"}
     assert metrics["segmentation"] == trained["segmentation"]
     assert metrics["model"]["sha256"] == bundle.read_meta(place / "runs/tiny/model").sha256
     assert os.listdir(place / "scores") == ["all.json"]
@@ -147,9 +150,9 @@ def test_evaluate_repeats_the_scores(place, capsys):
 
 @pytest.mark.parametrize("field", ["data.framing=face", "data.resize=stretch-bicubic"])
 def test_evaluate_shows_faces_as_the_model_knows_them(place, capsys, field):
-    framed = [f"--config.{field}", "--workdir", "runs/framed"]
+    framed = [*PARSER, f"--config.{field}", "--workdir", "runs/framed"]
     shutil.rmtree("runs/framed", ignore_errors=True)
-    assert l2s(capsys, "train", "--config", "tiny.json", *OPTIONS, *framed)[0] == 0
+    assert l2s(capsys, "train", "--config", "tiny.json", *framed)[0] == 0
     argv = ["evaluate", "--model", "runs/framed", "--data", val(place), "--batch", 4, "--json", "framed.json"]
     assert l2s(capsys, *argv)[0] == 0
     assert bundle.read_meta("runs/framed/model").preprocessing.resize == (
@@ -221,7 +224,7 @@ def test_training_goes_on_when_nobody_reads_its_output(place, monkeypatch):
     os.close(reading)
     with open(writing, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        assert cli.main(["train", "--config", "tiny.json", *OPTIONS, "--workdir", "unread"]) == 0
+        assert cli.main(["train", "--config", "tiny.json", *PARSER, "--workdir", "unread"]) == 0
     assert {"model", "report.html"} <= set(os.listdir(place / "unread"))
 
 
@@ -246,7 +249,7 @@ def test_demo_scores_unseen_faces(place, capsys, monkeypatch):
     (place / "configs").mkdir(exist_ok=True)
     (place / "configs" / "demo.py").write_text("def get_config():\n    raise SystemExit('not the demo')\n")
     test = f"--config.data.test={val(place)}"
-    code, out, _ = l2s(capsys, "demo", "--workdir", "shown", *OPTIONS, test)
+    code, out, _ = l2s(capsys, "demo", "--workdir", "shown", *PARSER, test)
     assert code == 0
     assert json.loads((place / "shown/metrics.json").read_text())["data"]["spec"] == val(place)
     assert "shown/report.html" in out
@@ -270,7 +273,7 @@ def test_from_a_raw_folder_through_records_to_a_scored_model(place, capsys):
     mixture = f"0.75*records:{records}?train + 0.25*folder:{place / 'faces'}?train"
     held_out = f"records:{records}?val"
     data = [f"--config.data.train={mixture}", f"--config.data.eval={held_out}", "--config.data.balance=0.3"]
-    assert l2s(capsys, "train", "--config", "tiny.json", "--workdir", run, *OPTIONS, *data)[0] == 0
+    assert l2s(capsys, "train", "--config", "tiny.json", "--workdir", run, *PARSER, *data)[0] == 0
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["data"] == {"spec": held_out, "examples": 6}
     assert metrics["segmentation"]["per_class"]["hair"]["f1"] > 0.8  # its training is real
