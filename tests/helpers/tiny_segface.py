@@ -48,7 +48,8 @@ def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.nd
 def save(folder: Path, config: ConfigDict, variables: PyTree | None = None) -> Path:
     """Save a model of a config: these variables, or new ones; return its folder."""
     system = systems.build(config)
-    variables = system.variables(system.init(jax.random.key(0))) if variables is None else variables
+    if variables is None:
+        variables = jax.jit(lambda rng: system.variables(system.init(rng)))(jax.random.key(0))
     meta = bundle.Meta("tiny", "segface", config.to_dict(), system.label_set, bundle.Preprocessing(SIZE), "CC0-1.0")
     bundle.save(folder, variables, meta)
     return folder
