@@ -1,5 +1,7 @@
 """Backbones: published sizes, maps of any image size, training on one and on two devices."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -45,13 +47,28 @@ def abstract(module, height, width):
     return jax.eval_shape(lambda key, x: module.init_with_output(key, x, train=False), jax.random.key(0), images)
 
 
+@functools.cache
+def traced(name):
+    """(maps, variables) of 96 x 64 pixels, and the rates of all stochastic branches in the order of computation."""
+    rates = []
+
+    def record(call, args, kwargs, context):
+        if isinstance(context.module, DropPath):
+            rates.append(context.module.rate)
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(record):
+        maps, variables = abstract(build(name), 96, 64)
+    return maps, variables, rates
+
+
 def test_every_backbone_has_its_published_size():
     assert set(PARAMETERS) == set(BACKBONES)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_size_and_maps(name):
-    maps, variables = abstract(build(name), 96, 64)
+    maps, variables, _ = traced(name)
     channels = BACKBONES[name].channels
     assert [m.shape for m in maps] == [(2, 96 // s, 64 // s, c) for s, c in zip((4, 8, 16, 32), channels, strict=True)]
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == PARAMETERS[name]
@@ -73,29 +90,15 @@ def test_odd_images_and_low_precision(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def drop_path_rates(name):
-    """Rates of all stochastic branches, in the order of computation."""
-    rates = []
-
-    def record(call, args, kwargs, context):
-        if isinstance(context.module, DropPath):
-            rates.append(context.module.rate)
-        return call(*args, **kwargs)
-
-    with nn.intercept_methods(record):
-        abstract(build(name), 32, 32)
-    return rates
-
-
 def test_stochastic_depth_grows_to_the_published_rate():
-    np.testing.assert_allclose(drop_path_rates("swin_base")[::2], np.linspace(0, 0.5, 24))
-    np.testing.assert_allclose(drop_path_rates("convnext_small"), np.linspace(0, 0.4, 36))
+    np.testing.assert_allclose(traced("swin_base")[2][::2], np.linspace(0, 0.5, 24))
+    np.testing.assert_allclose(traced("convnext_small")[2], np.linspace(0, 0.4, 36))
     blocks = np.arange(57)
     without_identity = [3, 8, 13, 20, 34, 52]  # the first blocks of stages that change the shape
     expected = np.delete(0.2 * blocks / 57, without_identity)
-    np.testing.assert_allclose(drop_path_rates("efficientnet"), expected)
+    np.testing.assert_allclose(traced("efficientnet")[2], expected)
     assert BACKBONES["efficientnet"].stochastic_depth == pytest.approx(0.196, abs=5e-4)
-    assert not any(drop_path_rates("mobilenet"))
+    assert not any(traced("mobilenet")[2])
 
 
 def lively_variables(name):
@@ -107,7 +110,7 @@ def lively_variables(name):
         x = stream.normal(0, 1 / np.sqrt(inputs), leaf.shape) if leaf.ndim > 1 else stream.uniform(0.5, 1.5, leaf.shape)
         return jnp.asarray(x, leaf.dtype)
 
-    return jax.tree.map(draw, abstract(build(name), 32, 32)[1])
+    return jax.tree.map(draw, traced(name)[1])
 
 
 class Training:
