@@ -187,9 +187,9 @@ def test_what_padding_shows_does_not_matter(system, state, exact):
 @pytest.mark.parametrize(
     ("mode", "names"),
     [
-        ("jit", ("discriminator",)),
         ("shard_map", ("path_length",)),
-        # pmap and shard_map run the same local program: one of them goes through all steps.
+        # pmap and shard_map run the same local program; test_parallel.py compares all layouts every time.
+        pytest.param("jit", ("discriminator",), marks=pytest.mark.slow),
         pytest.param("shard_map", tuple(TRAINED), marks=pytest.mark.slow),
         pytest.param("pmap", ("path_length",), marks=pytest.mark.slow),
     ],

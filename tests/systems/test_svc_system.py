@@ -155,7 +155,8 @@ def test_photos_without_masks_are_enough(place, student):
     assert np.isfinite(step(state, batch, frozen)[1]["loss"])
 
 
-@pytest.mark.parametrize("mode", ["jit", "shard_map"])
+# test_parallel.py compares all layouts every time, of a smaller system.
+@pytest.mark.parametrize("mode", [pytest.param("jit", marks=pytest.mark.slow), "shard_map"])
 def test_two_devices_compute_what_one_does(student, mode):
     """Statistics of the batch and draws of the dropout are those of the global batch."""
     system, state, frozen, step = student
