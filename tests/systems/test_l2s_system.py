@@ -3,6 +3,8 @@
 The defects: docs/methods/latents2segments.md, "Defects of the published code".
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +40,13 @@ def state(system):
 
 
 @pytest.fixture(scope="module")
+def published():
+    """(system, state) of the published preset."""
+    system = systems.build(tiny_l2s.published())
+    return system, jax.jit(system.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
 def reconstruct(system):
     """Jitted (variables, image) -> what is decoded from the image's code."""
     return jax.jit(lambda variables, image: system.codec.decode(variables, system.codec.encode(variables, image)))
@@ -61,14 +70,13 @@ def published_config():
     return config.lock()
 
 
-def slice_gradients(config) -> np.ndarray:
-    """RMS of the L1 loss's gradient with respect to each slice's channels, for fresh weights."""
+def slice_gradients(config, params) -> np.ndarray:
+    """RMS of the L1 loss's gradient with respect to each slice's channels."""
     networks = build_networks(config)
     batch = tiny_l2s.faces(2)
 
     @jax.jit
-    def gradients(rng):
-        params = networks.init(rng)
+    def gradients(params):
         codes, style, _ = networks.encode(params, batch["image"])
 
         def loss(codes):
@@ -76,49 +84,50 @@ def slice_gradients(config) -> np.ndarray:
 
         return jax.grad(loss)(codes)
 
-    grads = np.asarray(gradients(jax.random.key(1)))
+    grads = np.asarray(gradients(params))
     slices = getattr(networks, "slices", ((0, None),) * len(networks.classes))
     return np.array([np.sqrt(np.mean(np.square(grads[:, k, ..., a:b]))) for k, (a, b) in enumerate(slices)])
 
 
-def test_gradients_of_all_slices_are_alive_at_initialisation():
-    rms = slice_gradients(tiny_l2s.config())
+def test_gradients_of_all_slices_are_alive_at_initialisation(config, state):
+    rms = slice_gradients(config, state.params)
     assert rms.min() > 0
     assert rms.max() / rms.min() < 100
 
 
-def test_second_normalisation_kills_slices_of_one_channel():
+def test_second_normalisation_kills_slices_of_one_channel(published):
     """The published defect "One-channel slices", so that the test above is known to see it."""
-    rms = slice_gradients(tiny_l2s.published())
+    rms = slice_gradients(tiny_l2s.published(), published[1].params)
     assert rms.max() / rms.min() > 100
     assert rms[:3].min() > rms[3:].max()  # the one-channel slices are the dead ones
 
 
-def penalties(config):
-    """Jitted batch -> R1 terms of fresh discriminators."""
+def judges(params):
+    return {name: params[name] for name in ("discriminator", "patch")}
+
+
+def penalties(config, params):
+    """Jitted batch -> R1 terms of these discriminators."""
     networks = build_networks(config)
-
-    @jax.jit
-    def judges(rng):  # the other networks need no drawing
-        params = networks.init(rng)
-        return {name: params[name] for name in ("discriminator", "patch")}
-
-    params = judges(jax.random.key(2))
-    return jax.jit(lambda batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), GLOBAL_VIEW))
+    r1 = jax.jit(
+        lambda params, batch: losses.r1_terms(networks, config.loss, params, batch, jax.random.key(3), GLOBAL_VIEW)
+    )
+    return functools.partial(r1, judges(params))
 
 
 def test_every_region_has_the_same_weight_in_the_image_penalty():
     """With an unconditional discriminator, naming the regions differently changes nothing."""
     config, batch = tiny_l2s.config(model__discriminator__conditional=False), tiny_l2s.faces(2)
     renamed = batch | {"mask": np.array([3, 0, 5, 1, 2, 4], np.int32)[batch["mask"]]}
-    r1 = penalties(config)
+    fresh = jax.jit(lambda rng: judges(build_networks(config).init(rng)))  # the other networks need no drawing
+    r1 = penalties(config, fresh(jax.random.key(2)))
     np.testing.assert_allclose(r1(batch)["r1"], r1(renamed)["r1"], rtol=1e-5)
 
 
-def test_patch_penalty_sees_the_crops_of_every_region(config):
+def test_patch_penalty_sees_the_crops_of_every_region(config, state):
     """Defect "R1 mix-up": the published patch penalty saw the hair only."""
     batch = tiny_l2s.faces(2)
-    r1 = penalties(config)
+    r1 = penalties(config, state.params)
     reference = r1(batch)["patch_r1"]
     for region in range(6):
         only = (batch["mask"] == region)[..., None]
@@ -178,12 +187,8 @@ def test_matte_logit_depends_on_its_own_slice_alone(system, state):
     assert np.abs(before[..., hair] - after[..., hair]).max() > 1e-3
 
 
-def test_published_preset_paints_its_regions():
-    system = systems.build(tiny_l2s.published())
-    state = jax.jit(system.init)(jax.random.key(0))
-    state, metrics = compiled(system.steps["autoencode"])(state, tiny_l2s.faces(2))
-    assert {"region", "gan_reconstruction", "gan_mix", "patch"} <= set(metrics)
-    assert "cross_entropy" not in metrics
+def test_published_preset_paints_its_regions(published):
+    system, state = published
     variables, image = system.variables(state), tiny_l2s.faces(2)["image"]
     decoded = jax.jit(lambda v, x: system.codec.decode(v, system.codec.encode(v, x)))(variables, image)
     assert decoded.regions.shape == (2, 5, tiny_l2s.SIZE, tiny_l2s.SIZE, 3)
@@ -192,6 +197,29 @@ def test_published_preset_paints_its_regions():
     assert decoded.unmatted is None  # the decoder cuts its regions out itself
     painted = jax.jit(system.predict)(variables, image)
     assert set(np.unique(painted.logits)) <= {0.0, 20.0}
+
+
+def published_terms(metrics):
+    assert {"region", "gan_reconstruction", "gan_mix", "patch"} <= set(metrics)
+    assert "cross_entropy" not in metrics
+
+
+def test_published_preset_has_its_terms(published):
+    system, state = published
+    step = system.steps["autoencode"]
+    published_terms(jax.eval_shape(lambda s, b: step(s, b, GLOBAL_VIEW), state, tiny_l2s.faces(2))[1])
+
+
+@pytest.mark.slow
+def test_published_preset_trains(published):
+    system, state = published
+    after, metrics = compiled(system.steps["autoencode"])(state, tiny_l2s.faces(2))
+    published_terms(metrics)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert {name for name in after.params if difference(state.params[name], after.params[name]) > 0} == {
+        "encoder",
+        "generator",
+    }
 
 
 def test_published_skin_keeps_eyes_and_lips():

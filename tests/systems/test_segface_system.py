@@ -30,7 +30,8 @@ def system():
 
 @pytest.fixture(scope="module")
 def state(system):
-    return jax.jit(system.init)(jax.random.key(0))
+    """Placed as checkpoints are restored, or the step would compile again for them."""
+    return parallel.init_state(system.init, jax.random.key(0), one_device())
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,9 @@ def step(system):
 
 @pytest.fixture(scope="module")
 def plain():
-    """A system without batch normalisation and stochastic depth, with all terms, its state and its compiled step."""
+    """A system without batch normalisation and stochastic depth, with all terms, and its state."""
     system = systems.build(tiny_segface.config(**tiny_segface.AGREEING))
-    step = compiled(system.steps["train"])
-    # Placed as checkpoints are restored, or the step would compile again for them.
-    return system, parallel.init_state(system.init, jax.random.key(0), one_device()), step
+    return system, jax.jit(system.init)(jax.random.key(0))
 
 
 def advanced(state):
@@ -53,7 +52,7 @@ def advanced(state):
 
 
 def test_a_mirrored_picture_has_the_mirrored_mask(plain):
-    _, state, _ = plain
+    _, state = plain
     twice = systems.build(tiny_segface.config(**tiny_segface.AGREEING | {"model__mirror": True}))
     image, predict = tiny_segface.faces(1)["image"], jax.jit(twice.predict)
     there, back = (predict(twice.variables(state), x).logits for x in (image, image[:, :, ::-1]))
@@ -112,7 +111,11 @@ def test_interpolated_logits_have_the_size_of_the_image():
     assert jax.eval_shape(system.predict, variables, image).logits.shape == (1, 32, 32, 11)
 
 
-@pytest.mark.parametrize("mode", ["jit", "shard_map", pytest.param("pmap", marks=pytest.mark.slow)])
+# test_parallel.py compares all layouts every time, of a smaller system.
+SELDOM = [pytest.param(mode, marks=pytest.mark.slow) for mode in ("jit", "pmap")]
+
+
+@pytest.mark.parametrize("mode", ["shard_map", *SELDOM])
 def test_two_devices_compute_what_one_does(system, state, step, mode):
     """Statistics of the batch and draws of stochastic depth are those of the global batch."""
     batch = tiny_segface.faces(4)
@@ -133,8 +136,7 @@ def test_two_devices_compute_what_one_does(system, state, step, mode):
     assert difference(found.stats, expected.stats) < 1e-5
 
 
-def test_a_resumed_training_goes_on_to_the_bit(tmp_path, plain):
-    system, state, step = plain
+def test_a_resumed_training_goes_on_to_the_bit(tmp_path, system, state, step):
     batches = [tiny_segface.faces(4, seed=seed) for seed in range(4)]
     through = state
     for batch in batches:
@@ -194,7 +196,7 @@ def test_warped_training_happens_in_the_pixels_of_the_picture(aligning):
 
 def test_without_landmarks_the_picture_is_seen_as_it_is(aligning, plain):
     system, state = aligning
-    other, _, _ = plain
+    other, _ = plain
     batch, variables = tiny_segface.faces(2), system.variables(state)
     predict = jax.jit(system.predict)
     free = predict(variables, batch["image"]).logits
@@ -204,7 +206,7 @@ def test_without_landmarks_the_picture_is_seen_as_it_is(aligning, plain):
 
 
 def test_evaluation_hands_over_the_landmarks(plain):
-    system, state, _ = plain
+    system, state = plain
     seen = []
 
     def predict(variables, image, landmarks=None):

@@ -24,8 +24,7 @@ def wide():
     ("tiny", "conf"),
     [
         (tiny_l2s, tiny_l2s.config()),
-        (tiny_subspaces, tiny_subspaces.config()),
-        (tiny_subspaces, tiny_subspaces.config(independence__measure="hsic", loss__ms_ssim=0.5)),
+        (tiny_subspaces, tiny_subspaces.config(loss__ms_ssim=0.5)),
         (tiny_segface, tiny_segface.config(model__stochastic_depth=0.1, **tiny_segface.AGREEING)),
         (tiny_svc, tiny_svc.config()),
         (tiny_stylegan2, tiny_stylegan2.config()),
@@ -33,7 +32,6 @@ def wide():
     ids=[
         "latents2segments",
         "independent_subspaces",
-        "hsic and ms-ssim",
         "segface",
         "structure_via_consensus",
         "stylegan2",
