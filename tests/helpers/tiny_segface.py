@@ -12,6 +12,7 @@ from input_pipeline.landmarks import TEMPLATE
 from l2s_jax import bundle, systems
 from l2s_jax import config as configs
 from l2s_jax.types import PyTree
+from tests.helpers.random_weights import lively
 from tests.helpers.tiny_l2s import changed
 
 SIZE, BLOBS = 32, 16
@@ -46,10 +47,10 @@ def faces(count: int, label_set: str = "lapa", seed: int = 0) -> dict[str, np.nd
 
 
 def save(folder: Path, config: ConfigDict, variables: PyTree | None = None) -> Path:
-    """Save a model of a config: these variables, or new ones; return its folder."""
+    """Save a model of a config: these variables, or random ones; return its folder."""
     system = systems.build(config)
     if variables is None:
-        variables = jax.jit(lambda rng: system.variables(system.init(rng)))(jax.random.key(0))
+        variables = lively(jax.eval_shape(lambda: system.variables(system.init(jax.random.key(0)))))
     meta = bundle.Meta("tiny", "segface", config.to_dict(), system.label_set, bundle.Preprocessing(SIZE), "CC0-1.0")
     bundle.save(folder, variables, meta)
     return folder

@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from input_pipeline.errors import UserError
 from l2s_jax.layers.dropout import DropPath
 from l2s_jax.models.backbones import BACKBONES, build
+from tests.helpers.random_weights import lively
 
 # Published encoders without what follows the last map: of torchvision's model also the final norm (Swin: 2048 or 1536)
 # and the classifier are gone.
@@ -101,25 +102,13 @@ def test_stochastic_depth_grows_to_the_published_rate():
     assert not any(traced("mobilenet")[2])
 
 
-def lively_variables(name):
-    """Random weights at the scale of their fan-in, everything else around 1: no branch is silent."""
-    stream = np.random.default_rng(0)
-
-    def draw(leaf):
-        inputs = np.prod(leaf.shape[:-1])
-        x = stream.normal(0, 1 / np.sqrt(inputs), leaf.shape) if leaf.ndim > 1 else stream.uniform(0.5, 1.5, leaf.shape)
-        return jnp.asarray(x, leaf.dtype)
-
-    return jax.tree.map(draw, traced(name)[1])
-
-
 class Training:
     """A backbone with random weights and a jitted training pass over four small images."""
 
     def __init__(self, name):
         module = build(name, stochastic_depth=0.5)
         self.images = jnp.asarray(np.random.default_rng(0).normal(size=(4, 40, 36, 3)), jnp.float32)
-        self.variables = lively_variables(name)
+        self.variables = lively(traced(name)[1])
 
         def loss(params, stats, images, key):
             variables = {"params": params, **stats}
