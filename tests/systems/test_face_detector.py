@@ -127,7 +127,7 @@ def test_a_detector_learns_to_find_faces():
     step = compiled(system.steps["train"])
     state = parallel.init_state(system.init, jax.random.key(0), one_device())
     for number in range(150):
-        state, metrics = step(state.replace(step=jnp.int32(number)), drawn.batch(16, seed=number))
+        state, metrics = step(state.replace(step=jnp.int32(number)), drawn.batch(8, seed=number))
     assert set(metrics) == {"loss", "heat", "side", "points"}
     variables = system.variables(state)
     collect, batch = jax.jit(system.scorer.collect), drawn.batch(16, seed=1000)
