@@ -1,7 +1,7 @@
 """The packages of a wheel, which setup.cfg cannot say: those that are found, and the experiments of configs/.
 
 The files of configs/ have one place in the repository and come into a wheel as `l2s_jax/configs` (see
-l2s_jax/config.py). Everything else is in setup.cfg.
+l2s_jax/config/experiments.py). Everything else is in setup.cfg.
 """
 
 from setuptools import find_packages, setup

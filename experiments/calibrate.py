@@ -19,7 +19,7 @@ import numpy as np
 from scipy import optimize
 
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.loading.train import eval_batches
 from l2s_jax import bundle
 from l2s_jax.inference.model import Model, load_model
@@ -70,25 +70,21 @@ def with_temperature(variables: PyTree, temperature: float, path: Sequence[str] 
     return {**variables, first: with_temperature(variables[first], temperature, rest)}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Fit, write the calibrated model, print the temperature; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fit, write the calibrated model, print the temperature."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--data", required=True, help="labelled faces that neither trained nor test the model")
     parser.add_argument("--out", type=Path, required=True, help="folder of the calibrated model")
     args = parser.parse_args(argv)
-    try:
-        model = load_model(args.model)
-        with_temperature(model.variables, 1.0)  # refuses early
-        temperature = fitted_temperature(model, args.data)
-        note = {"temperature": temperature, "fitted_on": args.data}
-        meta = dataclasses.replace(model.meta, provenance={**model.meta.provenance, "calibration": note}, scores={})
-        bundle.save(args.out, with_temperature(model.variables, temperature), meta)
-    except UserError as error:
-        print(f"calibrate: {error}", file=sys.stderr)
-        return 2
+    model = load_model(args.model)
+    with_temperature(model.variables, 1.0)  # refuses early
+    temperature = fitted_temperature(model, args.data)
+    note = {"temperature": temperature, "fitted_on": args.data}
+    meta = dataclasses.replace(model.meta, provenance={**model.meta.provenance, "calibration": note}, scores={})
+    bundle.save(args.out, with_temperature(model.variables, temperature), meta)
     print(f"temperature {temperature:.3f}, model {args.out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from l2s_jax.report.svg import BLUE, CARD, INK, MUTED, TEAL, style
 
 ALL = "all"
@@ -74,19 +74,15 @@ def chart(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
     return buffer.getvalue()
 
 
-def main(words: Sequence[str] | None = None) -> int:
+@script
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, help="held-out.csv or test.csv of the study")
     parser.add_argument("out", type=Path, help="PNG file")
     args = parser.parse_args(words)
-    try:
-        drawn = chart(read(args.runs))
-        files.writable_file(args.out)
-        files.replace(args.out, drawn)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    drawn = chart(read(args.runs))
+    files.writable_file(args.out)
+    files.replace(args.out, drawn)
 
 
 if __name__ == "__main__":

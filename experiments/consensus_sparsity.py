@@ -48,7 +48,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.images.components import remove_islands
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading.eval import eval_batches
@@ -58,6 +58,7 @@ from l2s_jax.commands import console
 from l2s_jax.commands.arguments import natural
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.metrics import segmentation, structure
+from l2s_jax.pixels import to_bytes
 from l2s_jax.report import image_grid, overlays
 from l2s_jax.training import loop, workdir
 from l2s_jax.training.compilation import enable_compilation_cache
@@ -431,7 +432,7 @@ def picture(scored: Scored, results: Mapping[str, Sequence[Result]]) -> np.ndarr
     photos, truth = (np.concatenate([batch[name] for batch in scored.batches])[shown] for name in ("image", "mask"))
     rows = []
     for face in worst:
-        photo = image_grid.fit(np.round((np.clip(photos[face], -1, 1) + 1) * 127.5).astype(np.uint8), CELL)
+        photo = image_grid.fit(to_bytes(photos[face]), CELL)
         masks = [truth[face].astype(np.uint8), *(seeds[0].labels[face] for seeds in results.values())]
         rows.append(
             [photo, *(overlays.overlay(photo, image_grid.fit(ids, CELL), scored.label_set, 0.7) for ids in masks)]
@@ -490,14 +491,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main() -> int:
+@script
+def main() -> None:
     enable_compilation_cache()
-    try:
-        study(arguments())
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    study(arguments())
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
-from l2s_jax.inference import processing
+from input_pipeline.errors import UserError, script
 from l2s_jax.inference.identity_editor import IdentityEditor
 from l2s_jax.inference.model import load_model
+from l2s_jax.pixels import to_bytes
 from l2s_jax.report.image_grid import sheet
 from l2s_jax.report.overlays import MAT
 
@@ -43,7 +43,7 @@ def sampled(where: str, count: int, seed: int) -> np.ndarray:
         raise UserError(f"'{where}' is a model of '{model.system.name}', which makes no faces from random numbers")
     z = jax.random.normal(jax.random.key(seed), (count, 1, generator.size))
     sample = jax.jit(lambda variables, z: generator.sample(variables, z, 1.0))
-    return np.concatenate([processing.to_pixels(sample(model.variables, row)) for row in z])
+    return np.concatenate([to_bytes(sample(model.variables, row)) for row in z])
 
 
 def drawn(count: int, size: int, seed: int) -> np.ndarray:
@@ -61,8 +61,9 @@ def write(folder: Path, pictures: np.ndarray) -> None:
             Image.fromarray(picture).save(path)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the pictures; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--out", type=Path, required=True)
@@ -71,15 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    try:
-        editor = IdentityEditor(load_model(args.model))
-        count = args.people * (1 + args.each)
-        faces = (
-            sampled(args.generator, count, args.seed) if args.generator else drawn(count, editor.image_size, args.seed)
-        )
-    except UserError as error:
-        print(f"cross_people: {error}", file=sys.stderr)
-        return 2
+    editor = IdentityEditor(load_model(args.model))
+    count = args.people * (1 + args.each)
+    faces = sampled(args.generator, count, args.seed) if args.generator else drawn(count, editor.image_size, args.seed)
     people, others = faces[: args.people], faces[args.people :].reshape(args.people, args.each, *faces.shape[1:])
     shown = {
         "outputs": np.stack(
@@ -97,7 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     blank = np.full_like(faces[0], MAT)
     rows = [[blank, *others[:SHOWN, 0]], *([who, *row] for who, row in zip(people[:SHOWN], table, strict=True))]
     Image.fromarray(sheet(rows)).save(args.out / "table.png")
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from l2s_jax.inference.identity_editor import IdentityEditor, Surrogate
 from l2s_jax.inference.model import load_model
 from l2s_jax.inference.surrogates import below, k_same
@@ -63,8 +63,9 @@ def lines(scores: Mapping) -> list[str]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--judge")
@@ -74,31 +75,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--k", type=int, nargs="*", default=[2, 5, 10])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        editor = IdentityEditor(load_model(args.model))
-        judges = {"own": editor} | ({"judge": IdentityEditor(load_model(args.judge))} if args.judge else {})
-        options = {"size": editor.image_size, "require_masks": False}
-        examples, others = (list(open_source(spec, **options)) for spec in (args.data, args.pool))
-        if any("identity" not in each for each in examples):
-            raise UserError(f"'{args.data}' does not say who is who: take synthetic:200/100")
-        people = np.array([int(each["identity"]) for each in examples])
-        known, asked = split(people)
-        pool = editor.encode_all([each["image"] for each in others]).identity
-        ways = {f"cosine below {t:g}": [below(pool, t, seed) for seed in range(len(asked))] for t in args.thresholds}
-        ways |= {f"mean of {k} nearest": [k_same(pool, k)] * len(asked) for k in args.k}
-        shown = treatments(editor, [examples[row]["image"] for row in asked], ways)
-        gallery = np.stack([editor.square(examples[row]["image"]) for row in known])
-        scores = {
-            name: reidentification(encoder(judge), shown, people[asked], gallery, people[known])
-            for name, judge in judges.items()
-        }
-        if args.json:
-            files.replace_json(args.json, vars(args) | {"json": str(args.json), "scores": scores})
-    except UserError as error:
-        print(f"deidentification: {error}", file=sys.stderr)
-        return 2
+    editor = IdentityEditor(load_model(args.model))
+    judges = {"own": editor} | ({"judge": IdentityEditor(load_model(args.judge))} if args.judge else {})
+    options = {"size": editor.image_size, "require_masks": False}
+    examples, others = (list(open_source(spec, **options)) for spec in (args.data, args.pool))
+    if any("identity" not in each for each in examples):
+        raise UserError(f"'{args.data}' does not say who is who: take synthetic:200/100")
+    people = np.array([int(each["identity"]) for each in examples])
+    known, asked = split(people)
+    pool = editor.encode_all([each["image"] for each in others]).identity
+    ways = {f"cosine below {t:g}": [below(pool, t, seed) for seed in range(len(asked))] for t in args.thresholds}
+    ways |= {f"mean of {k} nearest": [k_same(pool, k)] * len(asked) for k in args.k}
+    shown = treatments(editor, [examples[row]["image"] for row in asked], ways)
+    gallery = np.stack([editor.square(examples[row]["image"]) for row in known])
+    scores = {
+        name: reidentification(encoder(judge), shown, people[asked], gallery, people[known])
+        for name, judge in judges.items()
+    }
+    if args.json:
+        files.replace_json(args.json, vars(args) | {"json": str(args.json), "scores": scores})
     print("\n".join(lines(scores)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import script
 from input_pipeline.images.augment import Augment, random_view
 from input_pipeline.types import Source
 from l2s_jax import bundle
@@ -77,8 +77,9 @@ def measure(known: Familiar, model: Model, like: Source) -> dict[str, dict[str, 
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Fit, write the model, measure, print; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fit, write the model, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--trained-on", required=True, help="faces that the model was trained on")
@@ -87,24 +88,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the model that doubts")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        model = load_model(args.model)
-        opened = {"root": args.root, "size": model.meta.preprocessing.image_size}
-        trained_on, like = open_source(args.trained_on, **opened), open_source(args.like, **opened)
-        # Two and two, so that even and odd numbers, the halves of `fit`, have both kinds.
-        pairs = zip(as_they_are(trained_on), as_augmented(model, trained_on, 0), strict=True)
-        known = familiar.fit(pair[number % 4 // 2] for number, pair in enumerate(pairs))
-        bundle.save(args.out, model.variables, dataclasses.replace(model.meta, familiar=known.to_json()))
-        table = measure(known, model, like)
-        if args.json:
-            files.replace_json(args.json, {"trained_on": args.trained_on, "like": args.like, "doubt": table})
-    except UserError as error:
-        print(f"doubt: {error}", file=sys.stderr)
-        return 2
+    model = load_model(args.model)
+    opened = {"root": args.root, "size": model.meta.preprocessing.image_size}
+    trained_on, like = open_source(args.trained_on, **opened), open_source(args.like, **opened)
+    # Two and two, so that even and odd numbers, the halves of `fit`, have both kinds.
+    pairs = zip(as_they_are(trained_on), as_augmented(model, trained_on, 0), strict=True)
+    known = familiar.fit(pair[number % 4 // 2] for number, pair in enumerate(pairs))
+    bundle.save(args.out, model.variables, dataclasses.replace(model.meta, familiar=known.to_json()))
+    table = measure(known, model, like)
+    if args.json:
+        files.replace_json(args.json, {"trained_on": args.trained_on, "like": args.like, "doubt": table})
     print(f"{'':28}{'pictures':>10}{'doubted':>9}{'median doubt':>14}")
     for name, row in table.items():
         print(f"{name:28}{row['pictures']:10d}{row['doubted']:9.2f}{row['median']:14.2f}")
-    return 0
 
 
 if __name__ == "__main__":

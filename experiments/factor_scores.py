@@ -26,6 +26,7 @@ from input_pipeline.synthetic import Factors, render, rng, sample_factors
 from l2s_jax.inference.model import load_model
 from l2s_jax.layers.slices import descriptors
 from l2s_jax.metrics import factors as scores
+from l2s_jax.pixels import from_bytes
 from l2s_jax.types import System
 
 BATCH = 20
@@ -90,7 +91,7 @@ def encoded(system: System, weights: list, images: Iterable[np.ndarray]) -> list
     found = [[] for _ in weights]
     while taken := list(itertools.islice(images, BATCH)):
         batch = np.zeros((BATCH, *taken[0].shape), np.float32)
-        batch[: len(taken)] = np.stack(taken) / np.float32(127.5) - 1
+        batch[: len(taken)] = from_bytes(np.stack(taken))
         for codes, variables in zip(found, weights, strict=True):
             codes.append(np.asarray(describe(variables, batch))[: len(taken)])
     return [np.concatenate(codes) for codes in found]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import script
 from input_pipeline.labels import CELEBAMASK, remap
 from input_pipeline.synthetic import track
 from l2s_jax import Parser
@@ -32,8 +32,9 @@ def flicker(ids: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
     return float(np.mean((ids[1:] != ids[:-1])[still]))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?")
     parser.add_argument("--people", type=int, default=8)
@@ -42,17 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--noise", type=float, default=12.0, help="standard deviation, grey levels")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        rows = measure(Parser(args.model), args)
-        if args.json:
-            files.replace_json(args.json, rows)
-    except UserError as error:
-        print(f"film_smoothing: {error}", file=sys.stderr)
-        return 2
+    rows = measure(Parser(args.model), args)
+    if args.json:
+        files.replace_json(args.json, rows)
     print(f"{'weight':>8}{'flicker %':>12}{'mean F1':>10}")
     for row in rows:
         print(f"{row['weight']:8.1f}{100 * row['flicker']:12.3f}{row['mean_f1']:10.4f}")
-    return 0
 
 
 def measure(parser: Parser, args: argparse.Namespace) -> list[dict[str, float]]:

@@ -29,7 +29,7 @@ import numpy as np
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.images.geometry import square_matrix, warp
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.types import Source
@@ -182,8 +182,9 @@ def measure(detect: Detector, scenes: Sequence[Scene]) -> dict:
     return counts | shares | {"false_alarms": false / len(scenes), "ms": 1e3 * float(np.median(seconds))}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure one detector and print its row; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure one detector and print its row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", choices=DETECTORS)
     parser.add_argument("--data", required=True, help="faces with masks of celebamask")
@@ -194,25 +195,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", type=Path, help="folder for the first scenes with the boxes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        source = open_source(args.data)
-        if source.label_set.name != "celebamask":
-            raise UserError(f"'{args.data}' has masks of {source.label_set.name}, and scenes need those of celebamask")
-        scenes = [turned(scene(source, number, args.seed), args.quarters) for number in range(args.scenes)]
-        detect = DETECTORS[args.detector](args.model)
-        if args.show:
-            _show(args.show, detect, scenes[:12])
-        asked = {name: getattr(args, name) for name in ("detector", "data", "seed", "quarters")}
-        row = asked | measure(detect, scenes)
-        if args.json:
-            files.replace_json(args.json, row)
-    except UserError as error:
-        print(f"finding: {error}", file=sys.stderr)
-        return 2
+    source = open_source(args.data)
+    if source.label_set.name != "celebamask":
+        raise UserError(f"'{args.data}' has masks of {source.label_set.name}, and scenes need those of celebamask")
+    scenes = [turned(scene(source, number, args.seed), args.quarters) for number in range(args.scenes)]
+    detect = DETECTORS[args.detector](args.model)
+    if args.show:
+        _show(args.show, detect, scenes[:12])
+    asked = {name: getattr(args, name) for name in ("detector", "data", "seed", "quarters")}
+    row = asked | measure(detect, scenes)
+    if args.json:
+        files.replace_json(args.json, row)
     found = "  ".join(f"{name} {row[name]:.3f}" for name in ("small", "middle", "large"))
     print(f"{args.detector}: {row['faces']} faces in {row['scenes']} scenes, found: {found}", end="")
     print(f"  false alarms a scene {row['false_alarms']:.3f}  {row['ms']:.0f} ms a scene")
-    return 0
 
 
 def _show(folder: Path, detect: Detector, scenes: Sequence[Scene]) -> None:

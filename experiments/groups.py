@@ -19,7 +19,7 @@ import numpy as np
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.types import Source
 from l2s_jax.inference.model import Model, load_model
@@ -87,30 +87,26 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--data", required=True)
     parser.add_argument("--root", default="", help="folder of the data (default: this one)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        model = load_model(args.model)
-        if model.system.predict is None or model.system.label_set.name != "celebamask":
-            raise UserError(f"'{args.model}' does not segment the classes of celebamask, which make the groups")
-        table = measure(model, open_source(args.data, root=args.root, size=model.meta.preprocessing.image_size))
-        if args.json:
-            files.replace_json(args.json, {"data": args.data, "groups": table})
-    except UserError as error:
-        print(f"groups: {error}", file=sys.stderr)
-        return 2
+    model = load_model(args.model)
+    if model.system.predict is None or model.system.label_set.name != "celebamask":
+        raise UserError(f"'{args.model}' does not segment the classes of celebamask, which make the groups")
+    table = measure(model, open_source(args.data, root=args.root, size=model.meta.preprocessing.image_size))
+    if args.json:
+        files.replace_json(args.json, {"data": args.data, "groups": table})
     print(f"{'':40}{'faces':>6}{'F1':>8}{'skin':>8}{'hair':>8}{'others F1':>11}")
     for title, row in table.items():
         cells = (f"{'-' if row[key] is None else format(row[key], '.3f'):>8}" for key in ("f1", "skin", "hair"))
         others = "-" if row["others_f1"] is None else f"{row['others_f1']:.3f}"
         print(f"{title:40}{row['faces']:6d}{''.join(cells)}{others:>11}")
-    return 0
 
 
 if __name__ == "__main__":

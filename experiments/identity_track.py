@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import script
 from input_pipeline.synthetic.track import track
 from l2s_jax.inference.identity_editor import IdentityEditor
 from l2s_jax.inference.model import load_model
@@ -56,8 +56,9 @@ def lines(scores: Mapping) -> list[str]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--judge")
@@ -66,18 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        editor = IdentityEditor(load_model(args.model))
-        judges = {"own": editor} | ({"judge": IdentityEditor(load_model(args.judge))} if args.judge else {})
-        films = [track(args.seed, person, args.frames, editor.image_size) for person in range(args.people)]
-        scores = summary([measure(editor, judges, film) for film in films])
-        if args.json:
-            files.replace_json(args.json, {"model": args.model, "judge": args.judge, "films": len(films), **scores})
-    except UserError as error:
-        print(f"identity_track: {error}", file=sys.stderr)
-        return 2
+    editor = IdentityEditor(load_model(args.model))
+    judges = {"own": editor} | ({"judge": IdentityEditor(load_model(args.judge))} if args.judge else {})
+    films = [track(args.seed, person, args.frames, editor.image_size) for person in range(args.people)]
+    scores = summary([measure(editor, judges, film) for film in films])
+    if args.json:
+        files.replace_json(args.json, {"model": args.model, "judge": args.judge, "films": len(films), **scores})
     print("\n".join(lines(scores)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from l2s_jax import config as configs
 from l2s_jax import recipe
 from l2s_jax.report.tables import number
@@ -78,7 +78,8 @@ def table(found: Mapping[str, Sequence[Mapping]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def main() -> int:
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--config", default="subspaces_synthetic", help="config of all runs (default %(default)s)")
@@ -86,18 +87,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting (default 3)")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="config fields of all runs")
     args = parser.parse_args()
-    try:
+    for loss in args.losses:
+        overrides(loss)
+    found = {}
+    for seed in range(args.seeds):  # all settings of a seed first: a study that is stopped can be compared
         for loss in args.losses:
-            overrides(loss)
-        found = {}
-        for seed in range(args.seeds):  # all settings of a seed first: a study that is stopped can be compared
-            for loss in args.losses:
-                found.setdefault(loss, []).append(trained(args, loss, seed))
-                print(table(found), flush=True)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+            found.setdefault(loss, []).append(trained(args, loss, seed))
+            print(table(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import script
 from l2s_jax import bundle
 
 PLAIN = "as it is"
@@ -103,26 +103,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the card; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--robustness", type=Path, required=True, help="the JSON of experiments/robustness.py")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    try:
-        path = bundle.resolve(args.model)
-        study = json.loads(args.robustness.read_text())
-        size = (path / bundle.TENSOR_FILE).stat().st_size / 1e6
-        text = "\n\n".join(card(bundle.read_meta(path), size, study)) + by_hand(args.out)
-        files.replace(args.out, text.encode())
-    except OSError as error:
-        print(f"model_card: cannot read '{error.filename}': {error.strerror}", file=sys.stderr)
-        return 2
-    except UserError as error:
-        print(f"model_card: {error}", file=sys.stderr)
-        return 2
-    return 0
+    path = bundle.resolve(args.model)
+    study = json.loads(args.robustness.read_text())
+    size = (path / bundle.TENSOR_FILE).stat().st_size / 1e6
+    text = "\n\n".join(card(bundle.read_meta(path), size, study)) + by_hand(args.out)
+    files.replace(args.out, text.encode())
 
 
 if __name__ == "__main__":

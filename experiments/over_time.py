@@ -20,7 +20,7 @@ import jax
 from matplotlib.figure import Figure
 
 from input_pipeline import files
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.images import resize_rules
 from l2s_jax import config as configs
 from l2s_jax import recipe, systems
@@ -91,26 +91,22 @@ def chart(runs: Mapping[str, Mapping[str, Mapping]]) -> bytes:
     return buffer.getvalue()
 
 
-def main(words: Sequence[str] | None = None) -> int:
+@script
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help=f"NAME=WORKDIR, at most {len(COLORS)}")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--data", default="synthetic:100?test", help="faces (default synthetic:100?test)")
     parser.add_argument("--json", type=Path, help="scores of every checkpoint, kept between calls")
     args = parser.parse_args(words)
-    try:
-        files.writable_file(args.out)
-        found = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
-        for run in args.runs[: len(COLORS)]:
-            name, _, where = run.partition("=")
-            found[name] = measured(Path(where), args.data, found.get(name, {}))
-            if args.json:
-                files.replace_json(args.json, found)
-        files.replace(args.out, chart(found))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    files.writable_file(args.out)
+    found = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    for run in args.runs[: len(COLORS)]:
+        name, _, where = run.partition("=")
+        found[name] = measured(Path(where), args.data, found.get(name, {}))
+        if args.json:
+            files.replace_json(args.json, found)
+    files.replace(args.out, chart(found))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.labels import IGNORE
 from l2s_jax import Parser, load_model, systems
 
@@ -36,37 +36,33 @@ def mirrored(where: str) -> Parser:
     return Parser(dataclasses.replace(model, config=config, system=systems.build(config.lock())), crop="none")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write --out/images, --out/masks and labels.json, print the share of pixels kept; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write --out/images, --out/masks and labels.json, print the share of pixels kept."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("model")
     arguments.add_argument("photos", type=Path, help="folder of photos")
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--sure", type=float, default=0.6, help="probability below which a pixel is ignored")
     args = arguments.parse_args(argv)
-    try:
-        photos = sorted(path for path in args.photos.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        if not photos:
-            raise UserError(f"'{args.photos}' holds no photos: name a folder of .jpg or .png files")
-        parser = mirrored(args.model)
-        if args.out.exists():
-            raise UserError(f"'{args.out}' exists: name a new folder")
-        for part in ("images", "masks"):
-            (args.out / part).mkdir(parents=True)
-        description = {"label_set": parser.label_set.name, "licence": parser.model.meta.licence}
-        (args.out / "labels.json").write_text(json.dumps(description))
-        kept = []
-        for path, parsing in zip(photos, parser.batch(photos), strict=True):
-            sure = parsing.confidence >= args.sure
-            mask = Image.fromarray(np.where(sure, parsing.ids, IGNORE).astype(np.uint8))
-            mask.save(args.out / "masks" / f"{path.stem}.png")
-            (args.out / "images" / path.name).write_bytes(path.read_bytes())
-            kept.append(sure.mean())
-    except UserError as error:
-        print(f"pseudo_labels: {error}", file=sys.stderr)
-        return 2
+    photos = sorted(path for path in args.photos.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not photos:
+        raise UserError(f"'{args.photos}' holds no photos: name a folder of .jpg or .png files")
+    parser = mirrored(args.model)
+    if args.out.exists():
+        raise UserError(f"'{args.out}' exists: name a new folder")
+    for part in ("images", "masks"):
+        (args.out / part).mkdir(parents=True)
+    description = {"label_set": parser.label_set.name, "licence": parser.model.meta.licence}
+    (args.out / "labels.json").write_text(json.dumps(description))
+    kept = []
+    for path, parsing in zip(photos, parser.batch(photos), strict=True):
+        sure = parsing.confidence >= args.sure
+        mask = Image.fromarray(np.where(sure, parsing.ids, IGNORE).astype(np.uint8))
+        mask.save(args.out / "masks" / f"{path.stem}.png")
+        (args.out / "images" / path.name).write_bytes(path.read_bytes())
+        kept.append(sure.mean())
     print(f"{len(photos)} photos in {args.out}, {np.mean(kept):.1%} of the pixels kept")
-    return 0
 
 
 if __name__ == "__main__":

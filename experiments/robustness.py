@@ -21,7 +21,7 @@ import numpy as np
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.images.augment import compressed
 from input_pipeline.images.geometry import square_matrix, warp
 from input_pipeline.images.occlusion import occlude
@@ -29,6 +29,7 @@ from input_pipeline.labels import IGNORE
 from input_pipeline.types import Example
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.metrics import segmentation
+from l2s_jax.pixels import from_bytes
 
 MERGED = {
     "face": ("skin", "l_ear", "r_ear", "neck"),
@@ -102,7 +103,7 @@ def measure(model: Model, examples: Sequence[Example], seed: int) -> dict[str, d
             rng = np.random.default_rng((seed, number))
             for change in changes:
                 example = change(example, rng)
-            image = np.asarray(example["image"], np.float32)[None] / 127.5 - 1
+            image = from_bytes(np.asarray(example["image"]))[None]
             found = np.asarray(labels(model.variables, image))[0]
             hidden = example["mask"] == HIDDEN
             covered, called = covered + hidden.sum(), called + np.isin(found[hidden], face).sum()
@@ -139,27 +140,23 @@ def lines(table: Mapping[str, Mapping]) -> list[str]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--data", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        model = load_model(args.model)
-        if model.system.predict is None or model.system.label_set.name != "celebamask":
-            raise UserError(f"'{args.model}' does not segment the classes of celebamask, which this study merges")
-        source = open_source(args.data, size=model.meta.preprocessing.image_size)
-        table = measure(model, source, args.seed)
-        if args.json:
-            files.replace_json(args.json, {"data": args.data, "faces": len(source), "seed": args.seed, "scores": table})
-    except UserError as error:
-        print(f"robustness: {error}", file=sys.stderr)
-        return 2
+    model = load_model(args.model)
+    if model.system.predict is None or model.system.label_set.name != "celebamask":
+        raise UserError(f"'{args.model}' does not segment the classes of celebamask, which this study merges")
+    source = open_source(args.data, size=model.meta.preprocessing.image_size)
+    table = measure(model, source, args.seed)
+    if args.json:
+        files.replace_json(args.json, {"data": args.data, "faces": len(source), "seed": args.seed, "scores": table})
     print("\n".join(lines(table)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from input_pipeline import files
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.loading.train import eval_batches
 from l2s_jax.bench.timing import timed
 from l2s_jax.inference.model import Model, load_model
@@ -112,8 +112,9 @@ def chart(found: Mapping[str, Mapping], where: str) -> bytes:
     return buffer.getvalue()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and draw; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help=f"at most {len(COLORS)}")
     parser.add_argument("--data", required=True)
@@ -121,26 +122,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="128,160,192,224,256")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
-    try:
-        sizes = [int(size) for size in args.sizes.split(",") if size.isdecimal() and int(size) % 32 == 0]
-        if len(sizes) < len(args.sizes.split(",")) or not all(sizes):
-            raise UserError(f"--sizes={args.sizes} must be multiples of 32, such as 128,256")
-        models = {Path(name).name: load_model(name) for name in args.models[: len(COLORS)]}
-        if unfit := [name for name, model in models.items() if model.meta.system != "segface"]:
-            raise UserError(f"'{unfit[0]}' does not take pictures of other sizes: give models of segface")
-        files.writable_file(args.out)
-        found = {name: measure(model, args.data, sizes) for name, model in models.items()}
-        files.replace(args.out, chart(found, hardware()))
-        if args.json:
-            files.replace_json(args.json, {"data": args.data, "hardware": hardware(), "models": found})
-    except UserError as error:
-        print(f"tradeoff: {error}", file=sys.stderr)
-        return 2
+    sizes = [int(size) for size in args.sizes.split(",") if size.isdecimal() and int(size) % 32 == 0]
+    if len(sizes) < len(args.sizes.split(",")) or not all(sizes):
+        raise UserError(f"--sizes={args.sizes} must be multiples of 32, such as 128,256")
+    models = {Path(name).name: load_model(name) for name in args.models[: len(COLORS)]}
+    if unfit := [name for name, model in models.items() if model.meta.system != "segface"]:
+        raise UserError(f"'{unfit[0]}' does not take pictures of other sizes: give models of segface")
+    files.writable_file(args.out)
+    found = {name: measure(model, args.data, sizes) for name, model in models.items()}
+    files.replace(args.out, chart(found, hardware()))
+    if args.json:
+        files.replace_json(args.json, {"data": args.data, "hardware": hardware(), "models": found})
     for name, result in found.items():
         for point in result["points"]:
             print(f"{name:20} {point['size']:4} px  mean F1 {point['f1']:.3f}  {point['ms']:6.1f} ms")
         print(f"{'mean mask':20} {'':4}     mean F1 {result['mean_mask']:.3f}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """The exception for user mistakes, hints at near spellings, and untrusted text made safe to print."""
 
 import difflib
+import functools
+import os
+import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -22,6 +26,33 @@ def require(holds: object, sentence: str) -> None:
     """
     if not holds:
         raise UserError(sentence)
+
+
+def sentence_of(error: Exception) -> str | None:
+    """Return what to tell the user of a mistake, or of a file that the operating system refuses; None of a bug."""
+    if isinstance(error, UserError):
+        return printable(str(error).replace("\n", " "))
+    if isinstance(error, OSError) and error.filename is not None:
+        return printable(f"'{os.fsdecode(error.filename)}' cannot be used: {error.strerror}")
+    return None
+
+
+def script(main: Callable[..., None]) -> Callable[..., int]:
+    """Give the `main` of a script an exit code: 2 after a mistake, with one sentence on stderr, else 0."""
+
+    @functools.wraps(main)
+    def run(*arguments) -> int:
+        try:
+            main(*arguments)
+        except (UserError, OSError) as error:
+            sentence = sentence_of(error)
+            if sentence is None:
+                raise
+            print(f"{Path(main.__code__.co_filename).stem}: {sentence}", file=sys.stderr)
+            return 2
+        return 0
+
+    return run
 
 
 def nearest(word: str, choices: Iterable[str], otherwise: str, *, cutoff: float = 0.5) -> str:
@@ -55,6 +86,19 @@ def lookup(table: Mapping[str, Value], name: object, what: str, *, of: str = "",
     word = clipped(name)
     hint = nearest(word, table, f"there are: {', '.join(table) or 'none'}", cutoff=cutoff)
     raise UserError(" ".join(filter(None, (f"unknown {what} '{word}'", of, f"({hint})"))))
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return the hint of `nearest` in parentheses after a space, or nothing if no word is near."""
+    hint = nearest(word[:80], known, "", cutoff=0.6)
+    return f" ({hint})" if hint else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join the first 20 words into a text that says how many more there are, or return `none`."""
+    words = [*words]
+    few = [clipped(word, 40) for word in words[:20]]
+    return ", ".join(few) + (f" and {len(words) - len(few)} more" if len(words) > len(few) else "") or "none"
 
 
 def clipped(value: object, most: int = 80) -> str:

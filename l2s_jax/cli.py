@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 import l2s_jax
-from input_pipeline.errors import UserError, nearest, printable
+from input_pipeline.errors import UserError, nearest, printable, sentence_of
 from l2s_jax.commands.outlet import outlets
 
 EIGEN = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
@@ -98,15 +98,12 @@ def _run(argv: Sequence[str]) -> int:
         return command.run(args)
     except SystemExit as finished:  # argparse after --help and --version
         return finished.code or 0
-    except UserError as error:
-        _trace(argv)
-        return _mistake(str(error))
-    except OSError as error:
-        if error.filename is None:
+    except (UserError, OSError) as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        # A file that the operating system refuses anywhere (permissions, symlink loops, names too long).
         _trace(argv)
-        return _mistake(f"'{os.fsdecode(error.filename)}' cannot be used: {error.strerror}")
+        return _mistake(sentence)
     except KeyboardInterrupt:
         print("l2s: interrupted", file=sys.stderr)
         return 130
@@ -207,7 +204,7 @@ def _trace(argv: Sequence[str]) -> None:
 
 
 def _mistake(sentence: str) -> int:
-    print("l2s: " + printable(sentence.replace("\n", " ")), file=sys.stderr)
+    print(f"l2s: {sentence}", file=sys.stderr)
     return 2
 
 
@@ -227,7 +224,6 @@ def _quiet() -> None:
     for category in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", category)
     warnings.filterwarnings("ignore", module=r"PIL\.Image")  # about large images, for which we have our own limit
-    sys.unraisablehook = _without_echo
 
 
 def _convolve_with_eigen() -> None:
@@ -239,12 +235,6 @@ def _convolve_with_eigen() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if importlib.metadata.version("jaxlib").startswith("0.10.") and "ynn_fusion_type" not in flags:
         os.environ["XLA_FLAGS"] = f"{EIGEN} {flags}".rstrip()
-
-
-def _without_echo(report) -> None:
-    """Pass over what orbax's closed event loop says of every further write to a full disk."""
-    if str(report.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(report)
 
 
 if __name__ == "__main__":

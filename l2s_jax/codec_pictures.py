@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2s_jax import codes
-from l2s_jax.codec_scores import to_bytes
+from l2s_jax.pixels import to_bytes
 from l2s_jax.types import Code, Codec, PyTree
 
 SIDE = 4

@@ -16,6 +16,7 @@ from l2s_jax.losses import independence
 from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
+from l2s_jax.pixels import from_bytes
 from l2s_jax.training import parallel
 from l2s_jax.types import Batch, Code, Codec, PyTree, unpacked
 
@@ -159,7 +160,7 @@ class _MeanFace:
     def summary(self, names: Sequence[str]) -> dict:
         """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
         total, errors = parallel.total_over_processes(self.total), None
-        mean = np.asarray(total / max(self.faces, 1) / 127.5 - 1, np.float32)
+        mean = from_bytes(total / max(self.faces, 1))
         for batch in self.kept:
             errors = added(errors, _mean_errors(self.classes, mean, batch))
         faces = sum(int(np.sum(batch["weight"] > 0)) for batch in self.kept)
@@ -299,8 +300,3 @@ def added(total, new):
     """Add in float64 on the host: float32 sums lose precision over a data set."""
     new = jax.tree.map(lambda x: np.asarray(x, np.float64), parallel.on_host(new))
     return new if total is None else jax.tree.map(np.add, total, new)
-
-
-def to_bytes(image: np.ndarray) -> np.ndarray:
-    """Map [-1, 1] to uint8 0..255, clipping."""
-    return np.round((np.clip(np.asarray(image, np.float32), -1, 1) + 1) * 127.5).astype(np.uint8)

@@ -27,6 +27,7 @@ from input_pipeline.types import Source
 from l2s_jax import codec_pictures, codec_scores
 from l2s_jax.inference import processing
 from l2s_jax.metrics import calibration, realism, segmentation, structure
+from l2s_jax.pixels import to_bytes
 from l2s_jax.report.run_data import GRID
 from l2s_jax.training import parallel
 from l2s_jax.types import Batch, PyTree, Scorer, System, unpacked
@@ -200,13 +201,11 @@ FullSizeMasks = list[np.ndarray | None]
 def _batches(
     mesh: Mesh, source: Source, options: Mapping[str, Any]
 ) -> Iterator[tuple[HostBatch, Batch, FullSizeMasks]]:
-    """Yield this process's rows of the batches of `eval_batches`, padded so that all devices get equally many; and
-    those of all processes on the devices, unpacked."""
+    """Yield this process's rows of the batches of `eval_batches`, equally many for all devices; and those of all
+    processes on the devices, unpacked."""
     share = {"process_index": jax.process_index(), "process_count": jax.process_count()}
-    for batch, full_size_masks in eval_batches(source, **options, **share):
-        more = -len(full_size_masks) % len(mesh.local_devices)
-        batch = {name: np.pad(rows, ((0, more), *((0, 0),) * (rows.ndim - 1))) for name, rows in batch.items()}
-        yield batch, _compiled(unpacked)(parallel.global_batch(batch, mesh)), full_size_masks + [None] * more
+    for batch, full_size_masks in eval_batches(source, **options, **share, multiple=len(mesh.local_devices)):
+        yield batch, _compiled(unpacked)(parallel.global_batch(batch, mesh)), full_size_masks
 
 
 class _ScorerTally:
@@ -226,7 +225,7 @@ class _ScorerTally:
         if number == 0 and self.scorer.pictures is not None:
             pictures = jax.jit(self.scorer.pictures)(self.models[0], placed)
             pictures = parallel.on_host(pictures)
-            self.arrays = {GRID + title: codec_scores.to_bytes(grid) for title, grid in pictures.items()}
+            self.arrays = {GRID + title: to_bytes(grid) for title, grid in pictures.items()}
 
     def result(self) -> Evaluation:
         trained, *untrained = (_real(_stacked(rows)) for rows in self.rows)

@@ -16,6 +16,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from input_pipeline.labels import LabelSet
+from l2s_jax.pixels import from_bytes
 
 PyTree = Any
 Batch = Mapping[str, jax.Array]
@@ -316,8 +317,7 @@ OpenModel = Callable[[str], TrainedModel]
 def unpacked(batch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a batch as systems read it, from one as it travels from the input pipeline to the devices.
 
-    Training does so where it compiles a step (training/parallel.py), evaluation on the devices. The result has the same
-    bits on every platform, in numpy too: the difference is exact, and a product is rounded once.
+    Training does so where it compiles a step (training/parallel.py), evaluation on the devices.
 
     Args:
       batch: numpy arrays, those of JAX or tracers, any of them absent: `image` uint8 [B, H, W, 3], `mask` uint8
@@ -328,7 +328,7 @@ def unpacked(batch: Mapping[str, Any]) -> dict[str, Any]:
     """
     batch = dict(batch)
     if "image" in batch and batch["image"].dtype == np.uint8:
-        batch["image"] = (batch["image"].astype(np.float32) - 127.5) * np.float32(1 / 127.5)
+        batch["image"] = from_bytes(batch["image"])
     return batch | {name: batch[name].astype(np.int32) for name in ("mask", "blobs") if name in batch}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from l2s_jax import codec_pictures, systems
-from l2s_jax.codec_scores import to_bytes
+from l2s_jax.pixels import to_bytes
 from tests.helpers import fake_system, tiny_l2s
 
 FACES, PARTS = 4, 6

@@ -121,7 +121,7 @@ def test_nothing_in_an_override_is_executed(folder):
 
 def test_the_wheel_holds_weights_pages_and_the_configs_and_finds_them(tmp_path, monkeypatch):
     """Also where data files of a wheel end up nobody knows where: `pip install --user`, `--target`, `--prefix`."""
-    root = Path(configs.__file__).parent.parent
+    root = Path(configs.__file__).parents[2]
     build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "lib")]
     subprocess.run(build, cwd=root, check=True, capture_output=True)
     (tmp_path / "elsewhere").mkdir()

@@ -26,6 +26,7 @@ def eval_batches(
     resize: ResizeRule = PAD_SQUARE,
     process_index: int = 0,
     process_count: int = 1,
+    multiple: int = 1,
     threads: int = 2,
 ) -> Iterator[tuple[Batch, list[np.ndarray | None]]]:
     """Yield this process's rows of the global batches that hold every example exactly once, in order.
@@ -36,6 +37,7 @@ def eval_batches(
     Args:
       source, label_set, image_size, batch_size, process_index, process_count: as in `train_batches`.
       resize: how a face is resized to a square of the network's size.
+      multiple: number of devices of this process, or any other that shall divide its rows: more padding does it.
       threads: number of threads that prefetch.
 
     Yields:
@@ -51,17 +53,18 @@ def eval_batches(
     read = functools.partial(_eval_row, source, table, resize, image_size)
     starts = range(process_index * local, math.ceil(len(source) / batch_size) * batch_size, batch_size)
     indices = [index for start in starts for index in range(start, start + local)]
-    return _in_batches(_read_ahead(read, indices, threads, ahead=local + threads), local, read)
+    return _in_batches(_read_ahead(read, indices, threads, ahead=local + threads), local, multiple, read)
 
 
 EvalRow = tuple[Row, np.ndarray | None]
 
 
 def _in_batches(
-    rows: Iterator[EvalRow | None], local: int, read: Callable[[int], EvalRow | None]
+    rows: Iterator[EvalRow | None], local: int, multiple: int, read: Callable[[int], EvalRow | None]
 ) -> Iterator[tuple[Batch, list[np.ndarray | None]]]:
     padding = None
     while group := list(itertools.islice(rows, local)):
+        group += [None] * (-local % multiple)
         if any(row is None for row in group) and padding is None:
             # A process may hold nothing but padding: then the first example gives the shapes.
             padding = padding_like((next(filter(None, group), None) or read(0))[0]), None

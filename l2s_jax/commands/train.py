@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from input_pipeline.errors import UserError, clipped
+from input_pipeline.errors import UserError, clipped, listed
 from l2s_jax.commands import arguments, console
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from l2s_jax.training import hosts
 
     if args.config is None:
-        raise UserError(f"`l2s train` needs --config NAME; there are: {configs.listed(configs.names())}")
+        raise UserError(f"`l2s train` needs --config NAME; there are: {listed(configs.names())}")
     if (args.devices or args.device or args.topology) and not args.dry_run:
         raise UserError("--devices, --device and --topology go with --dry-run; training uses every device it finds")
     if args.topology and (args.devices or args.device):

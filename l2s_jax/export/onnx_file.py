@@ -17,7 +17,8 @@ import onnx
 from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax.export.segmenter import INPUT, OUTPUTS, WRITTEN_BY, Segmenter
-from l2s_jax.layers import depthwise
+from l2s_jax.layers.called_with import called_with
+from l2s_jax.layers.depthwise import DepthwiseConv
 
 OPSET = 21
 """Version of the ONNX operators."""
@@ -40,7 +41,8 @@ def convert(segmenter: Segmenter) -> onnx.ModelProto:
     """
     try:
         # The converter promotes ranks; runtimes have depthwise convolutions of their own.
-        with _quiet(), jax.numpy_rank_promotion("allow"), depthwise.AUTO("grouped"):
+        own = called_with(DepthwiseConv, lowering="grouped")
+        with _quiet(), jax.numpy_rank_promotion("allow"), own:
             model = jax2onnx.to_onnx(
                 segmenter.function,
                 [segmenter.spec()],

@@ -13,6 +13,7 @@ from input_pipeline import files
 from input_pipeline.errors import UserError
 from input_pipeline.labels import LabelSet
 from l2s_jax.bundle import Meta
+from l2s_jax.pixels import from_bytes
 from l2s_jax.types import Predict, PyTree
 
 INPUT, OUTPUTS = "image", ("probabilities", "labels")
@@ -57,7 +58,7 @@ def segmenter(predict: Predict, variables: PyTree, label_set: LabelSet, meta: Me
     """
 
     def function(image: jax.Array) -> tuple[jax.Array, jax.Array]:
-        prediction = predict(variables, image.astype(jnp.float32) / 127.5 - 1.0)
+        prediction = predict(variables, from_bytes(image))
         return prediction.probabilities, prediction.logits.argmax(-1).astype(jnp.uint8)  # one operation of ONNX
 
     return Segmenter(function, meta.preprocessing.image_size, describe(label_set, meta, by))

@@ -22,6 +22,7 @@ from l2s_jax.inference.edits import Edit
 from l2s_jax.inference.identity_editor import IdentityEditor
 from l2s_jax.inference.model import Model, load_model
 from l2s_jax.inference.pictures import Picture, read
+from l2s_jax.pixels import to_bytes
 from l2s_jax.types import Code, Decoded
 
 Face = Picture | Code
@@ -76,7 +77,7 @@ class Editor:
 
     def render(self, code: Code) -> np.ndarray:
         """Decode B codes into images uint8 [B, S, S, 3]."""
-        return processing.to_pixels(self.decode(code).image)
+        return to_bytes(self.decode(code).image)
 
     def encode_face(self, face: Face, name: str = "the picture") -> Code:
         """Encode one face as `encode` does; a code is returned as it is.
@@ -315,11 +316,11 @@ class Editor:
     def _seen(self, code: Code, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Decode one code: picture uint8 [S, S, 3], and where it shows the classes, bool [S, S]."""
         decoded = self.decode(code)
-        return processing.to_pixels(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
+        return to_bytes(decoded.image)[0], np.isin(self._classes(decoded)[0], classes)
 
     def square(self, photo: Picture) -> np.ndarray:
         """Return the photo as the model sees it, uint8 [S, S, 3]."""
-        return processing.to_pixels(self._square(photo))
+        return to_bytes(self._square(photo))
 
     def _square(self, photo: Picture) -> np.ndarray:
         return processing.to_square({"image": read(photo)}, self.image_size, self.resize)["image"]

@@ -16,6 +16,7 @@ from input_pipeline.errors import UserError, require
 from l2s_jax.inference import processing
 from l2s_jax.inference.model import Model
 from l2s_jax.inference.pictures import Picture, read
+from l2s_jax.pixels import to_bytes
 
 W, CODES = "w", "codes"
 """The spaces in which a walk is straight: the generator's w, or identity and attributes before they become a w."""
@@ -115,7 +116,7 @@ class IdentityEditor:
     def render(self, code: np.ndarray) -> np.ndarray:
         """Decode codes [..., W] into pictures uint8 [..., S, S, 3]."""
         flat = np.asarray(code, np.float32).reshape(-1, 1, np.shape(code)[-1])
-        pictures = np.concatenate([processing.to_pixels(self._decode(self.variables, row)) for row in flat])
+        pictures = np.concatenate([to_bytes(self._decode(self.variables, row)) for row in flat])
         return pictures.reshape(*np.shape(code)[:-1], *pictures.shape[1:])
 
     def transfer(self, identity: Face, attributes: Face) -> np.ndarray:
@@ -217,7 +218,7 @@ class IdentityEditor:
         )
         sample = jax.jit(lambda variables, z: generator.sample(variables, z, 1.0))
         z = jax.random.normal(jax.random.key(seed), (count, 1, generator.size))
-        return np.concatenate([processing.to_pixels(sample(self.variables, row)) for row in z])
+        return np.concatenate([to_bytes(sample(self.variables, row)) for row in z])
 
     def cosines(self, picture: Picture, identity: Face, attributes: Face) -> Cosines:
         """Compare the identity of a result with those of the two faces it was made of."""
@@ -226,7 +227,7 @@ class IdentityEditor:
 
     def square(self, photo: Picture) -> np.ndarray:
         """Return the photo as the model sees it, uint8 [S, S, 3]."""
-        return processing.to_pixels(self._square(photo))
+        return to_bytes(self._square(photo))
 
     def _square(self, photo: Picture) -> np.ndarray:
         return processing.to_square({"image": read(photo)}, self.image_size, self.resize)["image"]

@@ -7,6 +7,7 @@ from input_pipeline.errors import UserError
 from l2s_jax.export import onnx_file
 from l2s_jax.export.segmenter import INPUT, OUTPUTS, segmenter
 from l2s_jax.inference.parser import Parser
+from l2s_jax.pixels import to_bytes
 
 
 class OnnxParser(Parser):
@@ -30,5 +31,4 @@ class OnnxParser(Parser):
         del variables  # they are in the session
         if landmarks is not None:
             raise UserError("ONNX Runtime does not align faces by landmarks: leave them out, or use the other engine")
-        pixels = np.round((image + 1) * 127.5).astype(np.uint8)
-        return self._session.run([OUTPUTS[0]], {INPUT: pixels})[0]
+        return self._session.run([OUTPUTS[0]], {INPUT: to_bytes(image)})[0]

@@ -226,9 +226,9 @@ class Parser:
 
     def compile(self, batch_size: int) -> None:
         """Compile the programs of a batch size now, instead of when the first batch comes."""
-        if self.crop == "auto":  # first: what its network imports makes JAX compile all programs before it again
-            list(self._finder(batch_size).detect([np.zeros((1, 1, 3), np.uint8)]))
         self.probabilities(np.zeros((batch_size, self.image_size, self.image_size, 3), np.float32))
+        if self.crop == "auto":
+            list(self._finder(batch_size).detect([np.zeros((1, 1, 3), np.uint8)]))
 
     def _decided(self, image: np.ndarray, found: Found) -> Parsing:
         """Return the parsing of an image from the probabilities of its parts or, without any, of the whole."""

@@ -39,11 +39,6 @@ def to_square(face: Example, side: int, rule: ResizeRule) -> Example:
     return unpacked(square)
 
 
-def to_pixels(image: np.ndarray) -> np.ndarray:
-    """Convert an image of any shape from [-1, 1] to uint8; values beyond are clipped."""
-    return np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
-
-
 def _points(landmarks: np.ndarray) -> np.ndarray:
     try:
         points = np.asarray(landmarks)

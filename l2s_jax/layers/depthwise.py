@@ -19,9 +19,6 @@ import jax.numpy as jnp
 
 Lowering = Literal["grouped", "shifted", "auto"]
 
-AUTO = jax.make_user_context("auto")
-"""What `auto` is inside `with AUTO(lowering)`: for an export to a runtime that has its own depthwise convolution."""
-
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1, lowering: Lowering = "auto") -> jax.Array:
@@ -53,7 +50,6 @@ depthwise.defvjp(_forward, _backward)
 def _lowered(lowering: Lowering, grouped: Callable, shifted: Callable, stride: int, *arrays: jax.Array):
     """Call one of two functions of (stride, *arrays)."""
     grouped, shifted = partial(grouped, stride), partial(shifted, stride)
-    lowering = AUTO.value if lowering == "auto" else lowering
     if lowering != "auto":
         return {"grouped": grouped, "shifted": shifted}[lowering](*arrays)
     return jax.lax.platform_dependent(*arrays, cpu=shifted, default=grouped)
@@ -77,11 +73,11 @@ class DepthwiseConv(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, lowering: Lowering = "auto") -> jax.Array:
         """Apply the convolution: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C]."""
         channels = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (self.kernel, self.kernel, 1, channels), jnp.float32)
-        y = depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        y = depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, lowering)
         if not self.use_bias:
             return y
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 import flax.linen as nn
 
+from l2s_jax.layers.called_with import called_with
 from l2s_jax.types import Axis
 
 
@@ -12,11 +13,5 @@ class BatchLayer(nn.Module):
 
 
 def shared_batch(axis: Axis) -> AbstractContextManager:
-    """Return a context in which every `BatchLayer` is called with `axis`, so that no network has to hand it down."""
-
-    def call(layer, args, kwargs, context):
-        if isinstance(context.module, BatchLayer) and context.method_name == "__call__":
-            kwargs = kwargs | {"axis": axis}
-        return layer(*args, **kwargs)
-
-    return nn.intercept_methods(call)
+    """Return a context in which every `BatchLayer` is called with `axis`."""
+    return called_with(BatchLayer, axis=axis)

@@ -114,13 +114,13 @@ def train_step(
     params, stats = state.params[NAME], state.stats[NAME]
 
     def objective(params):
-        values, updated = terms({"params": params, **stats})
-        return sum(weights[name] * value for name, value in values.items()), (values, updated)
+        values, changed = terms({"params": params, **stats})
+        return sum(weights[name] * value for name, value in values.items()), (values, changed)
 
     with shared_batch(axis):
-        (loss, (values, updated)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = optimiser.update(axis.pmean(grads), state.opt_state[NAME], params)
-    params, stats = optax.apply_updates(params, updates), stats | updated
+        loss, (values, changed), grads = optim.gradients(objective, params, axis)
+    params, opt_state = optim.updated(optimiser, grads, state.opt_state[NAME], params)
+    stats = stats | changed
     average = {}
     if ema:
         new = {"params": params, **stats}

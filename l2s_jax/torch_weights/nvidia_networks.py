@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l2s_jax.torch_weights.pickle_gate import MODULE, NETWORK, Array, Record, Tensor
+from l2s_jax.torch_weights.pickle_gate import MODULE, NETWORK
+from l2s_jax.torch_weights.pickle_values import Array, Record, Tensor
 
 TENSORFLOW, PYTORCH = ("G", "D", "Gs"), ("G", "D", "G_ema")
 KWARGS = "static_kwargs"

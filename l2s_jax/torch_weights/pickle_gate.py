@@ -8,7 +8,7 @@ Why nothing is executed: `find_class` imports nothing. It answers with a dtype o
 name, and REDUCE and NEWOBJ look that name up in a table of a few methods, which check their arguments and return plain
 data. The table of instructions holds those that PyTorch and NVIDIA write; any other ends the reading (extensions and
 buffers from outside among them). BUILD, which would call `__setstate__` or set attributes, hands its state to the three
-stand-ins below that have one, and drops it elsewhere.
+kinds of values that have one (pickle_values.py), and drops it elsewhere.
 
 Why memory and time are bounded: what describes is counted over all pickles in a file (`spans.Budget`), and bytes are
 not copied (`spans.Span`); a number in the stream never says how much to allocate (an index of the memo does in the C
@@ -16,14 +16,13 @@ unpickler, which is why its twin in Python is the base); references share and ne
 streams nest once; and keys of dicts are strings and integers: no tuple of tuples is ever hashed.
 """
 
-import dataclasses
-import math
 import pickle
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from l2s_jax.torch_weights.pickle_values import FAR, Array, Global, Number, Record, Storage, Tensor, dense
 from l2s_jax.torch_weights.spans import Budget, Cursor, Span
 
 NETWORK = "dnnlib.tflib.network.Network"
@@ -33,8 +32,6 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 _VERSION = 1001
 _MAX_NESTED = 1  # the storages of a tensor in a pickle are such streams, and hold no further ones
-_FAR = 2**48  # more elements than any file holds; numpy overflows on such a shape even beside a zero
-_MAX_RANK = 16
 
 _STORAGES = {
     "Double": "<f8",
@@ -59,111 +56,6 @@ _INSTRUCTIONS = (
     *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET),
     *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID),
 )
-
-
-@dataclasses.dataclass(eq=False)
-class Storage:
-    """Where the numbers of tensors lie: `size` elements of `dtype`.
-
-    Attributes:
-      key: name of the storage in its file.
-      place: the bytes, if they are known; those of a zip are its record `data/KEY`.
-    """
-
-    key: str
-    dtype: np.dtype
-    size: int
-    place: Span | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Tensor:
-    """A view of a storage, in elements. Every index it reaches lies inside, and it is not larger than the storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def __post_init__(self):
-        naturals = (self.offset, *self.shape, *self.strides)
-        rank, size = len(self.shape), self.storage.size
-        if not all(type(n) is int and 0 <= n < _FAR for n in naturals) or not rank == len(self.strides) <= _MAX_RANK:
-            raise pickle.UnpicklingError("a tensor has an impossible place, shape or stride")
-        large = math.prod(self.shape) > size or math.prod(max(n, 1) for n in self.shape) >= _FAR
-        reach = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
-        if large or (0 not in self.shape and reach >= size):
-            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} does not fit its storage of {size}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Global:
-    """What a pickle asks for by its name, of the names that are allowed; it can do nothing."""
-
-    name: str
-
-
-class Record:
-    """An object of a class that is not there: its attributes.
-
-    Attributes:
-      kind: name of what made it.
-      state: the attributes by name; None until they are known.
-    """
-
-    def __init__(self, kind: str):
-        self.kind: str = kind
-        self.state: dict | None = None
-
-    def build(self, state: object) -> None:
-        """Take the attributes."""
-        if self.state is not None or type(state) is not dict:
-            raise pickle.UnpicklingError(f"the attributes of '{self.kind}' are not as its class writes them")
-        self.state = state
-
-
-class Number:
-    """A numpy dtype of plain numbers."""
-
-    def __init__(self, code: str):
-        self.dtype = np.dtype(code)
-
-    def build(self, state: object) -> None:
-        """Take the byte order."""
-        match state:
-            case (int(), ("<" | ">" | "|") as order, *_):
-                self.dtype = self.dtype.newbyteorder(order)
-                return
-        raise pickle.UnpicklingError("its index describes the numbers of an array in an unknown way")
-
-
-class Array:
-    """A numpy array.
-
-    Attributes:
-      tensor: where its numbers lie; None until that is known.
-    """
-
-    def __init__(self):
-        self.tensor: Tensor | None = None
-
-    def build(self, state: object) -> None:
-        """Take shape, dtype, order of the axes and numbers."""
-        match state:
-            case (int(), tuple(shape), Number(dtype=dtype), bool(transposed), Span() as numbers):
-                self.tensor = _dense(dtype, shape, numbers, transposed=transposed)
-                return
-        raise pickle.UnpicklingError("its index describes an array in an unknown way")
-
-
-def _dense(dtype: np.dtype, shape: tuple, numbers: Span, *, transposed: bool) -> Tensor:
-    """Return the tensor of an array whose numbers follow one another, the last axis (or the first) fastest."""
-    size, rest = divmod(numbers.size, dtype.itemsize)
-    natural = len(shape) <= _MAX_RANK and all(type(n) is int and 0 <= n < _FAR for n in shape)
-    if not natural or rest or math.prod(shape) != size:
-        raise pickle.UnpicklingError("the shape of an array does not fit its numbers")
-    strides = [math.prod(shape[:i] if transposed else shape[i + 1 :]) for i in range(len(shape))]
-    return Tensor(Storage("", dtype, size, numbers), 0, shape, tuple(strides))
 
 
 def load(span: Span, budget: Budget) -> object:
@@ -257,7 +149,7 @@ class _Unpickler(pickle._Unpickler):
         match pid:
             case ("storage", np.dtype() as dtype, str(key), str(), int(size), *rest) if rest in ([], [None]):
                 storage = self.storages.setdefault(key, Storage(key, dtype, size))
-                if 0 <= size < _FAR and (storage.dtype, storage.size) == (dtype, size):
+                if 0 <= size < FAR and (storage.dtype, storage.size) == (dtype, size):
                     return storage
         raise pickle.UnpicklingError("its index refers to something that is no storage")
 
@@ -362,7 +254,7 @@ class _Unpickler(pickle._Unpickler):
         if type(number) is not Number or type(data) is not Span:
             raise pickle.UnpicklingError("its index describes a number in an unknown way")
         array = Array()
-        array.tensor = _dense(number.dtype, (), data, transposed=False)
+        array.tensor = dense(number.dtype, (), data, transposed=False)
         return array
 
     def _number(self, code: str, align: object = None, copy: object = None) -> Number:

@@ -24,7 +24,8 @@ from safetensors.numpy import load_file
 from input_pipeline.errors import UserError, require
 from l2s_jax.bundle.tensors import UNREADABLE
 from l2s_jax.torch_weights.nvidia_networks import Parts, networks
-from l2s_jax.torch_weights.pickle_gate import Global, Record, Storage, Tensor, load, load_stream
+from l2s_jax.torch_weights.pickle_gate import load, load_stream
+from l2s_jax.torch_weights.pickle_values import Global, Record, Storage, Tensor
 from l2s_jax.torch_weights.spans import MAX_DESCRIPTION, Budget, Span
 
 WRAPPERS = ("g_ema", "state_dict_backbone", "state_dict", "model")

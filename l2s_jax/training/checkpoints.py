@@ -8,12 +8,14 @@ checkpoint; the manifest reveals later damage.
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -33,6 +35,8 @@ from l2s_jax.types import PyTree, TrainState
 META, MANIFEST = "meta.json", "manifest.json"
 _UNFINISHED = ".orbax-checkpoint-tmp"
 """End of the name of the folder that Orbax writes into."""
+_CLOSED = "Event loop is closed"
+"""What the event loop says of every further write to a full disk."""
 _REMOVALS = 50
 """Attempts, a tenth of a second apart, to remove what is half-written."""
 
@@ -89,8 +93,7 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Future
         "config": checkpoint.config,
         "provenance": bundle.provenance(step),
     }
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).addFilter(_is_news)
+    _hush()
     with _whole_or_nothing(target, temporary):
         if jax.process_index() == 0:
             for left in target.parent.glob(".[0-9]*"):  # by a run that was killed while it wrote
@@ -280,6 +283,15 @@ def _check_space(folder: Path, state: TrainState) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(errno.ENOSPC, f"it needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free")
+
+
+@functools.cache
+def _hush() -> None:
+    """Silence what Orbax, and its event loop once that is closed, say of a disk that refuses: `save` says it once."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)
+    others = sys.unraisablehook
+    sys.unraisablehook = lambda report: None if str(report.exc_value) == _CLOSED else others(report)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -79,7 +79,7 @@ def test_the_study_prints_and_writes_a_row_for_every_condition(model, tmp_path, 
 def test_a_card_needs_its_numbers(model, tmp_path, capsys):
     argv = [str(model), "--robustness", str(tmp_path / "none.json"), "--out", str(tmp_path / "card.md")]
     assert model_card.main(argv) == 2
-    assert "none.json': No such file" in capsys.readouterr().err
+    assert "none.json' cannot be used: No such file" in capsys.readouterr().err
     assert not (tmp_path / "card.md").exists()
 
 

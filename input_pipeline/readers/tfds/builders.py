@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from input_pipeline import files
-from input_pipeline.errors import UserError, lookup, printable
+from input_pipeline.errors import lookup, script
 from input_pipeline.images.decode import png
 from input_pipeline.readers import downloads
 from input_pipeline.readers.downloads.layout import Layout
@@ -138,20 +138,16 @@ def build(name: str, download: epath.PathLike, data_dir: epath.PathLike) -> str:
     return f"tfds:{data_dir}#{base}{config_name}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Build one data set and return the exit code (2 after a user's mistake)."""
+@script
+def main(arguments: list[str] | None = None) -> None:
+    """Build one data set."""
     parser = argparse.ArgumentParser(prog="python -m input_pipeline.readers.tfds.builders", description=__doc__)
     parser.add_argument("name", metavar="NAME[/CONFIG]", help=f"one of {', '.join(BUILDERS)}")
     parser.add_argument("download", metavar="DOWNLOAD", help="folder of the unpacked download")
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="where TFDS keeps data sets")
     options = parser.parse_args(arguments)
-    try:
-        spec = build(options.name, options.download, options.data_dir)
-    except UserError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return 2
+    spec = build(options.name, options.download, options.data_dir)
     print(f"prepared; read it as '{spec}?SPLIT'")
-    return 0
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def owned(name: str) -> tuple[str, ...]:
 def _gradients(terms: Callable[[Variables], tuple[jax.Array, Metrics]], state: TrainState, name: str, axis: Axis):
     """Return (gradients of what optimiser `name` owns, metrics) of `terms`, a function of all variables."""
     mine = {part: state.params[part] for part in owned(name)}
-    (_, metrics), gradients = jax.value_and_grad(lambda own: terms(everything(state) | own), has_aux=True)(mine)
-    return axis.pmean(gradients), metrics
+    _, metrics, gradients = optim.gradients(lambda own: terms(everything(state) | own), mine, axis)
+    return gradients, metrics
 
 
 def _applied(built: Mapping[str, Optimiser], name: str, gradients: PyTree, state: TrainState, point: TrainState):

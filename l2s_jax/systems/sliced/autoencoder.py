@@ -169,13 +169,12 @@ def _update(
         return sum(weights.get(name, 1.0) * value for name, value in values.items()), (values, stats)
 
     trained = {name: value for group in groups for name, value in _group(state.params, group).items()}
-    (loss, (metrics, stats)), grads = jax.value_and_grad(objective, has_aux=True)(trained)
-    grads = axis.pmean(grads)
+    loss, (metrics, stats), grads = optim.gradients(objective, trained, axis)
     params, opt_state = dict(state.params), dict(state.opt_state)
     for group in groups:
         own = _group(params, group)
-        updates, opt_state[group] = optimisers[group].update(_group(grads, group), opt_state[group], own)
-        params |= optax.apply_updates(own, updates)
+        own, opt_state[group] = optim.updated(optimisers[group], _group(grads, group), opt_state[group], own)
+        params |= own
     metrics = {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
     return state.replace(params=params, stats=stats, opt_state=opt_state), metrics
 

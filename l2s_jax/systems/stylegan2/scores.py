@@ -13,6 +13,7 @@ import numpy as np
 
 from l2s_jax.metrics.realism import PYRAMID, summary
 from l2s_jax.models.stylegan2.generator import Generator
+from l2s_jax.pixels import from_bytes
 from l2s_jax.systems.stylegan2.steps import GENERATOR
 from l2s_jax.types import Batch, PyTree, Scorer
 
@@ -83,8 +84,8 @@ def _summary(image_size: int, rows: Mapping[str, np.ndarray], untrained: Mapping
 
 def _mean_face(thumbnails: np.ndarray, image_size: int) -> np.ndarray:
     """Return the features [D] of the mean of all photos, enlarged to the size of the images."""
-    mean = thumbnails.mean(axis=0, dtype=np.float64) / 127.5 - 1
-    enlarged = jax.image.resize(jnp.asarray(mean, jnp.float32), (image_size, image_size, 3), "linear")
+    mean = from_bytes(thumbnails.mean(axis=0, dtype=np.float64))
+    enlarged = jax.image.resize(jnp.asarray(mean), (image_size, image_size, 3), "linear")
     return np.asarray(PYRAMID.of(enlarged[None])[0])
 
 

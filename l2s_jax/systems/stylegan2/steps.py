@@ -3,7 +3,6 @@
 All randomness is per image (`example_rngs`), so that an image does not depend on the device that draws it.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -223,17 +222,12 @@ def r1_step(
 def _update(
     optimisers: Optimisers,
     name: str,
-    objective: Callable[[PyTree], tuple[jax.Array, PyTree]],
+    objective: optim.Objective,
     state: TrainState,
     axis: Axis,
 ) -> tuple[TrainState, jax.Array, PyTree, jax.Array]:
     """Update one network once; return the state, the loss, what else `objective` returned, the norm of the gradient."""
-    params = state.params[name]
-    (loss, more), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    grads = axis.pmean(grads)
-    updates, opt_state = optimisers[name].update(grads, state.opt_state[name], params)
-    state = state.replace(
-        params=state.params | {name: optax.apply_updates(params, updates)},
-        opt_state=state.opt_state | {name: opt_state},
-    )
+    loss, more, grads = optim.gradients(objective, state.params[name], axis)
+    params, opt_state = optim.updated(optimisers[name], grads, state.opt_state[name], state.params[name])
+    state = state.replace(params=state.params | {name: params}, opt_state=state.opt_state | {name: opt_state})
     return state, loss, more, optax.tree.norm(grads)

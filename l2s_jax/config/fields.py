@@ -1,26 +1,16 @@
-"""Experiment configs: every field in one place, files that change them, overrides from the command line.
+"""Every field of a config, with its default, its comment and its allowed values; JSON; validation."""
 
-A config is one locked `ml_collections.ConfigDict`. `base()` holds the fields that every run needs,
-`systems.default_config` those of one system; `configs/NAME.py` merges and edits them in `get_config()`; overrides
-`--config.a.b=v` are applied last. Whatever its origin, a config is validated against the defaults of its system, which
-are its schema (schema.py).
-"""
-
-import ast
 import dataclasses
-import importlib.util
 import json
 import os
-import re
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from input_pipeline import files
-from input_pipeline.errors import UserError, clipped, nearest, require
+from input_pipeline.errors import UserError, clipped, require
 from input_pipeline.images import resize_rules
 from input_pipeline.images.augment import Augment
 from input_pipeline.images.framing import FRAMINGS
@@ -135,87 +125,6 @@ def default(system_name: str) -> ConfigDict:
     return config.lock()
 
 
-def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ConfigDict:
-    """Load the locked, validated config of an experiment.
-
-    Args:
-      name_or_path: NAME of configs/NAME.py, or the path of a .py file with `get_config()` or of a saved config.json.
-      overrides: `a.b=v`, parsed by the type of the field they replace.
-
-    Raises:
-      UserError: no such experiment, unknown field, or a value of the wrong type or out of range.
-    """
-    path = find(name_or_path)
-    config = from_json(path) if path.suffix == ".json" else _run(path)
-    for assignment in overrides:
-        _override(config, assignment)
-    config = from_json(config.to_dict())
-    validate(config)
-    return config
-
-
-def find(name_or_path: str | Path) -> Path:
-    """Find the file of an experiment: a path, or a bare name in ./configs or among the shipped ones.
-
-    Raises:
-      UserError: there is none; the message suggests the closest name and lists all.
-    """
-    word = str(name_or_path)
-    if word.endswith((".py", ".json")) or os.sep in word:
-        path = Path(word)
-        require(path.is_file(), f"config file {clipped(path, 200)} does not exist")
-        return path
-    known = names()
-    if word not in known:
-        raise UserError(f"unknown config '{clipped(word)}'{_closest(word, known)}; there are: {listed(known)}")
-    return known[word]
-
-
-def names() -> dict[str, Path]:
-    """Return all experiments that can be given by bare name, with their files; ./configs takes precedence."""
-    return dict(sorted((shipped() | _local()).items()))
-
-
-def shipped() -> dict[str, Path]:
-    """Return the experiments that come with the package, by name.
-
-    In a checkout their folder, configs/, is beside l2s_jax/ and not inside it.
-    """
-    here = Path(__file__).resolve().parent
-    folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
-    return {file.stem: file for file in folder.glob("*.py")}
-
-
-def shipped_file(name: str) -> Path:
-    """Return the file of a shipped experiment, even if ./configs has a file of the same name.
-
-    Raises:
-      UserError: there is none, which means that the installation is incomplete.
-    """
-    known = shipped()
-    require(name in known, f"the config '{name}' is missing from this installation of l2s_jax; install it again")
-    return known[name]
-
-
-def is_local(name: str) -> bool:
-    """Return whether a bare name refers to a file in ./configs and not to a shipped one."""
-    own, known = _local().get(name), shipped().get(name)
-    return own is not None and not (known is not None and own.samefile(known))
-
-
-def _local() -> dict[str, Path]:
-    """Return the experiments in ./configs; the folder may be another project's and contain other modules."""
-    return {file.stem: file for file in Path("configs").glob("*.py") if _is_experiment(file)}
-
-
-def _is_experiment(file: Path) -> bool:
-    try:
-        with open(file, "rb") as stream:
-            return re.search(rb"^def get_config\(", stream.read(2**20), re.MULTILINE) is not None
-    except OSError:
-        return False
-
-
 def save(config: ConfigDict, path: str | os.PathLike) -> None:
     """Write the resolved config as JSON, atomically through a temporary file.
 
@@ -291,133 +200,9 @@ def validate(config: ConfigDict) -> None:
     Augment.from_dict(config.data.augment.to_dict())
 
 
-def read_cli(argv: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
-    """Split a command line into `--config NAME`, `--config.a.b=v`, and the rest.
-
-    Args:
-      argv: words; both `--flag=value` and `--flag value` are accepted.
-
-    Returns:
-      (name or None, overrides `a.b=v` in order, all other words in order).
-
-    Raises:
-      UserError: a flag without its value, or two config names.
-    """
-    name, overrides, rest = None, [], []
-    words = iter(argv)
-    for word in words:
-        flag, equals, value = word.partition("=")
-        if flag != "--config" and not flag.startswith("--config."):
-            rest.append(word)
-            continue
-        if not equals:
-            value = next(words, None)
-            require(value is not None and not value.startswith("--"), f"{flag} needs a value: {flag}=VALUE")
-        if flag != "--config":
-            overrides.append(f"{flag.removeprefix('--config.')}={value}")
-        elif name is None:
-            name = value
-        else:
-            raise UserError(f"--config is given twice ('{name}' and '{value}'); keep one")
-    return name, overrides, rest
-
-
-def _override(config: ConfigDict, assignment: str) -> None:
-    field, equals, text = assignment.partition("=")
-    name = clipped(field)
-    require(equals, f"override '{name}' must read FIELD=VALUE")
-    if field == "system" and text != config.system:
-        raise UserError(f"the system of a config is not an option: take a config of {clipped(text)}, see --config NAME")
-    flat = flatten(config)
-    if field not in flat:
-        inside = [name.removeprefix(f"{field}.").partition(".")[0] for name in flat if name.startswith(f"{field}.")]
-        if inside:
-            fields = listed(f"{field}.{name}" for name in dict.fromkeys(inside))
-            raise UserError(f"'{field}' is a group of fields; set one inside: {fields}")
-        raise UserError(f"unknown field '{name}'{_closest(field, flat)}")
-    *groups, leaf = field.split(".")
-    for group in groups:
-        config = config[group]
-    with config.ignore_type():  # the type of a list is that of its entries, which the schema checks
-        config[leaf] = _parse_value(field, text, flat[field])
-
-
-def _parse_value(field: str, text: str, default: Any) -> Any:
-    """Parse `text` as the type of the default; bool is checked before int because True is an int."""
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(default, int):
-            return int(text)
-        if isinstance(default, float):
-            return float(text)
-        if isinstance(default, str):
-            return text
-        value = json.loads(text)
-        if not isinstance(value, list):
-            raise ValueError
-    except (KeyError, ValueError, RecursionError) as error:
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "a list in []")
-        raise UserError(f"{field}={clipped(text)} must be {wanted}, like {clipped(json.dumps(default))}") from error
-    return tuple(value)
-
-
-def _run(path: Path) -> ConfigDict:
-    """Execute a config file and call its `get_config()`."""
-    _check_syntax(path)
-    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        require(hasattr(module, "get_config"), f"config file {path} has no function get_config()")
-        config = module.get_config()
-    except UserError:
-        raise
-    except Exception as error:  # a locked ConfigDict rejected a name or a type, or any other error in the file
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__
-        ]
-        line = f", line {lines[-1]}" if lines else ""
-        raise UserError(f"config file {path}{line}: {clipped(_refusal(error), 300)}") from error
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"config file {path}: get_config() must return a ConfigDict, not {type(config).__name__}")
-    return config.copy_and_resolve_references()
-
-
-def _refusal(error: Exception) -> str:
-    """Return a ConfigDict error's message in one line, without its dump of all fields; others with their type."""
-    while error.args and isinstance(error.args[0], Exception):
-        error = error.args[0]
-    text = str(error.args[0]) if error.args else ""
-    words = " ".join(re.sub(r'Other fields present: "\{.*?\}"', "", text, flags=re.DOTALL).split())
-    return words if isinstance(error, AttributeError | KeyError | TypeError) else f"{type(error).__name__}: {words}"
-
-
-def _check_syntax(path: Path) -> None:
-    try:
-        ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise UserError(f"config file {path}{line}: {getattr(error, 'msg', error)}") from error
-    except OSError as error:
-        raise UserError(f"cannot read config file {path} ({error.strerror})") from error
-
-
 def _fields(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
         if isinstance(value, ConfigDict):
             yield from _fields(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _closest(word: str, known: Iterable[str]) -> str:
-    hint = nearest(word[:80], known, "", cutoff=0.6)
-    return f" ({hint})" if hint else ""
-
-
-def listed(words: Iterable[str]) -> str:
-    """Join the first 20 words into a text that says how many more there are, or return `none`."""
-    words = [*words]
-    few = [clipped(word, 40) for word in words[:20]]
-    return ", ".join(few) + (f" and {len(words) - len(few)} more" if len(words) > len(few) else "") or "none"
