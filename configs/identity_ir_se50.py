@@ -1,6 +1,6 @@
 """IR-SE-50 with ArcFace (published network and loss) on drawn people: 112 px, 512 numbers a face.
 
-Photos of people take the same config: data with `identity`, --config.model.persons=PEOPLE.
+Photos of people take the same config: data with `identity`, --config.model.people=PEOPLE.
 Head start  a converted model: --config.model.init_from=MODEL (l2s convert identity_encoder model_ir_se50.pth)
 
 Command   l2s train --config identity_ir_se50
@@ -14,7 +14,7 @@ from l2s_jax.systems.identity_encoder.config import published
 
 def get_config():
     config = published(default("identity_encoder").unlock(), "ir_se50")
-    config.model.persons = 10_000
+    config.model.people = 10_000
     config.data.train = "synthetic:200000/10000?train"
     config.data.eval = "synthetic:1000/250?val"
     config.data.test = "synthetic:4000/1000?test"

@@ -76,7 +76,7 @@ def licence(source: Source) -> str:
     return getattr(source, "licence", licences.UNKNOWN)
 
 
-def people(source: Source) -> int | None:
+def people_of(source: Source) -> int | None:
     """Return the number that every `identity` of a source is below, or None if the source does not say it.
 
     A view has that of its source.

@@ -17,7 +17,7 @@ from l2s_jax.losses.reconstruction import region_masks
 from l2s_jax.losses.reductions import append_axes
 from l2s_jax.metrics import dependence, leakage, realism, reconstruction, region_effect, swap
 from l2s_jax.pixels import from_bytes
-from l2s_jax.training import parallel
+from l2s_jax.training import exchange
 from l2s_jax.types import Batch, Code, Codec, PyTree, unpacked
 
 NOISE = 0.03
@@ -75,17 +75,17 @@ class Tally:
         code = _encode(self.codec, self.variables, placed["image"])
         decoded = _decode(self.codec, self.variables, code).image
         self.errors = added(self.errors, _errors(self.classes, decoded, placed))
-        rows = np.flatnonzero(parallel.on_host(placed["weight"]))
+        rows = np.flatnonzero(exchange.on_host(placed["weight"]))
         self.mean_face.add(batch, len(rows))
         self.colours = added(self.colours, _colour_sums(self.classes, placed))
         for k in range(len(self.slices)):
             self.swaps = added(self.swaps, _swap_sum(self.codec, self.variables, code, decoded, placed, k))
         looks = _looks(self.codec, self.features.of, self.variables, code, decoded, placed, self.faces)
-        self.looks.append(tuple(kind[rows] for kind in parallel.on_host(looks)))
+        self.looks.append(tuple(kind[rows] for kind in exchange.on_host(looks)))
         self.faces += len(rows)
         if len(self.probed) < PROBED:
-            probed = parallel.all_rows(_probed(self.codec, parallel.own_rows(code), unpacked(batch)))
-            real = np.flatnonzero(parallel.all_rows(batch["weight"]))
+            probed = exchange.all_rows(_probed(self.codec, exchange.own_rows(code), unpacked(batch)))
+            real = np.flatnonzero(exchange.all_rows(batch["weight"]))
             self.probed += [{name: value[row] for name, value in probed.items()} for row in real]
         self.effects = added(self.effects or None, self._effects(self.variables, number, placed))
         if self.random is not None and number % UNTRAINED_EVERY == 0:
@@ -154,12 +154,12 @@ class _MeanFace:
         """Add this process's rows of a batch that has so many faces in all."""
         self.total = self.total + np.sum(batch["image"][batch["weight"] > 0], axis=0, dtype=np.float64)
         if self.faces < MEAN_FACES:
-            self.kept.append(parallel.all_rows({name: batch[name] for name in ("image", "mask", "weight")}))
+            self.kept.append(exchange.all_rows({name: batch[name] for name in ("image", "mask", "weight")}))
         self.faces += faces
 
     def summary(self, names: Sequence[str]) -> dict:
         """Return scores as `reconstruction.summary` does, with the number of `examples` the mean was compared with."""
-        total, errors = parallel.total_over_processes(self.total), None
+        total, errors = exchange.total(self.total), None
         mean = from_bytes(total / max(self.faces, 1))
         for batch in self.kept:
             errors = added(errors, _mean_errors(self.classes, mean, batch))
@@ -298,5 +298,5 @@ def _decode(codec: Codec, variables: PyTree, code):
 
 def added(total, new):
     """Add in float64 on the host: float32 sums lose precision over a data set."""
-    new = jax.tree.map(lambda x: np.asarray(x, np.float64), parallel.on_host(new))
+    new = jax.tree.map(lambda x: np.asarray(x, np.float64), exchange.on_host(new))
     return new if total is None else jax.tree.map(np.add, total, new)

@@ -29,7 +29,7 @@ from l2s_jax.inference import processing
 from l2s_jax.metrics import calibration, realism, segmentation, structure
 from l2s_jax.pixels import to_bytes
 from l2s_jax.report.run_data import GRID
-from l2s_jax.training import parallel
+from l2s_jax.training import exchange, parallel
 from l2s_jax.types import Batch, PyTree, Scorer, System, unpacked
 
 MEANS = ("mean_f1", "mean_iou", "pixel_accuracy")
@@ -134,7 +134,7 @@ def score(
     classes = len(system.label_set)
     counts = np.zeros((classes, classes), np.int64)
     for batch in batches:
-        counts += parallel.on_host(_segment(system.predict, classes, variables, batch)[2])
+        counts += exchange.on_host(_segment(system.predict, classes, variables, batch)[2])
     scores = segmentation.scores(counts, system.label_set.names)
     means = {f"segmentation.{name}": scores[name] for name in MEANS}
     per_class = {f"{CLASS_SCORE}{name}": entry["f1"] for name, entry in scores["per_class"].items()}
@@ -224,7 +224,7 @@ class _ScorerTally:
             rows.append(_collect(self.scorer, variables, placed))
         if number == 0 and self.scorer.pictures is not None:
             pictures = jax.jit(self.scorer.pictures)(self.models[0], placed)
-            pictures = parallel.on_host(pictures)
+            pictures = exchange.on_host(pictures)
             self.arrays = {GRID + title: to_bytes(grid) for title, grid in pictures.items()}
 
     def result(self) -> Evaluation:
@@ -234,7 +234,7 @@ class _ScorerTally:
 
 def _collect(scorer: Scorer, variables: PyTree, batch: Batch) -> dict[str, np.ndarray]:
     """Return what the scorer says of every row of a batch, padding too, and the rows' weights."""
-    return parallel.on_host({**_compiled(scorer.collect)(variables, batch), _WEIGHT: batch["weight"]})
+    return exchange.on_host({**_compiled(scorer.collect)(variables, batch), _WEIGHT: batch["weight"]})
 
 
 @functools.cache
@@ -286,15 +286,15 @@ class _Tally:
 
     def add(self, number: int, batch: HostBatch, placed: Batch, full_size_masks: FullSizeMasks) -> None:
         probabilities, labels, counts = _segment(self.system.predict, self.classes, self.variables, placed)
-        self.counts[0] += parallel.on_host(counts)
+        self.counts[0] += exchange.on_host(counts)
         for name, segment in self.system.segmenters.items():
             default = segment is self.system.predict
             found = counts if default else _segment(segment, self.classes, self.variables, placed)[2]
-            self.by[name] += parallel.on_host(found)
+            self.by[name] += exchange.on_host(found)
         sums = _structure(self.classes, labels, placed["mask"], placed["weight"])
         self.structure = codec_scores.added(self.structure, sums)
         self.positions = self.positions + segmentation.position_counts(batch["mask"], batch["weight"], self.classes)
-        probabilities = parallel.own_rows(probabilities)
+        probabilities = exchange.own_rows(probabilities)
         valid = (batch["mask"] != IGNORE) & (batch["weight"] > 0)[:, None, None]
         self.reliability += calibration.reliability_sums(probabilities, batch["mask"], valid)
         for row, mask in zip(probabilities, full_size_masks, strict=True):
@@ -311,7 +311,7 @@ class _Tally:
                 "prediction": probabilities.argmax(-1).astype(np.uint8),
                 "confidence": np.round(255 * probabilities.max(-1)).astype(np.uint8),
             }
-            faces = _real(parallel.all_rows(seen))
+            faces = _real(exchange.all_rows(seen))
             missing = min(self.panels - len(self.shown), len(faces["image"]))
             self.shown += [{name: values[row] for name, values in faces.items()} for row in range(missing)]
 
@@ -324,9 +324,7 @@ class _Tally:
 
     def result(self) -> Evaluation:
         names = self.system.label_set.names
-        native, positions, reliability = map(
-            parallel.total_over_processes, (self.counts[1], self.positions, self.reliability)
-        )
+        native, positions, reliability = map(exchange.total, (self.counts[1], self.positions, self.reliability))
         scores = segmentation.scores(self.counts[0], names)
         scores["native"] = segmentation.scores(native, names)
         scores["baselines"] = segmentation.baselines(positions, names)

@@ -20,11 +20,11 @@ from input_pipeline.images.framing import FramedSource
 from input_pipeline.labels import LabelSet
 from input_pipeline.loading import train
 from input_pipeline.loading.views import FacesShowing, KnownPeople, RepeatFactorSource
-from input_pipeline.types import Source, Weighted, people
+from input_pipeline.types import Source, Weighted, people_of
 from l2s_jax import bundle, evaluation, inheritance, systems
 from l2s_jax.inference.model import frozen_arguments
 from l2s_jax.report import html
-from l2s_jax.training import loop, parallel
+from l2s_jax.training import exchange, loop, parallel
 from l2s_jax.training import workdir as layout
 from l2s_jax.types import PyTree, System
 
@@ -80,7 +80,7 @@ def run(
     _check_scored(config, system, val_source, test_source)
     options = {"image_size": config.image_size, "batch_size": config.eval.batch_size}
     options["resize"] = resize_rules.find(config.data.resize)
-    parts = training_parts(config, system.needs, persons=system.persons, points=system.points)
+    parts = training_parts(config, system.needs, people=system.people, points=system.points)
     terms = inheritance.of_training(config.data.train, parts, system.learns_from)
     with contextlib.closing(training_batches(config, system, parts)) as batches, layout.locked(workdir, warn):
         result = loop.train(
@@ -109,7 +109,7 @@ def run(
             scores = {"data": test, "examples": len(test_source), "metrics": measured.metrics}
             bundle.rescore(model, scores)
             outcome = Outcome(0, system, measured.metrics, html.write_report(workdir), model)
-        parallel.barrier("published")  # a process that exits early would abort the others
+        exchange.barrier("published")  # a process that exits early would abort the others
     return outcome
 
 
@@ -158,7 +158,7 @@ def training_parts(
     config: ConfigDict,
     needs: Sequence[str] = ("image", "mask"),
     *,
-    persons: int | None = None,
+    people: int | None = None,
     points: int | None = None,
 ) -> list[Weighted]:
     """Open the training data (one source, or those of a mixture) and filter, balance, side-correct and frame each.
@@ -166,7 +166,7 @@ def training_parts(
     Args:
       config: the resolved config.
       needs: `System.needs`, the arrays that the data must have.
-      persons: `System.persons`, the number of people that the data may show. Data that do not say how many they show
+      people: `System.people`, the number of people that the data may show. Data that do not say how many they show
         are refused when a person beyond it is read.
       points: `System.points`.
 
@@ -178,7 +178,7 @@ def training_parts(
         config.data.train, root=config.data.root, size=config.image_size, require_masks="mask" in needs
     )
     _check_held(config, needs, opened, points)
-    _check_people(config, opened, persons)
+    _check_people(config, opened, people)
     parts = [Weighted(weight, _required(source, config)) for weight, source in opened]
     before, left = (sum(len(source) for _, source in some) for some in (opened, parts))
     if config.data.require and left < config.data.batch_size:
@@ -190,7 +190,7 @@ def training_parts(
         Weighted(weight, _framed(_side_corrected(_balanced(source, config), config), config))
         for weight, source in parts
     ]
-    return parts if persons is None else [Weighted(weight, KnownPeople(source, persons)) for weight, source in parts]
+    return parts if people is None else [Weighted(weight, KnownPeople(source, people)) for weight, source in parts]
 
 
 def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weighted], points: int | None) -> None:
@@ -208,13 +208,13 @@ def _check_held(config: ConfigDict, needs: Sequence[str], parts: Sequence[Weight
         )
 
 
-def _check_people(config: ConfigDict, parts: Sequence[Weighted], persons: int | None) -> None:
+def _check_people(config: ConfigDict, parts: Sequence[Weighted], known: int | None) -> None:
     """Check that no source says that it shows more people than the steps tell apart."""
-    most = max((people(source) or 0 for _, source in parts), default=0)
-    if persons is not None and most > persons:
+    most = max((people_of(source) or 0 for _, source in parts), default=0)
+    if known is not None and most > known:
         raise UserError(
-            f"data.train='{clipped(config.data.train)}' shows {most} people, and the model tells {persons} apart: set "
-            f"model.persons={most}"
+            f"data.train='{clipped(config.data.train)}' shows {most} people, and the model tells {known} apart: set "
+            f"model.people={most}"
         )
 
 

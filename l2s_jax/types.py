@@ -260,7 +260,7 @@ class System:
       needs: the arrays that the steps read from a batch besides `weight`: of `image`, `mask`, `blobs`, `landmarks`,
         `identity`, `identity_factors`, `attribute_factors`, `seed`. Training data must have them (blobs are made from
         the masks); others may be absent. The data that a `scorer` scores must have them, too.
-      persons: number of people that the steps tell apart (`model.persons`), if they read `identity`: all of the
+      people: number of people that the steps tell apart (`model.people`), if they read `identity`: all of the
         training data's are below it.
       points: number of landmarks of a face, if the steps read `landmarks` and take no other; None = any.
       any_size: the steps take images of any side that the system's `build` accepts, not only `config.image_size`.
@@ -288,7 +288,7 @@ class System:
     scorer: Scorer | None = None
     watch: Callable[[Mapping[str, float]], str] = _nothing_to_tell
     needs: tuple[str, ...] = ("image", "mask")
-    persons: int | None = None
+    people: int | None = None
     points: int | None = None
     any_size: bool = False
     frozen: "Callable[[OpenModel], Mapping[str, PyTree]] | None" = None

@@ -38,7 +38,15 @@ import os, random, signal, warnings
 import cv2, jax, numpy as np
 from PIL import Image, ImageFile
 
+traced = []
+
+@jax.jit
+def program(x):
+    traced.append(x)
+    return x
+
 def state():
+    program(0)
     loggers = {name: (x.level, len(x.handlers)) for name, x in logging.root.manager.loggerDict.items()
                if isinstance(x, logging.Logger) and name.partition(".")[0] not in OURS}
     return {
@@ -47,6 +55,7 @@ def state():
         "environment": dict(os.environ),
         "logging": [logging.root.level, len(logging.root.handlers), logging.root.manager.disable, loggers],
         "jax": dict(jax.config.values),
+        "programs of JAX": len(traced),  # it traces and compiles all of them again when its contexts change
         "numpy errors": [np.geterr(), str(np.get_printoptions())],
         "random": [str(random.getstate()), str(np.random.get_state())],
         "Pillow": [Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES],

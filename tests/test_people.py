@@ -36,7 +36,7 @@ class Album:
 def parts(system, train, **changes):
     config = tiny.config(system, data__train=train, **changes)
     built = systems.build(config)
-    return recipe.training_parts(config, built.needs, persons=built.persons, points=built.points)
+    return recipe.training_parts(config, built.needs, people=built.people, points=built.points)
 
 
 def test_sources_say_how_many_people_they_show():
@@ -48,14 +48,14 @@ def test_sources_say_how_many_people_they_show():
 
 def test_too_many_people_are_refused_before_training():
     assert len(parts("identity_encoder", f"synthetic:8/{tiny.PEOPLE}")) == 1
-    with pytest.raises(UserError, match=r"shows 7 people, and the model tells 6 apart: set model\.persons=7"):
+    with pytest.raises(UserError, match=r"shows 7 people, and the model tells 6 apart: set model\.people=7"):
         parts("identity_encoder", "synthetic:8/7")
 
 
 def test_a_person_beyond_the_centres_is_refused_when_read():
     view = KnownPeople(Album([5, 6]), tiny.PEOPLE)
     assert view[0]["identity"] == 5
-    with pytest.raises(UserError, match=r"a face shows person 6, .* set model\.persons above 6"):
+    with pytest.raises(UserError, match=r"a face shows person 6, .* set model\.people above 6"):
         view[1]
 
 

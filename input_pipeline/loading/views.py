@@ -139,12 +139,12 @@ class KnownPeople(View):
 
     Args:
       source: any source with `identity`.
-      persons: the limit.
+      people: the limit.
     """
 
-    def __init__(self, source: Source, persons: int):
+    def __init__(self, source: Source, people: int):
         super().__init__(source)
-        self.persons = persons
+        self.people = people
 
     def change(self, example: Example) -> Example:
         """See `View`.
@@ -154,9 +154,9 @@ class KnownPeople(View):
         """
         person = int(example["identity"])
         require(
-            person < self.persons,
-            f"a face shows person {person}, and the model tells {self.persons} people apart, numbered from 0: set "
-            f"model.persons above {person}",
+            person < self.people,
+            f"a face shows person {person}, and the model tells {self.people} people apart, numbered from 0: set "
+            f"model.people above {person}",
         )
         return example
 

@@ -187,7 +187,7 @@ class _Jobs:
         for spec in DATA:
             with config.unlocked(), contextlib.suppress(UserError):
                 config.data.train = spec
-                parts = recipe.training_parts(config, system.needs, persons=system.persons, points=system.points)
+                parts = recipe.training_parts(config, system.needs, people=system.people, points=system.points)
                 return recipe.training_batches(config, system, parts)
         return None
 

@@ -62,7 +62,7 @@ def programs(system: System, size: int) -> list[Program]:
 def batch(system: System, rows: int, size: int, seed: int) -> Mapping[str, np.ndarray]:
     """Return a random batch, as it travels to the devices, with the arrays that the system needs."""
     rng = np.random.default_rng(seed)
-    most = {"image": 256, "mask": len(system.label_set), "blobs": 2, "identity": system.persons or rows, "seed": 2**31}
+    most = {"image": 256, "mask": len(system.label_set), "blobs": 2, "identity": system.people or rows, "seed": 2**31}
 
     def draw(name: str, shape: jax.ShapeDtypeStruct) -> np.ndarray:
         if name == "weight":

@@ -25,8 +25,11 @@ REMAT = ("none", "blocks")
 """What is computed again in the backward pass, see layers/remat.py."""
 MOST_PIXELS = 16384
 """Largest side of an image in pixels."""
-RENAMED = {"mend_sides": "fix_left_right", "smaller_first": "resolution_schedule"}
-"""Former names of fields of `data`, in configs and models that were saved with them."""
+RENAMED = {
+    "data": {"mend_sides": "fix_left_right", "smaller_first": "resolution_schedule"},
+    "model": {"persons": "people"},
+}
+"""Former names of fields by their group, in configs and models that were saved with them."""
 MAX_JSON_BYTES = 4 * 2**20
 RANGES = {
     "seed": Range(0, MOST),
@@ -154,8 +157,9 @@ def from_json(source: str | os.PathLike | Mapping[str, Any]) -> ConfigDict:
 
 def _conformed(content: Mapping[str, Any]) -> ConfigDict:
     """Validate against the defaults of its system or, if the system is not registered, against `base()`."""
-    if isinstance(data := content.get("data"), Mapping):
-        content = {**content, "data": {RENAMED.get(name, name): value for name, value in data.items()}}
+    for group, former in RENAMED.items():
+        if isinstance(fields := content.get(group), Mapping):
+            content = {**content, group: {former.get(name, name): value for name, value in fields.items()}}
     name = content.get("system")
     if isinstance(name, str) and systems.is_known(name):
         return schema.conform(content, default(name), RANGES | systems.ranges(name))

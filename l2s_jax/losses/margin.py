@@ -39,12 +39,12 @@ def arcface(
     margin: float,
     guard: str,
 ) -> Margin:
-    """Compute the cross entropy of persons, whose true one must be nearer by an angle: equation 3 of the paper.
+    """Compute the cross entropy of people, whose true one must be nearer by an angle: equation 3 of the paper.
 
     Args:
       embedding: [B, D], of any length: only directions count.
       centres: [P, D], one direction for each person.
-      identity: int32 [B], the persons, below P. (Any other gives NaN: nothing is clamped.)
+      identity: int32 [B], the people, below P. (Any other gives NaN: nothing is clamped.)
       weight: [B], 0 = padding.
       psum: sum over the devices.
       scale: factor of all cosines, s.

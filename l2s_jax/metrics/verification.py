@@ -21,7 +21,7 @@ def pair_similarities(embedding: np.ndarray, identity: np.ndarray) -> tuple[np.n
 
     Args:
       embedding: [N, D], of any length: only directions count; a zero vector has cosine 0 with all others.
-      identity: int [N], the persons.
+      identity: int [N], the people.
 
     Returns:
       float64 (those of one person [S], those of two [T]).

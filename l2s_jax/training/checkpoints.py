@@ -29,7 +29,7 @@ import orbax.checkpoint as ocp
 
 from input_pipeline.errors import UserError
 from l2s_jax import bundle
-from l2s_jax.training import parallel
+from l2s_jax.training import exchange
 from l2s_jax.types import PyTree, TrainState
 
 META, MANIFEST = "meta.json", "manifest.json"
@@ -100,7 +100,7 @@ def save(folder: str | os.PathLike, checkpoint: Checkpoint, keep: int) -> Future
                 shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             _check_space(temporary, checkpoint.state)
-        parallel.barrier(f"checkpoint {step} begins")
+        exchange.barrier(f"checkpoint {step} begins")
         writer = ocp.StandardCheckpointer()
         writer.save(temporary / "state", checkpoint.state)
     thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")

@@ -25,7 +25,7 @@ import input_pipeline
 import l2s_jax
 from input_pipeline.errors import UserError, clipped, printable
 from l2s_jax import config as configs
-from l2s_jax.training import checkpoints, parallel
+from l2s_jax.training import checkpoints, exchange
 from l2s_jax.training import workdir as layout
 
 HEARTBEAT_SECONDS = 10
@@ -100,7 +100,7 @@ def agree(config: ConfigDict) -> None:
                 "and the same installation"
             )
     global_state.client.wait_at_barrier(_AGREED, JOIN_SECONDS * 1000)
-    parallel.barrier(_AGREED)  # Gloo connects at the first collective operation, for which it waits half a minute only
+    exchange.barrier(_AGREED)  # Gloo connects at the first collective operation, for which it waits half a minute only
 
 
 class _Watch:

@@ -27,7 +27,7 @@ from input_pipeline import files
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
 from l2s_jax.peaks import peak
-from l2s_jax.training import checkpoints, finite, parallel, progress, resume, writers
+from l2s_jax.training import checkpoints, exchange, finite, parallel, progress, resume, writers
 from l2s_jax.training import workdir as layout
 from l2s_jax.training.checkpoints import Checkpoint
 from l2s_jax.training.metric_buffer import MetricBuffer
@@ -223,7 +223,7 @@ def _loop(run: _Run) -> TrainResult:
             run.saved = run.step
         if signal or finished:
             _wait_for_checkpoint(run)
-            parallel.barrier("the last checkpoint is finished")  # by the first process, and any may read it
+            exchange.barrier("the last checkpoint is finished")  # by the first process, and any may read it
             break
 
         # Next batch.
@@ -293,7 +293,7 @@ def _requested_end(run: _Run) -> tuple[int, bool]:
         return signal, timed_out
     if run.step % run.config.train.log_every:  # to agree costs time
         return signal, False
-    return signal, bool(parallel.largest_over_processes(int(timed_out)))
+    return signal, bool(exchange.largest(int(timed_out)))
 
 
 def _out_of_patience(run: _Run) -> bool:
@@ -383,7 +383,7 @@ def _announced(run: _Run, name: str, side: int, batch: Batch) -> Iterator[None]:
     with run.meter.excluded():
         if jax.process_count() > 1:  # a collective operation waits half a minute for the process that compiles longest
             run.steps[name].compile(run.state, batch)
-            parallel.barrier(f"step '{name}' is compiled")
+            exchange.barrier(f"step '{name}' is compiled")
         yield
         run.flops[name, side] = run.steps[name].flops(run.state, batch)
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from input_pipeline import files, lock
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
-from l2s_jax.training import checkpoints, parallel
+from l2s_jax.training import checkpoints, exchange
 
 CONFIG, METRICS, TENSORBOARD, PROFILE = "config.json", "metrics.jsonl", "tensorboard", "profile"
 LATEST, BEST = "checkpoints/latest", "checkpoints/best"
@@ -59,7 +59,7 @@ def locked(workdir: str | os.PathLike, warn: Callable[[str], None]) -> Iterator[
                 held.enter_context(lock.hold(Path(workdir), unlocked=warn))
             except UserError as error:
                 refusal = error
-        if parallel.largest_over_processes(int(refusal is not None)):  # or the others would wait for the first one
+        if exchange.largest(int(refusal is not None)):  # or the others would wait for the first one
             raise refusal or UserError(f"the first process cannot train in '{workdir}'; its message says why")
         yield
 
@@ -86,7 +86,7 @@ def claim(workdir: Path, config: ConfigDict) -> Path:
     if jax.process_index() == 0:
         files.writable_folder(workdir)
         configs.save(config, saved)
-    parallel.barrier("workdir is claimed")
+    exchange.barrier("workdir is claimed")
     return workdir
 
 

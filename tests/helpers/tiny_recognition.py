@@ -19,7 +19,7 @@ def config(system, **changes):
     tiny.image_size = SIZE
     tiny.model.width = 8
     if system == "identity_encoder":
-        tiny.model.outputs, tiny.model.persons, tiny.loss.scale = 8, PEOPLE, 16.0
+        tiny.model.outputs, tiny.model.people, tiny.loss.scale = 8, PEOPLE, 16.0
     tiny.optim.network.learning_rate, tiny.optim.network.warmup_steps = 1e-2, 1
     return changed(tiny, changes)
 

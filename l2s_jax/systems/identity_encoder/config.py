@@ -9,7 +9,7 @@ from l2s_jax.schema import OneOf, Range, within
 
 RANGES = {
     **within("model", recognition.IDENTITY_RANGES),
-    "model.persons": Range(2, 100_000_000),
+    "model.people": Range(2, 100_000_000),
     "loss.scale": Range(1.0, 1e4),
     "loss.margin": Range(0.0, 1.5),
     "loss.guard": OneOf(margin.GUARDS),
@@ -24,7 +24,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.label_set = "celebamask"  # of the data's masks, which are not used
     config.model = recognition.identity_config()
-    config.model.persons = 2000  # number of people in the training data: their `identity` is below it
+    config.model.people = 2000  # number of people in the training data: their `identity` is below it
     config.model.init_from = ""  # initial weights: a model of this system; "" = random
     config.loss = ConfigDict()
     config.loss.scale = 32.0  # factor of all cosines (published: 64)

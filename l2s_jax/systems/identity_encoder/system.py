@@ -28,18 +28,18 @@ class Classified(nn.Module):
 
     Attributes:
       encoder: images -> [B, D].
-      persons: P.
+      people: P.
     """
 
     encoder: nn.Module
-    persons: int
+    people: int
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         """Return the embeddings of images [B, S, S, 3], float32 [B, D] of length 1, and the centres [P, D]."""
         embedding = unit_length(self.encoder(image, train=train))
         init = nn.initializers.normal(0.01)
-        return embedding, self.param(_CENTRES, init, (self.persons, embedding.shape[-1]), jnp.float32)
+        return embedding, self.param(_CENTRES, init, (self.people, embedding.shape[-1]), jnp.float32)
 
 
 def build(config: ConfigDict) -> System:
@@ -50,7 +50,7 @@ def build(config: ConfigDict) -> System:
     """
     recognition.check(config.model, config.image_size)
     encoder = recognition.build_identity(config.model, jnp.dtype(config.precision.compute))
-    network = Classified(encoder, config.model.persons)
+    network = Classified(encoder, config.model.people)
     weights = {"loss": 1.0, "accuracy": 0.0, "cosine": 0.0}
     shared = single_network.functions(config, network, functools.partial(_terms, network, config), weights)
     return System(
@@ -58,7 +58,7 @@ def build(config: ConfigDict) -> System:
         label_set=labels.get(config.label_set),
         scorer=scores.scorer(encoder, config.image_size),
         needs=("image", "identity"),
-        persons=config.model.persons,
+        people=config.model.people,
         init_from=functools.partial(_with_model, config) if config.model.init_from else None,
         learns_from=tuple(filter(None, (config.model.init_from,))),
         **shared | {"variables": _exported},
