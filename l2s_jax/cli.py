@@ -21,6 +21,7 @@ from types import ModuleType
 
 import l2s_jax
 from input_pipeline.errors import UserError, nearest, printable, sentence_of
+from l2s_jax.commands.config_flags import read_cli
 from l2s_jax.commands.outlet import outlets
 
 EIGEN = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
@@ -146,8 +147,6 @@ def _read(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     command.add_arguments(parser)
     config, overrides = None, []
     if name in WITH_CONFIG and not {"-h", "--help"} & set(rest):
-        from l2s_jax.config import read_cli  # imports JAX, which these commands need anyway and `--help` does not
-
         config, overrides, rest = read_cli(rest)
     args, unknown = parser.parse_known_args(rest)
     if unknown:

@@ -72,8 +72,8 @@ class Tally:
 
     def add(self, number: int, batch: dict[str, np.ndarray], placed: Batch) -> None:
         """Add batch number `number`: this process's rows on the host; those of all on the devices, unpacked."""
-        code = _encode(self.codec, self.variables, placed["image"])
-        decoded = _decode(self.codec, self.variables, code).image
+        code = region_effect.encode(self.codec, self.variables, placed["image"])
+        decoded = region_effect.decode(self.codec, self.variables, code)["image"]
         self.errors = added(self.errors, _errors(self.classes, decoded, placed))
         rows = np.flatnonzero(exchange.on_host(placed["weight"]))
         self.mean_face.add(batch, len(rows))
@@ -284,16 +284,6 @@ def _filled(colours: np.ndarray) -> np.ndarray:
 @jax.jit
 def _descriptors(code: Code) -> jax.Array:
     return descriptors(code.structure, code.style)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(codec: Codec, variables: PyTree, image: jax.Array):
-    return codec.encode(variables, image)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _decode(codec: Codec, variables: PyTree, code):
-    return codec.decode(variables, code)
 
 
 def added(total, new):

@@ -21,7 +21,7 @@ CITED = re.compile(r'(?<![\w./-])(docs/[\w./-]+\.md)((?:(?:,|,? and) "[^"]+")*)'
 """`docs/PAGE.md, "Heading", "Heading" and "Heading"`; the headings may be missing."""
 LINKED = re.compile(r"\]\(([^)\s:#]*)(?:#([^)\s]+))?\)")
 """`](PAGE#ANCHOR)` of Markdown, either of which may be missing; nothing with a colon, which is a URL."""
-OUTSIDE = re.compile(r"\bspec [A-Z]\d+|\b[ABC]\d{1,2}\b(?: \([a-z]\)|\.\d+)?")
+OUTSIDE = re.compile(r"\b(?:design|review)\.md\b|\bspec [A-Z]\d+|\b[ABC]\d{1,2}\b(?: \([a-z]\)|\.\d+)?")
 """Sections of notes that readers of this repository do not have."""
 
 

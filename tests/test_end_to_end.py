@@ -64,6 +64,7 @@ def test_every_program_is_compiled_once(demo, tmp_path):
     assert programs["jit(counted)"] == steps
     assert programs["jit(_segment)"] == ways  # in both evaluations and the final scores together
     assert programs["jit(_init)"] == programs["jit(_all_finite)"] == programs["jit(_structure)"] == 1
+    assert programs["jit(encode)"] == programs["jit(decode)"] == 1  # by all scores of the codec
     for number, size in enumerate([(40, 30), (17, 50), (64, 64)]):
         Image.new("RGB", size).save(tmp_path / f"{number}.png")
     with CompilationCount() as compilations:

@@ -1,8 +1,10 @@
 """Importing any module of ours changes nothing that other libraries share."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,26 @@ def test_no_import_changes_what_is_shared():
     said = json.loads(done.stdout.splitlines()[-1])
     assert {"input_pipeline", "input_pipeline.images.decode", "l2s_jax.layers.tanh_warp"} <= set(said["modules"])
     assert said["changed"] == {}
+
+
+IMPORT = (ast.Import, ast.ImportFrom)
+LATE = {
+    "input_pipeline/images/heic.py": ["pillow_heif"],  # optional
+    "l2s_jax/bundle/provenance.py": ["jax"],  # a description is read without it
+    "l2s_jax/systems/__init__.py": ["l2s_jax.layers.remat"],  # the registry is, too
+}
+
+
+def test_imports_stand_at_the_top():
+    """But for commands, whose help must not wait for JAX."""
+    root, found = Path(l2s_jax.__file__).parents[1], {}
+    for path in sorted([*root.glob("l2s_jax/**/*.py"), *root.glob("input_pipeline/**/*.py")]):
+        name, tree = path.relative_to(root).as_posix(), ast.parse(path.read_text())
+        inside = (node for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer))
+        late = {getattr(node, "module", None) or node.names[0].name for node in inside if isinstance(node, IMPORT)}
+        if late and not name.startswith("l2s_jax/commands/"):
+            found[name] = sorted(late)
+    assert found == LATE
 
 
 def test_the_library_is_there_at_once_and_its_classes_when_asked_for():

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from l2s_jax.config.experiments import find, is_local, names, run, shipped, shipped_file
 from l2s_jax.config.fields import MODES, RANGES, base, default, flatten, from_json, save, validate
-from l2s_jax.config.overrides import override, read_cli
+from l2s_jax.config.overrides import override
 
 __all__ = [
     "MODES",
@@ -26,7 +26,6 @@ __all__ = [
     "is_local",
     "load",
     "names",
-    "read_cli",
     "save",
     "shipped",
     "shipped_file",

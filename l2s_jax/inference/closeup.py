@@ -113,11 +113,6 @@ def around(middle: np.ndarray, side: float) -> Square:
     return Square(round(float(left)), round(float(top)), max(round(float(side)), 1))
 
 
-def inside(square: Square, faces: Sequence[Square]) -> list[Square]:
-    """Return faces that were found in a cut, in pixels of the picture."""
-    return [Square(square.left + face.left, square.top + face.top, face.side) for face in faces]
-
-
 def distinct(faces: Sequence[Square]) -> list[Square]:
     """Return every face once, the largest first: of those whose middles are near one another, the first given."""
     kept: list[Square] = []
@@ -152,7 +147,7 @@ def confirmed(square: Square, probabilities: np.ndarray, rule: ResizeRule, label
     """
     for face in find(probabilities, (square.side, square.side), rule, label_set):
         if abs(_middle(face) / square.side - 0.5).max() < _OFF and _LEAST < face.side / square.side < _MOST:
-            return inside(square, [face])[0]
+            return Square(square.left + face.left, square.top + face.top, face.side)
     return None
 
 

@@ -98,8 +98,8 @@ def effects(
     require(kind in KINDS, f"unknown kind of region effect '{kind}': choose one of {', '.join(KINDS)}")
     if kind == "noise" and draws < 2:
         raise UserError(f"the effect of noise is a variance over draws: {draws} is too few, take 2 or more")
-    code = _encode(codec, variables, image)
-    unchanged = _decode(codec, variables, code)
+    code = encode(codec, variables, image)
+    unchanged = decode(codec, variables, code)
     mask, weight = jnp.asarray(mask), jnp.asarray(weight, jnp.float32)
     masks, valid = region_masks(mask, max(codec.classes) + 1)[:, np.asarray(codec.classes)], mask != IGNORE
     partner = next_example(weight)
@@ -128,12 +128,14 @@ def _effects(rows: list, count: jax.Array) -> Effects:
 
 
 @functools.partial(jax.jit, static_argnames="codec")
-def _encode(codec: Codec, variables: PyTree, image: jax.Array) -> Code:
+def encode(codec: Codec, variables: PyTree, image: jax.Array) -> Code:
+    """Encode images [B, H, W, 3] with one compiled program for all scores of a codec."""
     return codec.encode(variables, image)
 
 
 @functools.partial(jax.jit, static_argnames="codec")
-def _decode(codec: Codec, variables: PyTree, code: Code) -> dict[str, jax.Array]:
+def decode(codec: Codec, variables: PyTree, code: Code) -> dict[str, jax.Array]:
+    """Decode codes, likewise, into float32 [B, H, W, 3] each: `image`, and `unmatted` where the codec has a matte."""
     return _views(codec.decode(variables, code))
 
 
