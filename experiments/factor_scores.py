@@ -14,13 +14,14 @@ subspace is what `descriptors` tells of it, which leaves out where its region li
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 from input_pipeline.labels import CELEBAMASK, LabelSet, remap
 from input_pipeline.synthetic import Factors, render, rng, sample_factors
 from l2s_jax.inference.model import load_model
@@ -182,6 +183,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a workdir, an exported model or a name")
@@ -202,4 +204,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ segmenting are in its metrics.json.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import flax.linen as nn
@@ -25,6 +26,7 @@ import numpy as np
 import optax
 
 from input_pipeline.datasets import open_source
+from input_pipeline.errors import script
 from input_pipeline.loading.train import eval_batches
 from input_pipeline.selection import Subset
 from l2s_jax.inference.model import Model, load_model
@@ -95,6 +97,7 @@ def head_confusion(train, test, classes: int, steps: int, seed: int) -> np.ndarr
     return counts
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a workdir or exported model of latents2segments")
@@ -118,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,6 +19,7 @@ import itertools
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,7 @@ from rich.table import Table
 
 from input_pipeline import files, processes
 from input_pipeline.datasets import open_source
+from input_pipeline.errors import script
 from input_pipeline.images.augment import Augment
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.loading.train import train_batches
@@ -272,6 +274,7 @@ def arguments() -> argparse.Namespace:
     return args
 
 
+@script
 def main() -> None:
     args, screen = arguments(), Console()
     flags.FLAGS.mark_as_parsed()  # grain reads absl's flags before it starts a worker
@@ -297,4 +300,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,6 +22,7 @@ faces differ by 3.0 % of the outer-eye distance.
 import argparse
 import importlib.util
 import json
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.datasets import open_source
-from input_pipeline.errors import UserError
+from input_pipeline.errors import UserError, script
 
 PARTED = 0.1
 """Difference in the area under the curve from which judges are said to part."""
@@ -365,6 +366,7 @@ def lines(data: str, report: dict) -> Iterator[str]:
     yield f"  mesh sees {report['mesh']['seen']:.0%}{error}"
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="a spec with people, or a folder PERSON/PICTURE")
@@ -384,4 +386,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

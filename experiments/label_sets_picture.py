@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from input_pipeline import files
+from input_pipeline.errors import script
 from input_pipeline.labels import CELEBAMASK, LABEL_SETS, remap
 from input_pipeline.synthetic.face import render
 from l2s_jax.report import image_grid, overlays
@@ -31,13 +32,13 @@ def draw() -> np.ndarray:
     return image_grid.sheet([[face["image"], *cells]], column_titles=["the face", *SETS], footers=[legend])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Draw and write; return the exit code."""
+@script
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/label_sets.png"))
     args = parser.parse_args(argv)
     files.replace(args.out, image_grid.png(draw()))
-    return 0
 
 
 if __name__ == "__main__":

@@ -143,6 +143,24 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1)), main], [warmup])
 
 
+Objective = Callable[[PyTree], tuple[jax.Array, Any]]
+"""Parameters -> (what is minimised, a scalar over the global batch, and anything else)."""
+
+
+def gradients(objective: Objective, params: PyTree, axis: Axis) -> tuple[jax.Array, Any, PyTree]:
+    """Return what an objective says of some parameters, two values, and its gradients over all devices of the axis."""
+    (value, more), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    return value, more, axis.pmean(grads)
+
+
+def updated(
+    optimiser: optax.GradientTransformation, grads: PyTree, opt_state: PyTree, params: PyTree
+) -> tuple[PyTree, PyTree]:
+    """Return the parameters and the optimiser's state after an update."""
+    updates, opt_state = optimiser.update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+
+
 def with_total_steps(config: ConfigDict, updates: int) -> ConfigDict:
     """Return the config with `total_steps` filled in if it is 0, so that the decay ends with the training.
 
@@ -172,24 +190,6 @@ def for_lazy_regularization(config: ConfigDict, interval: int) -> ConfigDict:
     corrected.b1 = config.b1**c
     corrected.b2 = config.b2**c
     return corrected
-
-
-Objective = Callable[[PyTree], tuple[jax.Array, Any]]
-"""Parameters -> (what is minimised, a scalar over the global batch, and anything else)."""
-
-
-def gradients(objective: Objective, params: PyTree, axis: Axis) -> tuple[jax.Array, Any, PyTree]:
-    """Return what an objective says of some parameters, two values, and its gradients over all devices of the axis."""
-    (value, more), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    return value, more, axis.pmean(grads)
-
-
-def updated(
-    optimiser: optax.GradientTransformation, grads: PyTree, opt_state: PyTree, params: PyTree
-) -> tuple[PyTree, PyTree]:
-    """Return the parameters and the optimiser's state after an update."""
-    updates, opt_state = optimiser.update(grads, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
 
 
 def ema_update(ema: PyTree, params: PyTree, step: jax.Array | int, decay: float, accumulate: int = 1) -> PyTree:

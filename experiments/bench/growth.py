@@ -14,6 +14,7 @@ import argparse
 import collections
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import matplotlib
 import numpy as np
 
 from input_pipeline import files, labels
+from input_pipeline.errors import script
 from l2s_jax import systems
 from l2s_jax.bench.measure import Plan, measure
 from l2s_jax.bench.results import Measurement
@@ -139,6 +141,7 @@ def plot(sources: Sequence[Path], out: Path) -> None:
     figure.savefig(out, dpi=90)
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("axis", nargs="?", choices=AXES)
@@ -157,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
