@@ -109,52 +109,46 @@ def _check(config: ConfigDict, label_set: labels.LabelSet, classes: tuple[int, .
     """Check that fields fit together that are each valid."""
     model, loss, residual = config.model, config.loss, config.model.residual
     matted = next((name for name in MATTED if loss[name]), "consensus.weight" if loss.consensus.weight else "")
-    always = (
-        (
-            len(model.slices) == len(classes),
-            f"model.slices has {len(model.slices)} entries, but label set '{label_set.name}' has {len(classes)} regions"
-            f"{'' if model.background else ' without the background'}; give one width per region",
-        ),
-        (
-            model.background or label_set.names[0] == "background",
-            f"model.background=false leaves out class 0, and that of '{label_set.name}' is {label_set.names[0]}",
-        ),
+    require(
+        len(model.slices) == len(classes),
+        f"model.slices has {len(model.slices)} entries, but label set '{label_set.name}' has {len(classes)} regions"
+        f"{'' if model.background else ' without the background'}; give one width per region",
     )
-    ours = (
-        (model.background, "model.architecture=sliced needs a background slice: set model.background=true"),
-        (
+    require(
+        model.background or label_set.names[0] == "background",
+        f"model.background=false leaves out class 0, and that of '{label_set.name}' is {label_set.names[0]}",
+    )
+    if model.architecture == "sliced":
+        require(model.background, "model.architecture=sliced needs a background slice: set model.background=true")
+        require(
             not loss.first_half,
             "loss.first_half=true is of the published method: set it to false or model.architecture=published",
-        ),
-        (
+        )
+        require(
             not model.generator.renormalize,
             "model.generator.renormalize=true is of the published method: set it to false or "
             "model.architecture=published",
-        ),
-    )
-    published = (
-        (
+        )
+    else:
+        require(
             model.generator.renormalize or min(model.slices, default=2) >= 2,
             f"model.slices={tuple(model.slices)}: a slice needs at least 2 channels",
-        ),
-        (not matted, f"loss.{matted} needs decoded mattes: set it to 0 or model.architecture=sliced"),
-        (
+        )
+        require(not matted, f"loss.{matted} needs decoded mattes: set it to 0 or model.architecture=sliced")
+        require(
             not (model.code_noise and model.generator.renormalize),
             "model.code_noise is for codes of root mean square 1: set it to 0 with model.generator.renormalize",
-        ),
-        (
+        )
+        require(
             not config.schedule.discriminator_every or model.discriminator.judges == "regions",
             "model.architecture=published composes no faces: set model.discriminator.judges=regions",
-        ),
-        (
+        )
+        require(
             len(model.generator.widths) == residual.downsamplings,
             f"model.generator.widths needs {residual.downsamplings} entries, one per doubling from the code to the "
             f"image, not {len(model.generator.widths)}",
-        ),
-        (
+        )
+        require(
             config.image_size % 2**residual.downsamplings == 0,
             f"image_size={config.image_size} must be a multiple of {2**residual.downsamplings} for this encoder",
-        ),
-    )
-    for holds, sentence in (*always, *(ours if model.architecture == "sliced" else published)):
-        require(holds, sentence)
+        )

@@ -195,20 +195,17 @@ def modules(config: ConfigDict, channels: tuple[int, ...]) -> dict[str, nn.Modul
     """
     model, dtype, pyramid = config.model, jnp.dtype(config.precision.compute), config.model.pyramid
     side, halvings = config.image_size, len(pyramid.widths)
-    for holds, sentence in (
-        (min(channels) >= 2, f"slices of {channels} channels: each needs at least 2, its coverage and its content"),
-        (
-            len(pyramid.widths) == len(pyramid.depths),
-            "model.pyramid.widths and model.pyramid.depths must have the same number of entries",
-        ),
-        (
-            halvings >= 2 and all(width % 8 == 0 for width in pyramid.widths),
-            f"model.pyramid.widths={tuple(pyramid.widths)} needs at least two entries, all multiples of 8",
-        ),
-        (model.decoder.width % 4 == 0, f"model.decoder.width={model.decoder.width} must be a multiple of 4"),
-        (side % 2**halvings == 0, f"image_size={side} must be a multiple of {2**halvings} for this encoder"),
-    ):
-        require(holds, sentence)
+    require(min(channels) >= 2, f"slices of {channels} channels: each needs at least 2, its coverage and its content")
+    require(
+        len(pyramid.widths) == len(pyramid.depths),
+        "model.pyramid.widths and model.pyramid.depths must have the same number of entries",
+    )
+    require(
+        halvings >= 2 and all(width % 8 == 0 for width in pyramid.widths),
+        f"model.pyramid.widths={tuple(pyramid.widths)} needs at least two entries, all multiples of 8",
+    )
+    require(model.decoder.width % 4 == 0, f"model.decoder.width={model.decoder.width} must be a multiple of 4")
+    require(side % 2**halvings == 0, f"image_size={side} must be a multiple of {2**halvings} for this encoder")
     sizes = tuple(pyramid.widths), tuple(pyramid.depths), pyramid.light_width
     return {
         "encoder": SlicedEncoder(channels, model.style, *sizes, dtype=dtype),
@@ -224,25 +221,22 @@ def check(config: ConfigDict) -> None:
     """
     model, loss, schedule = config.model, config.loss, config.schedule
     adversarial = next((f"loss.{name}" for name in ("gan_reconstruction", "gan_mix", "patch") if loss[name]), "")
-    for holds, sentence in (
-        (
-            not loss.ms_ssim or config.image_size >= ssim.SIDE,
-            f"loss.ms_ssim needs images of {ssim.SIDE} px or more, not image_size={config.image_size}",
-        ),
-        (
-            schedule.discriminator_every or not adversarial,
-            f"{adversarial} needs discriminators: set schedule.discriminator_every=2",
-        ),
-        (
-            not loss.patch or model.discriminator.judges == "regions",
-            "loss.patch is about crops of regions: set it to 0 or model.discriminator.judges=regions",
-        ),
-        (
-            schedule.discriminator_every != 1,
-            "schedule.discriminator_every=1 never trains the autoencoder: 2 alternates, 0 is without discriminators",
-        ),
-    ):
-        require(holds, sentence)
+    require(
+        not loss.ms_ssim or config.image_size >= ssim.SIDE,
+        f"loss.ms_ssim needs images of {ssim.SIDE} px or more, not image_size={config.image_size}",
+    )
+    require(
+        schedule.discriminator_every or not adversarial,
+        f"{adversarial} needs discriminators: set schedule.discriminator_every=2",
+    )
+    require(
+        not loss.patch or model.discriminator.judges == "regions",
+        "loss.patch is about crops of regions: set it to 0 or model.discriminator.judges=regions",
+    )
+    require(
+        schedule.discriminator_every != 1,
+        "schedule.discriminator_every=1 never trains the autoencoder: 2 alternates, 0 is without discriminators",
+    )
 
 
 def _discriminators(config: ConfigDict, slices: int) -> tuple[Discriminator, PatchDiscriminator | None]:
