@@ -245,7 +245,7 @@ def test_a_signal_ends_with_its_code_and_exports_nothing(place, capsys, monkeypa
 
 
 def test_demo_scores_unseen_faces(place, capsys, monkeypatch):
-    monkeypatch.setattr("l2s_jax.config.shipped", lambda: {demo.CONFIG: Path("tiny.json")})
+    monkeypatch.setattr("l2s_jax.config.experiments.shipped", lambda: {demo.CONFIG: Path("tiny.json")})
     (place / "configs").mkdir(exist_ok=True)
     (place / "configs" / "demo.py").write_text("def get_config():\n    raise SystemExit('not the demo')\n")
     test = f"--config.data.test={val(place)}"
