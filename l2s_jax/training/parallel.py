@@ -1,4 +1,4 @@
-"""Run one pure step on many devices. The only file that knows meshes, shardings, `pmap` and `shard_map`.
+"""Run one pure step on many devices. The only file that makes meshes, shardings, `pmap` and `shard_map`.
 
 Three ways to run the same `types.Step`, with the same results:
 
