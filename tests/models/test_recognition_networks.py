@@ -7,8 +7,8 @@ import pytest
 
 from input_pipeline.errors import UserError
 from l2s_jax import config as configs
+from l2s_jax.layers.adaptive_average import adaptive_average
 from l2s_jax.models import recognition
-from l2s_jax.models.recognition.crops import adaptive_average, recognition_crop
 from l2s_jax.systems.identity_encoder.config import published as published_identity
 from l2s_jax.systems.identity_encoder.convert import convert_checkpoint
 from l2s_jax.systems.landmark_regressor.config import published as published_landmarks
@@ -103,14 +103,6 @@ def average_by_hand(image, side):
 def test_adaptive_average(shape, side):
     image = np.random.default_rng(0).normal(size=(1, *shape, 2)).astype(np.float32)
     np.testing.assert_allclose(adaptive_average(jnp.asarray(image), side), average_by_hand(image, side), atol=1e-5)
-
-
-def test_the_published_crop():
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 3)).astype(np.float32)
-    expected = average_by_hand(image[:, 35:223, 32:220], 112)
-    np.testing.assert_allclose(recognition_crop(jnp.asarray(image)), expected, atol=1e-5)
-    twice = image.repeat(2, 1).repeat(2, 2)
-    np.testing.assert_allclose(recognition_crop(jnp.asarray(twice)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2s_jax.layers.adaptive_average import adaptive_average
 from l2s_jax.metrics.verification import FALSE_ACCEPTS, verification
 from l2s_jax.models import recognition
-from l2s_jax.models.recognition.crops import adaptive_average
 from l2s_jax.systems.single_network import NAME, untrained_network
 from l2s_jax.types import Batch, PyTree, Scorer
 
