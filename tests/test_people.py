@@ -8,7 +8,7 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import CELEBAMASK
 from input_pipeline.loading.views import KnownPeople
 from input_pipeline.selection import Subset
-from input_pipeline.types import people
+from input_pipeline.types import people_of
 from l2s_jax import evaluation, recipe, systems
 from tests.helpers import tiny_recognition as tiny
 
@@ -40,10 +40,10 @@ def parts(system, train, **changes):
 
 
 def test_sources_say_how_many_people_they_show():
-    assert people(open_source("synthetic:12/4", size=16)) == 4
-    assert people(open_source("synthetic:12", size=16)) == 12
-    assert people(Subset(open_source("synthetic:12/4", size=16), 0, 3)) == 4
-    assert people(Album([0, 5])) is None
+    assert people_of(open_source("synthetic:12/4", size=16)) == 4
+    assert people_of(open_source("synthetic:12", size=16)) == 12
+    assert people_of(Subset(open_source("synthetic:12/4", size=16), 0, 3)) == 4
+    assert people_of(Album([0, 5])) is None
 
 
 def test_too_many_people_are_refused_before_training():
