@@ -16,8 +16,9 @@ from l2s_jax import bundle, systems
 from l2s_jax import config as configs
 from l2s_jax.losses.identity import identity_loss
 from l2s_jax.systems.id_disentanglement import config as recipes
-from l2s_jax.systems.id_disentanglement import networks, training
+from l2s_jax.systems.id_disentanglement import networks
 from l2s_jax.systems.id_disentanglement.generators import FACTORS, oracle
+from l2s_jax.systems.id_disentanglement.optimisers import Optimiser, everything
 from l2s_jax.training import parallel
 from l2s_jax.types import GLOBAL_VIEW
 from tests.helpers import tiny_identity
@@ -125,7 +126,7 @@ def test_both_gradients_are_taken_at_the_same_point(state, stepped):
 def test_rates_follow_the_batch_and_not_the_updates():
     """Two optimisers of one phase, of which one makes half of the updates, keep the ratio of their rates."""
     group = tiny_identity.config().optim.mapper
-    built = training.Optimiser(group, first=100, batches=40)
+    built = Optimiser(group, first=100, batches=40)
     params, ones = {"x": np.zeros(3, np.float32)}, {"x": np.full(3, 1e-3, np.float32)}
     update = jax.jit(built.update)
     for visited in (range(100, 140), range(100, 140, 2)):
@@ -146,7 +147,7 @@ def test_published_rates():
 def test_no_gradient_flows_through_the_identity_that_is_wanted(config, state):
     """A loss that sees the identity image only as its target does not depend on the first layer's view of it."""
     built = networks.build(config)
-    known = training.everything(state)
+    known = everything(state)
     latents = jax.vmap(lambda n: jax.random.normal(jax.random.key(n), (FACTORS,)))(jnp.arange(2))
 
     @jax.jit

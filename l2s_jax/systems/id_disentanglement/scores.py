@@ -16,7 +16,8 @@ from l2s_jax.metrics import transfer
 from l2s_jax.metrics.verification import area_under_curve
 from l2s_jax.models.face_renderer import ATTRIBUTES, IDENTITY, landmarks
 from l2s_jax.systems.id_disentanglement.networks import TRAINED, Networks, Variables
-from l2s_jax.systems.id_disentanglement.training import JAW, ridge_features
+from l2s_jax.systems.id_disentanglement.ridge import ridge_features
+from l2s_jax.systems.id_disentanglement.training import JAW
 from l2s_jax.types import Batch, Scorer
 
 NAMES = (

@@ -16,8 +16,10 @@ from input_pipeline import labels
 from input_pipeline.errors import require
 from l2s_jax.models import recognition
 from l2s_jax.models.face_renderer import LANDMARKS
-from l2s_jax.systems.id_disentanglement import generators, initial, networks, scores, training
+from l2s_jax.systems.id_disentanglement import generators, initial, networks, ridge, scores, training
+from l2s_jax.systems.id_disentanglement.encoders import centred, train_identity, train_landmarks
 from l2s_jax.systems.id_disentanglement.networks import ENCODERS, TRAINED, Networks
+from l2s_jax.systems.id_disentanglement.optimisers import everything, owned, phase_optimisers
 from l2s_jax.types import Generator, PyTree, System, TrainState, Transfer
 
 ALWAYS_RIGHT = 0.98
@@ -34,16 +36,16 @@ def build(config: ConfigDict) -> System:
     """
     _check(config)
     built = networks.build(config)
-    optimisers = training.optimisers(config)
+    optimisers = phase_optimisers(config)
     common, learns_from = (built, optimisers, config), initial.sources_of_all(config)
     steps = {}
     if config.encoders.steps:
-        steps |= {name: functools.partial(training.train_identity, *common, name) for name in ("identity", "evaluator")}
-        steps["landmarks"] = functools.partial(training.train_landmarks, *common)
+        steps |= {name: functools.partial(train_identity, *common, name) for name in ("identity", "evaluator")}
+        steps["landmarks"] = functools.partial(train_landmarks, *common)
         if config.model.attributes.from_landmarks:
             steps["start"] = training.start_attributes
     if config.schedule.ridge_faces:
-        steps["ridge"] = functools.partial(training.fit_ridge, built, config)
+        steps["ridge"] = functools.partial(ridge.fit_ridge, built, config)
     for name in dict.fromkeys(_pair(config.schedule, number) for number in range(6 * config.schedule.cross_every)):
         steps[name] = functools.partial(
             training.train_mapper, *common, name.startswith("cross"), name.endswith("adversarial")
@@ -150,12 +152,12 @@ def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Arr
         del encoders["evaluator"]
     if config.encoders.steps:
         for name in ("identity", "evaluator"):
-            encoders[name] = training.centred(built, encoders[name], name, keys[name])
+            encoders[name] = centred(built, encoders[name], name, keys[name])
     generator = built.generator.init(keys["generator"])
     stats = {"generator": generator} if generator else {}  # the oracle has no variables
     stats |= {"codes": generators.statistics(built.generator, generator, keys["codes"])}
     if config.schedule.ridge_faces:
-        stats["ridge"] = {"kernel": jnp.zeros(training.ridge_size(built))}
+        stats["ridge"] = {"kernel": jnp.zeros(ridge.ridge_size(built))}
     if config.encoders.steps:
         params |= encoders
     else:
@@ -168,14 +170,13 @@ def _init(built: Networks, optimisers: Mapping, config: ConfigDict, rng: jax.Arr
         # A copy, not an alias: the state is donated, and one buffer cannot be donated twice.
         ema={name: jax.tree.map(jnp.copy, params[name]) for name in TRAINED} if config.optim.ema else {},
         opt_state={
-            name: optimiser.init({part: params[part] for part in training.owned(name)})
-            for name, optimiser in optimisers.items()
+            name: optimiser.init({part: params[part] for part in owned(name)}) for name, optimiser in optimisers.items()
         },
     )
 
 
 def _variables(config: ConfigDict, state: TrainState) -> dict[str, PyTree]:
-    known = training.everything(state) | (state.ema if config.optim.ema else {})
+    known = everything(state) | (state.ema if config.optim.ema else {})
     return {name: known[name] for name in ("generator", "codes", "ridge", *ENCODERS, *TRAINED) if name in known}
 
 
