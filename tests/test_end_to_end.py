@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from l2s_jax import bundle, cli, evaluation, systems
 from l2s_jax import config as configs
-from tests.helpers.toy_system import CompilationCount
+from tests.helpers.compilation_count import CompilationCount
 
 SHRINK = [
     "--config.image_size=16",

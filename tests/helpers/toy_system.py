@@ -5,11 +5,14 @@ global sums (dice, cross-covariance), partners from other devices, padding rows,
 """
 
 import collections
+import dataclasses
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from input_pipeline import labels
 from l2s_jax import config as configs
@@ -34,15 +37,25 @@ def toy_config(**train):
     return config.lock()
 
 
-def build(config) -> System:
-    accumulate = config.train.accumulate
-    optimisers = {name: optim.build(config.optim[name], accumulate=accumulate) for name in ("auto", "critic")}
-    dtype = jnp.dtype(config.precision.compute)
+@dataclasses.dataclass(frozen=True, eq=False)  # programs are compiled for each by itself
+class Toy:
+    """The functions of the system for one config."""
 
-    def init(rng):
+    config: ConfigDict
+
+    @functools.cached_property
+    def optimisers(self):
+        options = {"accumulate": self.config.train.accumulate}
+        return {name: optim.build(self.config.optim[name], **options) for name in ("auto", "critic")}
+
+    @functools.cached_property
+    def dtype(self):
+        return jnp.dtype(self.config.precision.compute)
+
+    def init(self, rng):
         shapes = {"encode": (3 * PIXELS, HIDDEN), "decode": (HIDDEN, PIXELS), "kernel": (PIXELS, 1)}
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
-        draws = jnp.split(config.model.scale * jax.random.normal(rng, (ends[-1],)), ends[:-1])
+        draws = jnp.split(self.config.model.scale * jax.random.normal(rng, (ends[-1],)), ends[:-1])
         weights = {name: draw.reshape(shapes[name]) for name, draw in zip(shapes, draws, strict=True)}
         auto, critic = {name: weights[name] for name in ("encode", "decode")}, {"kernel": weights["kernel"]}
         params = {"auto": auto, "critic": critic}
@@ -52,27 +65,23 @@ def build(config) -> System:
             params=params,
             stats={"auto": {"mean": jnp.zeros(HIDDEN)}},
             ema={"auto": auto},
-            opt_state={name: optimisers[name].init(params[name]) for name in params},
+            opt_state={name: self.optimisers[name].init(params[name]) for name in params},
         )
 
-    def encode(params, image):
-        flat = image.reshape(image.shape[0], -1).astype(dtype)
-        return jnp.tanh(flat @ params["encode"].astype(dtype)).astype(jnp.float32)
+    def encode(self, params, image):
+        flat = image.reshape(image.shape[0], -1).astype(self.dtype)
+        return jnp.tanh(flat @ params["encode"].astype(self.dtype)).astype(jnp.float32)
 
-    def decode(params, hidden):
-        return (hidden.astype(dtype) @ params["decode"].astype(dtype)).astype(jnp.float32)
+    def decode(self, params, hidden):
+        return (hidden.astype(self.dtype) @ params["decode"].astype(self.dtype)).astype(jnp.float32)
 
-    def fooled(critic, masks):
-        return jax.nn.softplus(masks @ critic["kernel"])[:, 0]
+    def update(self, state, name, gradients, **changes):
+        own = gradients, state.opt_state[name], state.params[name]
+        params, opt_state = optim.updated(self.optimisers[name], *own)
+        params, opt_state = state.params | {name: params}, state.opt_state | {name: opt_state}
+        return state.replace(params=params, opt_state=opt_state, **changes)
 
-    def update(state, name, gradients, **changes):
-        updates, opt_state = optimisers[name].update(gradients, state.opt_state[name], state.params[name])
-        params = jax.tree.map(jnp.add, state.params[name], updates)
-        return state.replace(
-            params=state.params | {name: params}, opt_state=state.opt_state | {name: opt_state}, **changes
-        )
-
-    def autoencoder(state, batch, axis):
+    def autoencoder(self, state, batch, axis):
         TRACES["autoencoder"] += 1
         weight, truth = batch["weight"], (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
         keys = example_rngs(step_rng(state, "autoencoder"), axis, weight.shape[0])
@@ -80,35 +89,37 @@ def build(config) -> System:
         count = axis.psum(weight.sum())
 
         def loss_of(params):
-            hidden = encode(params, batch["image"]) + config.model.noise * noise
-            logits = decode(params, hidden)
+            hidden = self.encode(params, batch["image"]) + self.config.model.noise * noise
+            logits = self.decode(params, hidden)
             mean = axis.psum((weight[:, None] * hidden).sum(0)) / count
             probability = jax.nn.sigmoid(logits) * weight[:, None]
             overlap, size = axis.psum(((probability * truth).sum(), (probability + truth * weight[:, None]).sum()))
             centred = (hidden - mean[None])[:, :8]
             cross = axis.psum((centred[:, :4] * weight[:, None]).T @ centred[:, 4:]) / count
             partner = axis.local_rows(jnp.roll(axis.all_gather(hidden), 3, axis=0))
-            swap = axis.psum((weight * jnp.square(decode(params, partner) - truth).mean(1)).sum()) / count
+            swap = axis.psum((weight * jnp.square(self.decode(params, partner) - truth).mean(1)).sum()) / count
             adversary = axis.psum((weight * fooled(state.params["critic"], logits)).sum()) / count
             return 1 - 2 * overlap / size + 10 * jnp.square(cross).sum() + swap + 0.1 * adversary, mean
 
         (loss, mean), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params["auto"])
-        state = update(state, "auto", axis.pmean(gradients), stats={"auto": {"mean": mean}})
-        average = optim.ema_update(state.ema["auto"], state.params["auto"], state.step, 0.99, accumulate)
+        state = self.update(state, "auto", axis.pmean(gradients), stats={"auto": {"mean": mean}})
+        average = optim.ema_update(
+            state.ema["auto"], state.params["auto"], state.step, 0.99, self.config.train.accumulate
+        )
         return state.replace(ema={"auto": average}), {"loss": loss}
 
-    def critic(state, batch, axis):
+    def critic(self, state, batch, axis):
         TRACES["critic"] += 1
-        fake = decode(state.params["auto"], encode(state.params["auto"], batch["image"]))
+        fake = self.decode(state.params["auto"], self.encode(state.params["auto"], batch["image"]))
         count = axis.psum(batch["weight"].sum())
 
         def loss_of(params):
             return axis.psum((batch["weight"] * fooled(params, -fake)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.pmean(gradients)), {"critic_loss": loss}
+        return self.update(state, "critic", axis.pmean(gradients)), {"critic_loss": loss}
 
-    def critic_r1(state, batch, axis):
+    def critic_r1(self, state, batch, axis):
         TRACES["critic_r1"] += 1
         real = (batch["mask"] == 1).reshape(-1, PIXELS).astype(jnp.float32)
         count = axis.psum(batch["weight"].sum())
@@ -118,53 +129,34 @@ def build(config) -> System:
             return axis.psum((batch["weight"] * jnp.square(slopes).sum(1)).sum()) / count
 
         loss, gradients = jax.value_and_grad(loss_of)(state.params["critic"])
-        return update(state, "critic", axis.pmean(gradients)), {"r1": loss}
+        return self.update(state, "critic", axis.pmean(gradients)), {"r1": loss}
 
-    def schedule(step):
-        if step % 2:
-            return ("autoencoder",)
-        return ("critic", "critic_r1") if step % 4 == 0 else ("critic",)
-
-    def predict(variables, image, landmarks=None):
-        logits = decode(variables, encode(variables, image)).reshape(-1, SIDE, SIDE, 1)
+    def predict(self, variables, image, landmarks=None):
+        logits = self.decode(variables, self.encode(variables, image)).reshape(-1, SIDE, SIDE, 1)
         return Prediction(logits=jnp.concatenate([-logits, logits], axis=-1))
 
+
+def fooled(critic, masks):
+    return jax.nn.softplus(masks @ critic["kernel"])[:, 0]
+
+
+def schedule(step):
+    if step % 2:
+        return ("autoencoder",)
+    return ("critic", "critic_r1") if step % 4 == 0 else ("critic",)
+
+
+def build(config) -> System:
+    toy = Toy(config)
     return System(
         name="toy",
         label_set=labels.CELEBAMASK,
-        init=init,
-        steps={"autoencoder": autoencoder, "critic": critic, "critic_r1": critic_r1},
+        init=toy.init,
+        steps={"autoencoder": toy.autoencoder, "critic": toy.critic, "critic_r1": toy.critic_r1},
         schedule=schedule,
         variables=lambda state: state.ema["auto"],
-        predict=predict,
+        predict=toy.predict,
     )
-
-
-class CompilationCount:
-    """Context manager: how often XLA has compiled inside, by the name of the program.
-
-    It listens to JAX's own events: log messages depend on the level that a command left behind.
-    """
-
-    EVENT = "/jax/core/compile/backend_compile_duration"
-
-    def __init__(self):
-        self.programs = collections.Counter()
-
-    @property
-    def count(self) -> int:
-        return self.programs.total()
-
-    def _hear(self, event: str, seconds: float, fun_name: str = "", **_) -> None:
-        if event == self.EVENT:
-            self.programs[fun_name] += 1
-
-    def __enter__(self):
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
-        return self
-
-    def __exit__(self, *_):
-        jax.monitoring.unregister_event_duration_listener(self._hear)
 
 
 class Batches:

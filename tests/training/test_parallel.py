@@ -8,7 +8,8 @@ from input_pipeline.errors import UserError
 from input_pipeline.labels import IGNORE
 from l2s_jax.training import parallel
 from l2s_jax.types import TrainState, unpacked
-from tests.helpers.toy_system import Batches, CompilationCount, build, toy_config
+from tests.helpers.compilation_count import CompilationCount
+from tests.helpers.toy_system import Batches, build, toy_config
 
 STEPS = 6
 LAYOUTS = [("jit", 1, 2), ("jit", 2, 2), ("pmap", 1, 2), ("shard_map", 1, 1), ("shard_map", 1, 2)]
