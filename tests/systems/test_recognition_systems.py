@@ -212,7 +212,7 @@ def test_every_loss_and_network_keeps_float32(name, changes):
     ("name", "changes", "sentence"),
     [
         ("identity_encoder", {"image_size": 100}, "image_size=100 must be a power of two"),
-        ("identity_encoder", {"model__persons": 1}, r"model\.people=1 must be at least 2"),
+        ("identity_encoder", {"model__people": 1}, r"model\.people=1 must be at least 2"),
         ("identity_encoder", {"loss__guard": "hard"}, r"loss\.guard='hard' must be one of: linear, none"),
         ("identity_encoder", {"model__network": "resnet"}, r"model\.network='resnet' must be one of: small, iresnet18"),
         (
