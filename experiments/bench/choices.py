@@ -24,7 +24,8 @@ from l2s_jax.bench.measure import peak_bytes
 from l2s_jax.bench.subjects import subjects
 from l2s_jax.bench.timing import timed
 from l2s_jax.cost import product_flops
-from l2s_jax.layers import depthwise
+from l2s_jax.layers.called_with import called_with
+from l2s_jax.layers.depthwise import DepthwiseConv
 from l2s_jax.losses import adversarial
 from l2s_jax.models.stylegan2 import config as stylegan2
 from l2s_jax.types import GLOBAL_VIEW, PyTree, System, unpacked
@@ -93,12 +94,12 @@ def lowerings(seconds: float) -> None:
         system, batch = segface(backbone, size, 1)
         variables = system.variables(jax.jit(system.init)(jax.random.key(0)))
         for lowering in ("grouped", "shifted"):
-            with depthwise.AUTO(lowering):
+            with called_with(DepthwiseConv, lowering=lowering):
                 row(f"{backbone}, {size} px, {lowering}", jax.jit(parse_of(system)), variables, batch["image"], seconds)
     for backbone in dict.fromkeys(backbone for backbone, _ in NETWORKS):
         system, batch = segface(backbone, 128, 4)
         for lowering in ("grouped", "shifted"):
-            with depthwise.AUTO(lowering):
+            with called_with(DepthwiseConv, lowering=lowering):
                 first = jax.jit(system.init)(jax.random.key(0))
                 row(f"{backbone}, step, {lowering}", jax.jit(step_of(system), donate_argnums=0), first, batch, seconds)
 

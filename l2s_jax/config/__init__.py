@@ -12,11 +12,12 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from l2s_jax.config.experiments import find, is_local, names, run, shipped, shipped_file
-from l2s_jax.config.fields import MODES, RANGES, base, default, flatten, from_json, save, validate
+from l2s_jax.config.fields import MODES, PRECISIONS, RANGES, base, default, flatten, from_json, save, validate
 from l2s_jax.config.overrides import override
 
 __all__ = [
     "MODES",
+    "PRECISIONS",
     "RANGES",
     "base",
     "default",
