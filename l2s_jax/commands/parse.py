@@ -151,7 +151,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write_bytes(results.png(draw(parser(photos.read(path))), results.mark(path, out)))
         return 0
     batch_size = args.batch if args.watch or listed.films else min(args.batch, len(found))
-    tally = Tally(args.json, [problem.name for problem in listed.passed_over])
+    alone = len(found) + len(listed.passed_over) == 1 and not args.watch
+    tally = Tally(args.json, [problem.name for problem in listed.passed_over], alone=alone)
     task = album.Task(parser, out, drawn, mask_files.options(parser, args.by, wanted), batch_size, tally)
     tally.introduce(parser, album.warm_up(parser, batch_size), listed)
     album.parse(task, listed.photos, names, skip_done=args.skip_done)

@@ -18,6 +18,7 @@ class Tally:
     Args:
       as_json: print one JSON object a line on standard output, and all else on standard error.
       skipped: names of what was passed over already.
+      alone: there is one thing to parse: its error is the command's, and nothing else is said of it.
 
     Attributes:
       screen: the console for people.
@@ -25,10 +26,10 @@ class Tally:
       skipped: names of those that could not be.
     """
 
-    def __init__(self, as_json: bool, skipped: Sequence[str]):
+    def __init__(self, as_json: bool, skipped: Sequence[str], *, alone: bool = False):
         self.screen = console.out(stderr=as_json)
         self._warnings = console.errors(self.screen)
-        self._as_json = as_json
+        self._as_json, self._alone = as_json, alone
         self.done = self.films = self.kept = 0
         self.skipped = list(skipped)
 
@@ -66,14 +67,21 @@ class Tally:
         self.kept += 1
 
     def skip(self, path: Path, error: UserError) -> None:
-        """Count what cannot be read, and say why."""
+        """Count what cannot be read, and say why.
+
+        Raises:
+          UserError: it is all that there is.
+        """
         self.skipped.append(path.name)
         self._warn(str(path), str(error))
+        if self._alone:
+            raise error
 
     def _warn(self, path: str, sentence: str) -> None:
         if self._as_json:
             print(json.dumps({"image": path, "error": sentence}))
-        photos.warn(self._warnings, sentence)
+        if not self._alone:
+            photos.warn(self._warnings, sentence)
 
     def finish(self, out: Path) -> None:
         """Print the sum.

@@ -296,6 +296,9 @@ def test_unreadable_photos_are_named_counted_and_skipped(capsys, place, tmp_path
     assert "2 photos parsed" in out
     assert sorted(n for n in os.listdir(tmp_path / "out") if n.endswith(".json")) == ["good-2.json", "good.json"]
     assert nothing_half_written(tmp_path / "out")
+    code, _, err = parse(capsys, tmp_path / "in" / "text.png", "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (2, 1)  # where there is nothing to sum up
+    assert err.startswith(f"l2s: '{tmp_path / 'in' / 'text.png'}' is not a readable image: ")
 
 
 def test_wrong_paths_stop_before_any_work(capsys, place, tmp_path):
