@@ -155,5 +155,5 @@ def test_another_label_set_gets_the_sum_of_the_probabilities(model, tmp_path):
     np.testing.assert_allclose(merged.sum(-1), 1, atol=1e-5)
     with pytest.raises(UserError, match="cannot be mapped to 'celebamask'"):
         Parser(model, label_set="celebamask")
-    with pytest.raises(UserError, match=r"unknown label set 'lapa11' .*did you mean 'lapa'"):
-        Parser(model, label_set="lapa11")
+    with pytest.raises(UserError, match=r"unknown label set 'lapa12' .*did you mean 'lapa'"):
+        Parser(model, label_set="lapa12")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -19,28 +18,6 @@ INIT = nn.initializers.normal(0.02)
 def norm(name: str, dtype: jnp.dtype) -> nn.LayerNorm:
     """Create a layer normalisation with torch's epsilon."""
     return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
-
-
-def attend(qkv: jax.Array, bias: jax.Array, cut: ShiftedWindows, scores: Any) -> jax.Array:
-    """Compute multi-head attention inside each window.
-
-    Args:
-      qkv: [B, N, T, 3, heads, D].
-      bias: float32 [heads, T, T], added to the logits.
-      cut: the windows, which also define which tokens of a window are not neighbours in the map.
-      scores: (query, key), both [B, N, T, heads, D] -> float32 logits [B, N, heads, T, T].
-
-    Returns:
-      [B, N, T, heads * D] in the dtype of qkv.
-    """
-    query, key, value = (qkv[:, :, :, i] for i in range(3))
-    logits = scores(query, key) + bias[None, None]
-    regions = cut.regions()
-    if regions is not None:
-        logits = logits + separated(regions)
-    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
-    return mixed.reshape(*mixed.shape[:3], -1)
 
 
 class WindowAttention(nn.Module):
@@ -61,15 +38,31 @@ class WindowAttention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Apply the attention: [B, H, W, C] -> [B, H, W, C]."""
-        channels, side = x.shape[-1], 2 * self.window - 1
-        table = self.param("relative_bias", INIT, (side, side, self.heads), jnp.float32)
+        channels, bias = x.shape[-1], self._position_bias()
         cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
-        qkv = nn.Dense(3 * channels, kernel_init=INIT, dtype=self.dtype, name="qkv")(cut.split(x))
-        qkv = qkv.reshape(*qkv.shape[:3], 3, self.heads, channels // self.heads)
-        mixed = attend(qkv, pairwise(table, self.window), cut, self._scores)
-        return cut.join(nn.Dense(channels, kernel_init=INIT, dtype=self.dtype, name="project")(mixed))
+        tokens = self._query_key_value(cut.split(x))
+        tokens = tokens.reshape(*tokens.shape[:3], 3, self.heads, channels // self.heads)
+        query, key, value = (tokens[:, :, :, i] for i in range(3))
+        logits = self._scores(query, key) + bias[None, None]
+        regions = cut.regions()
+        if regions is not None:  # tokens of one window that are not neighbours in the map
+            logits = logits + separated(regions)
+        weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+        mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
+        project = nn.Dense(channels, kernel_init=INIT, dtype=self.dtype, name="project")
+        return cut.join(project(mixed.reshape(*mixed.shape[:3], channels)))
+
+    def _position_bias(self) -> jax.Array:
+        """Return what is added to the logits, float32 [heads, T, T]."""
+        side = 2 * self.window - 1
+        return pairwise(self.param("relative_bias", INIT, (side, side, self.heads), jnp.float32), self.window)
+
+    def _query_key_value(self, x: jax.Array) -> jax.Array:
+        """Map tokens [B, N, T, C] -> [B, N, T, 3C]."""
+        return nn.Dense(3 * x.shape[-1], kernel_init=INIT, dtype=self.dtype, name="qkv")(x)
 
     def _scores(self, query: jax.Array, key: jax.Array) -> jax.Array:
+        """Compare queries and keys [B, N, T, heads, D] -> float32 logits [B, N, heads, T, T]."""
         query = query / math.sqrt(query.shape[-1])
         return jnp.einsum("bnqhd,bnkhd->bnhqk", query, key, preferred_element_type=jnp.float32)
 
@@ -96,7 +89,7 @@ class SwinBlock(nn.Module):
       shift: see `ShiftedWindows`.
       drop_rate: rate of stochastic depth, drawn for each of the two branches.
       dtype: compute dtype.
-      attention: `WindowAttention` or a module with the same attributes.
+      attention: `WindowAttention` or a kind of it.
       normalised_first: whether the input of a branch is normalised (Swin) or its output (Swin V2).
     """
 
@@ -105,7 +98,7 @@ class SwinBlock(nn.Module):
     shift: int
     drop_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
-    attention: type[nn.Module] = WindowAttention
+    attention: type[WindowAttention] = WindowAttention
     normalised_first: bool = True
 
     @remat.block

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2s_jax.models.backbones.swin import INIT, Swin, SwinBlock, attend, norm, two_by_two
-from l2s_jax.models.backbones.windows import ShiftedWindows, pairwise
+from l2s_jax.models.backbones.swin import INIT, Swin, SwinBlock, WindowAttention, norm, two_by_two
+from l2s_jax.models.backbones.windows import pairwise
 
 _HIDDEN = 512  # hidden width of the network that computes the position bias
 _MAX_LOG_SCALE = math.log(100.0)
@@ -43,30 +43,11 @@ class QueryKeyValue(nn.Module):
         return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)[None, None, None]
 
 
-class CosineWindowAttention(nn.Module):
-    """Cosine-similarity attention among the tokens of a window, with position bias from a small network.
+class CosineWindowAttention(WindowAttention):
+    """Cosine-similarity attention among the tokens of a window, with position bias from a small network."""
 
-    Attributes:
-      heads: number of heads.
-      window: side of a window.
-      shift: see `ShiftedWindows`.
-      dtype: compute dtype; logits and softmax are float32.
-    """
-
-    heads: int
-    window: int
-    shift: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply the attention: [B, H, W, C] -> [B, H, W, C]."""
-        channels = x.shape[-1]
-        cut = ShiftedWindows(*x.shape[1:3], self.window, self.shift)
-        qkv = QueryKeyValue(self.dtype, name="qkv")(cut.split(x))
-        qkv = qkv.reshape(*qkv.shape[:3], 3, self.heads, channels // self.heads)
-        mixed = attend(qkv, self._position_bias(), cut, self._scores)
-        return cut.join(nn.Dense(channels, kernel_init=INIT, dtype=self.dtype, name="project")(mixed))
+    def _query_key_value(self, x: jax.Array) -> jax.Array:
+        return QueryKeyValue(self.dtype, name="qkv")(x)
 
     def _position_bias(self) -> jax.Array:
         table = jnp.asarray(log_coordinates(self.window))
