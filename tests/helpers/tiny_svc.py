@@ -1,5 +1,6 @@
 """Structure via Consensus at sizes a test can afford, and a teacher that knows colours."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from input_pipeline.labels import SKIN_HAIR, remap
@@ -28,7 +29,7 @@ def save_teacher(path, image_size=SIZE, softness=1.0):
     conf.image_size = image_size
     variables = fake_system.variables()
     colour = variables["parser"]["params"]["colour"]
-    colour.update({name: array / np.float32(softness) for name, array in colour.items()})
+    colour.update({name: np.asarray(array / softness, jnp.float32) for name, array in colour.items()})
     meta = bundle.Meta(
         name="teacher",
         system="fake",
