@@ -4,6 +4,7 @@ There is one table of rules per family, for torchvision's own names. Checkpoints
 sequence of torchvision's children (SegFace: `backbone.0.1.0.attn...`) are first renamed to those.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -97,6 +98,7 @@ def _fits(module: nn.Module, state: State) -> bool:
     return sizes == {path: leaf.size for path, leaf in flatten_dict(_variables(module), sep="/").items()}
 
 
+@functools.cache
 def _variables(module: nn.Module) -> dict:
     """Return the shapes of all variables."""
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)

@@ -5,6 +5,7 @@ last layers), a projection of each level (`linear_c`), their mixing (`linear_fus
 code (`pe_layer`) and the decoder (`face_decoder`), NCHW. Tensor names and shapes identify the network.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -117,6 +118,7 @@ def _stacked(rows: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(rows)
 
 
+@functools.cache
 def _head_shapes(published: Published) -> Mapping:
     """Return the shapes of all variables outside the backbone, without building one."""
     channels = backbones.find(published.backbone).channels
