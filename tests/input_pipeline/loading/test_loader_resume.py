@@ -78,17 +78,26 @@ def run(source, processes, steps, state=None, **changes):
     return [row for step in rows for row in step], states[0]
 
 
+EPOCHS = 4
+STEPS = EPOCHS * COUNT // BATCH
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """What one process sees in some epochs."""
+    return run(Numbered(COUNT), 1, STEPS)[0]
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 2), (2, 1), (1, 4), (4, 2)])
 @pytest.mark.parametrize("stop", [2, 7])
-def test_a_restart_in_the_middle_of_an_epoch_loses_and_repeats_nothing(before, after, stop):
+def test_a_restart_in_the_middle_of_an_epoch_loses_and_repeats_nothing(uninterrupted, before, after, stop):
     source = Numbered(COUNT)
-    epochs, steps = 4, 4 * COUNT // BATCH
     seen, state = run(source, before, stop)
-    rest, _ = run(source, after, steps - stop, state)
+    rest, _ = run(source, after, STEPS - stop, state)
     order = [number for number, _ in seen + rest]
-    for epoch in range(epochs):
+    for epoch in range(EPOCHS):
         assert sorted(order[epoch * COUNT : (epoch + 1) * COUNT]) == list(range(COUNT))
-    assert seen + rest == run(source, 1, steps)[0]
+    assert seen + rest == uninterrupted
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 1), (1, 4)])
