@@ -102,8 +102,23 @@ def test_parse_writes_masks_at_the_size_of_the_photo(workdir, tmp_path):
 def test_every_shipped_config_builds_its_system(name):
     config = configs.load(name)
     system = systems.build(config)
-    state = jax.eval_shape(system.init, jax.random.key(0))
     assert set(system.schedule(0)) <= set(system.steps)
+    assert config.train.best_metric.removeprefix("-") in evaluation.score_names(system)
+    assert "Command" in ast.get_docstring(ast.parse(configs.find(name).read_text("utf-8")))
+
+
+ALIKE = {"segface_celebamask_hq_ours", "segface_helen", "segface_helen_ours", "segface_lapa"}
+"""The networks of segface_celebamask_hq and segface_lapa_ours with other classes and warps; each takes a second."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in sorted(configs.names())],
+)
+def test_the_networks_of_every_shipped_config(name):
+    config = configs.load(name)
+    system = systems.build(config)
+    state = jax.eval_shape(system.init, jax.random.key(0))
     variables, side = system.variables(state), config.image_size
     if system.predict is not None:
         image = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
@@ -112,8 +127,6 @@ def test_every_shipped_config_builds_its_system(name):
     if system.generator is not None:
         z = jax.ShapeDtypeStruct((1, system.generator.size), np.float32)
         assert jax.eval_shape(system.generator.sample, variables, z, 0.7).shape == (1, side, side, 3)
-    assert config.train.best_metric.removeprefix("-") in evaluation.score_names(system)
-    assert "Command" in ast.get_docstring(ast.parse(configs.find(name).read_text("utf-8")))
 
 
 @pytest.mark.slow
