@@ -1,6 +1,7 @@
 """KL divergence between class logits and the probabilities of another model."""
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from l2s_jax.losses.reductions import Psum, global_mean
@@ -20,5 +21,5 @@ def divergence(logits: jax.Array, target: jax.Array, weight: jax.Array, psum: Ps
     Returns:
       float32 scalar in nats; 0 if all weights are 0.
     """
-    log_p = jax.nn.log_softmax(logits.astype("float32"))
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     return global_mean(optax.losses.kl_divergence(log_p, jax.lax.stop_gradient(target)), weight, psum)
