@@ -160,7 +160,7 @@ def test_any_saved_config_is_loaded_or_refused(name, kind, count, traces, tmp_pa
     for plain in mutants(name, kind, count):
         file.write_text(json.dumps(plain))
         counts[taken(load)] += 1
-    assert min(counts) >= 5  # neither is everything refused nor everything taken
+    assert min(counts) >= 3  # neither is everything refused nor everything taken
 
 
 @pytest.mark.parametrize("name", TINY)

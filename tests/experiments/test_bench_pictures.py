@@ -31,7 +31,7 @@ def test_exponents_by_hand(tmp_path, capsys):
         (tmp_path / f"{size}.json").write_text(json.dumps({"axis": "resolution", "points": points}))
     growth.plot(sorted(tmp_path.glob("*.json")), tmp_path / "growth.png")
     assert "| resolution | line | 64 .. 256 | 2.00 | 3.00 | 1.00 | 2.00 | 3.00 |" in capsys.readouterr().out
-    assert cv2.imread(str(tmp_path / "growth.png")).shape[0] == 270
+    assert cv2.imread(str(tmp_path / "growth.png")).shape[0] == 306
 
 
 @pytest.mark.parametrize("count", ["hair_skin", "lapa"])
